@@ -1,0 +1,10 @@
+//! Statera trains, weighs and shows the weights of neural networks on tables.
+
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod nn;
+pub mod random;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! This part of the library.
