@@ -1,0 +1,195 @@
+//! The list of kernels, each compiled once for every number type and CPU level.
+
+use crate::activation::{self, Activation};
+use crate::batch_norm;
+use crate::dropout;
+use crate::level::CpuLevel;
+use crate::math::Real;
+use crate::optimizer::{self, AdamStep, SgdStep};
+use crate::product::{self, Matrix, Start};
+use crate::vector::Plain;
+
+/// Declares [`Scalar`] and implements it for `f32` and `f64`: each body is inlined into one function per CPU
+/// level, where the compiler turns its loops into that level's vectors.
+macro_rules! kernels {
+    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:path; )*) => {
+        /// Every kernel on slices of `T`.
+        ///
+        /// # Panics
+        /// Each kernel panics when a slice is too short for the shapes, or when the CPU lacks the level.
+        pub trait Kernels<T> {
+            $( $(#[$doc])* fn $name(level: CpuLevel, $($arg: $ty),*); )*
+        }
+        kernels!(@implement f32; $( fn $name($($arg: $ty),*) = $body; )*);
+        kernels!(@implement f64; $( fn $name($($arg: $ty),*) = $body; )*);
+    };
+    (@implement $t:ty; $( fn $name:ident($($arg:ident: $ty:ty),*) = $body:path; )*) => {
+        const _: () = {
+            // The signatures say `T`; an alias reaches into the inner functions, where `Self` does not.
+            type T = $t;
+            impl Kernels<T> for T {
+                $( fn $name(level: CpuLevel, $($arg: $ty),*) {
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                    fn avx512($($arg: $ty),*) { $body($($arg),*) }
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2($($arg: $ty),*) { $body($($arg),*) }
+                    assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
+                    match level {
+                        // SAFETY: the level is available, checked above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx512 => unsafe { avx512($($arg),*) },
+                        // SAFETY: the level is available, checked above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx2 => unsafe { avx2($($arg),*) },
+                        // NEON is part of the baseline where it exists.
+                        _ => $body($($arg),*),
+                    }
+                } )*
+            }
+        };
+    };
+}
+
+kernels! {
+    /// Replaces z by f(z).
+    fn activate(function: Activation, z: &mut [T]) = activation::forward;
+    /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z).
+    fn activate_backward(function: Activation, y: &[T], dy: &mut [T]) = activation::backward;
+    /// sums(F) = Σ over the rows of x (B×F).
+    fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
+    /// mean(F) and variance(F, divided by B) of the columns of x (B×F).
+    fn column_moments(x: &[T], mean: &mut [T], variance: &mut [T]) = batch_norm::column_moments;
+    /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F).
+    fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) = batch_norm::normalize;
+    /// dscale(F) = Σ over rows of dy·(x − mean)·inv_std, and dshift(F) = Σ over rows of dy.
+    fn normalize_backward_parameters(
+        x: &[T], dy: &[T], mean: &[T], inv_std: &[T], dscale: &mut [T], dshift: &mut [T],
+    ) = batch_norm::normalize_backward_parameters;
+    /// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
+    fn normalize_backward_input(
+        x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T],
+    ) = batch_norm::normalize_backward_input;
+    /// Fills `mask` with 0 where a 16-bit random number is less than `drop_below`, with `scale` elsewhere.
+    fn fill_dropout_mask(mask: &mut [T], key: [u32; 2], stream: [u32; 3], drop_below: u32, scale: T) = dropout::fill_mask;
+    /// y = x·factor, element by element.
+    fn multiply(x: &[T], factor: &[T], y: &mut [T]) = multiply;
+    /// y += x, element by element.
+    fn add_to(x: &[T], y: &mut [T]) = add_to;
+    /// One step of Adam or AdamW over `p`, given gradients `g` and the state `m`, `v`.
+    fn adam_step(step: &AdamStep<T>, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) = optimizer::adam_step;
+    /// One step of gradient descent with momentum over `p`, given gradients `g` and the velocity `u`.
+    fn sgd_step(step: &SgdStep<T>, p: &mut [T], g: &[T], u: &mut [T]) = optimizer::sgd_step;
+}
+
+/// `f32` or `f64`: the number types that networks compute in.
+pub trait Scalar: Real + Kernels<Self> + sealed::Product {
+    /// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n` stored row after row.
+    ///
+    /// `scratch` holds [`crate::product_scratch_len`] numbers.
+    ///
+    /// # Panics
+    /// When a slice is too short for the shapes, or when the CPU lacks the level.
+    fn product(
+        level: CpuLevel,
+        shape: [usize; 3],
+        a: Matrix<Self>,
+        b: Matrix<Self>,
+        c: &mut [Self],
+        start: Start<Self>,
+        scratch: &mut [Self],
+    ) {
+        assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
+        <Self as sealed::Product>::run(level, shape, a, b, c, start, scratch);
+    }
+}
+impl Scalar for f32 {}
+impl Scalar for f64 {}
+
+#[inline(always)]
+fn multiply<T: Real>(x: &[T], factor: &[T], y: &mut [T]) {
+    for ((y, &x), &f) in y.iter_mut().zip(x).zip(factor) {
+        *y = x * f;
+    }
+}
+
+#[inline(always)]
+fn add_to<T: Real>(x: &[T], y: &mut [T]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += x;
+    }
+}
+
+mod sealed {
+    use super::{CpuLevel, Matrix, Plain, Start, product};
+
+    /// The matrix product of one number type; being private, it also keeps other types out of [`super::Scalar`].
+    pub trait Product: Sized {
+        fn run(
+            level: CpuLevel,
+            shape: [usize; 3],
+            a: Matrix<Self>,
+            b: Matrix<Self>,
+            c: &mut [Self],
+            start: Start<Self>,
+            scratch: &mut [Self],
+        );
+    }
+
+    macro_rules! product_for {
+        ($t:ty, $avx512:ident, $avx2:ident, $neon:ident) => {
+            impl Product for $t {
+                fn run(
+                    level: CpuLevel,
+                    shape: [usize; 3],
+                    a: Matrix<Self>,
+                    b: Matrix<Self>,
+                    c: &mut [Self],
+                    start: Start<Self>,
+                    scratch: &mut [Self],
+                ) {
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                    fn avx512(
+                        shape: [usize; 3],
+                        a: Matrix<$t>,
+                        b: Matrix<$t>,
+                        c: &mut [$t],
+                        start: Start<$t>,
+                        scratch: &mut [$t],
+                    ) {
+                        product::product::<std::arch::x86_64::$avx512>(shape, a, b, c, start, scratch, 0.0);
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2(
+                        shape: [usize; 3],
+                        a: Matrix<$t>,
+                        b: Matrix<$t>,
+                        c: &mut [$t],
+                        start: Start<$t>,
+                        scratch: &mut [$t],
+                    ) {
+                        product::product::<std::arch::x86_64::$avx2>(shape, a, b, c, start, scratch, 0.0);
+                    }
+                    match level {
+                        // SAFETY: `Scalar::product` has checked that the level is available.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx512 => unsafe { avx512(shape, a, b, c, start, scratch) },
+                        // SAFETY: as above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx2 => unsafe { avx2(shape, a, b, c, start, scratch) },
+                        #[cfg(target_arch = "aarch64")]
+                        CpuLevel::Neon => {
+                            product::product::<std::arch::aarch64::$neon>(shape, a, b, c, start, scratch, 0.0)
+                        }
+                        _ => product::product::<Plain<$t>>(shape, a, b, c, start, scratch, 0.0),
+                    }
+                }
+            }
+        };
+    }
+    product_for!(f32, __m512, __m256, float32x4_t);
+    product_for!(f64, __m512d, __m256d, float64x2_t);
+}

@@ -1,0 +1,310 @@
+//! Matrix products C = A·B (+ bias, or + C), the heart of a dense layer.
+//!
+//! A tile of C is held in registers while the shared dimension runs by (Goto & van de Geijn 2008, "Anatomy of
+//! high-performance matrix multiplication", without the outer levels that these sizes do not need). Every
+//! element of C is one chain of fused multiply–adds in the order of the shared dimension: its bits depend
+//! neither on the tile it lies in, nor on the CPU level, nor on how many rows are computed with it.
+
+use crate::vector::Vector;
+
+/// A matrix inside a slice: element (r, c) is at `r·row_stride + c·column_stride`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a, T> {
+    /// The numbers.
+    pub data: &'a [T],
+    /// The distance from a row to the next.
+    pub row_stride: usize,
+    /// The distance from a column to the next.
+    pub column_stride: usize,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// A matrix stored row after row.
+    pub fn rows(data: &'a [T], n_columns: usize) -> Self {
+        Self { data, row_stride: n_columns, column_stride: 1 }
+    }
+
+    /// The transpose of a matrix that is stored row after row with `n_columns` columns.
+    pub fn transposed(data: &'a [T], n_columns: usize) -> Self {
+        Self { data, row_stride: 1, column_stride: n_columns }
+    }
+
+    fn assert_holds(&self, n_rows: usize, n_columns: usize, name: &str) {
+        let last = (n_rows - 1) * self.row_stride + (n_columns - 1) * self.column_stride;
+        assert!(last < self.data.len(), "{name} is {n_rows}×{n_columns} and needs more numbers than it has");
+    }
+}
+
+/// What the sums of a product begin with.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a, T> {
+    /// Zero: C = A·B.
+    Zero,
+    /// One number for each column: C = A·B + bias.
+    Bias(&'a [T]),
+    /// What C holds: C += A·B.
+    Add,
+}
+
+/// The shared dimension is cut here, so that a panel of B stays in the second-level cache.
+const SHARED_BLOCK: usize = 512;
+/// The widest panel of any level, in numbers: four registers of sixteen.
+const WIDEST_PANEL: usize = 64;
+/// From this many rows of A on, B is copied into panels first: the copy is read that often again.
+const ROWS_WORTH_PACKING: usize = 96;
+/// B is read in place while its rows are this near to each other (in numbers) …
+const NEAR_ROWS: usize = 160;
+
+/// How many numbers of scratch [`crate::Scalar::product`] needs for an A of `m`×`k` and a B of `k`×`n`.
+pub fn product_scratch_len(_m: usize, k: usize, n: usize) -> usize {
+    // One panel row more than fits, because the last panel is rounded up to whole registers.
+    k * n.next_multiple_of(WIDEST_PANEL)
+}
+
+/// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n` stored row after row.
+#[inline(always)]
+pub(crate) fn product<V: Vector>(
+    [m, k, n]: [usize; 3],
+    a: Matrix<V::Element>,
+    b: Matrix<V::Element>,
+    c: &mut [V::Element],
+    start: Start<V::Element>,
+    scratch: &mut [V::Element],
+    zero: V::Element,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(c.len() >= m * n, "C is {m}×{n} and needs more numbers than it has");
+    if let Start::Bias(bias) = start {
+        assert!(bias.len() >= n, "the bias needs a number for each of {n} columns");
+    }
+    if k > 0 {
+        a.assert_holds(m, k, "A");
+        b.assert_holds(k, n, "B");
+    }
+    let pack = b.column_stride != 1
+        || (m >= ROWS_WORTH_PACKING && n > V::LANES)
+        || b.row_stride > NEAR_ROWS && m >= 16;
+    let panel = V::LANES * V::PANEL;
+    let mut shared = 0;
+    loop {
+        let k_block = (k - shared).min(SHARED_BLOCK);
+        let begin = if shared == 0 { start } else { Start::Add };
+        for column in (0..n).step_by(panel) {
+            let width = (n - column).min(panel);
+            let padded = width.next_multiple_of(V::LANES);
+            let (source, row_stride) = if pack {
+                let packed = &mut scratch[..k_block * padded];
+                pack_panel(&b, [shared, k_block], [column, width, padded], packed, zero);
+                (&*packed, padded)
+            } else if k_block == 0 {
+                (b.data, 0)
+            } else {
+                (&b.data[shared * b.row_stride + column..], b.row_stride)
+            };
+            // SAFETY: the CPU level was checked by the caller of the kernel; `a` and `c` were measured above;
+            // `source` holds `k_block` rows of `padded` (packed) or `width` (in place) numbers.
+            unsafe {
+                let panel = Panel {
+                    k: k_block,
+                    a: a.data.as_ptr().wrapping_add(shared * a.column_stride),
+                    a_row: a.row_stride,
+                    a_column: a.column_stride,
+                    b: source.as_ptr(),
+                    b_row: row_stride,
+                    c: c.as_mut_ptr().wrapping_add(column),
+                    c_row: n,
+                    start: match begin {
+                        Start::Zero => std::ptr::null(),
+                        Start::Bias(bias) => bias.as_ptr().wrapping_add(column),
+                        Start::Add => c.as_ptr().wrapping_add(column),
+                    },
+                    start_row: if matches!(begin, Start::Add) { n } else { 0 },
+                    tail: width - (padded - V::LANES),
+                    zero,
+                };
+                match padded / V::LANES {
+                    1 => panel.rows::<V, 1>(m, pack),
+                    2 => panel.rows::<V, 2>(m, pack),
+                    3 => panel.rows::<V, 3>(m, pack),
+                    _ => panel.rows::<V, 4>(m, pack),
+                }
+            }
+        }
+        shared += k_block;
+        if shared >= k {
+            return;
+        }
+    }
+}
+
+/// One panel of C: up to [`Vector::PANEL`] registers wide, all rows high.
+struct Panel<T> {
+    k: usize,
+    a: *const T,
+    a_row: usize,
+    a_column: usize,
+    b: *const T,
+    b_row: usize,
+    c: *mut T,
+    c_row: usize,
+    /// What the sums begin with; null for zero.
+    start: *const T,
+    start_row: usize,
+    /// How many lanes of the last register are in use.
+    tail: usize,
+    zero: T,
+}
+
+impl<T: Copy> Panel<T> {
+    /// # Safety
+    /// The pointers are valid for `m` rows, `NR` registers less the unused lanes, and `k` steps.
+    #[inline(always)]
+    unsafe fn rows<V: Vector<Element = T>, const NR: usize>(&self, m: usize, packed: bool) {
+        unsafe {
+            let mut row = 0;
+            while row < m {
+                let left = m - row;
+                // Eight rows are two tiles of four: a rest of two would leave the multipliers waiting.
+                row += if left >= 6 && left != 8 {
+                    self.tile_of::<V, 6, NR>(row, packed)
+                } else if left >= 4 {
+                    self.tile_of::<V, 4, NR>(row, packed)
+                } else if left >= 2 {
+                    self.tile_of::<V, 2, NR>(row, packed)
+                } else {
+                    self.tile_of::<V, 1, NR>(row, packed)
+                };
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn tile_of<V: Vector<Element = T>, const MR: usize, const NR: usize>(
+        &self,
+        row: usize,
+        packed: bool,
+    ) -> usize {
+        unsafe { if packed { self.tile::<V, MR, NR, true>(row) } else { self.tile::<V, MR, NR, false>(row) } }
+        MR
+    }
+
+    /// `MR` rows of the panel from `row` on.
+    #[inline(always)]
+    unsafe fn tile<V: Vector<Element = T>, const MR: usize, const NR: usize, const PACKED: bool>(
+        &self,
+        row: usize,
+    ) {
+        unsafe {
+            let mut sums = [[V::splat(self.zero); NR]; MR];
+            if !self.start.is_null() {
+                for (i, row_sums) in sums.iter_mut().enumerate() {
+                    let from = self.start.add((row + i) * self.start_row);
+                    for (j, sum) in row_sums.iter_mut().enumerate() {
+                        *sum = if j == NR - 1 {
+                            V::load_partial(from.add(j * V::LANES), self.tail)
+                        } else {
+                            V::load(from.add(j * V::LANES))
+                        };
+                    }
+                }
+            }
+            let mut a = self.a.add(row * self.a_row);
+            let mut b = self.b;
+            for _ in 0..self.k {
+                let mut columns = [V::splat(self.zero); NR];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    // Packed panels are padded with zeros; in place, the last register may end beyond the row.
+                    *column = if !PACKED && j == NR - 1 {
+                        V::load_partial(b.add(j * V::LANES), self.tail)
+                    } else {
+                        V::load(b.add(j * V::LANES))
+                    };
+                }
+                for (i, row_sums) in sums.iter_mut().enumerate() {
+                    let factor = V::splat(*a.add(i * self.a_row));
+                    for (sum, column) in row_sums.iter_mut().zip(columns) {
+                        *sum = factor.mul_add(column, *sum);
+                    }
+                }
+                a = a.wrapping_add(self.a_column);
+                b = b.wrapping_add(self.b_row);
+            }
+            for (i, row_sums) in sums.iter().enumerate() {
+                let to = self.c.add((row + i) * self.c_row);
+                for (j, sum) in row_sums.iter().enumerate() {
+                    if j == NR - 1 {
+                        sum.store_partial(to.add(j * V::LANES), self.tail);
+                    } else {
+                        sum.store(to.add(j * V::LANES));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies `width` columns of B into `packed`, row after row, padded with zeros to `padded` columns.
+#[inline(always)]
+fn pack_panel<T: Copy>(
+    b: &Matrix<T>,
+    [shared, k]: [usize; 2],
+    [column, width, padded]: [usize; 3],
+    packed: &mut [T],
+    zero: T,
+) {
+    if b.column_stride == 1 {
+        for (r, to) in packed.chunks_exact_mut(padded).enumerate() {
+            let from = (shared + r) * b.row_stride + column;
+            to[..width].copy_from_slice(&b.data[from..from + width]);
+            to[width..].fill(zero);
+        }
+    } else if b.row_stride == 1 {
+        transpose_panel(b, [shared, k], [column, width, padded], packed, zero);
+    } else {
+        for (r, to) in packed.chunks_exact_mut(padded).enumerate() {
+            for (c, to) in to.iter_mut().enumerate() {
+                *to = if c < width {
+                    b.data[(shared + r) * b.row_stride + (column + c) * b.column_stride]
+                } else {
+                    zero
+                };
+            }
+        }
+    }
+}
+
+/// [`pack_panel`] of a matrix whose columns are contiguous, in blocks of 8×8 that stay in registers.
+#[inline(always)]
+fn transpose_panel<T: Copy>(
+    b: &Matrix<T>,
+    [shared, k]: [usize; 2],
+    [column, width, padded]: [usize; 3],
+    packed: &mut [T],
+    zero: T,
+) {
+    const BLOCK: usize = 8;
+    let at = |r: usize, c: usize| (column + c) * b.column_stride + shared + r;
+    let (k_whole, width_whole) = (k - k % BLOCK, width - width % BLOCK);
+    for r in (0..k_whole).step_by(BLOCK) {
+        for c in (0..width_whole).step_by(BLOCK) {
+            let mut block = [[zero; BLOCK]; BLOCK];
+            for (i, column) in block.iter_mut().enumerate() {
+                let from = at(r, c + i);
+                column.copy_from_slice(&b.data[from..from + BLOCK]);
+            }
+            for i in 0..BLOCK {
+                let to = (r + i) * padded + c;
+                let row: [T; BLOCK] = std::array::from_fn(|j| block[j][i]);
+                packed[to..to + BLOCK].copy_from_slice(&row);
+            }
+        }
+    }
+    for r in 0..k {
+        let from = if r < k_whole { width_whole } else { 0 };
+        for c in from..padded {
+            packed[r * padded + c] = if c < width { b.data[at(r, c)] } else { zero };
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Every kernel at every CPU level that this machine has gives the bits of its plain version.
+
+use statera_kernels::{
+    Activation, AdamStep, CpuLevel, Kernels, Matrix, Real, Scalar, SgdStep, Start, naive, product_scratch_len,
+};
+
+fn levels() -> impl Iterator<Item = CpuLevel> {
+    CpuLevel::ALL.into_iter().filter(|level| level.is_available())
+}
+
+/// Numbers without pattern, the same on every run.
+fn numbers<T: Real>(n: usize, salt: u32) -> Vec<T> {
+    (0..n as u32)
+        .map(|i| {
+            let word = statera_kernels::random::philox([i, salt, 0, 0], [1, 2])[0];
+            T::from_f64(f64::from(word) / f64::from(u32::MAX) * 4.0 - 2.0)
+        })
+        .collect()
+}
+
+fn check_product<T: Scalar>(shape @ [m, k, n]: [usize; 3]) {
+    let (a, b, bias) = (numbers::<T>(m * k, 1), numbers::<T>(k * n, 2), numbers::<T>(n, 3));
+    let before = numbers::<T>(m * n, 4);
+    let mut scratch = vec![T::from_f64(f64::NAN); product_scratch_len(m, k, n)];
+    for a in [Matrix::rows(&a, k), Matrix::transposed(&a, m)] {
+        for b in [Matrix::rows(&b, n), Matrix::transposed(&b, k)] {
+            for start in [Start::Zero, Start::Bias(&bias), Start::Add] {
+                let mut expected = before.clone();
+                naive::product(shape, a, b, &mut expected, start);
+                for level in levels() {
+                    let mut got = before.clone();
+                    T::product(level, shape, a, b, &mut got, start, &mut scratch);
+                    assert!(expected == got, "{shape:?} {start:?} at {}", level.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_every_size_up_to_67() {
+    for n in 0..=67 {
+        for m in [0, 1, 2, 3, 5, 6, 7, 8, 11, 13] {
+            check_product::<f32>([m, 3, n]);
+        }
+        check_product::<f32>([n, 7, 19]);
+        check_product::<f32>([5, n, 17]);
+        check_product::<f64>([n, 5, 9]);
+        check_product::<f64>([7, n, 33]);
+    }
+}
+
+#[test]
+fn products_that_are_packed_and_cut() {
+    for shape in [[97, 33, 70], [130, 600, 66], [17, 1030, 200], [200, 9, 1], [1, 1100, 180]] {
+        check_product::<f32>(shape);
+        check_product::<f64>(shape);
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_alone_and_in_a_batch() {
+    let (k, n, m) = (100, 100, 256);
+    let (a, b) = (numbers::<f32>(m * k, 1), numbers::<f32>(k * n, 2));
+    let mut scratch = vec![0.0; product_scratch_len(m, k, n)];
+    let level = CpuLevel::detect();
+    let mut all = vec![0.0; m * n];
+    f32::product(
+        level,
+        [m, k, n],
+        Matrix::rows(&a, k),
+        Matrix::rows(&b, n),
+        &mut all,
+        Start::Zero,
+        &mut scratch,
+    );
+    for row in 0..m {
+        let mut one = vec![0.0; n];
+        let a = Matrix::rows(&a[row * k..(row + 1) * k], k);
+        f32::product(level, [1, k, n], a, Matrix::rows(&b, n), &mut one, Start::Zero, &mut scratch);
+        assert_eq!(one, all[row * n..(row + 1) * n]);
+    }
+}
+
+/// Runs `kernel` at every level and compares all that it wrote with the portable level's.
+fn same_bits<T: Scalar>(what: &str, kernel: impl Fn(CpuLevel) -> Vec<Vec<T>>) {
+    let expected = kernel(CpuLevel::Portable);
+    for level in levels() {
+        let got = kernel(level);
+        for (expected, got) in expected.iter().flatten().zip(got.iter().flatten()) {
+            assert!(
+                expected == got || (!expected.is_finite() && !got.is_finite()),
+                "{what} at {}: {expected} is {got}",
+                level.name()
+            );
+        }
+    }
+}
+
+fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
+    let n = rows * columns;
+    let (x, dy, wide) = (numbers::<T>(n, 5), numbers::<T>(n, 6), numbers::<T>(n, 7));
+    let (a, b, c, d) = (
+        numbers::<T>(columns, 8),
+        numbers::<T>(columns, 9),
+        numbers::<T>(columns, 10),
+        numbers::<T>(columns, 11),
+    );
+    let zeros = || vec![T::ZERO; columns];
+    for function in [
+        Activation::Linear,
+        Activation::Relu,
+        Activation::LeakyRelu(0.1),
+        Activation::Sigmoid,
+        Activation::Tanh,
+    ] {
+        same_bits(&format!("{function:?}"), |level| {
+            let mut y: Vec<T> = wide.iter().map(|&w| w * T::from_f64(60.0)).collect();
+            T::activate(level, function, &mut y);
+            let mut d = dy.clone();
+            T::activate_backward(level, function, &y, &mut d);
+            vec![y, d]
+        });
+    }
+    same_bits("column_sums", |level| {
+        let mut sums = zeros();
+        T::column_sums(level, &x, &mut sums);
+        vec![sums]
+    });
+    same_bits("column_moments", |level| {
+        let (mut mean, mut variance) = (zeros(), zeros());
+        T::column_moments(level, &x, &mut mean, &mut variance);
+        vec![mean, variance]
+    });
+    same_bits("normalize", |level| {
+        let mut y = x.clone();
+        T::normalize(level, &x, &a, &b, &c, &mut y);
+        vec![y]
+    });
+    same_bits("normalize_backward", |level| {
+        let (mut dscale, mut dshift, mut dx) = (zeros(), zeros(), dy.clone());
+        T::normalize_backward_parameters(level, &x, &dy, &a, &b, &mut dscale, &mut dshift);
+        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d);
+        vec![dscale, dshift, dx]
+    });
+    same_bits("dropout, multiply and add", |level| {
+        let (mut mask, mut y) = (x.clone(), x.clone());
+        T::fill_dropout_mask(level, &mut mask, [1, 2], [3, 4, 5], 20_000, T::from_f64(1.5));
+        T::multiply(level, &x, &mask, &mut y);
+        let mut sum = dy.clone();
+        T::add_to(level, &x, &mut sum);
+        vec![mask, y, sum]
+    });
+    same_bits("adam", |level| {
+        let (mut p, mut m, mut v) = (x.clone(), vec![T::ZERO; n], vec![T::ZERO; n]);
+        let f = T::from_f64;
+        let step = AdamStep {
+            rate: f(0.01),
+            inv_root_correction: f(1.1),
+            beta1: f(0.9),
+            beta2: f(0.99),
+            epsilon: f(1e-8),
+            l2: f(0.01),
+            keep: f(0.999),
+        };
+        for _ in 0..3 {
+            T::adam_step(level, &step, &mut p, &dy, &mut m, &mut v);
+        }
+        vec![p, m, v]
+    });
+    for nesterov in [false, true] {
+        same_bits("sgd", |level| {
+            let (mut p, mut u) = (x.clone(), vec![T::ZERO; n]);
+            let f = T::from_f64;
+            let step = SgdStep { rate: f(0.01), momentum: f(0.9), nesterov, l2: f(0.01), keep: f(0.999) };
+            for _ in 0..3 {
+                T::sgd_step(level, &step, &mut p, &dy, &mut u);
+            }
+            vec![p, u]
+        });
+    }
+}
+
+#[test]
+fn elementwise_kernels_of_every_size_up_to_67() {
+    for columns in 1..=67 {
+        for rows in [1, 2, 3, 4, 5, 9] {
+            check_elementwise::<f32>(rows, columns);
+            check_elementwise::<f64>(rows, columns);
+        }
+    }
+}
+
+#[test]
+fn a_dropout_mask_drops_its_share() {
+    let mut mask = vec![0.0_f32; 1 << 20];
+    f32::fill_dropout_mask(CpuLevel::detect(), &mut mask, [9, 9], [0, 0, 0], 65_536 / 4, 4.0 / 3.0);
+    let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64;
+    // A quarter of 2²⁰, standard deviation 443.
+    assert!((dropped - f64::from(1 << 18)).abs() < 2200.0, "{dropped}");
+}
