@@ -1,1 +1,22 @@
-//! This part of the library.
+//! Networks: layers with their gradients, losses, initial weights. No I/O.
+//!
+//! Shapes are written with `B` for the rows of a batch (or shard), `I` for inputs, `O` for outputs, `F` for
+//! features, `C` for classes. Matrices are stored row after row.
+
+mod activation;
+mod batch_norm;
+mod dense;
+mod dropout;
+pub mod init;
+mod layer;
+pub mod loss;
+pub mod network;
+pub mod params;
+
+pub use layer::{Layer, Mode, Pass};
+pub use loss::{Loss, Targets};
+pub use network::{Network, SummaryRow, Workspace};
+pub use params::View;
+
+/// The number types that networks compute in, `f32` and `f64`.
+pub use statera_kernels::{CpuLevel, Scalar};

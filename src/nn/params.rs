@@ -1,0 +1,80 @@
+//! The parameters of a network: one vector, with a named view for each tensor.
+
+use std::ops::Range;
+
+/// A named tensor inside the parameter vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// `layers.<index>.<tensor>`, for example `layers.1.weight`.
+    pub name: String,
+    /// Row count and column count, or one length. A weight is (in, out).
+    pub shape: Vec<usize>,
+    /// Where in the vector the tensor begins.
+    pub offset: usize,
+    /// Whether an optimiser changes it; running statistics are not trainable.
+    pub trainable: bool,
+    /// Whether weight decay and penalties apply: to weights, not to biases, scales and shifts.
+    pub decays: bool,
+}
+
+impl View {
+    /// How many numbers the tensor has.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no numbers.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its place in the parameter vector.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// What a new tensor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Trained, and shrunk by weight decay.
+    Weight,
+    /// Trained, not shrunk: biases, scales, shifts.
+    Offset,
+    /// Kept by the layer itself: running statistics.
+    Statistic,
+}
+
+/// Hands out places in the parameter vector, in the order of the layers.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    pub(crate) views: Vec<View>,
+    prefix: String,
+    len: usize,
+}
+
+impl Layout {
+    /// Names the tensors that follow `layers.<layer_idx>.…`.
+    pub(crate) fn begin_layer(&mut self, layer_idx: usize) {
+        self.prefix = format!("layers.{layer_idx}");
+    }
+
+    /// Takes the next place for a tensor.
+    pub(crate) fn add(&mut self, name: &str, shape: &[usize], role: Role) -> Range<usize> {
+        let view = View {
+            name: format!("{}.{name}", self.prefix),
+            shape: shape.to_vec(),
+            offset: self.len,
+            trainable: role != Role::Statistic,
+            decays: role == Role::Weight,
+        };
+        self.len += view.len();
+        let range = view.range();
+        self.views.push(view);
+        range
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}

@@ -1,0 +1,123 @@
+//! One training step: a batch in, changed parameters out, the same bits on any number of threads.
+
+use statera_kernels::{CpuLevel, Scalar};
+
+use super::optimizer::Optimizer;
+use crate::nn::{Loss, Mode, Network, Pass, Targets, Workspace};
+
+/// The memory of a training step, planned once: one workspace a shard.
+#[derive(Debug)]
+pub struct Stepper<'n, T> {
+    network: &'n Network,
+    loss: Loss,
+    level: CpuLevel,
+    seed: u64,
+    shard_rows: usize,
+    shards: Vec<Workspace<T>>,
+}
+
+/// What all shards of a step share.
+#[derive(Clone, Copy)]
+struct Batch<'a, T> {
+    network: &'a Network,
+    loss: Loss,
+    level: CpuLevel,
+    params: &'a [T],
+    seed: u64,
+    step: u32,
+    x: &'a [T],
+    targets: Targets<'a, T>,
+    n_rows: usize,
+    n_shards: usize,
+}
+
+impl<'n, T: Scalar> Stepper<'n, T> {
+    /// Memory for batches of up to `max_rows` rows, cut into shards of at most `shard_rows`.
+    pub fn new(
+        network: &'n Network,
+        loss: Loss,
+        level: CpuLevel,
+        seed: u64,
+        max_rows: usize,
+        shard_rows: usize,
+    ) -> Self {
+        let n_shards = max_rows.div_ceil(shard_rows).max(1);
+        let shards = (0..n_shards).map(|_| network.workspace(max_rows.div_ceil(n_shards))).collect();
+        Self { network, loss, level, seed, shard_rows, shards }
+    }
+
+    /// Makes training step number `step` on `x` (B×inputs); returns the mean loss of the rows.
+    ///
+    /// The batch is cut evenly into shards; one thread computes a shard; gradients are summed along a fixed
+    /// binary tree over the shards. When the loss is not finite, nothing is changed.
+    pub fn step(
+        &mut self,
+        step: u32,
+        rate: f64,
+        params: &mut [T],
+        optimizer: &mut Optimizer<T>,
+        x: &[T],
+        targets: Targets<T>,
+    ) -> f64 {
+        let n_rows = targets.len();
+        let n_shards = n_rows.div_ceil(self.shard_rows);
+        let batch = Batch {
+            network: self.network,
+            loss: self.loss,
+            level: self.level,
+            params,
+            seed: self.seed,
+            step,
+            x,
+            targets,
+            n_rows,
+            n_shards,
+        };
+        let shards = &mut self.shards[..n_shards];
+        batch.run(0, shards);
+        let loss = shards[0].loss_sum / n_rows as f64;
+        if loss.is_finite() {
+            self.network.absorb_statistics(params, shards);
+            optimizer.step(self.level, rate, params, &shards[0].grads);
+        }
+        loss
+    }
+
+    /// The first layer whose output in the last step of `n_rows` rows was not finite.
+    pub fn first_non_finite_layer(&self, n_rows: usize) -> Option<usize> {
+        let n_shards = n_rows.div_ceil(self.shard_rows);
+        let rows = n_rows / n_shards;
+        self.shards[..n_shards].iter().find_map(|work| self.network.first_non_finite_layer(rows, work))
+    }
+}
+
+impl<T: Scalar> Batch<'_, T> {
+    /// Computes `shards`, the first of which has the number `first`; leaves the sums of their gradients and
+    /// losses in the first of them.
+    fn run(self, first: usize, shards: &mut [Workspace<T>]) {
+        if let [work] = shards {
+            self.run_shard(first, work);
+            return;
+        }
+        let middle = shards.len().div_ceil(2);
+        let (left, right) = shards.split_at_mut(middle);
+        rayon::join(|| self.run(first, left), || self.run(first + middle, right));
+        T::add_to(self.level, &right[0].grads, &mut left[0].grads);
+        left[0].loss_sum += right[0].loss_sum;
+    }
+
+    fn run_shard(self, shard: usize, work: &mut Workspace<T>) {
+        let bound = |shard: usize| shard * self.n_rows / self.n_shards;
+        let rows = bound(shard)..bound(shard + 1);
+        let n_inputs = self.network.n_inputs();
+        let pass = Pass {
+            level: self.level,
+            params: self.params,
+            n_rows: rows.len(),
+            mode: Mode::Train { seed: self.seed, step: self.step, shard: shard as u32 },
+        };
+        let x = &self.x[rows.start * n_inputs..rows.end * n_inputs];
+        let scale = T::from_f64(1.0 / self.n_rows as f64);
+        self.network.forward_backward(&pass, self.loss, x, self.targets.slice(rows), scale, false, work);
+    }
+}
