@@ -1,4 +1,7 @@
 //! Training: steps, optimisers, the fit loop, what it tells, and how the result is judged.
 
+pub mod callbacks;
+pub mod events;
+pub mod fit;
 pub mod optimizer;
 pub mod step;

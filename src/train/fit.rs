@@ -1,0 +1,342 @@
+//! The fit loop: epochs of shuffled batches, watched on validation rows, the best weights kept.
+
+use std::time::{Duration, Instant};
+
+use statera_kernels::{CpuLevel, Scalar};
+
+use super::callbacks::{EarlyStopping, ReduceOnPlateau, monitored};
+use super::events::{Answer, EpochRecord, Event, Listener};
+use super::optimizer::Optimizer;
+use super::step::Stepper;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::nn::{Loss, Network, Targets, Workspace};
+use crate::random::{Purpose, Stream};
+
+/// Prepared rows: inputs (rows×inputs) and what the outputs are compared with.
+#[derive(Debug, Clone)]
+pub struct Rows<T> {
+    /// Row after row.
+    pub x: Vec<T>,
+    /// As many as there are rows.
+    pub targets: OwnedTargets<T>,
+}
+
+/// [`Targets`] that own their numbers.
+#[derive(Debug, Clone)]
+pub enum OwnedTargets<T> {
+    /// Scaled numbers.
+    Values(Vec<T>),
+    /// Class indices.
+    Classes(Vec<u32>),
+}
+
+impl<T: Scalar> OwnedTargets<T> {
+    fn view(&self) -> Targets<'_, T> {
+        match self {
+            Self::Values(values) => Targets::Values(values),
+            Self::Classes(classes) => Targets::Classes(classes),
+        }
+    }
+
+    fn like(&self, n_rows: usize) -> Self {
+        match self {
+            Self::Values(_) => Self::Values(vec![T::ZERO; n_rows]),
+            Self::Classes(_) => Self::Classes(vec![0; n_rows]),
+        }
+    }
+}
+
+impl<T: Scalar> Rows<T> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.targets.view().len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Memory for a batch of `n_rows` of these rows.
+    fn batch(&self, n_rows: usize, n_inputs: usize) -> Self {
+        Self { x: vec![T::ZERO; n_rows * n_inputs], targets: self.targets.like(n_rows) }
+    }
+
+    /// Copies the rows numbered `order` into the front of `batch`.
+    fn gather(&self, order: &[u32], n_inputs: usize, batch: &mut Self) {
+        for (to, &row) in batch.x.chunks_exact_mut(n_inputs).zip(order) {
+            let from = row as usize * n_inputs;
+            to.copy_from_slice(&self.x[from..from + n_inputs]);
+        }
+        match (&self.targets, &mut batch.targets) {
+            (OwnedTargets::Values(from), OwnedTargets::Values(to)) => {
+                to.iter_mut().zip(order).for_each(|(to, &row)| *to = from[row as usize]);
+            }
+            (OwnedTargets::Classes(from), OwnedTargets::Classes(to)) => {
+                to.iter_mut().zip(order).for_each(|(to, &row)| *to = from[row as usize]);
+            }
+            _ => unreachable!("a batch is made like its rows"),
+        }
+    }
+}
+
+/// What training left behind.
+#[derive(Debug, Clone)]
+pub struct Fitted<T> {
+    /// The parameters of the best epoch (or of the last, if `checkpoint.restore_best` is off).
+    pub params: Vec<T>,
+    /// The epoch they are of, from 1 on.
+    pub best_epoch: usize,
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
+    /// Why training ended.
+    pub reason: String,
+    /// Seconds from the first step on.
+    pub seconds: f64,
+}
+
+/// Where batches end: every `batch_size` rows; a last batch of one row is joined to the one before, because
+/// batch normalisation learns nothing from a single row.
+fn batch_bounds(n_rows: usize, batch_size: usize) -> Vec<usize> {
+    let mut bounds: Vec<usize> = (0..n_rows).step_by(batch_size).skip(1).collect();
+    if bounds.last().is_some_and(|&last| n_rows - last == 1 && batch_size > 1) {
+        bounds.pop();
+    }
+    bounds.push(n_rows);
+    bounds
+}
+
+/// Trains `network` on `train`, watching `val`.
+///
+/// `target_std` is what the outputs are multiplied by to be in the target's own units (1 for classes).
+/// The listener hears every event and may stop training. Fails when the loss is not finite before any epoch
+/// is done; later, the best weights are kept and the reason is told.
+pub fn fit<T: Scalar>(
+    network: &Network,
+    loss: Loss,
+    level: CpuLevel,
+    config: &Config,
+    train: &Rows<T>,
+    val: &Rows<T>,
+    target_std: f64,
+    listener: &mut Listener,
+) -> Result<Fitted<T>> {
+    let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
+    let batch_size = config.train.batch_size.min(n_train);
+    let bounds = batch_bounds(n_train, batch_size);
+    let mut params = network.init::<T>(seed);
+    let mut best = params.clone();
+    let mut optimizer = Optimizer::new(&config.optimizer, network.views());
+    let max_rows = batch_size + 1;
+    let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows);
+    let mut batch = train.batch(max_rows, n_inputs);
+    let mut watch = Watch::new(network, loss, level, val, target_std);
+    let mut order: Vec<u32> = (0..n_train as u32).collect();
+
+    let mut early_stopping = EarlyStopping::new(&config.early_stopping);
+    let mut plateau = ReduceOnPlateau::new(&config.reduce_on_plateau);
+    let (mut best_figure, mut best_epoch) = (f64::INFINITY, 0);
+    let mut rate = config.optimizer.learning_rate;
+    let mut history: Vec<EpochRecord> = Vec::new();
+    let mut reason = format!("all {} epochs are done", config.train.epochs);
+    let begin = Instant::now();
+    let mut steps = 0_u32;
+    let mut last_progress = begin;
+
+    let mut stop = match listener(&Event::Started {
+        n_train,
+        n_val: val.len(),
+        n_params: network.n_params(),
+        epochs: config.train.epochs,
+        steps_per_epoch: bounds.len(),
+    }) {
+        Answer::GoOn => None,
+        Answer::Stop(why) => Some(why),
+    };
+    'epochs: for epoch in 1..=config.train.epochs {
+        if stop.is_some() {
+            break;
+        }
+        let epoch_begin = Instant::now();
+        if config.train.shuffle {
+            Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
+        }
+        let (mut first, mut loss_sum) = (0, 0.0);
+        for (step, &end) in bounds.iter().enumerate() {
+            let n_rows = end - first;
+            train.gather(&order[first..end], n_inputs, &mut batch);
+            let targets = batch.targets.view().slice(0..n_rows);
+            let mean =
+                stepper.step(steps, rate, &mut params, &mut optimizer, &batch.x[..n_rows * n_inputs], targets);
+            steps = steps.wrapping_add(1);
+            first = end;
+            loss_sum += mean * n_rows as f64;
+            if !mean.is_finite() {
+                let layer = stepper.first_non_finite_layer(n_rows);
+                let event = diverged(network, layer, epoch, step + 1, rate);
+                listener(&event);
+                if history.is_empty() {
+                    return Err(divergence_error(&event));
+                }
+                reason = divergence_reason(&event);
+                break 'epochs;
+            }
+            if last_progress.elapsed() > Duration::from_millis(100) {
+                last_progress = Instant::now();
+                let answer = listener(&Event::Progress {
+                    epoch,
+                    step: step + 1,
+                    train_loss: loss_sum / first as f64,
+                    rows_per_second: first as f64 / epoch_begin.elapsed().as_secs_f64(),
+                });
+                if let Answer::Stop(why) = answer {
+                    stop = Some(why);
+                    // A first epoch that is cut short still leaves weights to keep.
+                    if !history.is_empty() {
+                        break 'epochs;
+                    }
+                    break;
+                }
+            }
+        }
+        let rows_per_second = first as f64 / epoch_begin.elapsed().as_secs_f64();
+        let (val_loss, metrics) = watch.look(&params);
+        let mut record = EpochRecord {
+            epoch,
+            train_loss: loss_sum / first as f64,
+            val_loss,
+            metrics,
+            learning_rate: rate,
+            rows_per_second,
+            seconds: begin.elapsed().as_secs_f64(),
+            best: false,
+        };
+        let figure = monitored(config.checkpoint.monitor, &record);
+        if figure < best_figure || best_epoch == 0 {
+            (best_figure, best_epoch) = (figure, epoch);
+            record.best = true;
+            best.copy_from_slice(&params);
+        }
+        history.push(record.clone());
+        if let Answer::Stop(why) = listener(&Event::Epoch(record.clone())) {
+            stop = Some(why);
+        }
+        if let Some(why) = early_stopping.observe(&record) {
+            stop.get_or_insert(why);
+        } else if let Some((to, why)) = plateau.observe(&record, rate) {
+            listener(&Event::LearningRateReduced { epoch, from: rate, to, reason: why });
+            rate = to;
+        }
+    }
+    if let Some(why) = stop {
+        reason = why;
+    }
+    let epochs_run = history.len();
+    let seconds = begin.elapsed().as_secs_f64();
+    if epochs_run == 0 {
+        return Err(Error::training(format!("no epoch was trained: {reason}"), "set train.epochs to 1 or more"));
+    }
+    if !config.checkpoint.restore_best {
+        (best, best_epoch) = (params, epochs_run);
+    }
+    listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
+    Ok(Fitted { params: best, best_epoch, history, reason, seconds })
+}
+
+fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {
+    let layer = layer.map_or("the loss".into(), |i| format!("layers.{i} ({})", network.layers()[i].kind()));
+    Event::Diverged { epoch, step, layer, suggested_learning_rate: rate / 10.0 }
+}
+
+fn divergence_reason(event: &Event) -> String {
+    match event {
+        Event::Diverged { epoch, step, layer, .. } => {
+            format!("the loss is not finite in epoch {epoch}, step {step}; the first numbers that are not finite come out of {layer}")
+        }
+        _ => String::new(),
+    }
+}
+
+fn divergence_error(event: &Event) -> Error {
+    let rate = match event {
+        Event::Diverged { suggested_learning_rate, .. } => *suggested_learning_rate,
+        _ => 1e-3,
+    };
+    Error::training(divergence_reason(event), format!("--set optimizer.learning_rate={rate:e}"))
+}
+
+/// Looks at the validation rows, in memory planned once.
+struct Watch<'a, T> {
+    network: &'a Network,
+    loss: Loss,
+    level: CpuLevel,
+    val: &'a Rows<T>,
+    target_std: f64,
+    work: Workspace<T>,
+    outputs: Vec<T>,
+    unused_gradient: Vec<T>,
+}
+
+impl<'a, T: Scalar> Watch<'a, T> {
+    fn new(network: &'a Network, loss: Loss, level: CpuLevel, val: &'a Rows<T>, target_std: f64) -> Self {
+        let n = val.len() * network.n_outputs();
+        let work = network.inference_workspace(val.len().clamp(1, 256));
+        let zeros = || vec![T::ZERO; n];
+        Self { network, loss, level, val, target_std, work, outputs: zeros(), unused_gradient: zeros() }
+    }
+
+    /// The mean loss and the metrics of the validation rows.
+    fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
+        let n_rows = self.val.len() as f64;
+        self.network.raw_outputs_into(self.level, params, &self.val.x, &mut self.work, &mut self.outputs);
+        let targets = self.val.targets.view();
+        let sum =
+            self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
+        let metrics = match targets {
+            Targets::Values(truth) => {
+                let errors = || self.outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64());
+                let mse = errors().map(|e| e * e).sum::<f64>() / n_rows;
+                let mae = errors().map(f64::abs).sum::<f64>() / n_rows;
+                vec![
+                    ("val_rmse".to_owned(), mse.sqrt() * self.target_std),
+                    ("val_mae".to_owned(), mae * self.target_std),
+                ]
+            }
+            Targets::Classes(truth) => {
+                let rows = self.outputs.chunks_exact(self.network.n_outputs()).zip(truth);
+                let right = rows.filter(|(logits, class)| decided_class(logits) == **class).count();
+                vec![("val_accuracy".to_owned(), right as f64 / n_rows)]
+            }
+        };
+        (sum / n_rows, metrics)
+    }
+}
+
+/// The class that logits decide for: the sign of the only one, or the first largest of several.
+fn decided_class<T: Scalar>(logits: &[T]) -> u32 {
+    if let [z] = logits {
+        return u32::from(*z > T::ZERO);
+    }
+    let mut largest = 0;
+    for (i, z) in logits.iter().enumerate() {
+        if *z > logits[largest] {
+            largest = i;
+        }
+    }
+    largest as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batch_bounds;
+
+    #[test]
+    fn a_single_last_row_joins_the_batch_before() {
+        assert_eq!(batch_bounds(64, 32), [32, 64]);
+        assert_eq!(batch_bounds(66, 32), [32, 64, 66]);
+        assert_eq!(batch_bounds(65, 32), [32, 65]);
+        assert_eq!(batch_bounds(3, 1), [1, 2, 3]);
+        assert_eq!(batch_bounds(5, 32), [5]);
+    }
+}
