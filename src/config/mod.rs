@@ -10,6 +10,8 @@ pub mod choices;
 mod fault;
 pub mod keys;
 pub mod layers;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;
