@@ -1,1 +1,366 @@
-//! This part of the library.
+//! Settings: one schema for file, command line and whatever else shows or sets them.
+//!
+//! The tables in [`keys`] and [`layers`] declare every setting once. A configuration is the defaults,
+//! with a file laid over them and the settings of the command line over both; each layer is checked
+//! against the tables before it is laid on, so the structs below are always filled from a table that is
+//! complete and in range, and need no defaults of their own.
+
+mod check;
+pub mod choices;
+mod fault;
+pub mod keys;
+pub mod layers;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use check::{Given, Origin};
+pub use choices::{
+    Activation, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale, TargetScale,
+    Task,
+};
+pub use layers::{Initializer, LayerSpec};
+
+use crate::error::{Error, Result};
+
+/// All settings of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What to learn.
+    pub task: Task,
+    /// The number from which every random number descends.
+    pub seed: u64,
+    /// Threads to compute with; 0 takes one a core.
+    pub threads: usize,
+    /// The table.
+    pub data: DataConfig,
+    /// Which rows train, watch and test.
+    pub split: SplitConfig,
+    /// How columns become inputs.
+    pub prepare: PrepareConfig,
+    /// The network.
+    pub network: NetworkConfig,
+    /// What training makes small.
+    pub loss: LossConfig,
+    /// Epochs and batches.
+    pub train: TrainConfig,
+    /// How gradients become steps.
+    pub optimizer: OptimizerConfig,
+    /// When training ends before its last epoch.
+    pub early_stopping: EarlyStoppingConfig,
+    /// When the learning rate is cut.
+    pub reduce_on_plateau: ReduceOnPlateauConfig,
+    /// Which epoch's weights are kept.
+    pub checkpoint: CheckpointConfig,
+    /// How the result is judged.
+    pub evaluate: EvaluateConfig,
+}
+
+/// The table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The file; empty if it is named elsewhere.
+    pub path: PathBuf,
+    /// The column to predict; empty if it is named elsewhere.
+    pub target: String,
+    /// Cells that count as missing.
+    pub null: Vec<String>,
+    /// What is known of single columns.
+    pub columns: BTreeMap<String, ColumnConfig>,
+}
+
+/// What is known of one column; whatever is `None` is decided from the data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnConfig {
+    /// What its cells mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ColumnKind>,
+    /// How it is scaled, in place of `prepare.scale`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+    /// Whether it is left out of learning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop: Option<bool>,
+}
+
+/// Which rows train, watch and test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitConfig {
+    /// Share of the validation rows.
+    pub val: f64,
+    /// Share of the test rows.
+    pub test: f64,
+    /// A column that says train, val or test; empty for none.
+    pub column: String,
+    /// Whether the parts get the same mix of targets.
+    pub stratify: bool,
+}
+
+/// How columns become inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrepareConfig {
+    /// How number columns are scaled.
+    pub scale: Scale,
+    /// What stands in for a missing number.
+    pub impute: Impute,
+    /// Whether missing cells are marked by a second input.
+    pub indicators: bool,
+    /// How the target of a regression is scaled.
+    pub target_scale: TargetScale,
+}
+
+/// The network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Short form: units of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// Short form: activation of each hidden layer.
+    pub activation: Activation,
+    /// Short form: normalisation after each hidden layer.
+    pub norm: Norm,
+    /// Short form: dropout after each hidden layer.
+    pub dropout: f64,
+    /// Short form: how the weights of each hidden layer start.
+    pub initializer: Initializer,
+    /// The hidden layers one by one; if there are any, the short forms say nothing.
+    pub layers: Vec<LayerSpec>,
+    /// The floating-point type.
+    pub precision: Precision,
+}
+
+/// What training makes small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// The loss.
+    pub name: LossName,
+    /// Where [`LossName::Huber`] turns into a straight line.
+    pub delta: f64,
+}
+
+/// Epochs and batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The most passes over the training rows.
+    pub epochs: usize,
+    /// Rows in one step.
+    pub batch_size: usize,
+    /// Whether rows are put in a new order before every epoch.
+    pub shuffle: bool,
+    /// Rows of a batch that one thread computes together.
+    pub shard_rows: usize,
+}
+
+/// How gradients become steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// The rule.
+    pub name: OptimizerName,
+    /// Length of a step at the start.
+    pub learning_rate: f64,
+    /// Momentum of sgd.
+    pub momentum: f64,
+    /// Whether that momentum is Nesterov's.
+    pub nesterov: bool,
+    /// Decay of Adam's first moment.
+    pub beta1: f64,
+    /// Decay of Adam's second moment.
+    pub beta2: f64,
+    /// Added to Adam's root, outside of it.
+    pub epsilon: f64,
+    /// Decoupled weight decay of adamw.
+    pub weight_decay: f64,
+}
+
+/// When training ends before its last epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStoppingConfig {
+    /// Whether it may.
+    pub enabled: bool,
+    /// The figure watched.
+    pub monitor: Monitor,
+    /// Epochs without a better figure.
+    pub patience: usize,
+    /// The smallest change that counts as better.
+    pub min_delta: f64,
+}
+
+/// When the learning rate is cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReduceOnPlateauConfig {
+    /// Whether it is.
+    pub enabled: bool,
+    /// The figure watched.
+    pub monitor: Monitor,
+    /// What the learning rate is multiplied by.
+    pub factor: f64,
+    /// Epochs without a better figure.
+    pub patience: usize,
+    /// The smallest change that counts as better.
+    pub min_delta: f64,
+    /// The floor.
+    pub min_learning_rate: f64,
+}
+
+/// Which epoch's weights are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// The figure that chooses the best epoch.
+    pub monitor: Monitor,
+    /// Whether the model ends with that epoch's weights.
+    pub restore_best: bool,
+}
+
+/// How the result is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateConfig {
+    /// Resamples behind each interval; 0 for no intervals.
+    pub bootstrap: usize,
+    /// Share of such intervals that hold the true figure.
+    pub confidence: f64,
+    /// Whether simple models stand beside the result.
+    pub baselines: bool,
+}
+
+/// The settings that stand for a list of layers, and say nothing beside one.
+const SHORT_FORMS: [&str; 5] =
+    ["network.hidden", "network.activation", "network.norm", "network.dropout", "network.initializer"];
+
+impl Config {
+    /// The defaults, with the file laid over them, and over both the settings `key=value` of the command
+    /// line in their order.
+    ///
+    /// Paths in the file become relative to where the programme runs.
+    pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self> {
+        let mut given = Vec::new();
+        if let Some(file) = file {
+            given.extend(check::read(&read_file(file)?, Origin::File(file))?);
+        }
+        for set in sets {
+            given.extend(check::read_set(set)?);
+        }
+        Self::resolve(given)
+    }
+
+    /// The defaults, with the settings of this text laid over them.
+    pub fn from_toml_str(text: &str) -> Result<Self> {
+        Self::resolve(check::read(text, Origin::Text)?)
+    }
+
+    /// All values as a configuration file, in the order of [`keys::KEYS`].
+    ///
+    /// Where the layers are listed one by one, the short forms that they replace are left out.
+    /// Paths stay as they are: whoever writes the file elsewhere makes them absolute first.
+    pub fn to_toml(&self) -> String {
+        let skip: &[&str] = if self.network.layers.is_empty() { &[] } else { &SHORT_FORMS };
+        write::settings(&self.to_table(), skip)
+    }
+
+    /// Every setting with its default, range and meaning, as a configuration file with comments.
+    pub fn defaults_listing() -> String {
+        write::defaults_listing()
+    }
+
+    /// The hidden layers one by one: those that are listed, or else those that the short forms stand for.
+    ///
+    /// The output layer depends on the data and is not among them.
+    pub fn expanded_layers(&self) -> Vec<LayerSpec> {
+        let network = &self.network;
+        if !network.layers.is_empty() {
+            return network.layers.clone();
+        }
+        let mut layers = Vec::new();
+        for &units in &network.hidden {
+            layers.push(LayerSpec::dense(units, network.activation, network.initializer));
+            match network.norm {
+                Norm::None => {}
+                Norm::Batch => layers.push(LayerSpec::batch_norm()),
+            }
+            if network.dropout > 0.0 {
+                layers.push(LayerSpec::Dropout { rate: network.dropout });
+            }
+        }
+        layers
+    }
+
+    fn to_table(&self) -> Table {
+        match Value::try_from(self) {
+            Ok(Value::Table(table)) => table,
+            other => unreachable!("settings are a table of values that TOML knows, not {other:?}"),
+        }
+    }
+
+    /// Lays checked settings over the defaults, later ones over earlier ones.
+    fn resolve(given: Vec<Given>) -> Result<Self> {
+        let mut table = check::defaults();
+        let mut short_form = None;
+        for (path, value) in given {
+            let dotted = path.join(".");
+            short_form = SHORT_FORMS.into_iter().find(|key| *key == dotted).or(short_form);
+            check::insert(&mut table, path.iter().map(String::as_str), value);
+        }
+        let config: Self = table.try_into().expect("checked settings fill every field of the configuration");
+        config.check_together(short_form)?;
+        Ok(config)
+    }
+
+    /// Refuses settings that are possible alone and impossible together.
+    fn check_together(&self, short_form: Option<&str>) -> Result<()> {
+        let (val, test) = (self.split.val, self.split.test);
+        if val + test >= 1.0 {
+            return Err(Error::setting(
+                format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
+                "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
+            ));
+        }
+        if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {
+            return Err(Error::setting(
+                format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
+                format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::resolve(Vec::new()).expect("the defaults fit each other")
+    }
+}
+
+fn read_file(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::setting(
+            format!("there is no configuration file `{}`", file.display()),
+            "check the path; `statera config --defaults > settings.toml` writes a file to start from",
+        ),
+        _ => Error::io("read", file, e),
+    })?;
+    String::from_utf8(bytes).map_err(|e| {
+        let before = String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()]);
+        let line = before.matches('\n').count() + 1;
+        Error::setting(
+            format!("{}, line {line}: the text is not UTF-8", file.display()),
+            "save the file as UTF-8 text",
+        )
+    })
+}

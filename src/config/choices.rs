@@ -1,0 +1,165 @@
+//! Settings that take one of a few names, each list of names written once.
+
+use serde::{Deserialize, Serialize};
+
+/// Declares an enum together with the names that stand for its variants in files and messages.
+macro_rules! choices {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ })+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_meta])* #[serde(rename = $text)] $variant,)+
+        }
+
+        impl $name {
+            /// The names of all variants, in the order of declaration.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// The name that stands for this variant in files.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    )+};
+}
+
+choices! {
+    /// What is learned.
+    Task {
+        /// Decided from the target column.
+        Auto = "auto",
+        /// A number.
+        Regression = "regression",
+        /// One of two classes.
+        Binary = "binary",
+        /// One of several classes.
+        Multiclass = "multiclass",
+    }
+
+    /// What a column's cells mean.
+    ColumnKind {
+        /// A quantity.
+        Number = "number",
+        /// One of a set of names.
+        Category = "category",
+        /// A day or a moment.
+        Date = "date",
+        /// Words.
+        Text = "text",
+        /// A name of the row itself, from which nothing can be learned.
+        Identifier = "identifier",
+    }
+
+    /// How a number column is brought to a common size.
+    Scale {
+        /// Mean 0, standard deviation 1.
+        Standard = "standard",
+        /// Smallest value 0, largest 1.
+        MinMax = "min_max",
+        /// Median 0, interquartile range 1.
+        Robust = "robust",
+        /// Left as it is.
+        None = "none",
+    }
+
+    /// How the target of a regression is brought to a common size.
+    TargetScale {
+        /// Mean 0, standard deviation 1; predictions are brought back.
+        Standard = "standard",
+        /// Left as it is.
+        None = "none",
+    }
+
+    /// What stands in for a missing number.
+    Impute {
+        /// The median of the training rows.
+        Median = "median",
+        /// The mean of the training rows.
+        Mean = "mean",
+        /// Zero, in the column's own unit.
+        Zero = "zero",
+    }
+
+    /// The normalisation after each hidden layer of the short form.
+    Norm {
+        /// None.
+        None = "none",
+        /// Batch normalisation.
+        Batch = "batch",
+    }
+
+    /// The floating-point type that the network computes with.
+    Precision {
+        /// Single precision.
+        F32 = "f32",
+        /// Double precision.
+        F64 = "f64",
+    }
+
+    /// A function applied to every number that a layer puts out.
+    Activation {
+        /// `x`
+        Linear = "linear",
+        /// `max(x, 0)`
+        Relu = "relu",
+        /// `x` where positive, `slope * x` elsewhere.
+        LeakyRelu = "leaky_relu",
+        /// `1 / (1 + exp(-x))`
+        Sigmoid = "sigmoid",
+        /// The hyperbolic tangent.
+        Tanh = "tanh",
+    }
+
+    /// The loss that training makes small.
+    LossName {
+        /// Decided from the task.
+        Auto = "auto",
+        /// Mean squared error.
+        Mse = "mse",
+        /// Mean absolute error.
+        Mae = "mae",
+        /// Squared near zero, absolute beyond `loss.delta`.
+        Huber = "huber",
+        /// Cross-entropy of one logit.
+        BinaryCrossentropy = "binary_crossentropy",
+        /// Cross-entropy of one logit a class.
+        CategoricalCrossentropy = "categorical_crossentropy",
+    }
+
+    /// The rule that turns gradients into steps.
+    OptimizerName {
+        /// Gradient descent, with momentum if asked for.
+        Sgd = "sgd",
+        /// Adam (Kingma & Ba 2015).
+        Adam = "adam",
+        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+        Adamw = "adamw",
+    }
+
+    /// A figure taken after every epoch, that a callback can watch.
+    Monitor {
+        /// Loss on the validation rows.
+        ValLoss = "val_loss",
+        /// Root mean squared error on the validation rows.
+        ValRmse = "val_rmse",
+        /// Mean absolute error on the validation rows.
+        ValMae = "val_mae",
+        /// Share of validation rows classified rightly.
+        ValAccuracy = "val_accuracy",
+        /// Loss on the training rows.
+        TrainLoss = "train_loss",
+    }
+}
+
+impl Monitor {
+    /// Whether a larger figure is the better one.
+    pub fn larger_is_better(self) -> bool {
+        self == Self::ValAccuracy
+    }
+}

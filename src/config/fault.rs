@@ -1,0 +1,147 @@
+//! What is wrong with a text of settings, in words.
+
+use std::borrow::Cow;
+
+use toml::de::DeValue;
+use toml::{Spanned, Table, Value};
+
+use super::keys::{KEYS, Key, Kind, sections};
+use crate::error::nearest;
+
+/// Where to look when nothing is near to what was written.
+pub(super) const ALL_KEYS: &str = "`statera config --defaults` lists every key";
+
+/// What is wrong at one position of the text.
+pub(super) struct Fault {
+    /// The byte of the text.
+    pub(super) at: usize,
+    /// What was found, and what was expected.
+    pub(super) what: String,
+    /// What to write in its place.
+    pub(super) remedy: String,
+}
+
+/// What checking comes to.
+pub(super) type Checked<T> = std::result::Result<T, Fault>;
+
+/// A key or section that does not exist, with what was probably meant.
+pub(super) fn unknown(path: &str, is_table: bool, at: usize) -> Fault {
+    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+    if section.is_empty() && is_table {
+        let remedy = nearest(name, sections()).map_or_else(
+            || format!("one of the sections {}; {ALL_KEYS}", sections().join(", ")),
+            |near| format!("`{near}`"),
+        );
+        return Fault { at, what: format!("unknown section `{path}`"), remedy };
+    }
+    // The right name in the wrong section comes before a similar name in the right one.
+    let elsewhere: Vec<_> =
+        KEYS.iter().filter(|key| key.name() == name).map(|key| format!("`{}`", key.path)).collect();
+    let remedy = if elsewhere.is_empty() {
+        nearest(name, KEYS.iter().filter(|key| key.section() == section).map(Key::name))
+            .and_then(|near| KEYS.iter().find(|key| key.section() == section && key.name() == near))
+            .or_else(|| {
+                nearest(name, KEYS.iter().map(Key::name))
+                    .and_then(|near| KEYS.iter().find(|key| key.name() == near))
+            })
+            .map_or_else(|| ALL_KEYS.to_owned(), |key| format!("`{}`", key.path))
+    } else {
+        elsewhere.join(" or ")
+    };
+    Fault { at, what: format!("unknown key `{path}`"), remedy }
+}
+
+/// A key that does not exist within a layer, an initialiser or a column.
+pub(super) fn unknown_within<'k>(
+    within: &str,
+    name: &Spanned<Cow<'_, str>>,
+    known: impl Iterator<Item = &'k str>,
+) -> Fault {
+    let known: Vec<_> = known.collect();
+    let all = if known.is_empty() {
+        "it has no settings".to_owned()
+    } else {
+        format!("expected one of {}", known.join(", "))
+    };
+    let remedy = match nearest(name.get_ref(), known.iter().copied()) {
+        Some(near) => format!("`{near}`"),
+        None => format!("leave `{}` out", name.get_ref()),
+    };
+    Fault { at: name.span().start, what: format!("{within}unknown key `{}`, {all}", name.get_ref()), remedy }
+}
+
+pub(super) fn section_remedy(section: &str) -> String {
+    KEYS.iter()
+        .find(|key| key.section() == section)
+        .map_or_else(|| ALL_KEYS.to_owned(), |key| format!("`{}`", key.path))
+}
+
+/// A value of this kind, for where there is no default to show.
+pub(super) fn example(kind: &Kind) -> String {
+    match kind {
+        Kind::Int { max, .. } => 64.min(*max).to_string(),
+        Kind::Float { .. } => "0.1".into(),
+        Kind::Choice(names) => quote(names[names.len() / 2]),
+        Kind::Bool => "true".into(),
+        Kind::Text | Kind::Path => "\"text\"".into(),
+        Kind::TextList | Kind::IntList { .. } | Kind::Layers => "[]".into(),
+        Kind::Initializer(kinds) => quote(kinds[0].name),
+        Kind::Columns => "{}".into(),
+    }
+}
+
+/// A value as a TOML literal, tiny numbers with an exponent.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::Float(x) if *x != 0.0 && x.abs() < 1e-4 => format!("{x:e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// A literal in the one style that messages and listings use.
+pub(super) fn tidy(literal: &str) -> String {
+    format!("value = {literal}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|table| table.get("value").map(plain))
+        .unwrap_or_else(|| literal.to_owned())
+}
+
+/// A name as it stands between the dots of a key.
+pub(super) fn key_segment(name: &str) -> String {
+    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare { name.to_owned() } else { quote(name) }
+}
+
+/// A TOML string literal.
+pub(super) fn quote(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text {}", quote_short(text)),
+        DeValue::Integer(i) => i.to_string(),
+        DeValue::Float(x) => x.to_string(),
+        DeValue::Boolean(b) => b.to_string(),
+        DeValue::Datetime(date) => format!("the date {date}"),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+/// A text in quotes, cut where it would flood the message.
+pub(super) fn quote_short(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() <= LONGEST {
+        return quote(text);
+    }
+    quote(&text.chars().take(LONGEST).chain(['…']).collect::<String>())
+}
+
+/// Line and column of a byte, both counted from one.
+pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}

@@ -1,0 +1,294 @@
+//! Every setting: its type, range, default and meaning, each declared here and nowhere else.
+//!
+//! Checks, error messages, the listing of defaults and the resolved file all read these tables.
+//! A new setting is a row here and a field of the same name in its section's struct.
+
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+use std::ops::RangeBounds;
+
+use super::choices::{
+    Activation, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale, TargetScale,
+    Task,
+};
+use super::layers::{INITIALIZERS, Variant};
+use Kind::{Bool, Choice, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList};
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The dotted path, as `train.batch_size`; inside a layer or a column, the bare name.
+    pub path: &'static str,
+    /// The type and range of its value.
+    pub kind: Kind,
+    /// The default as a TOML literal; none where a value must be given, or where being unset has a
+    /// meaning of its own, as for a column.
+    pub default: Option<&'static str>,
+    /// Meaning and unit, in one sentence.
+    pub help: &'static str,
+}
+
+impl Key {
+    /// The section, empty for a setting outside all sections.
+    pub fn section(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The name within the section.
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
+    }
+}
+
+/// The type and range of a setting's value.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// True or false.
+    Bool,
+    /// A whole number within bounds that are both allowed.
+    Int {
+        /// The smallest value allowed.
+        min: i64,
+        /// The largest value allowed.
+        max: i64,
+    },
+    /// A finite number within bounds.
+    Float {
+        /// The lower bound.
+        low: Bound<f64>,
+        /// The upper bound.
+        high: Bound<f64>,
+    },
+    /// Any text.
+    Text,
+    /// A file or folder; in a configuration file, relative to that file's folder.
+    Path,
+    /// One of these names.
+    Choice(&'static [&'static str]),
+    /// A list of texts.
+    TextList,
+    /// A list of whole numbers, each within bounds.
+    IntList {
+        /// The smallest value allowed.
+        min: i64,
+        /// The largest value allowed.
+        max: i64,
+    },
+    /// An initialiser: its name, or a table of its name and settings.
+    Initializer(&'static [Variant]),
+    /// A list of layers, each a table told apart by its `type`.
+    Layers,
+    /// A table of tables: a column's name, then its settings out of [`COLUMN_KEYS`].
+    Columns,
+}
+
+impl Kind {
+    /// What is expected, as the end of "expected ...".
+    pub fn expected(&self) -> String {
+        match self {
+            Bool => "true or false".into(),
+            Int { min, max } => format!("a whole number from {min} to {max}"),
+            Float { low, high } => format!("a number{}", range_words(*low, *high)),
+            Text => "a text in quotes".into(),
+            Path => "a path in quotes".into(),
+            Choice(names) => format!("one of {}", names.join(", ")),
+            TextList => "a list of texts in quotes".into(),
+            IntList { min, max } => format!("a list of whole numbers from {min} to {max}"),
+            Initializer(kinds) => {
+                let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+                format!("one of {}", names.join(", "))
+            }
+            Layers => "a list of layers".into(),
+            Columns => "a table for each column's name".into(),
+        }
+    }
+
+    /// Whether a number lies within the range of a [`Kind::Float`]; infinities and NaN never do.
+    pub(super) fn holds_float(low: Bound<f64>, high: Bound<f64>, x: f64) -> bool {
+        x.is_finite() && (low, high).contains(&x)
+    }
+}
+
+fn range_words(low: Bound<f64>, high: Bound<f64>) -> String {
+    match (low, high) {
+        (Included(a), Included(b)) => format!(" from {a} to {b}"),
+        (Included(a), Excluded(b)) => format!(" of at least {a} and below {b}"),
+        (Excluded(a), Included(b)) => format!(" above {a} and at most {b}"),
+        (Excluded(a), Excluded(b)) => format!(" above {a} and below {b}"),
+        (Included(a), Unbounded) => format!(" of at least {a}"),
+        (Excluded(a), Unbounded) => format!(" above {a}"),
+        (Unbounded, Included(b)) => format!(" of at most {b}"),
+        (Unbounded, Excluded(b)) => format!(" below {b}"),
+        (Unbounded, Unbounded) => String::new(),
+    }
+}
+
+/// Any number above zero.
+pub(super) const POSITIVE: Kind = Float { low: Excluded(0.0), high: Unbounded };
+/// Zero or any number above.
+pub(super) const NOT_NEGATIVE: Kind = Float { low: Included(0.0), high: Unbounded };
+/// A share that leaves something over.
+pub(super) const BELOW_ONE: Kind = Float { low: Included(0.0), high: Excluded(1.0) };
+/// Any finite number.
+pub(super) const ANY: Kind = Float { low: Unbounded, high: Unbounded };
+/// Strictly between nothing and everything.
+const INNER: Kind = Float { low: Excluded(0.0), high: Excluded(1.0) };
+/// The share of a table that a split may set aside.
+const SHARE: Kind = Float { low: Included(0.0), high: Excluded(0.9) };
+const MONITOR: Kind = Choice(Monitor::NAMES);
+const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
+
+/// The largest number of units of one layer.
+pub(super) const MAX_UNITS: i64 = 65_536;
+
+/// A row whose default is the TOML literal `default`.
+pub(super) const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key { path, kind, default: Some(default), help }
+}
+
+/// A row without a default.
+pub(super) const fn bare(path: &'static str, kind: Kind, help: &'static str) -> Key {
+    Key { path, kind, default: None, help }
+}
+
+/// Every setting, section by section.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key("task", Choice(Task::NAMES), "'auto'",
+        "What to learn: a number, one of two classes, or one of several; auto decides from the target column."),
+    key("seed", Int { min: 0, max: i64::MAX }, "0",
+        "The number from which every random number descends; the same seed gives the same result."),
+    key("threads", Int { min: 0, max: 1024 }, "0",
+        "Threads to compute with; 0 takes one a core; the result does not depend on it."),
+
+    key("data.path", Path, "''",
+        "The table to learn from; in a file, relative to the folder of that file."),
+    key("data.target", Text, "''",
+        "The name of the column to predict."),
+    key("data.null", TextList,
+        "['', 'NA', 'N/A', 'n/a', 'NaN', 'nan', 'null', 'NULL', 'None', '?', '-', 'missing']",
+        "Cells with exactly one of these texts count as missing."),
+    key("data.columns", Columns, "{}",
+        "What is known of single columns, by name; whatever is not given is decided from the data."),
+
+    key("split.val", SHARE, "0.15",
+        "Share of the rows set aside to watch training; 0 sets none aside; val and test together stay below 1."),
+    key("split.test", SHARE, "0.15",
+        "Share of the rows set aside for the final test; 0 sets none aside; val and test together stay below 1."),
+    key("split.column", Text, "''",
+        "A column whose cells say train, val or test, used in place of the shares; empty for none."),
+    key("split.stratify", Bool, "true",
+        "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets."),
+
+    key("prepare.scale", Choice(Scale::NAMES), "'standard'",
+        "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, or not at all."),
+    key("prepare.impute", Choice(Impute::NAMES), "'median'",
+        "What stands in for a missing number: a figure of the training rows, or zero in the column's own unit."),
+    key("prepare.indicators", Bool, "true",
+        "Whether a column with missing cells brings a second input that says where they were."),
+    key("prepare.target_scale", Choice(TargetScale::NAMES), "'standard'",
+        "How the target of a regression is scaled for training; predictions and metrics stay in its own unit."),
+
+    key("network.hidden", IntList { min: 1, max: MAX_UNITS }, "[128, 128]",
+        "Units of each hidden layer, first to last; the output layer is added by itself; [] for a linear model."),
+    key("network.activation", Choice(Activation::NAMES), "'relu'",
+        "The activation of each layer of network.hidden."),
+    key("network.norm", Choice(Norm::NAMES), "'none'",
+        "The normalisation after each layer of network.hidden."),
+    key("network.dropout", BELOW_ONE, "0.0",
+        "Share of the outputs of each layer of network.hidden that a training step sets to zero."),
+    key("network.initializer", Initializer(INITIALIZERS), "'auto'",
+        "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }."),
+    key("network.layers", Layers, "[]",
+        "The hidden layers one by one, in place of hidden, activation, norm, dropout and initializer; \
+         the output layer is added by itself and is not listed."),
+    key("network.precision", Choice(Precision::NAMES), "'f32'",
+        "The floating-point type of weights and arithmetic: 32 or 64 bits."),
+
+    key("loss.name", Choice(LossName::NAMES), "'auto'",
+        "The loss that training makes small; auto takes mse for a number and cross-entropy for classes."),
+    key("loss.delta", POSITIVE, "1.0",
+        "Error, in units of the scaled target, from which the huber loss grows in a straight line."),
+
+    key("train.epochs", Int { min: 1, max: 1_000_000 }, "200",
+        "The most passes over the training rows; early stopping may end training sooner."),
+    key("train.batch_size", Int { min: 1, max: 1_000_000_000 }, "32",
+        "Rows in one step of the optimiser; a number beyond the table's rows takes all of them at once."),
+    key("train.shuffle", Bool, "true",
+        "Whether the training rows are put in a new order before every epoch."),
+    key("train.shard_rows", Int { min: 1, max: 1_000_000 }, "256",
+        "Rows of a batch that one thread computes together, and that batch normalisation takes its statistics over."),
+
+    key("optimizer.name", Choice(OptimizerName::NAMES), "'adamw'",
+        "The rule that turns gradients into steps."),
+    key("optimizer.learning_rate", Float { low: Excluded(0.0), high: Included(1000.0) }, "1e-3",
+        "Length of a step at the start of training, as a factor on the gradient or on Adam's direction."),
+    key("optimizer.momentum", BELOW_ONE, "0.9",
+        "Share of the last step that the next one of sgd keeps; 0 for plain gradient descent."),
+    key("optimizer.nesterov", Bool, "false",
+        "Whether sgd takes its gradient ahead of the momentum (Nesterov)."),
+    key("optimizer.beta1", BELOW_ONE, "0.9",
+        "Share that adam and adamw keep of the running mean of gradients at each step."),
+    key("optimizer.beta2", BELOW_ONE, "0.999",
+        "Share that adam and adamw keep of the running mean of squared gradients at each step."),
+    key("optimizer.epsilon", Float { low: Excluded(0.0), high: Included(1.0) }, "1e-8",
+        "Added to the root of adam and adamw, outside of it (the paper's and PyTorch's default)."),
+    key("optimizer.weight_decay", Float { low: Included(0.0), high: Included(100.0) }, "0.01",
+        "Share of each weight that adamw takes off at a step, times the learning rate (decoupled; PyTorch's default)."),
+
+    key("early_stopping.enabled", Bool, "true",
+        "Whether training stops once the monitored figure no longer gets better."),
+    key("early_stopping.monitor", MONITOR, "'val_loss'",
+        "The figure that is watched."),
+    key("early_stopping.patience", PATIENCE, "20",
+        "Epochs without a better figure after which training stops."),
+    key("early_stopping.min_delta", NOT_NEGATIVE, "0.0",
+        "The smallest change that counts as better, in the unit of the figure."),
+
+    key("reduce_on_plateau.enabled", Bool, "true",
+        "Whether the learning rate is cut once the monitored figure no longer gets better."),
+    key("reduce_on_plateau.monitor", MONITOR, "'val_loss'",
+        "The figure that is watched."),
+    key("reduce_on_plateau.factor", INNER, "0.5",
+        "What the learning rate is multiplied by at each cut."),
+    key("reduce_on_plateau.patience", PATIENCE, "8",
+        "Epochs without a better figure after which the learning rate is cut."),
+    key("reduce_on_plateau.min_delta", NOT_NEGATIVE, "0.0",
+        "The smallest change that counts as better, in the unit of the figure."),
+    key("reduce_on_plateau.min_learning_rate", Float { low: Included(0.0), high: Included(1000.0) }, "1e-7",
+        "The learning rate below which no cut goes."),
+
+    key("checkpoint.monitor", MONITOR, "'val_loss'",
+        "The figure by which the best epoch is chosen."),
+    key("checkpoint.restore_best", Bool, "true",
+        "Whether the model ends with the weights of the best epoch in place of the last."),
+
+    key("evaluate.bootstrap", Int { min: 0, max: 1_000_000 }, "1000",
+        "Resamples of the test rows behind each interval; 0 for no intervals."),
+    key("evaluate.confidence", INNER, "0.95",
+        "Share of such intervals that hold the true figure."),
+    key("evaluate.baselines", Bool, "true",
+        "Whether simple models are fitted to the same rows, to compare with."),
+];
+
+/// What can be said of one column, under `data.columns.<name>`; unset means decided from the data.
+#[rustfmt::skip]
+pub static COLUMN_KEYS: &[Key] = &[
+    bare("kind", Choice(ColumnKind::NAMES),
+        "What the cells of this column mean."),
+    bare("scale", Choice(Scale::NAMES),
+        "How this column is scaled, in place of prepare.scale."),
+    bare("drop", Bool,
+        "Whether this column is left out of learning."),
+];
+
+/// The setting of this dotted path.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The names of all sections, in the order of [`KEYS`].
+pub fn sections() -> Vec<&'static str> {
+    let mut names: Vec<_> = KEYS.iter().map(Key::section).filter(|name| !name.is_empty()).collect();
+    names.dedup();
+    names
+}

@@ -1,0 +1,249 @@
+//! The kinds of layers and initialisers: their settings as tables, and the types they are read into.
+//!
+//! A new kind is a row in its table and a variant of its enum.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::check::complete;
+use super::choices::Activation;
+use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, POSITIVE, bare, key};
+
+/// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
+#[derive(Debug, Clone, Copy)]
+pub struct Variant {
+    /// The tag's value.
+    pub name: &'static str,
+    /// Another name for it; empty for none.
+    pub alias: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+    /// Its settings.
+    pub keys: &'static [Key],
+}
+
+impl Variant {
+    const fn new(name: &'static str, help: &'static str, keys: &'static [Key]) -> Self {
+        Self { name, alias: "", help, keys }
+    }
+
+    const fn aliased(name: &'static str, alias: &'static str, help: &'static str) -> Self {
+        Self { name, alias, help, keys: &[] }
+    }
+
+    /// Whether `name` is the name or the alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || (!self.alias.is_empty() && self.alias == name)
+    }
+}
+
+const SLOPE: Key = key(
+    "slope",
+    ANY,
+    "0.01",
+    "Slope of leaky_relu for negative numbers (PyTorch's default); the other activations have none.",
+);
+
+/// Every kind of layer that `network.layers` can list, by its `type`.
+#[rustfmt::skip]
+pub static LAYER_KEYS: &[Variant] = &[
+    Variant::new("dense", "Every output is a weighted sum of all inputs, plus a bias.", &[
+        bare("units", Kind::Int { min: 1, max: MAX_UNITS },
+            "Number of outputs."),
+        key("activation", Kind::Choice(Activation::NAMES), "'linear'",
+            "The function applied to each output."),
+        SLOPE,
+        key("initializer", Kind::Initializer(INITIALIZERS), "'auto'",
+            "How the weights start."),
+        key("bias", Kind::Bool, "true",
+            "Whether each output has a bias."),
+        key("bias_initializer", Kind::Initializer(BIAS_INITIALIZERS), "'zeros'",
+            "How the biases start."),
+    ]),
+    Variant::new("batch_norm", "Each input is brought to mean 0 and variance 1 over the batch, then scaled and shifted.", &[
+        key("momentum", BELOW_ONE, "0.99",
+            "Share of the running mean and variance that a step keeps (Keras's sense and default)."),
+        key("epsilon", Kind::Float { low: std::ops::Bound::Excluded(0.0), high: std::ops::Bound::Included(1.0) }, "1e-3",
+            "Added to the variance before its root is taken (Keras's default)."),
+    ]),
+    Variant::new("dropout", "A random share of the inputs is set to zero in training, and the others scaled up to match.", &[
+        key("rate", BELOW_ONE, "0.5",
+            "Share of the inputs set to zero."),
+    ]),
+    Variant::new("activation", "A function applied to each input.", &[
+        bare("function", Kind::Choice(Activation::NAMES),
+            "The function."),
+        SLOPE,
+    ]),
+];
+
+const ZEROS: Variant = Variant::new("zeros", "All zero.", &[]);
+const ONES: Variant = Variant::new("ones", "All one.", &[]);
+const CONSTANT: Variant =
+    Variant::new("constant", "All the same number.", &[bare("value", ANY, "The number.")]);
+const NORMAL: Variant = Variant::new(
+    "normal",
+    "Normally distributed around zero.",
+    &[key("std", POSITIVE, "0.01", "Standard deviation.")],
+);
+const UNIFORM: Variant = Variant::new(
+    "uniform",
+    "Evenly distributed from low to high.",
+    &[
+        key("low", ANY, "-0.05", "The lower end, below high."),
+        key("high", ANY, "0.05", "The upper end, above low."),
+    ],
+);
+const TRUNCATED_NORMAL: Variant = Variant::new(
+    "truncated_normal",
+    "Normally distributed around zero, drawn again beyond two standard deviations.",
+    &[key("std", POSITIVE, "0.01", "Standard deviation, the cut accounted for.")],
+);
+
+/// Every way for the weights of a layer to start, by its `name`.
+#[rustfmt::skip]
+pub static INITIALIZERS: &[Variant] = &[
+    Variant::new("auto", "Chosen by the activation: He for the ReLU family, Xavier for the others.", &[]),
+    ZEROS,
+    ONES,
+    CONSTANT,
+    NORMAL,
+    UNIFORM,
+    TRUNCATED_NORMAL,
+    Variant::new("lecun_uniform", "Uniform within sqrt(3 / fan_in) of zero (LeCun 1998).", &[]),
+    Variant::new("lecun_normal", "Normal of variance 1 / fan_in (LeCun 1998).", &[]),
+    Variant::aliased("xavier_uniform", "glorot_uniform",
+        "Uniform within sqrt(6 / (fan_in + fan_out)) of zero (Glorot & Bengio 2010)."),
+    Variant::aliased("xavier_normal", "glorot_normal",
+        "Normal of variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)."),
+    Variant::aliased("he_uniform", "kaiming_uniform",
+        "Uniform within sqrt(6 / fan_in) of zero (He et al. 2015)."),
+    Variant::aliased("he_normal", "kaiming_normal",
+        "Normal of variance 2 / fan_in (He et al. 2015)."),
+    Variant::new("orthogonal", "A random orthogonal matrix (Saxe et al. 2014).", &[
+        key("gain", POSITIVE, "1.0", "Factor on the matrix."),
+    ]),
+];
+
+/// Every way for biases to start: those that ask for no fan-in and no matrix.
+pub static BIAS_INITIALIZERS: &[Variant] = &[ZEROS, ONES, CONSTANT, NORMAL, UNIFORM, TRUNCATED_NORMAL];
+
+/// One layer of a network, with all its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LayerSpec {
+    /// Weighted sums of all inputs, plus biases, through an activation.
+    Dense {
+        /// Number of outputs.
+        units: usize,
+        /// The function applied to each output.
+        activation: Activation,
+        /// Slope of [`Activation::LeakyRelu`] for negative numbers.
+        slope: f64,
+        /// How the weights start.
+        initializer: Initializer,
+        /// Whether each output has a bias.
+        bias: bool,
+        /// How the biases start.
+        bias_initializer: Initializer,
+    },
+    /// Batch normalisation with a learned scale and shift.
+    BatchNorm {
+        /// Share of the running statistics that a step keeps.
+        momentum: f64,
+        /// Added to the variance before its root is taken.
+        epsilon: f64,
+    },
+    /// Inverted dropout.
+    Dropout {
+        /// Share of the inputs set to zero.
+        rate: f64,
+    },
+    /// A function applied to each input.
+    Activation {
+        /// The function.
+        function: Activation,
+        /// Slope of [`Activation::LeakyRelu`] for negative numbers.
+        slope: f64,
+    },
+}
+
+impl LayerSpec {
+    /// A dense layer, its other settings at their defaults.
+    pub fn dense(units: usize, activation: Activation, initializer: Initializer) -> Self {
+        Self::of(
+            "dense",
+            [("units", value(units)), ("activation", value(activation)), ("initializer", value(initializer))],
+        )
+    }
+
+    /// A batch normalisation with its default settings.
+    pub fn batch_norm() -> Self {
+        Self::of("batch_norm", [])
+    }
+
+    /// A layer of this kind with these settings, the others at their defaults.
+    fn of<const N: usize>(kind: &str, given: [(&str, Value); N]) -> Self {
+        let mut table: Table = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        table.insert("type".to_owned(), value(kind));
+        let variant =
+            LAYER_KEYS.iter().find(|variant| variant.name == kind).expect("the kind is in the table");
+        complete(variant, &mut table).unwrap_or_else(|key| unreachable!("`{}` is given", key.path));
+        table.try_into().expect("a complete table is a layer")
+    }
+}
+
+fn value(setting: impl Serialize) -> Value {
+    Value::try_from(setting).expect("a setting is a value that TOML knows")
+}
+
+/// How numbers that will be trained start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Initializer {
+    /// Chosen by the activation.
+    Auto,
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+    /// All the same.
+    Constant {
+        /// The number.
+        value: f64,
+    },
+    /// N(0, std²).
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// U(low, high).
+    Uniform {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
+    /// N(0, std²), drawn again beyond two standard deviations.
+    TruncatedNormal {
+        /// Standard deviation, the cut accounted for.
+        std: f64,
+    },
+    /// U(−a, a), a = √(3 / `fan_in`).
+    LecunUniform,
+    /// N(0, 1 / `fan_in`).
+    LecunNormal,
+    /// U(−a, a), a = √(6 / (`fan_in` + `fan_out`)).
+    XavierUniform,
+    /// N(0, 2 / (`fan_in` + `fan_out`)).
+    XavierNormal,
+    /// U(−a, a), a = √(6 / `fan_in`).
+    HeUniform,
+    /// N(0, 2 / `fan_in`).
+    HeNormal,
+    /// A random orthogonal matrix.
+    Orthogonal {
+        /// Factor on the matrix.
+        gain: f64,
+    },
+}
