@@ -233,7 +233,9 @@ pub static KEYS: &[Key] = &[
     key("optimizer.epsilon", Float { low: Excluded(0.0), high: Included(1.0) }, "1e-8",
         "Added to the root of adam and adamw, outside of it (the paper's and PyTorch's default)."),
     key("optimizer.weight_decay", Float { low: Included(0.0), high: Included(100.0) }, "0.01",
-        "Share of each weight that adamw takes off at a step, times the learning rate (decoupled; PyTorch's default)."),
+        "Share of each weight that adamw takes off at a step, times the learning rate (decoupled; PyTorch's default). The other optimisers ignore it."),
+    key("optimizer.l2", Float { low: Included(0.0), high: Included(100.0) }, "0.0",
+        "Weight λ of the penalty ½·λ·w² on each weight (not on biases), added to the loss by way of its gradient."),
 
     key("early_stopping.enabled", Bool, "true",
         "Whether training stops once the monitored figure no longer gets better."),

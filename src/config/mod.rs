@@ -184,6 +184,8 @@ pub struct OptimizerConfig {
     pub epsilon: f64,
     /// Decoupled weight decay of adamw.
     pub weight_decay: f64,
+    /// Weight of the penalty ½·λ·w².
+    pub l2: f64,
 }
 
 /// When training ends before its last epoch.

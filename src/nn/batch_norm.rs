@@ -102,7 +102,11 @@ impl BatchNorm {
     }
 
     /// One step of the running statistics, towards the mean of those of the shards.
-    pub(crate) fn absorb<'a, T: Scalar>(&self, params: &mut [T], caches: impl ExactSizeIterator<Item = &'a [T]>) {
+    pub(crate) fn absorb<'a, T: Scalar>(
+        &self,
+        params: &mut [T],
+        caches: impl ExactSizeIterator<Item = &'a [T]>,
+    ) {
         let f = self.features;
         let keep = T::from_f64(self.momentum);
         let share = T::from_f64((1.0 - self.momentum) / caches.len() as f64);
@@ -112,8 +116,8 @@ impl BatchNorm {
         }
         for cache in caches {
             for i in 0..f {
-                mean[i] = share.mul_add(cache[i], mean[i]);
-                variance[i] = share.mul_add(cache[f + i], variance[i]);
+                mean[i] += share * cache[i];
+                variance[i] += share * cache[f + i];
             }
         }
     }

@@ -80,7 +80,15 @@ impl Dense {
             T::column_sums(pass.level, dz, &mut grads[bias.clone()]);
         }
         let dw = &mut grads[self.weight.clone()];
-        T::product(pass.level, [i, b, o], Matrix::transposed(x, i), Matrix::rows(dz, o), dw, Start::Zero, scratch);
+        T::product(
+            pass.level,
+            [i, b, o],
+            Matrix::transposed(x, i),
+            Matrix::rows(dz, o),
+            dw,
+            Start::Zero,
+            scratch,
+        );
         if wants_dx {
             let weight = &pass.params[self.weight.clone()];
             let dx = &mut gradient.dx[..b * i];

@@ -177,7 +177,11 @@ impl Layer {
     }
 
     /// Takes the statistics that the shards of a step left in `caches` into the running ones.
-    pub(crate) fn absorb<'a, T: Scalar>(&self, params: &mut [T], caches: impl ExactSizeIterator<Item = &'a [T]>) {
+    pub(crate) fn absorb<'a, T: Scalar>(
+        &self,
+        params: &mut [T],
+        caches: impl ExactSizeIterator<Item = &'a [T]>,
+    ) {
         if let Self::BatchNorm(layer) = self {
             layer.absorb(params, caches);
         }

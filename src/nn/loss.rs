@@ -68,9 +68,7 @@ impl Loss {
         d: &mut [T],
     ) -> f64 {
         match (self, targets) {
-            (Self::Mse, Targets::Values(t)) => {
-                each(outputs, t, scale, d, |e| (e * e, T::from_f64(2.0) * e))
-            }
+            (Self::Mse, Targets::Values(t)) => each(outputs, t, scale, d, |e| (e * e, T::from_f64(2.0) * e)),
             (Self::Mae, Targets::Values(t)) => each(outputs, t, scale, d, |e| (e.abs(), sign(e))),
             (Self::Huber { delta }, Targets::Values(t)) => {
                 let delta = T::from_f64(delta);

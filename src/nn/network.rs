@@ -154,7 +154,9 @@ impl Network {
         let b = pass.n_rows;
         for (i, layer) in self.layers.iter().enumerate() {
             let (before, after) = work.outputs.split_at_mut(i);
-            let x = before.last().map_or(&x[..b * self.n_inputs], |y| &y[..b * self.layers[i - 1].out_features()]);
+            let x = before
+                .last()
+                .map_or(&x[..b * self.n_inputs], |y| &y[..b * self.layers[i - 1].out_features()]);
             let y = &mut after[0][..b * layer.out_features()];
             layer.forward(pass, x, y, &mut work.caches[i], &mut work.scratch);
         }
@@ -178,8 +180,12 @@ impl Network {
         self.forward(pass, x, work);
         let Workspace { outputs, caches, gradient, scratch, grads, loss_sum } = work;
         let n = b * self.n_outputs();
-        *loss_sum =
-            loss.forward_backward(&outputs[self.layers.len() - 1][..n], targets, scale, &mut gradient.dy[..n]);
+        *loss_sum = loss.forward_backward(
+            &outputs[self.layers.len() - 1][..n],
+            targets,
+            scale,
+            &mut gradient.dy[..n],
+        );
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let x = match i {
                 0 => &x[..b * self.n_inputs],
@@ -247,9 +253,8 @@ impl Network {
 
     /// The index of the first layer whose last output holds a number that is not finite.
     pub fn first_non_finite_layer<T: Scalar>(&self, n_rows: usize, work: &Workspace<T>) -> Option<usize> {
-        let finite = |(layer, y): (&Layer, &Vec<T>)| {
-            y[..n_rows * layer.out_features()].iter().all(|v| v.is_finite())
-        };
+        let finite =
+            |(layer, y): (&Layer, &Vec<T>)| y[..n_rows * layer.out_features()].iter().all(|v| v.is_finite());
         self.layers.iter().zip(&work.outputs).position(|pair| !finite(pair))
     }
 

@@ -59,8 +59,7 @@ impl EarlyStopping {
             return None;
         }
         let waited = self.patience.observe(monitored(s.monitor, record));
-        (waited >= s.patience)
-            .then(|| format!("{} has not improved for {} epochs", s.monitor, s.patience))
+        (waited >= s.patience).then(|| format!("{} has not improved for {} epochs", s.monitor, s.patience))
     }
 }
 

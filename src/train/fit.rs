@@ -167,8 +167,14 @@ pub fn fit<T: Scalar>(
             let n_rows = end - first;
             train.gather(&order[first..end], n_inputs, &mut batch);
             let targets = batch.targets.view().slice(0..n_rows);
-            let mean =
-                stepper.step(steps, rate, &mut params, &mut optimizer, &batch.x[..n_rows * n_inputs], targets);
+            let mean = stepper.step(
+                steps,
+                rate,
+                &mut params,
+                &mut optimizer,
+                &batch.x[..n_rows * n_inputs],
+                targets,
+            );
             steps = steps.wrapping_add(1);
             first = end;
             loss_sum += mean * n_rows as f64;
@@ -235,7 +241,10 @@ pub fn fit<T: Scalar>(
     let epochs_run = history.len();
     let seconds = begin.elapsed().as_secs_f64();
     if epochs_run == 0 {
-        return Err(Error::training(format!("no epoch was trained: {reason}"), "set train.epochs to 1 or more"));
+        return Err(Error::training(
+            format!("no epoch was trained: {reason}"),
+            "set train.epochs to 1 or more",
+        ));
     }
     if !config.checkpoint.restore_best {
         (best, best_epoch) = (params, epochs_run);
@@ -252,7 +261,9 @@ fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, 
 fn divergence_reason(event: &Event) -> String {
     match event {
         Event::Diverged { epoch, step, layer, .. } => {
-            format!("the loss is not finite in epoch {epoch}, step {step}; the first numbers that are not finite come out of {layer}")
+            format!(
+                "the loss is not finite in epoch {epoch}, step {step}; the first numbers that are not finite come out of {layer}"
+            )
         }
         _ => String::new(),
     }
@@ -291,8 +302,7 @@ impl<'a, T: Scalar> Watch<'a, T> {
         let n_rows = self.val.len() as f64;
         self.network.raw_outputs_into(self.level, params, &self.val.x, &mut self.work, &mut self.outputs);
         let targets = self.val.targets.view();
-        let sum =
-            self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
+        let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
         let metrics = match targets {
             Targets::Values(truth) => {
                 let errors = || self.outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64());

@@ -29,7 +29,7 @@ impl<T: Scalar> Optimizer<T> {
         let mut runs: Vec<(Range<usize>, bool)> = Vec::new();
         for view in views.iter().filter(|v| v.trainable) {
             // Without decay all runs are alike, and neighbours become one.
-            let decays = view.decays && settings.weight_decay != 0.0;
+            let decays = view.decays && (settings.weight_decay != 0.0 || settings.l2 != 0.0);
             match runs.last_mut() {
                 Some((run, same)) if run.end == view.offset && *same == decays => run.end = view.range().end,
                 _ => runs.push((view.range(), decays)),
@@ -46,14 +46,14 @@ impl<T: Scalar> Optimizer<T> {
 
     /// Changes `params` by one step along `grads` at the learning rate `rate`.
     ///
-    /// `weight_decay` is decoupled in `adamw` (Loshchilov & Hutter 2019) and a gradient of
-    /// ½·decay·p² in `adam` and `sgd`, as in `PyTorch`.
+    /// `weight_decay` is that of `adamw` (decoupled, Loshchilov & Hutter 2019); `l2` adds the gradient of
+    /// ½·l2·p² in any optimiser.
     pub fn step(&mut self, level: CpuLevel, rate: f64, params: &mut [T], grads: &[T]) {
         self.steps += 1;
         let s = &self.settings;
         let f = T::from_f64;
         for (run, decays) in &self.runs {
-            let decay = if *decays { s.weight_decay } else { 0.0 };
+            let l2 = f(if *decays { s.l2 } else { 0.0 });
             let (p, g) = (&mut params[run.clone()], &grads[run.clone()]);
             let first = &mut self.first[run.clone()];
             match s.name {
@@ -62,13 +62,13 @@ impl<T: Scalar> Optimizer<T> {
                         rate: f(rate),
                         momentum: f(s.momentum),
                         nesterov: s.nesterov,
-                        l2: f(decay),
+                        l2,
                         keep: T::ONE,
                     };
                     T::sgd_step(level, &step, p, g, first);
                 }
                 OptimizerName::Adam | OptimizerName::Adamw => {
-                    let decoupled = s.name == OptimizerName::Adamw;
+                    let decay = if *decays && s.name == OptimizerName::Adamw { s.weight_decay } else { 0.0 };
                     let t = f64::from(self.steps);
                     let step = AdamStep {
                         rate: f(rate / (1.0 - s.beta1.powf(t))),
@@ -76,8 +76,8 @@ impl<T: Scalar> Optimizer<T> {
                         beta1: f(s.beta1),
                         beta2: f(s.beta2),
                         epsilon: f(s.epsilon),
-                        l2: f(if decoupled { 0.0 } else { decay }),
-                        keep: f(if decoupled { 1.0 - rate * decay } else { 1.0 }),
+                        l2,
+                        keep: f(1.0 - rate * decay),
                     };
                     T::adam_step(level, &step, p, g, first, &mut self.second[run.clone()]);
                 }
