@@ -1,62 +1,126 @@
 //! Batch normalisation over the rows of a matrix `x` (B×F), and sums over rows.
+//!
+//! Each kernel walks down the rows with a few columns at a time, whose sums and factors stay in registers.
 
 use crate::math::Real;
 
-/// sums(F) = Σ over rows of f(row); rows are added in fours, in one order for every vector width.
+/// Runs `$kernel::<T, L>(…, column)` for blocks of 16, 4 and 1 columns until all `$n` are done.
+macro_rules! for_column_blocks {
+    ($n:expr, $kernel:ident($($arg:expr),*)) => {{
+        let mut column = 0;
+        while column + 16 <= $n {
+            $kernel::<T, 16>($($arg,)* column);
+            column += 16;
+        }
+        while column + 4 <= $n {
+            $kernel::<T, 4>($($arg,)* column);
+            column += 4;
+        }
+        while column < $n {
+            $kernel::<T, 1>($($arg,)* column);
+            column += 1;
+        }
+    }};
+}
+
+/// `L` numbers of `x` from `at` on.
 #[inline(always)]
-fn sum_rows<T: Real>(x: &[T], sums: &mut [T], f: impl Fn(usize, T) -> T) {
-    let n = sums.len();
-    sums.fill(T::ZERO);
-    let mut fours = x.chunks_exact(4 * n);
-    for four in &mut fours {
-        let (a, rest) = four.split_at(n);
-        let (b, rest) = rest.split_at(n);
-        let (c, d) = rest.split_at(n);
-        for i in 0..n {
-            sums[i] += (f(i, a[i]) + f(i, b[i])) + (f(i, c[i]) + f(i, d[i]));
+fn block<T: Real, const L: usize>(x: &[T], at: usize) -> [T; L] {
+    let mut block = [T::ZERO; L];
+    block.copy_from_slice(&x[at..at + L]);
+    block
+}
+
+#[inline(always)]
+fn each<T: Real, const L: usize>(f: impl Fn(usize) -> T) -> [T; L] {
+    let mut block = [T::ZERO; L];
+    for (i, b) in block.iter_mut().enumerate() {
+        *b = f(i);
+    }
+    block
+}
+
+/// Σ over rows of f(row), for `L` columns from `column` on; rows are added in fours, in an order that does not
+/// depend on the vector width.
+#[inline(always)]
+fn sum_down<T: Real, const L: usize>(n_rows: usize, term: impl Fn(usize) -> [T; L]) -> [T; L] {
+    let mut sums = [T::ZERO; L];
+    let fours = n_rows - n_rows % 4;
+    for row in (0..fours).step_by(4) {
+        let (a, b, c, d) = (term(row), term(row + 1), term(row + 2), term(row + 3));
+        for i in 0..L {
+            sums[i] += (a[i] + b[i]) + (c[i] + d[i]);
         }
     }
-    for row in fours.remainder().chunks_exact(n) {
-        for i in 0..n {
-            sums[i] += f(i, row[i]);
+    for row in fours..n_rows {
+        let a = term(row);
+        for i in 0..L {
+            sums[i] += a[i];
         }
     }
+    sums
 }
 
 /// sums(F) = Σ over the rows of x (B×F).
 #[inline(always)]
 pub(crate) fn column_sums<T: Real>(x: &[T], sums: &mut [T]) {
-    sum_rows(x, sums, |_, x| x);
+    let n = sums.len();
+    for_column_blocks!(n, column_sums_block(x, sums));
+}
+
+#[inline(always)]
+fn column_sums_block<T: Real, const L: usize>(x: &[T], sums: &mut [T], column: usize) {
+    let n = sums.len();
+    let total = sum_down::<T, L>(x.len() / n, |row| block(x, row * n + column));
+    sums[column..column + L].copy_from_slice(&total);
 }
 
 /// mean(F) and variance(F, divided by B) of the columns of x (B×F).
 #[inline(always)]
 pub(crate) fn column_moments<T: Real>(x: &[T], mean: &mut [T], variance: &mut [T]) {
-    let n_rows = x.len() / mean.len();
+    let n = mean.len();
+    for_column_blocks!(n, column_moments_block(x, mean, variance));
+}
+
+#[inline(always)]
+fn column_moments_block<T: Real, const L: usize>(x: &[T], mean: &mut [T], variance: &mut [T], column: usize) {
+    let n = mean.len();
+    let n_rows = x.len() / n;
     let share = T::ONE / T::from_f64(n_rows as f64);
-    sum_rows(x, mean, |_, x| x);
-    for m in mean.iter_mut() {
-        *m *= share;
-    }
+    let total = sum_down::<T, L>(n_rows, |row| block(x, row * n + column));
+    let m: [T; L] = each(|i| total[i] * share);
     // About the mean, not from the sum of squares: no cancellation when the mean is large.
-    sum_rows(x, variance, |i, x| {
-        let d = x - mean[i];
-        d * d
+    let total = sum_down::<T, L>(n_rows, |row| {
+        let x: [T; L] = block(x, row * n + column);
+        each(|i| (x[i] - m[i]) * (x[i] - m[i]))
     });
-    for v in variance.iter_mut() {
-        *v *= share;
-    }
+    mean[column..column + L].copy_from_slice(&m);
+    variance[column..column + L].copy_from_slice(&each::<T, L>(|i| total[i] * share));
 }
 
 /// y = (x − mean)·scale + shift, column by column.
 #[inline(always)]
 pub(crate) fn normalize<T: Real>(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
     let n = mean.len();
-    let (scale, shift) = (&scale[..n], &shift[..n]);
-    for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-        for i in 0..n {
-            y[i] = (x[i] - mean[i]).mul_add(scale[i], shift[i]);
-        }
+    for_column_blocks!(n, normalize_block(x, mean, scale, shift, y));
+}
+
+#[inline(always)]
+fn normalize_block<T: Real, const L: usize>(
+    x: &[T],
+    mean: &[T],
+    scale: &[T],
+    shift: &[T],
+    y: &mut [T],
+    column: usize,
+) {
+    let n = mean.len();
+    let (m, s, b): ([T; L], [T; L], [T; L]) =
+        (block(mean, column), block(scale, column), block(shift, column));
+    for row in 0..x.len() / n {
+        let at = row * n + column;
+        let x: [T; L] = block(x, at);
+        y[at..at + L].copy_from_slice(&each::<T, L>(|i| (x[i] - m[i]).mul_add(s[i], b[i])));
     }
 }
 
@@ -71,18 +135,32 @@ pub(crate) fn normalize_backward_parameters<T: Real>(
     dshift: &mut [T],
 ) {
     let n = mean.len();
-    let (dscale, dshift, inv_std) = (&mut dscale[..n], &mut dshift[..n], &inv_std[..n]);
-    dscale.fill(T::ZERO);
-    dshift.fill(T::ZERO);
-    for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact(n)) {
-        for i in 0..n {
-            dshift[i] += dy[i];
-            dscale[i] = dy[i].mul_add(x[i] - mean[i], dscale[i]);
+    for_column_blocks!(n, normalize_backward_parameters_block(x, dy, mean, inv_std, dscale, dshift));
+}
+
+#[inline(always)]
+fn normalize_backward_parameters_block<T: Real, const L: usize>(
+    x: &[T],
+    dy: &[T],
+    mean: &[T],
+    inv_std: &[T],
+    dscale: &mut [T],
+    dshift: &mut [T],
+    column: usize,
+) {
+    let n = mean.len();
+    let (m, inv): ([T; L], [T; L]) = (block(mean, column), block(inv_std, column));
+    let (mut scales, mut shifts) = ([T::ZERO; L], [T::ZERO; L]);
+    for row in 0..x.len() / n {
+        let at = row * n + column;
+        let (x, dy): ([T; L], [T; L]) = (block(x, at), block(dy, at));
+        for i in 0..L {
+            shifts[i] += dy[i];
+            scales[i] = dy[i].mul_add(x[i] - m[i], scales[i]);
         }
     }
-    for i in 0..n {
-        dscale[i] *= inv_std[i];
-    }
+    dscale[column..column + L].copy_from_slice(&each::<T, L>(|i| scales[i] * inv[i]));
+    dshift[column..column + L].copy_from_slice(&shifts);
 }
 
 /// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
@@ -96,10 +174,26 @@ pub(crate) fn normalize_backward_input<T: Real>(
     c: &[T],
 ) {
     let n = mean.len();
-    let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
-    for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact_mut(n)) {
-        for i in 0..n {
-            dy[i] = dy[i].mul_add(a[i], b[i].mul_add(x[i] - mean[i], c[i]));
-        }
+    for_column_blocks!(n, normalize_backward_input_block(x, dy, mean, a, b, c));
+}
+
+#[inline(always)]
+fn normalize_backward_input_block<T: Real, const L: usize>(
+    x: &[T],
+    dy: &mut [T],
+    mean: &[T],
+    a: &[T],
+    b: &[T],
+    c: &[T],
+    column: usize,
+) {
+    let n = mean.len();
+    let (m, a): ([T; L], [T; L]) = (block(mean, column), block(a, column));
+    let (b, c): ([T; L], [T; L]) = (block(b, column), block(c, column));
+    for row in 0..x.len() / n {
+        let at = row * n + column;
+        let (x, d): ([T; L], [T; L]) = (block(x, at), block(dy, at));
+        let dx: [T; L] = each(|i| d[i].mul_add(a[i], b[i].mul_add(x[i] - m[i], c[i])));
+        dy[at..at + L].copy_from_slice(&dx);
     }
 }

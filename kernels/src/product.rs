@@ -96,7 +96,8 @@ pub(crate) fn product<V: Vector>(
             let padded = width.next_multiple_of(V::LANES);
             let (source, row_stride) = if pack {
                 let packed = &mut scratch[..k_block * padded];
-                pack_panel(&b, [shared, k_block], [column, width, padded], packed, zero);
+                // SAFETY: the CPU level was checked by the caller of the kernel.
+                unsafe { pack_panel::<V>(&b, [shared, k_block], [column, width, padded], packed, zero) };
                 (&*packed, padded)
             } else if k_block == 0 {
                 (b.data, 0)
@@ -246,13 +247,16 @@ impl<T: Copy> Panel<T> {
 }
 
 /// Copies `width` columns of B into `packed`, row after row, padded with zeros to `padded` columns.
+///
+/// # Safety
+/// The CPU has the instructions of `V`.
 #[inline(always)]
-fn pack_panel<T: Copy>(
-    b: &Matrix<T>,
+unsafe fn pack_panel<V: Vector>(
+    b: &Matrix<V::Element>,
     [shared, k]: [usize; 2],
     [column, width, padded]: [usize; 3],
-    packed: &mut [T],
-    zero: T,
+    packed: &mut [V::Element],
+    zero: V::Element,
 ) {
     if b.column_stride == 1 {
         for (r, to) in packed.chunks_exact_mut(padded).enumerate() {
@@ -261,7 +265,8 @@ fn pack_panel<T: Copy>(
             to[width..].fill(zero);
         }
     } else if b.row_stride == 1 {
-        transpose_panel(b, [shared, k], [column, width, padded], packed, zero);
+        // SAFETY: as for this function.
+        unsafe { transpose_panel::<V>(b, [shared, k], [column, width, padded], packed, zero) };
     } else {
         for (r, to) in packed.chunks_exact_mut(padded).enumerate() {
             for (c, to) in to.iter_mut().enumerate() {
@@ -275,29 +280,29 @@ fn pack_panel<T: Copy>(
     }
 }
 
-/// [`pack_panel`] of a matrix whose columns are contiguous, in blocks of 8×8 that stay in registers.
+/// [`pack_panel`] of a matrix whose columns are contiguous, a square at a time.
+///
+/// # Safety
+/// The CPU has the instructions of `V`.
 #[inline(always)]
-fn transpose_panel<T: Copy>(
-    b: &Matrix<T>,
+unsafe fn transpose_panel<V: Vector>(
+    b: &Matrix<V::Element>,
     [shared, k]: [usize; 2],
     [column, width, padded]: [usize; 3],
-    packed: &mut [T],
-    zero: T,
+    packed: &mut [V::Element],
+    zero: V::Element,
 ) {
-    const BLOCK: usize = 8;
     let at = |r: usize, c: usize| (column + c) * b.column_stride + shared + r;
-    let (k_whole, width_whole) = (k - k % BLOCK, width - width % BLOCK);
-    for r in (0..k_whole).step_by(BLOCK) {
-        for c in (0..width_whole).step_by(BLOCK) {
-            let mut block = [[zero; BLOCK]; BLOCK];
-            for (i, column) in block.iter_mut().enumerate() {
-                let from = at(r, c + i);
-                column.copy_from_slice(&b.data[from..from + BLOCK]);
-            }
-            for i in 0..BLOCK {
-                let to = (r + i) * padded + c;
-                let row: [T; BLOCK] = std::array::from_fn(|j| block[j][i]);
-                packed[to..to + BLOCK].copy_from_slice(&row);
+    let square = V::SQUARE;
+    let (k_whole, width_whole) = (k - k % square, width - width % square);
+    for c in (0..width_whole).step_by(square) {
+        let last = at(k_whole, c + square - 1);
+        assert!(last <= b.data.len() && packed.len() >= k * padded);
+        for r in (0..k_whole).step_by(square) {
+            // SAFETY: the whole square ends before `last`, and inside `packed`: both checked above.
+            unsafe {
+                let from = b.data.as_ptr().add(at(r, c));
+                V::transpose(from, b.column_stride, packed.as_mut_ptr().add(r * padded + c), padded);
             }
         }
     }

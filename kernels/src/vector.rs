@@ -39,6 +39,21 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`Vector::splat`].
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// The side of the square that [`Vector::transpose`] transposes.
+    const SQUARE: usize = 4;
+    /// Writes the transpose of the square at `from` (rows `from_row` apart) to `to` (rows `to_row` apart).
+    ///
+    /// # Safety
+    /// As [`Vector::splat`]; both squares are valid, and do not overlap.
+    #[inline(always)]
+    unsafe fn transpose(from: *const Self::Element, from_row: usize, to: *mut Self::Element, to_row: usize) {
+        for row in 0..Self::SQUARE {
+            for column in 0..Self::SQUARE {
+                unsafe { *to.add(column * to_row + row) = *from.add(row * from_row + column) };
+            }
+        }
+    }
 }
 
 /// Four lanes in plain Rust, for CPUs without known vectors and for Miri.
@@ -90,11 +105,13 @@ mod x86 {
     use std::arch::x86_64::{
         __m256, __m256d, __m256i, __m512, __m512d, _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_fmadd_pd,
         _mm256_fmadd_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_maskload_pd, _mm256_maskload_ps,
-        _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd,
-        _mm256_set1_ps, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_storeu_pd, _mm256_storeu_ps,
-        _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_storeu_pd,
-        _mm512_mask_storeu_ps, _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_set1_pd, _mm512_set1_ps,
-        _mm512_storeu_pd, _mm512_storeu_ps,
+        _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_permute2f128_pd, _mm256_permute2f128_ps,
+        _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32,
+        _mm256_setr_epi64x, _mm256_shuffle_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_unpackhi_pd,
+        _mm256_unpackhi_ps, _mm256_unpacklo_pd, _mm256_unpacklo_ps, _mm512_fmadd_pd, _mm512_fmadd_ps,
+        _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_storeu_pd, _mm512_mask_storeu_ps,
+        _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_set1_pd, _mm512_set1_ps, _mm512_storeu_pd,
+        _mm512_storeu_ps,
     };
 
     #[inline(always)]
@@ -118,8 +135,49 @@ mod x86 {
         unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
     }
 
+    /// [`Vector::transpose`] of 8×8 single-precision numbers: pairs, then quadruples, then halves change places.
+    ///
+    /// # Safety
+    /// The CPU has AVX; both squares are valid.
+    #[inline(always)]
+    unsafe fn transpose8x8(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        unsafe {
+            let r: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * from_row)));
+            let pairs: [__m256; 8] = std::array::from_fn(|i| {
+                let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
+                if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+            });
+            let quads: [__m256; 8] = std::array::from_fn(|i| {
+                let (a, b) = (pairs[i / 4 * 4 + i % 4 / 2], pairs[i / 4 * 4 + i % 4 / 2 + 2]);
+                if i % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xEE>(a, b) }
+            });
+            for i in 0..4 {
+                let (a, b) = (quads[i], quads[i + 4]);
+                _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(a, b));
+                _mm256_storeu_ps(to.add((i + 4) * to_row), _mm256_permute2f128_ps::<0x31>(a, b));
+            }
+        }
+    }
+
+    /// [`Vector::transpose`] of 4×4 double-precision numbers.
+    ///
+    /// # Safety
+    /// The CPU has AVX; both squares are valid.
+    #[inline(always)]
+    unsafe fn transpose4x4(from: *const f64, from_row: usize, to: *mut f64, to_row: usize) {
+        unsafe {
+            let r: [__m256d; 4] = std::array::from_fn(|i| _mm256_loadu_pd(from.add(i * from_row)));
+            let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+            let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
+            _mm256_storeu_pd(to, _mm256_permute2f128_pd::<0x20>(a, c));
+            _mm256_storeu_pd(to.add(to_row), _mm256_permute2f128_pd::<0x20>(b, d));
+            _mm256_storeu_pd(to.add(2 * to_row), _mm256_permute2f128_pd::<0x31>(a, c));
+            _mm256_storeu_pd(to.add(3 * to_row), _mm256_permute2f128_pd::<0x31>(b, d));
+        }
+    }
+
     macro_rules! vector {
-        ($v:ty, $t:ty, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $mask:expr) => {
+        ($v:ty, $t:ty, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $mask:expr, $square:literal, $transpose:ident) => {
             // SAFETY: each intrinsic needs only the instructions and the bounds that the caller vouches for;
             // a masked lane is neither read nor written.
             impl Vector for $v {
@@ -150,6 +208,11 @@ mod x86 {
                 unsafe fn mul_add(self, b: Self, c: Self) -> Self {
                     unsafe { $fma(self, b, c) }
                 }
+                const SQUARE: usize = $square;
+                #[inline(always)]
+                unsafe fn transpose(from: *const $t, from_row: usize, to: *mut $t, to_row: usize) {
+                    unsafe { $transpose(from, from_row, to, to_row) }
+                }
             }
         };
         // The older instructions take the pointer first.
@@ -169,7 +232,9 @@ mod x86 {
         _mm512_storeu_ps,
         _mm512_mask_storeu_ps,
         _mm512_fmadd_ps,
-        mask512
+        mask512,
+        8,
+        transpose8x8
     );
     vector!(
         __m512d,
@@ -182,7 +247,9 @@ mod x86 {
         _mm512_storeu_pd,
         _mm512_mask_storeu_pd,
         _mm512_fmadd_pd,
-        mask512d
+        mask512d,
+        4,
+        transpose4x4
     );
     vector!(
         __m256,
@@ -195,7 +262,9 @@ mod x86 {
         _mm256_storeu_ps,
         _mm256_maskstore_ps,
         _mm256_fmadd_ps,
-        mask256
+        mask256,
+        8,
+        transpose8x8
     );
     vector!(
         __m256d,
@@ -208,7 +277,9 @@ mod x86 {
         _mm256_storeu_pd,
         _mm256_maskstore_pd,
         _mm256_fmadd_pd,
-        mask256d
+        mask256d,
+        4,
+        transpose4x4
     );
 }
 
