@@ -5,6 +5,7 @@
 //! [`pipeline::Pipeline`], fitted on the training part alone, the matrices.
 
 pub mod cell;
+pub mod encode;
 pub mod pipeline;
 pub mod read;
 pub mod scale;
@@ -17,6 +18,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use encode::{ColumnNotes, Encoder};
 pub use pipeline::{Feature, Pipeline, PipelineOptions, TransformNotes};
 pub use read::{RawTable, ReadOptions, read_csv};
 pub use scale::{Impute, Scale, TargetScaler};

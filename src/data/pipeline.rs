@@ -1,19 +1,16 @@
 //! The preparation of a table for a network: fitted on training rows, saved with the model.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
 
-use super::cell::month_and_weekday;
-use super::scale::{Impute, Scale, Scaler};
+use super::encode::{Bound, ColumnNotes, Encoder};
+use super::scale::{Impute, Scale};
 use super::split::TrainRows;
-use super::table::{Column, ColumnData, MISSING, Table};
+use super::table::{Column, ColumnData, Table};
 use super::words::{column_setting, counted, instead, shown};
 use crate::{Error, Result};
 
-/// How many unseen categories of a column are shown to the user.
-const EXAMPLES: usize = 3;
 /// Rows that are prepared together, so that the part of the matrix being filled stays in the cache.
 const BLOCK: usize = 256;
 
@@ -51,161 +48,11 @@ pub struct Feature {
     pub column: String,
 }
 
-/// How one column of a table becomes features.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Encoder {
-    /// A scaled number, and whether it was missing.
-    Number {
-        /// The column.
-        column: String,
-        /// What stands in for missing cells, before scaling.
-        impute: f64,
-        /// How the number is scaled.
-        scaler: Scaler,
-        /// Whether a second feature says where cells are missing.
-        indicator: bool,
-    },
-    /// Scaled days, month and weekday as points on a circle, and whether it was missing.
-    ///
-    /// A missing date stands at the centre of both circles.
-    Date {
-        /// The column.
-        column: String,
-        /// What stands in for missing days, before scaling.
-        impute: f64,
-        /// How the days are scaled.
-        scaler: Scaler,
-        /// Whether a last feature says where cells are missing.
-        indicator: bool,
-    },
-    /// One feature for each level of the training rows, 1 where the cell is of it; all 0 for others.
-    Category {
-        /// The column.
-        column: String,
-        /// The levels, sorted by their bytes.
-        levels: Vec<String>,
-        /// Whether missing is a level too, the last; else a missing cell is all 0.
-        missing: bool,
-    },
-}
-
-impl Encoder {
-    /// The column of the table that this encodes.
-    pub fn column(&self) -> &str {
-        match self {
-            Self::Number { column, .. } | Self::Date { column, .. } | Self::Category { column, .. } => column,
-        }
-    }
-
-    fn feature_names(&self) -> Vec<String> {
-        let column = self.column();
-        let mut names = match self {
-            Self::Number { .. } => vec![column.to_owned()],
-            Self::Date { .. } => ["days", "month_sin", "month_cos", "weekday_sin", "weekday_cos"]
-                .map(|part| format!("{column}.{part}"))
-                .to_vec(),
-            Self::Category { levels, .. } => levels.iter().map(|level| format!("{column}={level}")).collect(),
-        };
-        let (Self::Number { indicator: missing, .. }
-        | Self::Date { indicator: missing, .. }
-        | Self::Category { missing, .. }) = self;
-        if *missing {
-            names.push(format!("{column}=missing"));
-        }
-        names
-    }
-
-    /// Fits the encoder of one column; nothing for a column that is dropped.
-    fn fit(column: &Column, train: &TrainRows, options: &PipelineOptions) -> Result<Option<Self>> {
-        let name = column.name.clone();
-        let scale = options.per_column.get(&name).copied();
-        Ok(Some(match &column.data {
-            ColumnData::Number(numbers) => {
-                let (impute, scaler, indicator) = fit_numbers(&name, numbers, train, scale, options)?;
-                Self::Number { column: name, impute, scaler, indicator }
-            }
-            ColumnData::Date(days) => {
-                let (impute, scaler, indicator) = fit_numbers(&name, days, train, scale, options)?;
-                Self::Date { column: name, impute, scaler, indicator }
-            }
-            ColumnData::Category { codes, levels } => {
-                let mut seen = vec![false; levels.len()];
-                let mut missing = false;
-                for &row in train.rows() {
-                    match seen.get_mut(codes[row] as usize) {
-                        Some(seen) => *seen = true,
-                        None => missing = true,
-                    }
-                }
-                let seen = levels.iter().zip(seen).filter(|(_, seen)| *seen).map(|(level, _)| level.clone());
-                Self::Category { column: name, levels: seen.collect(), missing }
-            }
-            ColumnData::Dropped => return Ok(None),
-        }))
-    }
-
-    /// What would keep [`Pipeline::transform`] from computing with this encoder.
-    fn fault(&self) -> Option<&'static str> {
-        match self {
-            Self::Number { impute, scaler, .. } | Self::Date { impute, scaler, .. } => {
-                if !impute.is_finite() {
-                    Some("what stands in for missing cells is not finite")
-                } else if !scaler.is_sound() {
-                    Some("the scale is not a finite number above 0")
-                } else {
-                    None
-                }
-            }
-            Self::Category { levels, .. } => (!levels.is_sorted_by(|a, b| a < b))
-                .then_some("the levels are not sorted, or one of them stands there twice"),
-        }
-    }
-}
-
-/// Fits imputation and scaling to the training cells: what stands in, the scaler, and whether to
-/// mark missing cells.
-fn fit_numbers(
-    name: &str,
-    numbers: &[f64],
-    train: &TrainRows,
-    scale: Option<Scale>,
-    options: &PipelineOptions,
-) -> Result<(f64, Scaler, bool)> {
-    let mut values: Vec<f64> =
-        train.rows().iter().map(|&row| numbers[row]).filter(|number| !number.is_nan()).collect();
-    let n_missing = train.rows().len() - values.len();
-    let impute = options.impute.fit(&mut values);
-    // As in scikit-learn's pipelines, the scaler sees the numbers that stand in for missing ones.
-    values.resize(train.rows().len(), impute);
-    let scaler = Scaler::fit(scale.unwrap_or(options.scale), &mut values);
-    if !impute.is_finite() || !scaler.is_sound() {
-        return Err(Error::data(
-            format!("column {}: its numbers are too large to be added up", shown(name)),
-            format!("divide them by a power of ten, or --set {}", column_setting(name, "kind", "category")),
-        ));
-    }
-    Ok((impute, scaler, options.indicators && n_missing > 0))
-}
-
 /// What a table to transform holds that the training rows did not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TransformNotes {
     /// The columns with missing cells or unseen categories, in the order of the pipeline.
     pub columns: Vec<ColumnNotes>,
-}
-
-/// What one column holds that the training rows did not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ColumnNotes {
-    /// The column.
-    pub column: String,
-    /// How many cells are missing.
-    pub missing: usize,
-    /// How many cells hold a category that no training row has.
-    pub unseen: usize,
-    /// Up to three such categories, in the order of the rows.
-    pub examples: Vec<String>,
 }
 
 /// A fitted preparation: makes the matrix that the network reads out of any table of the schema.
@@ -327,106 +174,6 @@ impl Pipeline {
     }
 }
 
-/// An encoder together with the column that it reads and the place of its features.
-struct Bound<'a> {
-    cells: Cells<'a>,
-    /// The first of its features.
-    at: usize,
-    notes: ColumnNotes,
-}
-
-/// The cells of a column, and what is to be made of them.
-enum Cells<'a> {
-    Numbers { numbers: &'a [f64], impute: f64, scaler: &'a Scaler, indicator: bool },
-    Days { days: &'a [f64], impute: f64, scaler: &'a Scaler, indicator: bool },
-    Codes { codes: &'a [u32], levels: &'a [String], features: Vec<Option<usize>>, missing: Option<usize> },
-}
-
-impl<'a> Bound<'a> {
-    fn new(encoder: &'a Encoder, columns: &HashMap<&'a str, &'a Column>, at: usize) -> Result<Self> {
-        let name = encoder.column();
-        let column = columns.get(name).ok_or_else(|| {
-            Error::model(
-                format!("the table lacks column {} that the model needs", shown(name)),
-                "read the table with the schema of the model",
-            )
-        })?;
-        let cells = match (encoder, &column.data) {
-            (Encoder::Number { impute, scaler, indicator, .. }, ColumnData::Number(numbers)) => {
-                Cells::Numbers { numbers, impute: *impute, scaler, indicator: *indicator }
-            }
-            (Encoder::Date { impute, scaler, indicator, .. }, ColumnData::Date(days)) => {
-                Cells::Days { days, impute: *impute, scaler, indicator: *indicator }
-            }
-            (Encoder::Category { levels: fitted, missing, .. }, ColumnData::Category { codes, levels }) => {
-                Cells::Codes {
-                    codes,
-                    levels,
-                    features: levels.iter().map(|level| fitted.binary_search(level).ok()).collect(),
-                    missing: missing.then_some(fitted.len()),
-                }
-            }
-            (encoder, data) => return Err(mismatch(encoder, data)),
-        };
-        Ok(Self { cells, at, notes: ColumnNotes { column: name.to_owned(), ..ColumnNotes::default() } })
-    }
-
-    /// Fills this encoder's features in the rows of a block of the matrix, which starts as zeros.
-    fn fill(&mut self, rows: &[usize], block: &mut [f64], n_features: usize) {
-        let notes = &mut self.notes;
-        for (&row, out) in rows.iter().zip(block.chunks_exact_mut(n_features)) {
-            let out = &mut out[self.at..];
-            match &self.cells {
-                Cells::Numbers { numbers, impute, scaler, indicator } => {
-                    let number = numbers[row];
-                    if number.is_nan() {
-                        notes.missing += 1;
-                        out[0] = scaler.transform(*impute);
-                        if *indicator {
-                            out[1] = 1.0;
-                        }
-                    } else {
-                        out[0] = scaler.transform(number);
-                    }
-                }
-                Cells::Days { days, impute, scaler, indicator } => {
-                    let day = days[row];
-                    if day.is_nan() {
-                        notes.missing += 1;
-                        out[0] = scaler.transform(*impute);
-                        if *indicator {
-                            out[5] = 1.0;
-                        }
-                    } else {
-                        let (month, weekday) = month_and_weekday(day);
-                        out[0] = scaler.transform(day);
-                        (out[1], out[2]) = (TAU * f64::from(month) / 12.0).sin_cos();
-                        (out[3], out[4]) = (TAU * f64::from(weekday) / 7.0).sin_cos();
-                    }
-                }
-                Cells::Codes { codes, levels, features, missing } => {
-                    let feature = if codes[row] == MISSING {
-                        notes.missing += 1;
-                        *missing
-                    } else {
-                        let code = codes[row] as usize;
-                        if features[code].is_none() {
-                            notes.unseen += 1;
-                            if notes.examples.len() < EXAMPLES && !notes.examples.contains(&levels[code]) {
-                                notes.examples.push(levels[code].clone());
-                            }
-                        }
-                        features[code]
-                    };
-                    if let Some(feature) = feature {
-                        out[feature] = 1.0;
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn damaged(what: String) -> Error {
     Error::model(what, "the model is damaged: copy it again, or train it anew")
 }
@@ -443,27 +190,6 @@ fn check_encoders(encoders: &[Encoder]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn mismatch(encoder: &Encoder, data: &ColumnData) -> Error {
-    let expected = match encoder {
-        Encoder::Number { .. } => "number",
-        Encoder::Date { .. } => "date",
-        Encoder::Category { .. } => "category",
-    };
-    let found = match data {
-        ColumnData::Number(_) => "number",
-        ColumnData::Date(_) => "date",
-        ColumnData::Category { .. } => "category",
-        ColumnData::Dropped => "dropped",
-    };
-    Error::model(
-        format!(
-            "column {}: the pipeline expects the kind {expected}, the table has {found}",
-            shown(encoder.column())
-        ),
-        "read the table with the schema of the model",
-    )
 }
 
 fn check_rows(table: &Table, rows: &[usize]) -> Result<()> {
@@ -495,5 +221,178 @@ fn check_scaled(table: &Table, name: &str, scale: Scale) -> Result<()> {
             format!("{}: there is no input column {}", setting(), shown(name)),
             instead(name, table.columns().iter().map(|column| column.name.as_str())),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+    use std::path::Path;
+
+    use super::super::read::{ReadOptions, parse_csv};
+    use super::super::schema::{ColumnKind, Schema, infer_schema};
+    use super::*;
+
+    fn table(text: &str, schema: Option<&Schema>) -> (Table, Schema) {
+        let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap();
+        let kinds = [("n", ColumnKind::Number), ("c", ColumnKind::Category), ("d", ColumnKind::Date)];
+        let kinds = kinds.into_iter().filter(|(name, _)| raw.column_index(name).is_some());
+        let kinds = kinds.map(|(name, kind)| (name.to_owned(), kind)).collect();
+        let schema = schema.cloned().unwrap_or_else(|| infer_schema(&raw, &kinds).unwrap());
+        (Table::from_raw(&raw, &schema).unwrap(), schema)
+    }
+
+    const TEXT: &str = "n,c,d\n1,b,1970-01-01\n3,a,1970-04-03\n,,\n5,a,1970-07-05\n9,z,2000-01-01\n";
+
+    fn fitted(options: &PipelineOptions) -> Pipeline {
+        Pipeline::fit(&table(TEXT, None).0, &TrainRows::for_test(vec![0, 1, 2, 3]), options).unwrap()
+    }
+
+    fn options(scale: Scale) -> PipelineOptions {
+        PipelineOptions { scale, ..PipelineOptions::default() }
+    }
+
+    fn names(pipeline: &Pipeline) -> Vec<&str> {
+        pipeline.features().iter().map(|feature| feature.name.as_str()).collect()
+    }
+
+    #[test]
+    fn features_are_named_after_column_and_level() {
+        let all = [
+            "n",
+            "n=missing",
+            "c=a",
+            "c=b",
+            "c=missing",
+            "d.days",
+            "d.month_sin",
+            "d.month_cos",
+            "d.weekday_sin",
+            "d.weekday_cos",
+            "d=missing",
+        ];
+        let pipeline = fitted(&PipelineOptions::default());
+        assert_eq!(names(&pipeline), all);
+        assert_eq!(pipeline.features()[8].column, "d");
+        let without = fitted(&PipelineOptions { indicators: false, ..PipelineOptions::default() });
+        assert_eq!(names(&without).len(), 9, "a missing category keeps its level");
+    }
+
+    #[test]
+    fn cells_become_the_numbers_of_their_features() {
+        let (table, _) = table(TEXT, None);
+        let pipeline = fitted(&options(Scale::MinMax));
+        let (matrix, notes) = pipeline.transform(&table, &[0, 1, 2, 4]).unwrap();
+        let rows: Vec<&[f64]> = matrix.chunks(11).collect();
+        let near = |found: &[f64], expected: &[f64]| {
+            assert_eq!(found.len(), expected.len());
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        };
+        near(&rows[0][..5], &[0.0, 0.0, 0.0, 1.0, 0.0]);
+        near(&rows[1][..5], &[0.5, 0.0, 1.0, 0.0, 0.0]);
+        near(&rows[2][..5], &[0.5, 1.0, 0.0, 0.0, 1.0]);
+        near(&rows[3][..5], &[2.0, 0.0, 0.0, 0.0, 0.0]);
+        // Thursday, 1 January: the circle of months starts there, that of weekdays on Monday.
+        let thursday = (TAU * 3.0 / 7.0).sin_cos();
+        near(&rows[0][5..], &[0.0, 0.0, 1.0, thursday.0, thursday.1, 0.0]);
+        // Friday, 3 April: a quarter of the year later; 92 of 185 days.
+        let friday = (TAU * 4.0 / 7.0).sin_cos();
+        near(&rows[1][5..], &[92.0 / 185.0, 1.0, 0.0, friday.0, friday.1, 0.0]);
+        near(&rows[2][5..], &[92.0 / 185.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        let unseen = ColumnNotes { column: "c".into(), missing: 1, unseen: 1, examples: vec!["z".into()] };
+        assert_eq!(notes.columns.len(), 3);
+        assert_eq!(notes.columns[1], unseen);
+    }
+
+    #[test]
+    fn missing_cells_where_training_had_none_are_imputed_without_a_mark() {
+        let (table, _) = table(TEXT, None);
+        let pipeline =
+            Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1, 3]), &options(Scale::None)).unwrap();
+        assert_eq!(names(&pipeline).len(), 8);
+        let (matrix, _) = pipeline.transform(&table, &[2]).unwrap();
+        assert_eq!(matrix, [3.0, 0.0, 0.0, 92.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn each_column_may_have_a_scale_of_its_own() {
+        let per_column = BTreeMap::from([("n".to_owned(), Scale::None), ("c".to_owned(), Scale::None)]);
+        let pipeline = fitted(&PipelineOptions { per_column, ..options(Scale::MinMax) });
+        let (matrix, _) = pipeline.transform(&table(TEXT, None).0, &[3]).unwrap();
+        assert_eq!((matrix[0], matrix[5]), (5.0, 1.0));
+        for (column, words) in [("nn", "did you mean `n`?"), ("c", "is a category")] {
+            let per_column = BTreeMap::from([(column.to_owned(), Scale::Robust)]);
+            let options = PipelineOptions { per_column, ..PipelineOptions::default() };
+            let train = TrainRows::for_test(vec![0, 1]);
+            let error = Pipeline::fit(&table(TEXT, None).0, &train, &options).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_stay_apart_where_levels_are_called_like_them() {
+        let (table, _) = table("c,c=a\na,1\nb,2\n,3\na,4\n", None);
+        let pipeline =
+            Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1, 2, 3]), &PipelineOptions::default())
+                .unwrap();
+        assert_eq!(names(&pipeline), ["c=a", "c=b", "c=missing", "c=a'"]);
+    }
+
+    #[test]
+    fn columns_without_training_cells_are_prepared_all_the_same() {
+        let (table, _) = table("n,c,d\n,,\n,,\n2,a,2000-01-01\n3,b,2000-01-02\n", None);
+        for scale in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None] {
+            let pipeline = Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1]), &options(scale)).unwrap();
+            pipeline.validate().unwrap();
+            let (matrix, _) = pipeline.transform(&table, &[0, 1, 2, 3]).unwrap();
+            assert!(matrix.iter().all(|x| x.is_finite()), "{scale:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_or_applied_is_an_error() {
+        let train = TrainRows::for_test(vec![0, 1]);
+        let fit = |text: &str| Pipeline::fit(&table(text, None).0, &train, &PipelineOptions::default());
+        let message = fit("n\n-1e308\n1e308\n").unwrap_err().to_string();
+        assert!(message.contains("column `n`: its numbers are too large"), "{message}");
+        assert!(fit("u\nx1\nx2\nx3\n").unwrap_err().to_string().contains("no column is left"));
+        assert!(Pipeline::fit(&table("n\n1\n", None).0, &train, &PipelineOptions::default()).is_err());
+        let pipeline = fit("n\n1\n2\n").unwrap();
+        let mut schema = table("n\n1\n2\n", None).1;
+        schema.columns[0].kind = ColumnKind::Category;
+        let error = pipeline.transform(&table("n\n1\n", Some(&schema)).0, &[0]).unwrap_err();
+        assert!(error.to_string().contains("expects the kind number, the table has category"), "{error}");
+        let error = pipeline.transform(&table("m\n1\n", None).0, &[0]).unwrap_err();
+        assert!(error.to_string().contains("lacks column `n`"), "{error}");
+    }
+
+    #[test]
+    fn damaged_pipelines_are_refused() {
+        let number = |scale: &str, column: &str| {
+            format!(
+                r#"{{"type":"number","column":"{column}","impute":0,"scaler":{{"center":0,"scale":{scale},"clip":false}},"indicator":false}}"#
+            )
+        };
+        let category =
+            |levels: &str| format!(r#"{{"type":"category","column":"c","levels":{levels},"missing":false}}"#);
+        let read = |encoders: &[String]| {
+            let saved = format!(r#"{{"encoders":[{}]}}"#, encoders.join(","));
+            serde_json::from_str::<Pipeline>(&saved).map_err(|error| error.to_string())
+        };
+        read(&[number("1", "n"), category(r#"["a","b"]"#)]).unwrap();
+        for (encoders, words) in [
+            (vec![number("0", "n")], "above 0"),
+            (vec![number("-1", "n")], "above 0"),
+            (vec![number("1e999", "n")], "out of range"),
+            (vec![number("null", "n")], "invalid type"),
+            (vec![number("1", "n"), number("1", "n")], "twice"),
+            (vec![category(r#"["b","a"]"#)], "not sorted"),
+            (vec![category(r#"["a","a"]"#)], "not sorted"),
+            (vec![category("[]")], "no features"),
+            (vec![], "no features"),
+        ] {
+            let message = read(&encoders).unwrap_err();
+            assert!(message.contains(words), "{message}\n  lacks: {words}");
+        }
     }
 }

@@ -297,3 +297,138 @@ fn exchange(cells: &mut [[Cell; 3]], over: usize, under: usize) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::super::read::{ReadOptions, parse_csv};
+    use super::*;
+
+    fn sizes(split: &Split) -> [usize; 3] {
+        [split.train.rows().len(), split.val.len(), split.test.len()]
+    }
+
+    fn all_rows(split: &Split) -> Vec<usize> {
+        let mut rows = [split.train.rows(), &split.val, &split.test].concat();
+        rows.sort_unstable();
+        rows
+    }
+
+    #[test]
+    fn a_random_split_takes_every_row_once_and_follows_the_seed() {
+        let rows: Vec<usize> = (0..1338).collect();
+        let split = Split::random(&rows, None, 0.15, 0.15, 7).unwrap();
+        assert_eq!(sizes(&split), [936, 201, 201]);
+        assert_eq!(all_rows(&split), rows);
+        let mut reversed = rows.clone();
+        reversed.reverse();
+        assert_eq!(Split::random(&reversed, None, 0.15, 0.15, 7).unwrap(), split);
+        assert_ne!(Split::random(&rows, None, 0.15, 0.15, 8).unwrap(), split);
+        // Not the head or tail of the file: the mean of test rows is near that of all.
+        let mean = split.test.iter().sum::<usize>() as f64 / 201.0;
+        assert!((mean - 668.5).abs() < 100.0, "{mean}");
+    }
+
+    #[test]
+    fn shares_that_leave_too_little_are_refused() {
+        let failure =
+            |n: usize, val, test| Split::random(&(0..n).collect::<Vec<_>>(), None, val, test, 0).unwrap_err();
+        let message = failure(13, 0.15, 0.15).to_string();
+        assert!(
+            message.contains("13 rows with a target make 9 to train on, 2 for validation and 2"),
+            "{message}"
+        );
+        assert!(failure(14, 0.5, 0.0).to_string().contains("fewer rows than needed"));
+        assert!(failure(100, 0.001, 0.0).to_string().contains("0 for validation"));
+        assert_eq!(failure(100, 1.0, 0.0).exit_code(), 2);
+        assert_eq!(failure(100, f64::NAN, 0.0).exit_code(), 2);
+        assert_eq!(failure(100, 0.5, 0.5).exit_code(), 2);
+        let rows: Vec<usize> = (0..14).collect();
+        assert_eq!(sizes(&Split::random(&rows, None, 0.15, 0.15, 0).unwrap()), [10, 2, 2]);
+        assert_eq!(sizes(&Split::random(&rows, None, 0.0, 0.0, 0).unwrap()), [14, 0, 0]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+        #[test]
+        fn each_class_gets_its_share_of_each_part(
+            class_sizes in prop::collection::vec(3usize..40, 1..30),
+            val in 0.0..0.45f64,
+            test in 0.0..0.45f64,
+            seed in any::<u64>(),
+        ) {
+            let classes: Vec<u32> =
+                class_sizes.iter().zip(0..).flat_map(|(&n, class)| vec![class; n]).collect();
+            let rows: Vec<usize> = (0..classes.len()).collect();
+            let Ok(split) = Split::random(&rows, Some(&classes), val, test, seed) else { return Ok(()) };
+            prop_assert_eq!(all_rows(&split), rows);
+            let parts = part_sizes(classes.len(), val, test);
+            let mut without_train = 0;
+            for (class, &n) in (0..).zip(&class_sizes) {
+                let count = |rows: &[usize]| rows.iter().filter(|&&row| classes[row] == class).count();
+                let counts = [count(split.train.rows()), count(&split.val), count(&split.test)];
+                prop_assert!(counts[0] >= 1);
+                for (count, part) in counts.into_iter().zip(parts) {
+                    let share = n as f64 * part as f64 / classes.len() as f64;
+                    prop_assert!((count as f64 - share).abs() < 1.0, "{count} of {share}");
+                }
+                without_train += usize::from(n * parts[0] < classes.len());
+            }
+            // Only classes too small for a training row of their own move a row between parts.
+            for (found, part) in sizes(&split).into_iter().zip(parts) {
+                prop_assert!(found.abs_diff(part) <= without_train);
+            }
+        }
+    }
+
+    fn by_column(cells: &[&str], classes: Option<&[u32]>, val: f64) -> Result<Split> {
+        let text = format!("part,x\n{},1\n", cells.join(",1\n"));
+        let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
+        let rows: Vec<usize> = (0..cells.len()).collect();
+        Split::by_column(&raw, "part", &rows, classes, val, 3)
+    }
+
+    #[test]
+    fn a_column_says_which_part_a_row_is_in() {
+        let mut cells = vec!["train"; 10];
+        cells.extend(["VAL", " valid", "Validation", "test", "Test"]);
+        let split = by_column(&cells, None, 0.2).unwrap();
+        assert_eq!(sizes(&split), [10, 3, 2]);
+        assert_eq!((split.val.as_slice(), split.test.as_slice()), (&[10, 11, 12][..], &[13, 14][..]));
+        assert_eq!(sizes(&by_column(&cells[..13], None, 0.2).unwrap()), [10, 3, 0]);
+        // Without rows for validation, some of the training rows become it.
+        let mut cells = vec!["train"; 20];
+        cells.extend(["test", "test"]);
+        let split = by_column(&cells, None, 0.2).unwrap();
+        assert_eq!(sizes(&split), [16, 4, 2]);
+        assert_eq!(split.test, [20, 21]);
+        assert_eq!(sizes(&by_column(&cells, None, 0.0).unwrap()), [20, 0, 2]);
+    }
+
+    #[test]
+    fn a_column_that_cannot_split_says_where_and_why() {
+        let failure =
+            |cells: &[&str], classes: Option<&[u32]>| by_column(cells, classes, 0.2).unwrap_err().to_string();
+        let with = |more: &[&'static str]| [vec!["train"; 12].as_slice(), more].concat();
+        let message = failure(&with(&["holdout"]), None);
+        assert!(
+            message.contains(
+                "row 13 (line 14), column `part`: expected `train`, `val` or `test`, found `holdout`"
+            ),
+            "{message}"
+        );
+        assert!(failure(&with(&["NA"]), None).contains("found `NA`"));
+        assert!(failure(&with(&["val"]), None).contains("gives 1 row with a target to `val`"));
+        assert!(failure(&["test", "test"], None).contains("gives 0 rows with a target to `train`"));
+        let classes: Vec<u32> = (0..14).map(|i| u32::from(i > 12)).collect();
+        let message = failure(&with(&["val", "val"]), Some(&classes));
+        assert!(message.contains("row 14 (line 15): its class is in no row"), "{message}");
+        let raw = parse_csv(b"part\ntrain\n", Path::new("t.csv"), &ReadOptions::default()).unwrap();
+        let error = Split::by_column(&raw, "prat", &[0], None, 0.2, 0).unwrap_err();
+        assert!(error.to_string().contains("did you mean `part`?") && error.exit_code() == 2, "{error}");
+    }
+}

@@ -217,3 +217,83 @@ fn lacks(raw: &RawTable, lacking: &[&str]) -> Error {
         remedy,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::super::read::{ReadOptions, parse_csv};
+    use super::super::schema::infer_schema;
+    use super::*;
+
+    const TRAINED_ON: &str = "bmi,sex,born,id,charges\n1,f,2000-01-01,u1,1\n2,m,1999-12-31,u2,2\n,f,,u3,3\n4,,1970-01-02,u4,4\n5,m,1970-01-01,u5,5\n";
+
+    fn raw(text: &str) -> RawTable {
+        parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()
+    }
+
+    fn schema() -> Schema {
+        infer_schema(&raw(TRAINED_ON), &BTreeMap::new()).unwrap().without(&["charges"])
+    }
+
+    fn numbers(table: &Table, name: &str) -> Vec<Option<f64>> {
+        match &table.column(name).unwrap().data {
+            ColumnData::Number(numbers) | ColumnData::Date(numbers) => {
+                numbers.iter().map(|x| (!x.is_nan()).then_some(*x)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn cells_become_what_the_schema_says() {
+        let table = Table::from_raw(&raw(TRAINED_ON), &schema()).unwrap();
+        assert_eq!(table.n_rows(), 5);
+        assert_eq!(numbers(&table, "bmi"), [Some(1.0), Some(2.0), None, Some(4.0), Some(5.0)]);
+        assert_eq!(numbers(&table, "born"), [Some(10_957.0), Some(10_956.0), None, Some(1.0), Some(0.0)]);
+        let codes =
+            ColumnData::Category { codes: vec![0, 1, 0, MISSING, 1], levels: vec!["f".into(), "m".into()] };
+        assert_eq!(table.column("sex").unwrap().data, codes);
+        assert_eq!(table.column("id").unwrap().data, ColumnData::Dropped);
+        assert_eq!(table.ignored(), ["charges"]);
+        assert!(table.notes().is_empty());
+    }
+
+    #[test]
+    fn a_table_to_predict_may_be_in_any_order_and_lack_what_is_not_needed() {
+        let table = Table::from_raw(&raw("more,born,bmi,sex\n9,2000-01-01,3.5,x\n"), &schema()).unwrap();
+        assert_eq!(
+            table.columns().iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+            ["bmi", "sex", "born", "id"]
+        );
+        assert_eq!(numbers(&table, "bmi"), [Some(3.5)]);
+        assert_eq!(table.ignored(), ["more"]);
+    }
+
+    #[test]
+    fn cells_that_cannot_be_read_count_as_missing_and_are_noted() {
+        let table = Table::from_raw(
+            &raw("bmi,sex,born\nabc,f,soon\n2,f,2000-01-01\n1e999,f,2000-01-01\n"),
+            &schema(),
+        )
+        .unwrap();
+        assert_eq!(numbers(&table, "bmi"), [None, Some(2.0), None]);
+        let notes: Vec<(&str, usize)> = table.notes().iter().map(|n| (n.column.as_str(), n.count)).collect();
+        assert_eq!(notes, [("bmi", 2), ("born", 1)]);
+        assert_eq!(
+            table.notes()[0].what,
+            "row 1 (line 2), column `bmi`: expected a finite number, found `abc`; 2 such cells of this column count as missing"
+        );
+    }
+
+    #[test]
+    fn columns_that_are_needed_and_lacking_are_all_named() {
+        let error = Table::from_raw(&raw("BMI,born\n1,2000-01-01\n"), &schema()).unwrap_err();
+        assert!(matches!(error, Error::Model(_)));
+        assert_eq!(
+            error.to_string(),
+            "t.csv lacks 2 columns that the model needs: `bmi`, `sex`\n  try: if that is what they are, rename `BMI` to `bmi`"
+        );
+    }
+}

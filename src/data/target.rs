@@ -319,3 +319,134 @@ fn check_class_sizes(codes: &[u32], classes: &[String], column: &str) -> Result<
         },
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::read::{ReadOptions, parse_csv};
+    use super::*;
+
+    /// A table whose column `t` repeats these cells three times over.
+    fn raw(cells: &[&str]) -> RawTable {
+        let text = format!("t,other\n{},o\n", [cells, cells, cells].concat().join(",o\n"));
+        parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()
+    }
+
+    fn task(cells: &[&str]) -> TaskKind {
+        infer_task(&raw(cells), "t", None).unwrap().0
+    }
+
+    fn numbers(n: usize) -> Vec<String> {
+        (0..n).map(|i| i.to_string()).collect()
+    }
+
+    fn refs(cells: &[String]) -> Vec<&str> {
+        cells.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn the_task_follows_from_the_cells() {
+        assert_eq!(task(&["no", "yes", ""]), TaskKind::Binary);
+        assert_eq!(task(&["0", "1"]), TaskKind::Binary);
+        assert_eq!(task(&["0", "1", "1.0"]), TaskKind::Binary);
+        assert_eq!(task(&["0.5", "1.5"]), TaskKind::Binary);
+        assert_eq!(task(&["a", "b", "c"]), TaskKind::Multiclass);
+        assert_eq!(task(&["1", "2", "3"]), TaskKind::Multiclass);
+        assert_eq!(task(&["1", "2", "3.5"]), TaskKind::Regression);
+        assert_eq!(task(&refs(&numbers(20))), TaskKind::Multiclass);
+        assert_eq!(task(&refs(&numbers(21))), TaskKind::Regression);
+        let (_, reason) = infer_task(&raw(&["1", "2", "3"]), "t", None).unwrap();
+        assert!(
+            reason.contains("3 different whole numbers") && reason.contains("--task regression"),
+            "{reason}"
+        );
+        let wanted = infer_task(&raw(&["1", "2", "3"]), "t", Some(TaskKind::Regression)).unwrap();
+        assert_eq!(wanted, (TaskKind::Regression, "set by --task".to_owned()));
+    }
+
+    #[test]
+    fn rows_without_a_target_are_left_out() {
+        let labels = Labels::for_training(&raw(&["yes", "", "no"]), "t", TaskKind::Binary).unwrap();
+        assert_eq!(labels.missing, [1, 4, 7]);
+        assert_eq!(labels.rows, [0, 2, 3, 5, 6, 8]);
+        let codes = vec![1, MISSING, 0, 1, MISSING, 0, 1, MISSING, 0];
+        assert_eq!(labels.target, Target::Classes { codes, classes: vec!["no".into(), "yes".into()] });
+    }
+
+    #[test]
+    fn classes_are_in_the_order_of_numbers_or_of_bytes() {
+        let classes = |cells: &[&str]| match Labels::for_training(&raw(cells), "t", TaskKind::Multiclass)
+            .unwrap()
+            .target
+        {
+            Target::Classes { classes, .. } => classes,
+            Target::Values(_) => Vec::new(),
+        };
+        assert_eq!(classes(&["10", "9", "-1"]), ["-1", "9", "10"]);
+        assert_eq!(classes(&["2.0", "1", "2", "1.0"]), ["1", "2"]);
+        assert_eq!(classes(&["b", "a", "10", "9"]), ["10", "9", "a", "b"]);
+    }
+
+    #[test]
+    fn evaluation_uses_the_classes_of_the_model() {
+        let known = ["1".to_owned(), "2".to_owned(), "3".to_owned()];
+        let labels = Labels::for_evaluation(&raw(&["3.0", "1"]), "t", TaskKind::Multiclass, &known).unwrap();
+        assert_eq!(labels.target, Target::Classes { codes: vec![2, 0, 2, 0, 2, 0], classes: known.to_vec() });
+        let error = Labels::for_evaluation(&raw(&["1", "4"]), "t", TaskKind::Multiclass, &known).unwrap_err();
+        assert!(
+            error.to_string().contains("row 2 (line 3), column `t`: expected one of the model's classes")
+        );
+        let constant = Labels::for_evaluation(&raw(&["2"]), "t", TaskKind::Regression, &[]).unwrap();
+        assert_eq!(constant.target, Target::Values(vec![2.0; 3]));
+    }
+
+    #[test]
+    fn targets_that_cannot_be_learned_say_why() {
+        use TaskKind::{Binary, Multiclass, Regression};
+        let failure =
+            |cells: &[&str], task| Labels::for_training(&raw(cells), "t", task).unwrap_err().to_string();
+        for (message, words) in [
+            (failure(&["", "NA"], Regression), "all 6 cells are missing"),
+            (failure(&["5"], Regression), "every row has the same value, `5`"),
+            (failure(&["5", "5.0"], Regression), "every row has the same value"),
+            (failure(&["a"], Multiclass), "every row has the same value, `a`"),
+            (
+                failure(&["1", "2", "x"], Regression),
+                "row 3 (line 4), column `t`: expected a finite number, found `x` (2 like it)",
+            ),
+            (failure(&["1", "inf"], Regression), "--null inf to leave such rows out"),
+            (failure(&["1", "2", "3"], Binary), "needs two classes; column `t` has 3: `1`, `2`, `3`"),
+            (infer_task(&raw(&["NA"]), "t", None).unwrap_err().to_string(), "all 3 cells are missing"),
+            (infer_task(&raw(&["1"]), "othre", None).unwrap_err().to_string(), "did you mean `other`?"),
+            (infer_task(&raw(&["1"]), "zzz", None).unwrap_err().to_string(), "the columns are `t`, `other`"),
+        ] {
+            assert!(message.contains(words), "{message}\n  lacks: {words}");
+        }
+    }
+
+    #[test]
+    fn a_class_of_two_rows_is_too_small() {
+        let text = "t,o\na,1\na,1\na,1\nb,1\nb,1\n";
+        let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap();
+        let error = Labels::for_training(&raw, "t", TaskKind::Binary).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "target column `t`: 1 of 2 classes has fewer than 3 rows, too few to split: `b`\n  \
+             try: join these classes with others, or leave their rows out: --null b"
+        );
+    }
+
+    #[test]
+    fn strata_of_numbers_are_bands_of_equal_size() {
+        let values: Vec<f64> = (0..50).map(|i| f64::from(i * 7 % 50)).collect();
+        let rows: Vec<usize> = (0..50).filter(|row| row % 5 != 0).collect();
+        let strata = Target::Values(values.clone()).strata(&rows);
+        for band in 0..10 {
+            assert_eq!(strata.iter().filter(|&&stratum| stratum == band).count(), 4);
+        }
+        assert_eq!(strata[0], MISSING);
+        let lowest = rows.iter().min_by(|&&a, &&b| values[a].total_cmp(&values[b])).unwrap();
+        assert_eq!(strata[*lowest], 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! The whole way from bytes to a matrix: against scikit-learn, without leaks, without panics.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -115,7 +116,7 @@ fn table_with(held_out: &[String]) -> (String, Vec<usize>) {
     for i in 0..40 {
         let n = if i % 7 == 0 { String::new() } else { format!("{}", (i * i % 31) as f64 / 8.0) };
         let c = ["x", "y", "", "z"][i % 4];
-        text += &format!("{n},{c},2024-{:02}-{:02}\n", i % 12 + 1, i % 28 + 1);
+        writeln!(text, "{n},{c},2024-{:02}-{:02}", i % 12 + 1, i % 28 + 1).unwrap();
     }
     for row in held_out {
         text += row;
@@ -227,7 +228,7 @@ proptest! {
     ) {
         let mut text = String::from("n,c,d,t\n");
         for (n, c, d, t) in rows {
-            text += &format!("{n},{c},{d},{t}\n");
+            writeln!(text, "{n},{c},{d},{t}").unwrap();
         }
         let _ = walk(text.as_bytes());
     }
