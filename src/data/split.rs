@@ -385,6 +385,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn small_classes_keep_a_training_row_when_little_is_left_to_train_on() {
+        // Ten classes of three rows have a share of 0.6 training rows each.
+        let classes: Vec<u32> = (0..60).map(|row| if row < 30 { 0 } else { row / 3 }).collect();
+        let rows: Vec<usize> = (0..60).collect();
+        let split = Split::random(&rows, Some(&classes), 0.4, 0.4, 5).unwrap();
+        let trained: std::collections::BTreeSet<u32> =
+            split.train.rows().iter().map(|&row| classes[row]).collect();
+        assert_eq!(trained.len(), 11);
+        assert_eq!(all_rows(&split), rows);
+    }
+
     fn by_column(cells: &[&str], classes: Option<&[u32]>, val: f64) -> Result<Split> {
         let text = format!("part,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
