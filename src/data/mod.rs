@@ -1,1 +1,28 @@
-//! This part of the library.
+//! From a file to matrices: read, infer what the columns are, split, and prepare.
+//!
+//! The way is one: [`read::read_csv`] gives the cells, [`schema::infer_schema`] what they mean,
+//! [`table::Table`] and [`target::Labels`] the typed columns, [`split::Split`] the parts, and
+//! [`pipeline::Pipeline`], fitted on the training part alone, the matrices.
+
+pub mod cell;
+pub mod encode;
+pub mod pipeline;
+pub mod read;
+pub mod scale;
+pub mod schema;
+pub mod split;
+pub mod table;
+pub mod target;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use encode::{ColumnNotes, Encoder};
+pub use pipeline::{Feature, Pipeline, PipelineOptions, TransformNotes};
+pub use read::{RawTable, ReadOptions, read_csv};
+pub use scale::{Impute, Scale, TargetScaler};
+pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
+pub use split::{Split, TrainRows};
+pub use table::{Column, ColumnData, Note, Table};
+pub use target::{Labels, Target, TaskKind, infer_task};

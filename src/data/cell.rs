@@ -1,0 +1,253 @@
+//! What the text of one cell can mean: nothing, a number, a date.
+
+/// The words that count as missing when nothing else is set.
+pub const DEFAULT_NULL_WORDS: [&str; 12] =
+    ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?", "-", "missing"];
+
+/// The words that count as missing, made to be asked once a cell.
+#[derive(Debug, Clone)]
+pub(super) struct NullWords {
+    words: Vec<String>,
+    /// Whether any word starts with this byte: most cells need no further look.
+    starts: [bool; 256],
+    empty: bool,
+}
+
+impl NullWords {
+    pub(super) fn new(words: &[String]) -> Self {
+        let words: Vec<String> = words.iter().map(|word| word.trim().to_owned()).collect();
+        let mut starts = [false; 256];
+        let first_bytes = words.iter().filter_map(|word| word.bytes().next());
+        first_bytes.for_each(|byte| starts[usize::from(byte)] = true);
+        let empty = words.iter().any(String::is_empty);
+        Self { words, starts, empty }
+    }
+
+    pub(super) fn contains(&self, trimmed: &str) -> bool {
+        match trimmed.bytes().next() {
+            None => self.empty,
+            Some(byte) => self.starts[usize::from(byte)] && self.words.iter().any(|word| word == trimmed),
+        }
+    }
+}
+
+/// What a cell is worth as a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Numeric {
+    /// A number to compute with.
+    Finite(f64),
+    /// `inf`, or digits beyond the range of a 64-bit float.
+    NotFinite,
+    /// Something else than a number.
+    Not,
+}
+
+/// Reads a number as written in most languages: sign, digits, point, exponent; `-0` becomes 0.
+pub(super) fn parse_number(trimmed: &str) -> Numeric {
+    match trimmed.parse::<f64>() {
+        Ok(x) if x.is_finite() => Numeric::Finite(x + 0.0),
+        Ok(x) if x.is_nan() => Numeric::Not,
+        Ok(_) => Numeric::NotFinite,
+        Err(_) => Numeric::Not,
+    }
+}
+
+/// The number that a cell holds, if it is a finite one.
+pub(super) fn finite(trimmed: &str) -> Option<f64> {
+    match parse_number(trimmed) {
+        Numeric::Finite(x) => Some(x),
+        Numeric::NotFinite | Numeric::Not => None,
+    }
+}
+
+/// Days since 1970-01-01, with the time as a fraction (UTC when the cell names a zone).
+///
+/// Takes `YYYY-MM-DD`, `YYYY/MM/DD` and `DD.MM.YYYY`, each with an optional time
+/// `HH:MM[:SS[.fff]]` after a space or `T`, and an optional zone `Z`, `±HH:MM`, `±HHMM` or `±HH`.
+pub(super) fn parse_date(trimmed: &str) -> Option<f64> {
+    let bytes = trimmed.as_bytes();
+    let date = bytes.get(..10)?;
+    let (year, month, day) = match (date[2], date[4], date[5], date[7]) {
+        (_, b'-', _, b'-') | (_, b'/', _, b'/') => (&date[..4], &date[5..7], &date[8..]),
+        (b'.', _, b'.', _) => (&date[6..], &date[3..5], &date[..2]),
+        _ => return None,
+    };
+    let (year, month, day) = (digits(year)?, digits(month)?, digits(day)?);
+    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return None;
+    }
+    let days = days_from_civil(year, month, day) as f64;
+    match bytes[10..].split_first() {
+        None => Some(days),
+        Some((b'T' | b't' | b' ', time)) => Some(days + parse_time(time)? / 86_400.0),
+        Some(_) => None,
+    }
+}
+
+/// Seconds since midnight UTC; below 0 or over a day where the zone says so.
+fn parse_time(time: &[u8]) -> Option<f64> {
+    let end = time.iter().position(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(end);
+    let mut parts = clock.trim_ascii_end().splitn(3, |&b| b == b':');
+    let hours = two_digits(parts.next()?, 23)?;
+    let minutes = two_digits(parts.next()?, 59)?;
+    let seconds = match parts.next() {
+        None => 0.0,
+        Some(text) => {
+            let (whole, fraction) = text.split_at_checked(2)?;
+            // A leap second is written as second 60.
+            let whole = two_digits(whole, 60)? as f64;
+            match fraction.split_first() {
+                None => whole,
+                Some((b'.' | b',', fraction)) if fraction.len() <= 9 => {
+                    whole + digits(fraction)? as f64 / 10f64.powi(fraction.len() as i32)
+                }
+                Some(_) => return None,
+            }
+        }
+    };
+    Some((hours * 3600 + minutes * 60) as f64 + seconds - parse_zone(zone)?)
+}
+
+/// Seconds that a zone is ahead of UTC.
+fn parse_zone(zone: &[u8]) -> Option<f64> {
+    let (sign, offset) = match zone.split_first() {
+        None | Some((b'Z' | b'z', [])) => return Some(0.0),
+        Some((b'+', offset)) => (1.0, offset),
+        Some((b'-', offset)) => (-1.0, offset),
+        Some(_) => return None,
+    };
+    let (hours, minutes) = offset.split_at_checked(2)?;
+    let minutes = match minutes.strip_prefix(b":").unwrap_or(minutes) {
+        [] => 0,
+        minutes => two_digits(minutes, 59)?,
+    };
+    Some(sign * (two_digits(hours, 23)? * 3600 + minutes * 60) as f64)
+}
+
+fn two_digits(text: &[u8], most: i64) -> Option<i64> {
+    if text.len() == 2 { digits(text).filter(|&n| n <= most) } else { None }
+}
+
+/// The number that these digits, and nothing but digits, write.
+fn digits(text: &[u8]) -> Option<i64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar, by eras of 400 years that start in March
+/// (Hinnant, "chrono-compatible low-level date algorithms").
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// The month (0 is January) and the weekday (0 is Monday) of a count of days since 1970-01-01.
+pub(super) fn month_and_weekday(days: f64) -> (u32, u32) {
+    // Ten million days are some 27,000 years: cells hold years of four digits.
+    let days = days.floor().clamp(-1e7, 1e7) as i64;
+    let shifted = days + 719_468;
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    // 1970-01-01 was a Thursday.
+    (((month_from_march + 2) % 12) as u32, (days + 3).rem_euclid(7) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_people_write_them() {
+        for (text, number) in [("1", 1.0), ("+1.5", 1.5), ("-2e3", -2000.0), (".5", 0.5), ("7.", 7.0)] {
+            assert_eq!(parse_number(text), Numeric::Finite(number), "{text}");
+        }
+        for text in ["inf", "-Infinity", "1e400"] {
+            assert_eq!(parse_number(text), Numeric::NotFinite, "{text}");
+        }
+        for text in ["NAN", "1,5", "0x10", "1_000", "12 %", "", "१"] {
+            assert_eq!(parse_number(text), Numeric::Not, "{text}");
+        }
+        assert!(finite("-0").is_some_and(f64::is_sign_positive));
+    }
+
+    #[test]
+    fn dates_are_days_since_1970() {
+        for (text, days) in [
+            ("1970-01-01", 0.0),
+            ("1969/12/31", -1.0),
+            ("29.02.2024", 19_782.0),
+            ("2000-03-01", 11_017.0),
+            ("0000-03-01", -719_468.0),
+            ("1970-01-02T12:00", 1.5),
+            ("1970-01-01 06:00:00.0", 0.25),
+            ("1970-01-01T00:00:00+06:00", -0.25),
+            ("1970-01-01T18:00:00 -0600", 1.0),
+            ("1970-01-01T12:00:00Z", 0.5),
+        ] {
+            assert_eq!(parse_date(text), Some(days), "{text}");
+        }
+        for text in [
+            "2023-02-29",
+            "2023-13-01",
+            "2023-00-10",
+            "2023-1-1",
+            "2023-01/01",
+            "20230101",
+            "2023-01-01x",
+            "2023-01-01T",
+            "2023-01-01T24:00",
+            "2023-01-01T1:00",
+            "é023-01-01",
+            "2023-01-01T10:00:00é",
+        ] {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn month_and_weekday_invert_the_day_count() {
+        let mut weekday = 0;
+        for year in [1600, 1899, 1900, 1970, 2000, 2023, 2024] {
+            for month in 1..=12 {
+                for day in 1..=days_in_month(year, month) {
+                    let days = days_from_civil(year, month, day) as f64;
+                    let (found, at) = month_and_weekday(days + 0.75);
+                    assert_eq!(i64::from(found) + 1, month, "{year}-{month}-{day}");
+                    if day > 1 {
+                        assert_eq!(at, (weekday + 1) % 7);
+                    }
+                    weekday = at;
+                }
+            }
+        }
+        assert_eq!(month_and_weekday(19_782.0), (1, 3), "29 February 2024 was a Thursday");
+        month_and_weekday(f64::INFINITY);
+        month_and_weekday(f64::NAN);
+    }
+
+    #[test]
+    fn null_words_match_whole_cells() {
+        let words = DEFAULT_NULL_WORDS.map(str::to_owned);
+        let nulls = NullWords::new(&words);
+        assert!(words.iter().all(|word| nulls.contains(word)));
+        assert!(["-1", "NAs", "0", "na", "–"].iter().all(|word| !nulls.contains(word)));
+        assert!(!NullWords::new(&[]).contains(""));
+    }
+}

@@ -1,0 +1,250 @@
+//! The whole way from bytes to a matrix: against scikit-learn, without leaks, without panics.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::read::parse_csv;
+use super::table::MISSING;
+use super::*;
+use crate::Result;
+
+fn raw(text: &str) -> RawTable {
+    parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()
+}
+
+fn schema_of(raw: &RawTable) -> Schema {
+    infer_schema(raw, &BTreeMap::new()).unwrap()
+}
+
+fn insurance() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/insurance.csv");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    train: usize,
+    rows: Vec<usize>,
+    edits: Vec<(usize, String, String)>,
+    cases: Vec<GoldenCase>,
+}
+
+#[derive(serde::Deserialize)]
+struct GoldenCase {
+    impute: Impute,
+    scale: Scale,
+    matrix: Vec<Vec<f64>>,
+}
+
+#[test]
+fn the_matrix_is_that_of_scikit_learn() {
+    let golden: Golden = serde_json::from_str(include_str!("../../tests/golden/pipeline.json")).unwrap();
+    let text = insurance();
+    let mut lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    for (row, column, cell) in &golden.edits {
+        let column = lines[0].iter().position(|name| name == column).unwrap();
+        lines[row + 1][column] = cell;
+    }
+    let lines: Vec<String> = lines.into_iter().map(|cells| cells.join(",")).collect();
+    let raw = raw(&lines.join("\n"));
+    let table = Table::from_raw(&raw, &schema_of(&raw).without(&["charges"])).unwrap();
+    let train = TrainRows::for_test((0..golden.train).collect());
+    assert_eq!(golden.cases.len(), 3);
+    for case in golden.cases {
+        let options = PipelineOptions { scale: case.scale, impute: case.impute, ..Default::default() };
+        let pipeline = Pipeline::fit(&table, &train, &options).unwrap();
+        let (matrix, notes) = pipeline.transform(&table, &golden.rows).unwrap();
+        let expected: Vec<f64> = case.matrix.into_iter().flatten().collect();
+        assert_eq!(matrix.len(), expected.len());
+        for (i, (a, b)) in matrix.iter().zip(&expected).enumerate() {
+            assert!((a - b).abs() < 1e-9, "{i}: {a} is not {b} ({:?}, {:?})", case.scale, case.impute);
+        }
+        let region = notes.columns.iter().find(|notes| notes.column == "region").unwrap();
+        assert_eq!((region.unseen, region.examples.as_slice()), (1, ["atlantis".to_owned()].as_slice()));
+        assert_eq!(notes.columns.iter().find(|notes| notes.column == "bmi").unwrap().missing, 2);
+    }
+}
+
+#[test]
+fn the_insurance_table_has_eleven_inputs() {
+    let raw = raw(&insurance());
+    assert_eq!(raw.sha256, "388eff679557d08ac19f463d025de5e0b4adc482537c8456d19934d78621fd47");
+    let (task, reason) = infer_task(&raw, "charges", None).unwrap();
+    assert_eq!(task, TaskKind::Regression, "{reason}");
+    let labels = Labels::for_training(&raw, "charges", task).unwrap();
+    let split = Split::random(&labels.rows, None, 0.15, 0.15, 0).unwrap();
+    assert_eq!((split.train.rows().len(), split.val.len(), split.test.len()), (936, 201, 201));
+    let schema = schema_of(&raw);
+    let children = schema.get("children").unwrap();
+    assert_eq!(children.kind, ColumnKind::Number);
+    assert!(children.reason.contains("all 1,338 cells are numbers, of 6 different"), "{}", children.reason);
+    let table = Table::from_raw(&raw, &schema.without(&["charges"])).unwrap();
+    let options = PipelineOptions { scale: Scale::MinMax, ..Default::default() };
+    let pipeline = Pipeline::fit(&table, &split.train, &options).unwrap();
+    let names: Vec<&str> = pipeline.features().iter().map(|feature| feature.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "age",
+            "sex=female",
+            "sex=male",
+            "bmi",
+            "children",
+            "smoker=no",
+            "smoker=yes",
+            "region=northeast",
+            "region=northwest",
+            "region=southeast",
+            "region=southwest"
+        ]
+    );
+    let (matrix, notes) = pipeline.transform(&table, split.train.rows()).unwrap();
+    assert_eq!(matrix.len(), 936 * 11);
+    assert!(matrix.iter().all(|x| (0.0..=1.0).contains(x)));
+    assert_eq!(notes, TransformNotes::default());
+    // A saved pipeline is the same to the last bit.
+    let saved = serde_json::to_string(&pipeline).unwrap();
+    assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
+}
+
+/// A table of numbers, categories and dates, some missing: forty rows to train on, then others.
+fn table_with(held_out: &[String]) -> (String, Vec<usize>) {
+    let mut text = String::from("n,c,d\n");
+    for i in 0..40 {
+        let n = if i % 7 == 0 { String::new() } else { format!("{}", (i * i % 31) as f64 / 8.0) };
+        let c = ["x", "y", "", "z"][i % 4];
+        writeln!(text, "{n},{c},2024-{:02}-{:02}", i % 12 + 1, i % 28 + 1).unwrap();
+    }
+    for row in held_out {
+        text += row;
+        text.push('\n');
+    }
+    (text, (0..40).collect())
+}
+
+#[test]
+fn held_out_rows_do_not_change_a_bit_of_the_pipeline() {
+    let honest: Vec<String> =
+        (0..12).map(|i| format!("{i},{},2025-01-{:02}", ["x", "w"][i % 2], i + 1)).collect();
+    let reversed: Vec<String> = honest.iter().rev().cloned().collect();
+    let poisoned: Vec<String> = (0..12).map(|i| format!("-1e{},a{i},0001-01-01", 300 - i)).collect();
+    let missing = vec![",,".to_owned(); 12];
+    let schema = schema_of(&raw(&table_with(&honest).0));
+    for scale in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None] {
+        let fitted = |held_out: &[String]| {
+            let (text, train) = table_with(held_out);
+            let table = Table::from_raw(&raw(&text), &schema).unwrap();
+            let options = PipelineOptions { scale, ..Default::default() };
+            let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train.clone()), &options).unwrap();
+            let (matrix, _) = pipeline.transform(&table, &train).unwrap();
+            let bits: Vec<u64> = matrix.into_iter().map(f64::to_bits).collect();
+            (serde_json::to_string(&pipeline).unwrap(), bits)
+        };
+        let expected = fitted(&honest);
+        assert!(expected.0.contains("\"indicator\":true") && expected.0.contains("\"missing\":true"));
+        for held_out in [&reversed, &poisoned, &missing, &Vec::new()] {
+            assert_eq!(fitted(held_out), expected);
+        }
+    }
+}
+
+#[test]
+fn a_row_is_prepared_alike_alone_and_among_others() {
+    let (text, train) = table_with(&["99,?,1969-07-20".to_owned()]);
+    let raw = raw(&text);
+    let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
+    let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train), &PipelineOptions::default()).unwrap();
+    let rows: Vec<usize> = (0..600).map(|i| i % 41).collect();
+    let (matrix, _) = pipeline.transform(&table, &rows).unwrap();
+    for (row, expected) in rows.iter().zip(matrix.chunks(pipeline.features().len())) {
+        assert_eq!(pipeline.transform(&table, &[*row]).unwrap().0, expected);
+    }
+    assert!(pipeline.transform(&table, &[]).unwrap().0.is_empty());
+    assert!(pipeline.transform(&table, &[41]).is_err());
+}
+
+/// Takes these bytes as far as they lead; only errors may stop it.
+fn walk(bytes: &[u8]) -> Result<()> {
+    let raw = parse_csv(bytes, Path::new("t.csv"), &ReadOptions::default())?;
+    for row in 0..raw.n_rows() {
+        for column in 0..raw.n_columns() {
+            let _ = (raw.cell(row, column), raw.value(row, column), raw.line(row));
+        }
+    }
+    let schema = infer_schema(&raw, &BTreeMap::new());
+    for kind in [ColumnKind::Number, ColumnKind::Category, ColumnKind::Date, ColumnKind::Text] {
+        let overrides = raw.names().map(|name| (name.to_owned(), kind)).collect();
+        let _ = infer_schema(&raw, &overrides);
+    }
+    let target = raw.name(raw.n_columns() - 1).to_owned();
+    let schema = schema?;
+    let table = Table::from_raw(&raw, &schema.without(&[&target]))?;
+    let (task, _) = infer_task(&raw, &target, None)?;
+    for task in [task, TaskKind::Regression, TaskKind::Multiclass, TaskKind::Binary] {
+        let Ok(labels) = Labels::for_training(&raw, &target, task) else { continue };
+        let strata = labels.target.strata(&labels.rows);
+        assert!(labels.rows.iter().all(|&row| strata[row] != MISSING));
+        let _ = Split::by_column(&raw, &target, &labels.rows, Some(&strata), 0.2, 1);
+        let Ok(split) = Split::random(&labels.rows, Some(&strata), 0.15, 0.15, 1) else { continue };
+        for scale in [Scale::Standard, Scale::Robust] {
+            let options = PipelineOptions { scale, ..Default::default() };
+            let Ok(pipeline) = Pipeline::fit(&table, &split.train, &options) else { continue };
+            let (matrix, _) = pipeline.transform(&table, &split.val)?;
+            assert_eq!(matrix.len(), split.val.len() * pipeline.features().len());
+            let saved = serde_json::to_string(&pipeline).unwrap();
+            assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = walk(&bytes);
+    }
+
+    #[test]
+    fn no_text_like_a_table_causes_a_panic(text in "([ab1.é\"]|,|\n|\r\n| |NA|inf|2024-01-02|1e9){0,80}") {
+        let _ = walk(text.as_bytes());
+    }
+
+    #[test]
+    fn no_table_causes_a_panic(
+        rows in prop::collection::vec(
+            (
+                prop::sample::select(vec!["1", "2", "", "-7e2", "1e308", "-1e308", "5e-324", "inf", "x"]),
+                prop::sample::select(vec!["a", "b", "missing", "", "\"q,\n\"", "é"]),
+                prop::sample::select(vec!["2024-02-29", "9999-12-31T23:59", "", "01.01.0000", "?"]),
+                prop::sample::select(vec!["1", "2", "3", "4.5", "no", "train", "test", "val", ""]),
+            ),
+            1..60,
+        )
+    ) {
+        let mut text = String::from("n,c,d,t\n");
+        for (n, c, d, t) in rows {
+            writeln!(text, "{n},{c},{d},{t}").unwrap();
+        }
+        let _ = walk(text.as_bytes());
+    }
+
+    #[test]
+    fn no_saved_pipeline_causes_a_panic(at in 0usize..400, with in "[-\"0-9a-z{},:.]{0,6}", n in 0usize..8) {
+        let (text, train) = table_with(&[]);
+        let raw = raw(&text);
+        let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
+        let fitted = Pipeline::fit(&table, &TrainRows::for_test(train), &PipelineOptions::default()).unwrap();
+        let mut saved = serde_json::to_string(&fitted).unwrap();
+        let at = at.min(saved.len());
+        let end = (at + n).min(saved.len());
+        saved.replace_range(at..end, &with);
+        if let Ok(pipeline) = serde_json::from_str::<Pipeline>(&saved) {
+            let _ = pipeline.transform(&table, &[0, 5, 39]);
+        }
+    }
+}
