@@ -3,8 +3,11 @@
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod files;
+pub mod model;
 pub mod nn;
 pub mod random;
+pub mod run;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -58,11 +58,13 @@ choices! {
 
     /// How a number column is brought to a common size.
     Scale {
-        /// Mean 0, standard deviation 1.
+        /// Mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`.
         Standard = "standard",
-        /// Smallest value 0, largest 1.
+        /// Smallest value 0, largest 1, as scikit-learn's `MinMaxScaler`.
         MinMax = "min_max",
-        /// Median 0, interquartile range 1.
+        /// Median 0, interquartile range 1, and a smooth clip to (−3, 3): x ↦ z / √(1 + (z/3)²) with
+        /// z = (x − median) / IQR (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default"); where the
+        /// quartiles meet, half the range takes the place of the IQR.
         Robust = "robust",
         /// Left as it is.
         None = "none",

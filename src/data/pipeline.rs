@@ -30,12 +30,7 @@ pub struct PipelineOptions {
 
 impl Default for PipelineOptions {
     fn default() -> Self {
-        Self {
-            scale: Scale::default(),
-            per_column: BTreeMap::new(),
-            impute: Impute::default(),
-            indicators: true,
-        }
+        Self { scale: Scale::Standard, per_column: BTreeMap::new(), impute: Impute::Median, indicators: true }
     }
 }
 

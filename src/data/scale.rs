@@ -3,38 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::split::TrainRows;
+pub use crate::config::{Impute, Scale};
 use crate::{Error, Result};
-
-/// How a column of numbers is scaled; fitted on training rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scale {
-    /// Mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`.
-    #[default]
-    Standard,
-    /// Smallest value 0, largest 1, as scikit-learn's `MinMaxScaler`.
-    MinMax,
-    /// Median 0, interquartile range 1, and a smooth clip to (−3, 3).
-    ///
-    /// x ↦ z / √(1 + (z/3)²) with z = (x − median) / IQR; where the quartiles meet, half the range
-    /// takes the place of the IQR (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default").
-    Robust,
-    /// Left as it is.
-    None,
-}
-
-/// What stands in for a missing number; fitted on training rows, before scaling.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Impute {
-    /// The median of the training rows.
-    #[default]
-    Median,
-    /// The mean of the training rows.
-    Mean,
-    /// Zero, in the column's own unit.
-    Zero,
-}
 
 impl Impute {
     /// What stands in for missing cells, given those that are present; 0 where there are none.

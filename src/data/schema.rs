@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cell::{Numeric, finite, parse_date, parse_number};
 use super::read::RawTable;
 use super::words::{column_setting, counted, instead, null_option, shown, thousands};
+pub use crate::config::ColumnKind;
 use crate::{Error, Result};
 
 /// Number columns with at most this many distinct whole numbers are pointed out: they may be categories.
@@ -20,34 +21,6 @@ pub const MOST_LEVELS: usize = 1_000;
 const REPEATS: usize = 10;
 /// Distinct strings longer than this on average, in bytes, are text and not identifiers.
 const IDENTIFIER_LENGTH: usize = 40;
-
-/// What the cells of a column mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ColumnKind {
-    /// Numbers, to be scaled.
-    Number,
-    /// Names of a few kinds of things, to be one-hot encoded.
-    Category,
-    /// Days, with or without a time.
-    Date,
-    /// Words, of which nothing is learned.
-    Text,
-    /// Names of the rows, of which nothing can be learned.
-    Identifier,
-}
-
-impl std::fmt::Display for ColumnKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Number => "number",
-            Self::Category => "category",
-            Self::Date => "date",
-            Self::Text => "text",
-            Self::Identifier => "identifier",
-        })
-    }
-}
 
 /// One column of a [`Schema`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

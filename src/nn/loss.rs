@@ -1,5 +1,6 @@
 //! Losses, each fused with its gradient. Classification losses take logits.
 
+use serde::{Deserialize, Serialize};
 use statera_kernels::Scalar;
 
 /// What the outputs of a shard are compared with.
@@ -36,7 +37,8 @@ impl<T> Targets<'_, T> {
 }
 
 /// What training makes small.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// (y − t)².
     Mse,
@@ -54,6 +56,11 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// Whether the targets are classes and the outputs logits.
+    pub fn is_classification(self) -> bool {
+        matches!(self, Self::BinaryCrossentropy | Self::CategoricalCrossentropy)
+    }
+
     /// The sum of the losses of the rows; writes ∂/∂outputs of `scale` times that sum into `d`.
     ///
     /// `outputs` and `d` are B×`n_outputs`. The loss of a row is finite for any finite output.

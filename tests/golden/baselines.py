@@ -137,7 +137,11 @@ def dump(value):
 
 if __name__ == "__main__":
     golden = {
-        "made_by": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
+        "made_by": {
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+            "pandas": pd.__version__,
+        },
         "data": {
             "file": "data/insurance.csv",
             "sha256": SHA256,

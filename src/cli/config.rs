@@ -1,0 +1,34 @@
+//! `statera config`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use statera::config::Config;
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Arguments {
+    /// Every key with its default, range and meaning, as a TOML file to start from
+    #[arg(long)]
+    defaults: bool,
+    /// Check a configuration file
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// A configuration file with every value filled in
+    #[arg(long, value_name = "FILE")]
+    show: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if let Some(file) = &arguments.check {
+        Config::load(Some(file), &[])?;
+        writeln!(out, "{} is right: every key is known and every value in its range", file.display())?;
+    } else if let Some(file) = &arguments.show {
+        write!(out, "{}", Config::load(Some(file), &[])?.to_toml())?;
+    } else {
+        write!(out, "{}", Config::defaults_listing())?;
+    }
+    Ok(())
+}

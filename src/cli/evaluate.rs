@@ -1,0 +1,90 @@
+//! `statera evaluate`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use statera::model::{Model, truth_of};
+use statera::train::bootstrap::intervals;
+
+use super::predict::{read_table, report_notes};
+use super::{text, thread_pool};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A run folder or a model file
+    model: PathBuf,
+    /// The table, with the target column
+    data: PathBuf,
+    /// A further word that stands for a missing cell (repeatable)
+    #[arg(long, value_name = "WORD")]
+    null: Vec<String>,
+    /// Resamples behind each interval; 0 for none
+    #[arg(long, default_value_t = 1000)]
+    bootstrap: usize,
+    /// The seed of the resampling
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads to compute with; 0 takes one a core
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Print the metrics as JSON
+    #[arg(long)]
+    json: bool,
+    /// No notes
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    thread_pool(arguments.threads)?.install(|| evaluate(arguments))
+}
+
+fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
+    let model = Model::load(&arguments.model)?;
+    let raw = read_table(&model, &arguments.data, &arguments.null)?;
+    let labels = model.labels(&raw)?;
+    let (predictions, notes) = model.predict_rows(&raw, &labels.rows)?;
+    let truth = truth_of(&labels.target, &labels.rows);
+    let measured = intervals(&predictions, truth.view(), arguments.bootstrap, 0.95, arguments.seed);
+    if !arguments.quiet {
+        report_notes(&notes);
+        if !labels.missing.is_empty() {
+            let n = text::count(labels.missing.len());
+            eprintln!("note: {n} rows without `{}` are left out", labels.column);
+        }
+        if raw.sha256 == model.card.provenance.data_sha256 {
+            eprintln!(
+                "note: this is the file that the model was trained on, training rows included: the figures flatter"
+            );
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let metrics: serde_json::Map<String, serde_json::Value> = measured
+            .metrics
+            .iter()
+            .map(|(name, value, ci)| ((*name).to_owned(), serde_json::json!({ "value": value, "ci95": ci })))
+            .collect();
+        let document = serde_json::json!({ "n_rows": labels.rows.len(), "metrics": metrics });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "`{}` on {} rows of {}\n",
+        labels.column,
+        text::count(labels.rows.len()),
+        raw.source.display()
+    )?;
+    let rows: Vec<Vec<String>> = measured
+        .metrics
+        .iter()
+        .map(|(name, value, ci)| {
+            let ci = ci.map_or(String::new(), |[a, b]| format!("[{}, {}]", text::number(a), text::number(b)));
+            vec![(*name).to_owned(), text::number(*value), ci]
+        })
+        .collect();
+    write!(out, "{}", text::table(&rows, &[false, true, false]))?;
+    Ok(())
+}

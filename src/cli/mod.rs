@@ -1,0 +1,87 @@
+//! Arguments in, library calls, words out. No logic of its own.
+
+mod config;
+mod evaluate;
+mod predict;
+mod progress;
+mod summary;
+mod text;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use statera::config::Config;
+use statera::{Error, Result};
+
+/// Trains, weighs and shows the weights of neural networks on tables.
+#[derive(Debug, Parser)]
+#[command(name = "statera", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network on a table, test it, and keep it in a run folder
+    Train(train::Arguments),
+    /// Predict the rows of a table with a trained model
+    Predict(predict::Arguments),
+    /// Measure a trained model on a table that has the target column
+    Evaluate(evaluate::Arguments),
+    /// Show the layers and parameters of a trained model or of a configuration
+    Summary(summary::Arguments),
+    /// List all settings with their defaults, or check a configuration file
+    Config(config::Arguments),
+}
+
+/// Where settings come from; later ones win: defaults, file, `--set`, the other options.
+#[derive(Debug, Clone, Default, Args)]
+struct Settings {
+    /// Settings in a TOML file; `statera config --defaults` lists them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, for example --set train.epochs=50 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl Settings {
+    fn load(&self) -> Result<Config> {
+        Config::load(self.config.as_deref(), &self.sets)
+    }
+}
+
+/// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong use.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Summary(arguments) => summary::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Says what went wrong; a reader that has gone away (`| head`) is no failure.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe =
+        error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+    if broken_pipe {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error:#}");
+    ExitCode::from(error.downcast_ref::<Error>().map_or(1, Error::exit_code))
+}
+
+/// The threads that everything runs on; 0 takes one a core.
+fn thread_pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
+}

@@ -1,0 +1,80 @@
+//! `statera summary`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use statera::config::Config;
+use statera::model::Model;
+use statera::nn::{Layer, Network};
+use statera::run::Plan;
+
+use super::text;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A run folder, a model file, or a configuration (*.toml) that names its table
+    of: PathBuf,
+    /// One setting of the configuration (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let of = &arguments.of;
+    let text = if of.extension().is_some_and(|e| e == "toml") {
+        let plan = Plan::new(Config::load(Some(of), &arguments.sets)?)?;
+        let (n, source) = (plan.pipeline.features().len(), plan.raw.source.display());
+        format!("{n} inputs made from {source}\n\n{}", table(&plan.network))
+    } else {
+        let model = Model::load(of)?;
+        let card = &model.card;
+        let header = format!(
+            "{} of `{}`, trained on {} rows by Statera {} with seed {}\n",
+            card.target.task,
+            card.target.column,
+            text::count(card.provenance.n_train),
+            card.provenance.statera,
+            card.provenance.seed
+        );
+        format!("{header}{} inputs\n\n{}", card.n_inputs, table(&model.network))
+    };
+    write!(std::io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+/// The layers, their output shapes and parameters, and the totals, as Keras prints them.
+fn table(network: &Network) -> String {
+    let header = ["layer", "kind", "", "output shape", "parameters", "not trained"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    let (mut trainable, mut fixed) = (0, 0);
+    for row in network.summary() {
+        trainable += row.trainable;
+        fixed += row.fixed;
+        rows.push(vec![
+            row.name,
+            row.kind.into(),
+            row.detail,
+            format!("(rows, {})", row.out_features),
+            text::count(row.trainable + row.fixed),
+            text::count(row.fixed),
+        ]);
+    }
+    let layers = text::table(&rows, &[false, false, false, false, true, true]);
+    let totals = [
+        vec!["Total parameters".into(), text::count(trainable + fixed)],
+        vec!["Trainable".into(), text::count(trainable)],
+        vec!["Not trainable".into(), text::count(fixed)],
+    ];
+    format!("{layers}\n{}", text::table(&totals, &[false, true]))
+}
+
+/// A network in a few words: `dense 128 relu, dropout 0.1, dense 1`.
+pub(crate) fn in_words(network: &Network) -> String {
+    let word = |layer: &Layer| match layer {
+        Layer::Dense(_) if layer.detail() == "linear" => format!("dense {}", layer.out_features()),
+        Layer::Dense(_) => format!("dense {} {}", layer.out_features(), layer.detail()),
+        _ => format!("{} {}", layer.kind(), layer.detail()).trim_end().to_owned(),
+    };
+    network.layers().iter().map(word).collect::<Vec<_>>().join(", ")
+}

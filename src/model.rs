@@ -1,0 +1,382 @@
+//! A trained model as one file: network, fitted pipeline, schema, parameters, metrics and provenance.
+//!
+//! The file is in the safetensors format: the tensors by name, and in its metadata one JSON document. Nothing in
+//! it is ever run. Sizes are compared with what the file really holds before memory is taken.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use statera_kernels::{CpuLevel, Scalar};
+
+use crate::config::LayerSpec;
+use crate::data::{
+    Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind, TransformNotes,
+};
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::nn::{Loss, Network};
+use crate::train::metrics::{Predictions, Truth};
+
+/// The version of the model file's layout; a newer one is refused.
+pub const FORMAT_VERSION: u32 = 1;
+/// The model's file name inside a run folder.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// The entry of the file's metadata that describes the model.
+const METADATA_KEY: &str = "statera";
+/// Rows that are predicted together.
+const PREDICT_ROWS: usize = 256;
+
+/// What the model predicts, and how its outputs become predictions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSpec {
+    /// The target column.
+    pub column: String,
+    /// What kind of prediction.
+    pub task: TaskKind,
+    /// The classes, in the order of the outputs; empty for a number.
+    pub classes: Vec<String>,
+    /// From the target's own units to the network's and back.
+    pub scaler: TargetScaler,
+}
+
+impl TargetSpec {
+    /// How many outputs the network needs.
+    pub fn n_outputs(&self) -> usize {
+        match self.task {
+            TaskKind::Regression | TaskKind::Binary => 1,
+            TaskKind::Multiclass => self.classes.len(),
+        }
+    }
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The version of Statera that trained it.
+    pub statera: String,
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 of the file it was trained on.
+    pub data_sha256: String,
+    /// Rows it was fitted on.
+    pub n_train: usize,
+}
+
+/// Everything about a model but its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// What is predicted.
+    pub target: TargetSpec,
+    /// The loss it was trained with, which also says how outputs become predictions.
+    pub loss: Loss,
+    /// Input features of the network.
+    pub n_inputs: usize,
+    /// Layers, the output layer included.
+    pub layers: Vec<LayerSpec>,
+    /// What the columns of the table are.
+    pub schema: Schema,
+    /// How columns become inputs, fitted on the training rows.
+    pub pipeline: Pipeline,
+    /// Cells that count as missing.
+    pub null: Vec<String>,
+    /// What was measured when it was trained.
+    pub metrics: serde_json::Value,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// The parameter vector in the precision that it was trained in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Params {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+/// A trained model.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Everything but the parameters.
+    pub card: Card,
+    /// The network that the card's layers make.
+    pub network: Network,
+    /// Its parameters.
+    pub params: Params,
+}
+
+/// What a table to predict held that the model had to make allowances for.
+#[derive(Debug, Clone, Default)]
+pub struct PredictNotes {
+    /// Cells that could not be read.
+    pub cells: Vec<Note>,
+    /// Missing cells and unseen categories by column.
+    pub transform: TransformNotes,
+    /// Columns that the model does not use.
+    pub ignored: Vec<String>,
+}
+
+/// The description in a file's metadata, as far as every version has it.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+/// The description in a file's metadata: the card, and the checksum of card and parameters.
+#[derive(Deserialize)]
+struct Sealed<'a> {
+    sha256: String,
+    #[serde(borrow)]
+    card: &'a RawValue,
+}
+
+impl Model {
+    /// Puts a model together; the parameters are those of `Network::from_specs(card.layers)`.
+    pub fn new(card: Card, params: Params) -> Self {
+        let network = Network::from_specs(card.layers.clone(), card.n_inputs);
+        Self { card, network, params }
+    }
+
+    /// Outputs of the network (rows×outputs) for prepared inputs (rows×inputs), after the loss's link.
+    pub fn run(&self, x: &[f64]) -> Vec<f64> {
+        match &self.params {
+            Params::F32(params) => self.run_in(params, x),
+            Params::F64(params) => self.run_in(params, x),
+        }
+    }
+
+    fn run_in<T: Scalar>(&self, params: &[T], x: &[f64]) -> Vec<f64> {
+        let x: Vec<T> = x.iter().map(|&v| T::from_f64(v)).collect();
+        let mut work = self.network.inference_workspace(PREDICT_ROWS);
+        let outputs = self.network.predict(CpuLevel::detect(), params, self.card.loss, &x, &mut work);
+        outputs.into_iter().map(T::to_f64).collect()
+    }
+
+    /// Predicts prepared inputs (rows×inputs): numbers in the target's own units, or probabilities.
+    pub fn predict_prepared(&self, x: &[f64]) -> Predictions {
+        let mut outputs = self.run(x);
+        let target = &self.card.target;
+        match target.task {
+            TaskKind::Regression => {
+                for y in &mut outputs {
+                    *y = target.scaler.inverse(*y);
+                }
+                Predictions::Values(outputs)
+            }
+            TaskKind::Binary => {
+                let p = outputs.into_iter().flat_map(|p| [1.0 - p, p]).collect();
+                Predictions::Probabilities { n_classes: 2, p }
+            }
+            TaskKind::Multiclass => {
+                Predictions::Probabilities { n_classes: target.classes.len(), p: outputs }
+            }
+        }
+    }
+
+    /// Predicts the rows of a table that are numbered in `rows`.
+    pub fn predict_rows(&self, raw: &RawTable, rows: &[usize]) -> Result<(Predictions, PredictNotes)> {
+        let table = Table::from_raw(raw, &self.card.schema)?;
+        let (x, transform) = self.card.pipeline.transform(&table, rows)?;
+        let mut ignored = table.ignored().to_vec();
+        ignored.retain(|name| *name != self.card.target.column);
+        let notes = PredictNotes { cells: table.notes().to_vec(), transform, ignored };
+        Ok((self.predict_prepared(&x), notes))
+    }
+
+    /// The target column of a table to evaluate on.
+    pub fn labels(&self, raw: &RawTable) -> Result<Labels> {
+        let target = &self.card.target;
+        Labels::for_evaluation(raw, &target.column, target.task, &target.classes)
+    }
+
+    /// Writes the model to `path`, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_atomically(path, &self.to_bytes()?)
+    }
+
+    /// The model as the bytes of its file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let card = serde_json::to_string(&self.card)
+            .map_err(|e| Error::model(format!("the model cannot be written as JSON: {e}"), ""))?;
+        let (dtype, bytes): (Dtype, Vec<u8>) = match &self.params {
+            Params::F32(p) => (Dtype::F32, p.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Params::F64(p) => (Dtype::F64, p.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        };
+        let width = bytes.len() / self.network.n_params().max(1);
+        let mut tensors = Vec::new();
+        for view in self.network.views() {
+            let range = view.range();
+            let data = &bytes[range.start * width..range.end * width];
+            let tensor = TensorView::new(dtype, view.shape.clone(), data)
+                .map_err(|e| Error::model(format!("tensor {}: {e}", view.name), ""))?;
+            tensors.push((view.name.clone(), tensor));
+        }
+        let sha256 = checksum(&card, &bytes);
+        // One entry, not several: a map has no order, and the same model is the same bytes.
+        let text = format!(r#"{{"format_version":{FORMAT_VERSION},"sha256":"{sha256}","card":{card}}}"#);
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
+        safetensors::serialize(tensors, Some(metadata))
+            .map_err(|e| Error::model(format!("the model cannot be written: {e}"), ""))
+    }
+
+    /// Reads a model from its file, or from the run folder that holds it.
+    pub fn load(path: &Path) -> Result<Self> {
+        let path = model_path(path)?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        Self::from_bytes(&bytes).map_err(|e| match e {
+            Error::Model(mut p) => {
+                p.what = format!("{}: {}", path.display(), p.what);
+                Error::Model(p)
+            }
+            other => other,
+        })
+    }
+
+    /// Reads a model from the bytes of its file; bytes that anyone may have made.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let damaged =
+            |what: String| Error::model(what, "the file is damaged or no model of Statera: train again");
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| {
+            damaged(format!("expected a model file, found something else or a part of one ({e})"))
+        })?;
+        let tensors = SafeTensors::deserialize(bytes)
+            .map_err(|e| damaged(format!("expected a whole model file, found a damaged one ({e})")))?;
+        let metadata = header.metadata().as_ref();
+        let text = metadata
+            .and_then(|m| m.get(METADATA_KEY))
+            .ok_or_else(|| damaged(format!("the file's metadata has no entry `{METADATA_KEY}`")))?;
+        let unreadable = |e| damaged(format!("the description of the model cannot be read: {e}"));
+        // The version comes first: of a newer file nothing else is known.
+        let version = serde_json::from_str::<Version>(text).map_err(unreadable)?.format_version;
+        if version > FORMAT_VERSION {
+            return Err(Error::model(
+                format!("the file has format version {version}; this Statera reads up to {FORMAT_VERSION}"),
+                "install a newer Statera, or train again with this one",
+            ));
+        }
+        let sealed: Sealed = serde_json::from_str(text).map_err(unreadable)?;
+        let card: Card = serde_json::from_str(sealed.card.get()).map_err(unreadable)?;
+        let network = Network::from_specs(card.layers.clone(), card.n_inputs);
+        check_card(&card, &network).map_err(damaged)?;
+
+        // Every tensor has to have exactly the shape that the layers ask for before memory is taken for them.
+        let views = network.views();
+        if views.len() != tensors.len() {
+            return Err(damaged(format!("expected {} tensors, found {}", views.len(), tensors.len())));
+        }
+        let mut parts = Vec::with_capacity(views.len());
+        let mut dtype = None;
+        for view in views {
+            let tensor = tensors
+                .tensor(&view.name)
+                .map_err(|_| damaged(format!("tensor `{}` is missing", view.name)))?;
+            if tensor.shape() != view.shape {
+                let (expected, found) = (&view.shape, tensor.shape());
+                return Err(damaged(format!(
+                    "tensor `{}`: expected shape {expected:?}, found {found:?}",
+                    view.name
+                )));
+            }
+            if *dtype.get_or_insert(tensor.dtype()) != tensor.dtype() {
+                return Err(damaged(format!(
+                    "tensor `{}` has another number type than the others",
+                    view.name
+                )));
+            }
+            parts.push(tensor.data());
+        }
+        let bytes = parts.concat();
+        if sealed.sha256 != checksum(sealed.card.get(), &bytes) {
+            return Err(damaged("the checksum does not agree with the content".into()));
+        }
+        let params = match dtype {
+            Some(Dtype::F64) => Params::F64(
+                bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap_or_default())).collect(),
+            ),
+            Some(Dtype::F32) => Params::F32(
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap_or_default())).collect(),
+            ),
+            other => return Err(damaged(format!("expected numbers of type F32 or F64, found {other:?}"))),
+        };
+        Ok(Self { card, network, params })
+    }
+}
+
+/// The model file that a user means by a path: the file itself, or the one inside a run folder.
+fn model_path(path: &Path) -> Result<PathBuf> {
+    let path = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::model(
+        format!("there is no model at {}", path.display()),
+        "give a run folder such as runs/insurance-1, or train one: statera train DATA --target COLUMN",
+    ))
+}
+
+/// Whether the parts of a card fit each other.
+fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String> {
+    let n_features = card.pipeline.features().len();
+    if card.n_inputs == 0 || card.n_inputs != n_features {
+        return Err(format!("the network has {} inputs, the pipeline makes {n_features}", card.n_inputs));
+    }
+    if network.n_outputs() != card.target.n_outputs() {
+        let (n, wanted) = (network.n_outputs(), card.target.n_outputs());
+        return Err(format!("the network has {n} outputs, the target needs {wanted}"));
+    }
+    let n_classes = card.target.classes.len();
+    let fits = match card.target.task {
+        TaskKind::Regression => n_classes == 0 && !card.loss.is_classification(),
+        TaskKind::Binary => n_classes == 2 && card.loss == Loss::BinaryCrossentropy,
+        TaskKind::Multiclass => n_classes >= 2 && card.loss == Loss::CategoricalCrossentropy,
+    };
+    if !fits {
+        return Err(format!(
+            "{} with {n_classes} classes does not go with {:?}",
+            card.target.task, card.loss
+        ));
+    }
+    Ok(())
+}
+
+/// SHA-256 of the card and the parameters, in hexadecimal.
+fn checksum(card: &str, params: &[u8]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(card.as_bytes());
+    hasher.update(params);
+    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The truth of the rows numbered in `rows`, in the form that metrics take.
+pub fn truth_of(target: &Target, rows: &[usize]) -> OwnedTruth {
+    match target {
+        Target::Values(values) => OwnedTruth::Values(rows.iter().map(|&r| values[r]).collect()),
+        Target::Classes { codes, .. } => OwnedTruth::Classes(rows.iter().map(|&r| codes[r]).collect()),
+    }
+}
+
+/// What predictions are compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OwnedTruth {
+    /// Numbers in the target's own units.
+    Values(Vec<f64>),
+    /// Class indices.
+    Classes(Vec<u32>),
+}
+
+impl OwnedTruth {
+    /// The truth, borrowed.
+    pub fn view(&self) -> Truth<'_> {
+        match self {
+            Self::Values(values) => Truth::Values(values),
+            Self::Classes(classes) => Truth::Classes(classes),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Training and testing a plan.
+
+use statera_kernels::{CpuLevel, Scalar};
+
+use super::plan::Plan;
+use super::report::{Baseline, Measured, Report, RowCounts};
+use crate::config::Precision;
+use crate::error::Result;
+use crate::model::{Card, Model, Params, Provenance, truth_of};
+use crate::train::baselines::baselines;
+use crate::train::bootstrap::intervals;
+use crate::train::events::{EpochRecord, Listener};
+use crate::train::fit::{Fitted, fit};
+use crate::train::metrics::metrics;
+
+/// A trained and tested model.
+#[derive(Debug)]
+pub struct Trained {
+    /// The model, its metrics inside.
+    pub model: Model,
+    /// What was measured.
+    pub report: Report,
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
+}
+
+/// Trains the plan's network, telling `listener`, and tests it once on the test rows.
+pub fn execute(plan: &Plan, listener: &mut Listener) -> Result<Trained> {
+    match plan.config.network.precision {
+        Precision::F32 => execute_in::<f32>(plan, listener, Params::F32),
+        Precision::F64 => execute_in::<f64>(plan, listener, Params::F64),
+    }
+}
+
+fn execute_in<T: Scalar>(
+    plan: &Plan,
+    listener: &mut Listener,
+    wrap: impl Fn(Vec<T>) -> Params,
+) -> Result<Trained> {
+    let train = plan.prepared::<T>(plan.split.train.rows())?;
+    let val = plan.prepared::<T>(&plan.split.val)?;
+    let level = CpuLevel::detect();
+    let std = plan.target.scaler.std;
+    let fitted = fit(&plan.network, plan.loss, level, &plan.config, &train, &val, std, listener)?;
+    let card = Card {
+        target: plan.target.clone(),
+        loss: plan.loss,
+        n_inputs: plan.network.n_inputs(),
+        layers: plan.network.specs().to_vec(),
+        schema: plan.schema.clone(),
+        pipeline: plan.pipeline.clone(),
+        null: plan.config.data.null.clone(),
+        metrics: serde_json::Value::Null,
+        provenance: Provenance {
+            statera: env!("CARGO_PKG_VERSION").into(),
+            seed: plan.config.seed,
+            data_sha256: plan.raw.sha256.clone(),
+            n_train: plan.split.train.rows().len(),
+        },
+    };
+    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
+    let mut model = Model::new(card, wrap(params));
+    let mut report = Report {
+        task: plan.target.task,
+        target: plan.target.column.clone(),
+        n_rows: RowCounts {
+            train: plan.split.train.rows().len(),
+            val: plan.split.val.len(),
+            test: plan.split.test.len(),
+        },
+        val: Vec::new(),
+        test: Vec::new(),
+        confidence: plan.config.evaluate.confidence,
+        resamples: 0,
+        baselines: Vec::new(),
+        best_epoch,
+        epochs_run: history.len(),
+        stopped: reason,
+        fit_seconds: seconds,
+        seed: plan.config.seed,
+        data_sha256: plan.raw.sha256.clone(),
+    };
+    judge(plan, &model, &mut report)?;
+    model.card.metrics = report.to_json();
+    Ok(Trained { model, report, history })
+}
+
+/// Fills in what the model and the simple models reach on validation and test rows.
+fn judge(plan: &Plan, model: &Model, report: &mut Report) -> Result<()> {
+    let e = &plan.config.evaluate;
+    let target = &plan.labels.target;
+    let val_truth = truth_of(target, &plan.split.val);
+    report.val = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), val_truth.view());
+    if plan.split.test.is_empty() {
+        return Ok(());
+    }
+    let test_x = plan.inputs(&plan.split.test)?;
+    let test_truth = truth_of(target, &plan.split.test);
+    let tested = intervals(
+        &model.predict_prepared(&test_x),
+        test_truth.view(),
+        e.bootstrap,
+        e.confidence,
+        report.seed,
+    );
+    report.resamples = tested.replicates;
+    report.test = tested
+        .metrics
+        .into_iter()
+        .map(|(name, value, interval)| Measured { name, value, interval })
+        .collect();
+    if e.baselines {
+        let rows = plan.split.train.rows();
+        let truth = truth_of(target, rows);
+        let n_classes = plan.target.classes.len();
+        for (name, predictions) in
+            baselines(&plan.inputs(rows)?, model.card.n_inputs, truth.view(), n_classes, &test_x)
+        {
+            let metrics = metrics(&predictions, test_truth.view());
+            report.baselines.push(Baseline { name, metrics });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! One run: from a table to a tested model in a folder.
+
+pub mod execute;
+pub mod folder;
+pub mod plan;
+pub mod report;
+
+pub use execute::{Trained, execute};
+pub use folder::RunFolder;
+pub use plan::{Choice, Plan};
+pub use report::Report;

@@ -1,0 +1,294 @@
+//! Everything that is decided before the first step: what the columns are, which rows are for what, how they
+//! are prepared, and which network learns them. Each automatic choice is kept with its reason.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use crate::config::{Config, LossName, Monitor, TargetScale, Task};
+use crate::data::{
+    self, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split, Table, Target,
+    TargetScaler, TaskKind,
+};
+use crate::error::{Error, Result};
+use crate::model::TargetSpec;
+use crate::nn::{Loss, Network};
+use crate::train::fit::{OwnedTargets, Rows};
+use statera_kernels::Scalar;
+
+/// Something that was decided for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// What it is about: a column's name, `task`, `split` …
+    pub subject: String,
+    /// What was chosen.
+    pub choice: String,
+    /// Why.
+    pub reason: String,
+    /// The argument that overrides it; empty where nothing does.
+    pub instead: String,
+}
+
+/// A run that is ready to train.
+#[derive(Debug)]
+pub struct Plan {
+    /// The settings, with every `auto` replaced by what it came to.
+    pub config: Config,
+    /// The file.
+    pub raw: RawTable,
+    /// What its columns are, the target left out.
+    pub schema: Schema,
+    /// Its typed columns.
+    pub table: Table,
+    /// The target, row by row.
+    pub labels: Labels,
+    /// Which rows are for what.
+    pub split: Split,
+    /// The preparation, fitted on the training rows.
+    pub pipeline: Pipeline,
+    /// What is predicted.
+    pub target: TargetSpec,
+    /// What training makes small.
+    pub loss: Loss,
+    /// The network, without parameters.
+    pub network: Network,
+    /// What was decided, in the order of deciding.
+    pub choices: Vec<Choice>,
+}
+
+impl Plan {
+    /// Reads the table of `config.data` and decides everything.
+    pub fn new(mut config: Config) -> Result<Self> {
+        let path = table_path(&config)?;
+        let raw = data::read_csv(&path, &ReadOptions { null_words: config.data.null.clone() })?;
+        let target_column = target_name(&config, &raw)?;
+        let mut choices = Vec::new();
+
+        let wanted = match config.task {
+            Task::Auto => None,
+            Task::Regression => Some(TaskKind::Regression),
+            Task::Binary => Some(TaskKind::Binary),
+            Task::Multiclass => Some(TaskKind::Multiclass),
+        };
+        let (task, task_reason) = data::infer_task(&raw, &target_column, wanted)?;
+        let labels = Labels::for_training(&raw, &target_column, task)?;
+
+        let schema = schema_of(&config, &raw, &target_column)?;
+        for column in &schema.columns {
+            let (choice, reason) = match &column.dropped {
+                Some(why) => ("dropped".to_owned(), why.clone()),
+                None => (column.kind.to_string(), column.reason.clone()),
+            };
+            choices.push(Choice { subject: column.name.clone(), choice, reason, instead: String::new() });
+        }
+        let choice = |subject: &str, choice: String, reason: String, instead: &str| Choice {
+            subject: subject.into(),
+            choice,
+            reason,
+            instead: instead.into(),
+        };
+        choices.push(choice("task", task.to_string(), task_reason, "--task"));
+        config.task = match task {
+            TaskKind::Regression => Task::Regression,
+            TaskKind::Binary => Task::Binary,
+            TaskKind::Multiclass => Task::Multiclass,
+        };
+
+        let (split, split_reason) = split_of(&config, &raw, &labels)?;
+        let sizes =
+            format!("{} train, {} val, {} test", split.train.rows().len(), split.val.len(), split.test.len());
+        choices.push(choice("split", sizes, split_reason, "--set split.test=0.2, --split-column NAME"));
+        if !labels.missing.is_empty() {
+            let n = labels.missing.len();
+            choices.push(choice(
+                "left out",
+                format!("{n} rows"),
+                format!("their `{target_column}` is missing, so nothing can be learned from them"),
+                "",
+            ));
+        }
+
+        let table = Table::from_raw(&raw, &schema)?;
+        let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
+        let target = target_spec(&config, &labels, &split, task)?;
+        let (loss, loss_reason) = loss_of(&config, task)?;
+        config.loss.name = loss_name(loss);
+        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, "--set loss.name"));
+        check_monitors(&config, task, &split)?;
+
+        let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
+        Ok(Self { config, raw, schema, table, labels, split, pipeline, target, loss, network, choices })
+    }
+
+    /// The prepared inputs (rows×inputs) of some rows.
+    pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
+        Ok(self.pipeline.transform(&self.table, rows)?.0)
+    }
+
+    /// Inputs and scaled targets of some rows, in the precision of training.
+    pub fn prepared<T: Scalar>(&self, rows: &[usize]) -> Result<Rows<T>> {
+        let x = self.inputs(rows)?.into_iter().map(T::from_f64).collect();
+        let targets = match &self.labels.target {
+            Target::Values(values) => {
+                let scaled = rows.iter().map(|&r| T::from_f64(self.target.scaler.transform(values[r])));
+                OwnedTargets::Values(scaled.collect())
+            }
+            Target::Classes { codes, .. } => OwnedTargets::Classes(rows.iter().map(|&r| codes[r]).collect()),
+        };
+        Ok(Rows { x, targets })
+    }
+}
+
+fn table_path(config: &Config) -> Result<std::path::PathBuf> {
+    if config.data.path == Path::new("") {
+        return Err(Error::setting(
+            "no table is named",
+            "give the file as an argument, or set data.path in the configuration",
+        ));
+    }
+    Ok(config.data.path.clone())
+}
+
+fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
+    if config.data.target.is_empty() {
+        let last = raw.name(raw.n_columns() - 1);
+        return Err(Error::setting("no column to predict is named", format!("--target {last}")));
+    }
+    Ok(config.data.target.clone())
+}
+
+/// The schema of the columns to learn from: without the target, the split column, and what is set to be dropped.
+fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
+    let columns = &config.data.columns;
+    let kinds: BTreeMap<_, _> =
+        columns.iter().filter_map(|(name, c)| c.kind.map(|kind| (name.clone(), kind))).collect();
+    if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
+        let nearest = crate::error::nearest(name, raw.names());
+        return Err(Error::setting(
+            format!("data.columns.{name}: there is no column `{name}` in {}", raw.source.display()),
+            nearest.map_or(String::new(), |n| format!("data.columns.{n}")),
+        ));
+    }
+    let aside = [target, config.split.column.as_str()];
+    let mut schema = data::infer_schema(raw, &kinds)?.without(&aside);
+    for column in &mut schema.columns {
+        if columns.get(&column.name).is_some_and(|c| c.drop == Some(true)) {
+            column.dropped = Some("set by data.columns".into());
+        }
+    }
+    Ok(schema)
+}
+
+fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, String)> {
+    let s = &config.split;
+    let strata = s.stratify.then(|| labels.target.strata(&labels.rows));
+    let split = if s.column.is_empty() {
+        Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
+    } else {
+        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), s.val, config.seed)?
+    };
+    let mut reason = if s.column.is_empty() {
+        let how = match (&labels.target, s.stratify) {
+            (_, false) => "",
+            (Target::Classes { .. }, true) => ", each part with the same mix of classes",
+            (Target::Values(_), true) => ", each part with the same spread of targets",
+        };
+        format!("drawn at random with seed {}{how}", config.seed)
+    } else {
+        format!("as column `{}` says", s.column)
+    };
+    if split.test.is_empty() {
+        reason.push_str("; no test rows, so there will be no test figures");
+    }
+    if split.val.is_empty() {
+        return Err(Error::setting(
+            "no validation rows: the best epoch is chosen on them",
+            "--set split.val=0.15",
+        ));
+    }
+    Ok((split, reason))
+}
+
+fn pipeline_options(config: &Config) -> PipelineOptions {
+    let per_column = config.data.columns.iter();
+    PipelineOptions {
+        scale: config.prepare.scale,
+        per_column: per_column.filter_map(|(name, c)| c.scale.map(|s| (name.clone(), s))).collect(),
+        impute: config.prepare.impute,
+        indicators: config.prepare.indicators,
+    }
+}
+
+fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) -> Result<TargetSpec> {
+    let (classes, scaler) = match &labels.target {
+        Target::Values(values) => {
+            let scaler = match config.prepare.target_scale {
+                TargetScale::Standard => TargetScaler::fit(values, &split.train)?,
+                TargetScale::None => TargetScaler::IDENTITY,
+            };
+            (Vec::new(), scaler)
+        }
+        Target::Classes { classes, .. } => (classes.clone(), TargetScaler::IDENTITY),
+    };
+    Ok(TargetSpec { column: labels.column.clone(), task, classes, scaler })
+}
+
+fn loss_of(config: &Config, task: TaskKind) -> Result<(Loss, String)> {
+    let delta = config.loss.delta;
+    let natural = match task {
+        TaskKind::Regression => Loss::Mse,
+        TaskKind::Binary => Loss::BinaryCrossentropy,
+        TaskKind::Multiclass => Loss::CategoricalCrossentropy,
+    };
+    let loss = match config.loss.name {
+        LossName::Auto => return Ok((natural, format!("the usual one for {task}"))),
+        LossName::Mse => Loss::Mse,
+        LossName::Mae => Loss::Mae,
+        LossName::Huber => Loss::Huber { delta },
+        LossName::BinaryCrossentropy => Loss::BinaryCrossentropy,
+        LossName::CategoricalCrossentropy => Loss::CategoricalCrossentropy,
+    };
+    let fits = match task {
+        TaskKind::Regression => !loss.is_classification(),
+        _ => loss == natural,
+    };
+    if !fits {
+        return Err(Error::setting(
+            format!("loss.name: {} does not go with the task {task}", config.loss.name),
+            format!("--set loss.name={}", loss_name(natural)),
+        ));
+    }
+    Ok((loss, "as set".into()))
+}
+
+fn loss_name(loss: Loss) -> LossName {
+    match loss {
+        Loss::Mse => LossName::Mse,
+        Loss::Mae => LossName::Mae,
+        Loss::Huber { .. } => LossName::Huber,
+        Loss::BinaryCrossentropy => LossName::BinaryCrossentropy,
+        Loss::CategoricalCrossentropy => LossName::CategoricalCrossentropy,
+    }
+}
+
+/// A figure that the task does not have cannot be watched.
+fn check_monitors(config: &Config, task: TaskKind, _split: &Split) -> Result<()> {
+    let watched = HashMap::from([
+        ("early_stopping.monitor", config.early_stopping.monitor),
+        ("reduce_on_plateau.monitor", config.reduce_on_plateau.monitor),
+        ("checkpoint.monitor", config.checkpoint.monitor),
+    ]);
+    for (key, monitor) in watched {
+        let fits = match monitor {
+            Monitor::ValLoss | Monitor::TrainLoss => true,
+            Monitor::ValAccuracy => task != TaskKind::Regression,
+            Monitor::ValRmse | Monitor::ValMae => task == TaskKind::Regression,
+        };
+        if !fits {
+            return Err(Error::setting(
+                format!("{key}: {monitor} does not exist for the task {task}"),
+                format!("--set {key}=val_loss"),
+            ));
+        }
+    }
+    Ok(())
+}

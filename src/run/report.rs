@@ -1,0 +1,155 @@
+//! What was measured: the content of `metrics.json`.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::data::TaskKind;
+use crate::train::metrics;
+
+/// A metric with its interval, if one was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// Its name, as `rmse`.
+    pub name: &'static str,
+    /// Its value on all rows.
+    pub value: f64,
+    /// The bootstrap interval.
+    pub interval: Option<[f64; 2]>,
+}
+
+/// A model that the network is compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// `mean`, `least_squares`, `majority`, `logistic_regression`.
+    pub name: &'static str,
+    /// Its metrics on the test rows.
+    pub metrics: Vec<(&'static str, f64)>,
+}
+
+/// How many rows were for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Fitted on.
+    pub train: usize,
+    /// Watched.
+    pub val: usize,
+    /// Tested on.
+    pub test: usize,
+}
+
+/// Everything that was measured in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The task.
+    pub task: TaskKind,
+    /// The target column.
+    pub target: String,
+    /// How many rows were for what.
+    pub n_rows: RowCounts,
+    /// Metrics on the validation rows, which chose the epoch.
+    pub val: Vec<(&'static str, f64)>,
+    /// Metrics on the test rows; empty without test rows.
+    pub test: Vec<Measured>,
+    /// The share of intervals that hold the true value.
+    pub confidence: f64,
+    /// How many resamples stand behind each interval.
+    pub resamples: usize,
+    /// Simple models on the same test rows.
+    pub baselines: Vec<Baseline>,
+    /// The epoch whose weights were kept.
+    pub best_epoch: usize,
+    /// Epochs trained.
+    pub epochs_run: usize,
+    /// Why training ended.
+    pub stopped: String,
+    /// Seconds of training.
+    pub fit_seconds: f64,
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 of the data file.
+    pub data_sha256: String,
+}
+
+/// How the network compares with the best simple model on the main metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The sentence for the user.
+    pub text: String,
+    /// Whether the network is better.
+    pub beats: bool,
+}
+
+impl Report {
+    /// The metric that comes first: `rmse`, or `log_loss`, which judges the probabilities themselves.
+    pub fn primary(&self) -> &'static str {
+        match self.task {
+            TaskKind::Regression => "rmse",
+            TaskKind::Binary | TaskKind::Multiclass => "log_loss",
+        }
+    }
+
+    /// The document that is written to `metrics.json`.
+    pub fn to_json(&self) -> Value {
+        let plain = |metrics: &[(&str, f64)]| -> Map<String, Value> {
+            metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+        };
+        let interval_key = format!("ci{}", self.confidence * 100.0);
+        let test: Map<String, Value> = self
+            .test
+            .iter()
+            .map(|m| {
+                let mut entry = Map::new();
+                entry.insert("value".into(), json!(m.value));
+                if let Some(interval) = m.interval {
+                    entry.insert(interval_key.clone(), json!(interval));
+                }
+                (m.name.to_owned(), Value::Object(entry))
+            })
+            .collect();
+        let baselines: Map<String, Value> =
+            self.baselines.iter().map(|b| (b.name.to_owned(), Value::Object(plain(&b.metrics)))).collect();
+        json!({
+            "task": self.task,
+            "target": self.target,
+            "n_rows": self.n_rows,
+            "val": plain(&self.val),
+            "test": test,
+            "baselines": baselines,
+            "best_epoch": self.best_epoch,
+            "epochs_run": self.epochs_run,
+            "stopped": self.stopped,
+            "fit_seconds": self.fit_seconds,
+            "seed": self.seed,
+            "data_sha256": self.data_sha256,
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    /// Says plainly whether the network is worth its weights; nothing without test rows or baselines.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let name = self.primary();
+        let ours = self.test.iter().find(|m| m.name == name)?;
+        let sign = if metrics::higher_is_better(name) { -1.0 } else { 1.0 };
+        let figure = |b: &Baseline| b.metrics.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        let mut rivals: Vec<(&str, f64)> =
+            self.baselines.iter().filter_map(|b| figure(b).map(|v| (b.name, v))).collect();
+        rivals.sort_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)));
+        let (rival, theirs) = *rivals.first()?;
+        let rival = rival.replace('_', " ");
+        let change = 100.0 * (ours.value - theirs).abs() / theirs.abs().max(f64::MIN_POSITIVE);
+        let beats = sign * ours.value < sign * theirs;
+        let clearly = ours.interval.is_none_or(|[low, high]| theirs < low || theirs > high);
+        let text = match (beats, clearly) {
+            (true, true) => format!("The network beats {rival}: its test {name} is {change:.1} % better."),
+            (true, false) => format!(
+                "The network is ahead of {rival} by {change:.1} % in test {name}, but {rival} lies inside its \
+                 interval: on so few rows this may be luck."
+            ),
+            (false, _) => format!(
+                "The network does NOT beat {rival}: its test {name} is {change:.1} % worse. Prefer the simpler \
+                 model, or change the settings."
+            ),
+        };
+        Some(Verdict { text, beats })
+    }
+}
