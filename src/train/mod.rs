@@ -3,5 +3,6 @@
 pub mod callbacks;
 pub mod events;
 pub mod fit;
+pub mod lbfgs;
 pub mod optimizer;
 pub mod step;
