@@ -4,5 +4,6 @@ pub mod callbacks;
 pub mod events;
 pub mod fit;
 pub mod lbfgs;
+pub mod metrics;
 pub mod optimizer;
 pub mod step;
