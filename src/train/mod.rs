@@ -1,5 +1,6 @@
 //! Training: steps, optimisers, the fit loop, what it tells, and how the result is judged.
 
+pub mod baselines;
 pub mod bootstrap;
 pub mod callbacks;
 pub mod events;
