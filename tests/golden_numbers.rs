@@ -134,7 +134,9 @@ fn network_of(file: &Value, apart: bool) -> (Network, Vec<f64>) {
     add(1, Activation::Linear);
     let network = Network::from_specs(specs, 3);
     let mut params = network.init(1);
-    for (view, (_, values)) in network.views().iter().filter(|v| v.trainable).zip(tensors(&file["parameters"])) {
+    for (view, (_, values)) in
+        network.views().iter().filter(|v| v.trainable).zip(tensors(&file["parameters"]))
+    {
         params[view.range()].copy_from_slice(&values);
     }
     (network, params)
@@ -276,7 +278,14 @@ fn optimizers_step_by_step() {
     }
     let kinds: Vec<(&str, &str)> = found.iter().map(|(kind, problem, _)| (*kind, *problem)).collect();
     let expected = ["quadratic", "rosenbrock"].map(|problem| {
-        [("sgd", problem), ("sgd", problem), ("sgd", problem), ("adam", problem), ("adam", problem), ("adamw", problem)]
+        [
+            ("sgd", problem),
+            ("sgd", problem),
+            ("sgd", problem),
+            ("adam", problem),
+            ("adam", problem),
+            ("adamw", problem),
+        ]
     });
     assert_eq!(kinds, expected.concat());
     for name in OptimizerName::NAMES {
@@ -299,11 +308,7 @@ fn biases_do_not_decay_and_statistics_stay() {
     let file = golden("optimizers");
     let problem = &file["problems"]["quadratic"];
     let start = flat(&problem["start"]);
-    let plain = OptimizerConfig {
-        learning_rate: 0.01,
-        weight_decay: 0.0,
-        ..optimizer(OptimizerName::Adam)
-    };
+    let plain = OptimizerConfig { learning_rate: 0.01, weight_decay: 0.0, ..optimizer(OptimizerName::Adam) };
     let l2 = OptimizerConfig { l2: 0.1, ..plain.clone() };
     let decayed = OptimizerConfig { weight_decay: 0.1, name: OptimizerName::Adamw, ..plain.clone() };
     let free = quadratic_steps(&file, &plain);

@@ -42,7 +42,9 @@ fn variants(units: usize) -> Vec<LayerSpec> {
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
-        LayerSpec::Dense { units, activation, bias, .. } => format!("dense({units}, {activation}, bias {bias})"),
+        LayerSpec::Dense { units, activation, bias, .. } => {
+            format!("dense({units}, {activation}, bias {bias})")
+        }
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, .. } => format!("activation({function})"),
@@ -276,7 +278,8 @@ fn gradients_of_every_layer_alone() {
     for [n_rows, n_inputs, units] in SHAPES {
         for variant in variants(units) {
             for trains in [false, true] {
-                Problem::smooth(std::slice::from_ref(&variant), [n_rows, n_inputs], Loss::Mse, trains).check();
+                Problem::smooth(std::slice::from_ref(&variant), [n_rows, n_inputs], Loss::Mse, trains)
+                    .check();
             }
         }
     }
@@ -322,7 +325,8 @@ fn gradients_of_every_loss() {
         for n_outputs in n_outputs {
             for n_rows in [1, 2, 11] {
                 let tanh = dense_of(4, Activation::Tanh, Initializer::Auto, Some(Initializer::Zeros));
-                let last = dense_of(n_outputs, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros));
+                let last =
+                    dense_of(n_outputs, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros));
                 for trains in [false, true] {
                     let specs = [tanh.clone(), LayerSpec::batch_norm(), last.clone()];
                     Problem::smooth(&specs, [n_rows, 3], loss, trains).check();
@@ -373,8 +377,7 @@ fn single_precision_agrees_with_double() {
             // The same numbers, rounded in the same way.
             let double = single.cast::<f64>();
             let floor = 1e-2 * double.largest_gradient();
-            for ((name, got), (_, expected)) in
-                single.named_gradients().iter().zip(double.named_gradients())
+            for ((name, got), (_, expected)) in single.named_gradients().iter().zip(double.named_gradients())
             {
                 let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
                 let difference: Vec<f64> = got.iter().zip(&expected).map(|(a, b)| a - b).collect();
@@ -411,7 +414,12 @@ fn losses_and_gradients_are_finite_far_out() {
     for size in [100.0_f32, 1000.0] {
         for (_, loss, _) in losses() {
             for x in [[size, -size, 0.0], [size, size, size], [-size, -size, -size]] {
-                finite_in_single_precision(&[], loss, &x, if loss == Loss::CategoricalCrossentropy { 3 } else { 1 });
+                finite_in_single_precision(
+                    &[],
+                    loss,
+                    &x,
+                    if loss == Loss::CategoricalCrossentropy { 3 } else { 1 },
+                );
             }
         }
         for function in ACTIVATIONS {
@@ -427,7 +435,8 @@ fn a_logit_far_on_the_wrong_side_costs_its_distance() {
     for size in [100.0_f32, 1000.0] {
         for (z, class) in [(size, 0), (-size, 1)] {
             let mut d = [0.0];
-            let got = Loss::BinaryCrossentropy.forward_backward(&[z], Targets::Classes(&[class]), 1.0, &mut d);
+            let got =
+                Loss::BinaryCrossentropy.forward_backward(&[z], Targets::Classes(&[class]), 1.0, &mut d);
             assert_eq!(got, f64::from(size));
             assert_eq!(d, [z.signum()]);
         }

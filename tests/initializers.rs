@@ -52,7 +52,13 @@ fn truncated(std: f64) -> Expected {
     let second = 1.0 - 4.0 * ratio;
     let fourth = 3.0 * second - 16.0 * ratio;
     let bound = 2.0 * std / second.sqrt();
-    Expected { mean: 0.0, variance: std * std, kurtosis: fourth / (second * second), low: -bound, high: bound }
+    Expected {
+        mean: 0.0,
+        variance: std * std,
+        kurtosis: fourth / (second * second),
+        low: -bound,
+        high: bound,
+    }
 }
 
 #[test]
@@ -100,11 +106,9 @@ fn moments_of_a_million_draws() {
 
 #[test]
 fn constants() {
-    for (initializer, value) in [
-        (Initializer::Zeros, 0.0),
-        (Initializer::Ones, 1.0),
-        (Initializer::Constant { value: -0.3 }, -0.3),
-    ] {
+    for (initializer, value) in
+        [(Initializer::Zeros, 0.0), (Initializer::Ones, 1.0), (Initializer::Constant { value: -0.3 }, -0.3)]
+    {
         assert_eq!(draws(initializer, [3, 5], 1), [value; 15]);
     }
 }
@@ -134,7 +138,8 @@ fn orthogonal_is_orthogonal() {
 #[test]
 fn orthogonal_has_no_preferred_sign() {
     // Uniform over the orthogonal matrices, each number is as often negative as positive, the first too.
-    let negative = (0..400).filter(|&seed| draws(Initializer::Orthogonal { gain: 1.0 }, [3, 3], seed)[0] < 0.0);
+    let negative =
+        (0..400).filter(|&seed| draws(Initializer::Orthogonal { gain: 1.0 }, [3, 3], seed)[0] < 0.0);
     // 200 expected, standard deviation 10.
     assert!(negative.count().abs_diff(200) < 50);
 }
@@ -156,7 +161,8 @@ fn auto_follows_the_activation() {
     ] {
         let of = |initializer| initial(&[dense_of(7, function, initializer, None)], 5, 1);
         assert_eq!(of(Initializer::Auto), of(chosen), "{function}");
-        let other = if chosen == Initializer::HeNormal { Initializer::XavierUniform } else { Initializer::HeNormal };
+        let other =
+            if chosen == Initializer::HeNormal { Initializer::XavierUniform } else { Initializer::HeNormal };
         assert_ne!(of(Initializer::Auto), of(other), "{function}");
     }
 }
@@ -204,7 +210,8 @@ fn every_initialiser_of_biases_fills_them() {
     assert_eq!(table.len(), BIAS_INITIALIZERS.len());
     for initializer in table {
         let tensors = initial(&[dense_of(8, Activation::Linear, Initializer::Ones, Some(initializer))], 3, 1);
-        let constant = matches!(initializer, Initializer::Zeros | Initializer::Ones | Initializer::Constant { .. });
+        let constant =
+            matches!(initializer, Initializer::Zeros | Initializer::Ones | Initializer::Constant { .. });
         let mut bias = tensors[1].clone();
         assert_eq!(bias.len(), 8);
         bias.dedup();
