@@ -204,6 +204,20 @@ fn a_network_of_torch() {
     }
 }
 
+#[test]
+fn running_statistics_of_two_shards_by_hand() {
+    let batch_norm = LayerSpec::BatchNorm { momentum: 0.9, epsilon: 1e-3 };
+    let network = Network::new(&[batch_norm], 1, 1);
+    let mut params = network.init::<f64>(1);
+    let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Sgd), network.views());
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::detect(), 1, 4, 2);
+    // The shards have means 1 and 12 and variances 1 and 4.
+    stepper.step(0, 0.1, &mut params, &mut optimizer, &[0.0, 2.0, 10.0, 14.0], Targets::Values(&[0.0; 4]));
+    let running: Vec<f64> =
+        network.views().iter().filter(|v| !v.trainable).map(|v| params[v.offset]).collect();
+    assert_near("running", &running, &[0.1 * 6.5, 0.9 + 0.1 * 2.5], 1e-15, 0.0);
+}
+
 /// The gradient of a problem of optimizers.json at `w`.
 fn problem_gradient(name: &str, problem: &Value, w: &[f64]) -> Vec<f64> {
     match name {

@@ -31,6 +31,9 @@ fn variants(units: usize) -> Vec<LayerSpec> {
         }
         variants.push(activation(function));
     }
+    for slope in [0.0, 1.5] {
+        variants.push(LayerSpec::Activation { function: Activation::LeakyRelu, slope });
+    }
     variants.push(LayerSpec::BatchNorm { momentum: 0.9, epsilon: 1e-3 });
     variants.push(LayerSpec::BatchNorm { momentum: 0.0, epsilon: 0.1 });
     for rate in [0.0, 0.3, 0.9] {
@@ -47,7 +50,7 @@ fn name(spec: &LayerSpec) -> String {
         }
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
-        LayerSpec::Activation { function, .. } => format!("activation({function})"),
+        LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
     }
 }
 

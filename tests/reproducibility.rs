@@ -216,6 +216,39 @@ fn a_loss_that_is_not_finite_changes_nothing() {
 }
 
 #[test]
+fn batches_of_every_size_fit_into_the_planned_memory() {
+    let network = network(3, 5, 0.2);
+    let (x, t) = (numbers::<f32>(40 * 3, 1), numbers::<f32>(40, 2));
+    for max_rows in 1..=40 {
+        for shard_rows in [1, 3, 8, 13, 39, 100] {
+            let mut params = network.init::<f32>(1);
+            let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Adam), network.views());
+            let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::Portable, 1, max_rows, shard_rows);
+            for n in 1..=max_rows {
+                let targets = Targets::Values(&t[..n]);
+                let loss = stepper.step(n as u32, 1e-3, &mut params, &mut optimizer, &x[..3 * n], targets);
+                assert!(loss.is_finite(), "{n} of {max_rows} rows in shards of {shard_rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_found_in_every_row() {
+    let network = Network::new(&[], 1, 1);
+    let mut params = network.init::<f32>(1);
+    let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Sgd), network.views());
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::Portable, 1, 11, 4);
+    for row in 0..11 {
+        let mut x = numbers::<f32>(11, 1);
+        x[row] = f32::INFINITY;
+        let loss = stepper.step(0, 1e-3, &mut params, &mut optimizer, &x, Targets::Values(&[0.0; 11]));
+        assert!(!loss.is_finite());
+        assert_eq!(stepper.first_non_finite_layer(11), Some(0), "row {row}");
+    }
+}
+
+#[test]
 fn shards_are_one_batch() {
     // Without statistics and dropout, shards add up to the batch: the same step, up to rounding.
     let network = Network::new(&[dense(9, Activation::Tanh)], 5, 3);
