@@ -414,7 +414,7 @@ fn is_output(spec: &LayerSpec, n_outputs: usize) -> bool {
 }
 
 impl<T> Workspace<T> {
-    /// ∂L/∂x (B×inputs) after a backward pass that wanted it.
+    /// ∂L/∂x after a backward pass that wanted it: the first B×inputs numbers.
     pub fn input_gradient(&self) -> &[T] {
         &self.dy
     }
