@@ -25,19 +25,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let text = if of.extension().is_some_and(|e| e == "toml") {
         let plan = Plan::new(Config::load(Some(of), &arguments.sets)?)?;
         let (n, source) = (plan.pipeline.features().len(), plan.raw.source.display());
-        format!("{n} inputs made from {source}\n\n{}", table(&plan.network))
+        format!("{} made from {source}\n\n{}", text::counted(n, "input"), table(&plan.network))
     } else {
         let model = Model::load(of)?;
         let card = &model.card;
         let header = format!(
-            "{} of `{}`, trained on {} rows by Statera {} with seed {}\n",
+            "{} of `{}`, trained on {} by Statera {} with seed {}\n",
             card.target.task,
             card.target.column,
-            text::count(card.provenance.n_train),
+            text::counted(card.provenance.n_train, "row"),
             card.provenance.statera,
             card.provenance.seed
         );
-        format!("{header}{} inputs\n\n{}", card.n_inputs, table(&model.network))
+        format!("{header}{}\n\n{}", text::counted(card.n_inputs, "input"), table(&model.network))
     };
     write!(std::io::stdout().lock(), "{text}")?;
     Ok(())
