@@ -78,8 +78,13 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if broken_pipe {
         return ExitCode::SUCCESS;
     }
-    text::note(&format!("error: {error:#}"));
-    ExitCode::from(error.downcast_ref::<Error>().map_or(1, Error::exit_code))
+    // An error of the library tells its causes itself.
+    let (words, code) = match error.downcast_ref::<Error>() {
+        Some(known) => (known.to_string(), known.exit_code()),
+        None => (format!("{error:#}"), 1),
+    };
+    text::note(&format!("error: {words}"));
+    ExitCode::from(code)
 }
 
 /// The threads that everything runs on; 0 takes one a core.

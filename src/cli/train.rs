@@ -95,6 +95,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
+    // Before the table is read, which may take long.
+    arguments.out.as_deref().map_or(Ok(()), RunFolder::check)?;
     let plan = Plan::new(config)?;
     if !arguments.quiet {
         text::note(describe(&plan).trim_end_matches('\n'));
@@ -169,8 +171,8 @@ fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<Outcom
         }
         if let Event::Diverged { epoch, layer, suggested_learning_rate: rate, .. } = event {
             diverged = Some(format!(
-                "in epoch {epoch} the loss stopped being finite (first in {layer}); the best weights before are \
-                 kept\n  try: --set optimizer.learning_rate={}",
+                "in epoch {epoch} the loss stopped being finite, beginning with {layer}; the best weights from \
+                 before are kept\n  try: --set optimizer.learning_rate={}",
                 text::short(*rate)
             ));
         }

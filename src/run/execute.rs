@@ -5,7 +5,7 @@ use statera_kernels::{CpuLevel, Scalar};
 use super::plan::Plan;
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
 use crate::config::Precision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
@@ -92,6 +92,16 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report) -> Result<()> {
     let target = &plan.labels.target;
     let val_truth = truth_of(target, &plan.split.val);
     report.val = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), val_truth.view());
+    if report.val.is_empty() {
+        let rate = plan.config.optimizer.learning_rate / 10.0;
+        return Err(Error::training(
+            format!(
+                "no epoch left weights whose predictions are finite, so there is nothing to keep; {}",
+                report.stopped
+            ),
+            format!("--set optimizer.learning_rate={rate:e}"),
+        ));
+    }
     if plan.split.test.is_empty() {
         return Ok(());
     }

@@ -22,15 +22,18 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Refuses a folder that exists.
+    pub fn check(out: &Path) -> Result<()> {
+        if out.symlink_metadata().is_ok() { Err(exists(out)) } else { Ok(()) }
+    }
+
     /// Makes the folder: `out`, or the first free of `runs/<stem>-1`, `runs/<stem>-2` …
     ///
     /// A folder that exists is never written into. Of `stem` only letters, digits and `-_.` are kept.
     pub fn create(out: Option<&Path>, stem: &str) -> Result<Self> {
         let wanted = out.unwrap_or(Path::new("runs"));
         let above = if out.is_some() { wanted.parent().unwrap_or(Path::new("")) } else { wanted };
-        if out.is_some_and(|out| out.symlink_metadata().is_ok()) {
-            return Err(exists(wanted));
-        }
+        out.map_or(Ok(()), Self::check)?;
         let parents = make_all(above)?;
         let made = match out {
             Some(out) => make(out).and_then(|made| if made { Ok(out.to_owned()) } else { Err(exists(out)) }),
@@ -142,7 +145,7 @@ fn remove_empty(folders: &[PathBuf]) {
 fn exists(out: &Path) -> Error {
     Error::output(
         format!("{} exists already; a run is never written over", out.display()),
-        "another --out, or leave it away for the next free folder in runs/",
+        "another --out, or leave it out for the next free folder in runs/",
     )
 }
 

@@ -161,6 +161,10 @@ impl Report {
         let beats = gain.share > 0.0;
         let clearly = gain.interval.is_none_or(|[low, _]| low > 0.0);
         let text = match (beats, clearly) {
+            _ if gain.share < -10.0 => format!(
+                "The network does NOT beat {rival}: its test {name} is over ten times as high. Prefer the simpler \
+                 model, or change the settings."
+            ),
             (true, true) => format!("The network beats {rival} by {percent:.1} %{interval} in test {name}."),
             (true, false) => format!(
                 "The network is ahead of {rival} by {percent:.1} %{interval} in test {name}; the interval holds 0, \

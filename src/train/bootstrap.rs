@@ -61,6 +61,9 @@ pub fn intervals(
     Intervals { metrics: metrics.collect(), replicates }
 }
 
+/// The largest gain that is told, and the largest loss.
+const MOST_GAIN: f64 = 1e9;
+
 /// By how much one model is better than another on the same rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gain {
@@ -95,7 +98,10 @@ pub fn gain(
     let share = |weights: &[u32]| {
         let figure = |judge: &Judge| judge.weigh(weights).into_iter().find(|(name, _)| *name == metric);
         let ((_, ours), (_, theirs)) = (figure(&ours)?, figure(&theirs)?);
-        Some(sign * (ours - theirs) / theirs.abs()).filter(|share| share.is_finite())
+        let difference = sign * (ours - theirs);
+        // Where the other model makes no error at all, any difference is beyond all shares.
+        let share = if difference == 0.0 { 0.0 } else { difference / theirs.abs() };
+        Some(share.clamp(-MOST_GAIN, MOST_GAIN))
     };
     let all = share(&vec![1; n])?;
     let passes = ours.passes() + theirs.passes();
@@ -185,6 +191,9 @@ mod tests {
         let better = gain("r2", [&off(0.1), &off(0.2)], truth, 200, 0.9, 1).unwrap();
         assert!(better.share > 0.0, "{better:?}");
         assert_eq!(gain("accuracy", [&off(1.0), &off(2.0)], truth, 10, 0.9, 1), None);
+        let perfect = gain("rmse", [&off(1.0), &off(0.0)], truth, 50, 0.9, 1).unwrap();
+        assert_eq!(perfect, Gain { share: -1e9, interval: Some([-1e9, -1e9]) });
+        assert_eq!(gain("rmse", [&off(0.0), &off(0.0)], truth, 0, 0.9, 1).unwrap().share, 0.0);
         let broken = Predictions::Values(vec![f64::NAN; 40]);
         assert_eq!(gain("rmse", [&off(1.0), &broken], truth, 10, 0.9, 1), None);
         assert_eq!(gain("rmse", [&off(1.0), &off(2.0)], truth, 0, 0.9, 1).unwrap().interval, None);
