@@ -6,6 +6,7 @@ use crate::dropout;
 use crate::level::CpuLevel;
 use crate::math::Real;
 use crate::optimizer::{self, AdamStep, SgdStep};
+use crate::peak;
 use crate::product::{self, Matrix, Start};
 use crate::vector::Plain;
 
@@ -57,22 +58,22 @@ kernels! {
     fn activate(function: Activation, z: &mut [T]) = activation::forward;
     /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z).
     fn activate_backward(function: Activation, y: &[T], dy: &mut [T]) = activation::backward;
-    /// sums(F) = Σ over the rows of x (B×F).
+    /// sums(F) += Σ over the rows of x (B×F).
     fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
     /// mean(F) and variance(F, divided by B) of the columns of x (B×F).
     fn column_moments(x: &[T], mean: &mut [T], variance: &mut [T]) = batch_norm::column_moments;
     /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F).
     fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) = batch_norm::normalize;
-    /// dscale(F) = Σ over rows of dy·(x − mean)·inv_std, and dshift(F) = Σ over rows of dy.
-    fn normalize_backward_parameters(
-        x: &[T], dy: &[T], mean: &[T], inv_std: &[T], dscale: &mut [T], dshift: &mut [T],
-    ) = batch_norm::normalize_backward_parameters;
+    /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy.
+    fn normalize_backward_sums(x: &[T], dy: &[T], mean: &[T], dscale: &mut [T], dshift: &mut [T]) = batch_norm::normalize_backward_sums;
     /// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
     fn normalize_backward_input(
         x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T],
     ) = batch_norm::normalize_backward_input;
-    /// Fills `mask` with 0 where a 16-bit random number is less than `drop_below`, with `scale` elsewhere.
-    fn fill_dropout_mask(mask: &mut [T], key: [u32; 2], stream: [u32; 3], drop_below: u32, scale: T) = dropout::fill_mask;
+    /// y ← y·scale where `kept` is not 0, and 0 elsewhere.
+    fn drop_out(y: &mut [T], kept: &[u8], scale: T) = dropout::drop_out;
+    /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
+    fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) = dropout::fill_kept;
     /// y = x·factor, element by element.
     fn multiply(x: &[T], factor: &[T], y: &mut [T]) = multiply;
     /// y += x, element by element.
@@ -103,6 +104,16 @@ pub trait Scalar: Real + Kernels<Self> + sealed::Product {
         assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
         <Self as sealed::Product>::run(level, shape, a, b, c, start, scratch);
     }
+
+    /// Runs `rounds` rounds of multiply–adds in registers alone; returns how many that were, and a number made
+    /// of them. Their rate is the peak that a product can be compared with.
+    ///
+    /// # Panics
+    /// When the CPU lacks the level.
+    fn peak(level: CpuLevel, rounds: usize) -> (usize, Self) {
+        assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
+        <Self as sealed::Product>::peak(level, rounds)
+    }
 }
 impl Scalar for f32 {}
 impl Scalar for f64 {}
@@ -122,7 +133,7 @@ fn add_to<T: Real>(x: &[T], y: &mut [T]) {
 }
 
 mod sealed {
-    use super::{CpuLevel, Matrix, Plain, Start, product};
+    use super::{CpuLevel, Matrix, Plain, Start, peak, product};
 
     /// The matrix product of one number type; being private, it also keeps other types out of [`super::Scalar`].
     pub trait Product: Sized {
@@ -135,6 +146,7 @@ mod sealed {
             start: Start<Self>,
             scratch: &mut [Self],
         );
+        fn peak(level: CpuLevel, rounds: usize) -> (usize, Self);
     }
 
     macro_rules! product_for {
@@ -185,6 +197,34 @@ mod sealed {
                             product::product::<std::arch::aarch64::$neon>(shape, a, b, c, start, scratch, 0.0)
                         }
                         _ => product::product::<Plain<$t>>(shape, a, b, c, start, scratch, 0.0),
+                    }
+                }
+
+                fn peak(level: CpuLevel, rounds: usize) -> (usize, Self) {
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                    fn avx512(rounds: usize) -> (usize, $t) {
+                        // SAFETY: this function has the instructions.
+                        unsafe { peak::run::<std::arch::x86_64::$avx512>(rounds, 0.5, 0.0) }
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2(rounds: usize) -> (usize, $t) {
+                        // SAFETY: this function has the instructions.
+                        unsafe { peak::run::<std::arch::x86_64::$avx2>(rounds, 0.5, 0.0) }
+                    }
+                    match level {
+                        // SAFETY: `Scalar::peak` has checked that the level is available.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx512 => unsafe { avx512(rounds) },
+                        // SAFETY: as above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx2 => unsafe { avx2(rounds) },
+                        // SAFETY: every aarch64 CPU has NEON.
+                        #[cfg(target_arch = "aarch64")]
+                        CpuLevel::Neon => unsafe { peak::run::<std::arch::aarch64::$neon>(rounds, 0.5, 0.0) },
+                        // SAFETY: plain Rust needs nothing.
+                        _ => unsafe { peak::run::<Plain<$t>>(rounds, 0.5, 0.0) },
                     }
                 }
             }
