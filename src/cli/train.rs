@@ -104,13 +104,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     }
     let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let mut folder = RunFolder::create(arguments.out.as_deref(), &stem)?;
-    let outcome = match train_into(&plan, &mut folder, arguments.quiet) {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            folder.discard();
-            return Err(error.into());
-        }
-    };
+    let outcome = train_into(&plan, &mut folder, arguments.quiet)?;
     if !arguments.quiet {
         text::note("");
     }

@@ -11,7 +11,7 @@ use crate::train::events::{EpochRecord, Event};
 
 use super::report::Report;
 
-/// A folder that a run is being written to.
+/// A folder that a run is being written to; taken away again unless training comes to its end.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -19,6 +19,8 @@ pub struct RunFolder {
     parents: Vec<PathBuf>,
     events: File,
     history: File,
+    /// Whether there is a trained model to keep.
+    trained: bool,
 }
 
 impl RunFolder {
@@ -50,7 +52,7 @@ impl RunFolder {
         };
         let files = open("events.jsonl").and_then(|events| Ok((events, open("history.csv")?)));
         match files {
-            Ok((events, history)) => Ok(Self { path, parents, events, history }),
+            Ok((events, history)) => Ok(Self { path, parents, events, history, trained: false }),
             Err(error) => {
                 remove(&path, &parents);
                 Err(error)
@@ -109,8 +111,10 @@ impl RunFolder {
             .map_err(|e| Error::io("write", &self.path.join("history.csv"), e))
     }
 
-    /// Writes what training and testing came to.
+    /// Writes what training and testing came to; what is written stays, even if not all of it can be.
     pub fn finish(&mut self, model: &Model, report: &Report) -> Result<()> {
+        self.trained = true;
+        model.save(&self.path.join(MODEL_FILE))?;
         let sync = |file: &File, name: &str| {
             file.sync_all().map_err(|e| Error::io("write", &self.path.join(name), e))
         };
@@ -118,13 +122,16 @@ impl RunFolder {
         sync(&self.history, "history.csv")?;
         let metrics = serde_json::to_string_pretty(&report.to_json())
             .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
-        self.write("metrics.json", (metrics + "\n").as_bytes())?;
-        model.save(&self.path.join(MODEL_FILE))
+        self.write("metrics.json", (metrics + "\n").as_bytes())
     }
+}
 
-    /// Takes the folder away again, after a run that came to nothing, and the folders made for it.
-    pub fn discard(self) {
-        remove(&self.path, &self.parents);
+impl Drop for RunFolder {
+    /// A run that came to nothing leaves nothing, nor the folders made for it.
+    fn drop(&mut self) {
+        if !self.trained {
+            remove(&self.path, &self.parents);
+        }
     }
 }
 
