@@ -529,7 +529,7 @@ fn an_unknown_class_is_named_when_evaluating() {
     std::fs::write(folder.path().join("u.csv"), text.replacen("green", "violet", 1)).unwrap();
     let outcome = cli::call(folder.path(), &["evaluate", "run", "u.csv"]);
     assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
-    let row = (0..).find(|&i| cli::cells(i)[2].1 == "green").unwrap() + 1;
+    let row = (0..120).find(|&i| cli::cells(i)[2].1 == "green").unwrap() + 1;
     let place = format!("row {row} (line {}), column `colour`", row + 1);
     for words in
         [&place, "expected one of the model's classes (`blue`, `green`, `red`)", "`violet`", "--null violet"]

@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -86,7 +87,7 @@ fn errors_read_as_they_should() {
     ] {
         let outcome = call(folder.path(), &args.split(' ').collect::<Vec<_>>());
         assert_ne!(outcome.code, 0);
-        texts += &format!("$ statera {args}\n{}-> {}\n\n", outcome.err, outcome.code);
+        write!(texts, "$ statera {args}\n{}-> {}\n\n", outcome.err, outcome.code).unwrap();
     }
     insta::assert_snapshot!("errors", texts);
 }
@@ -312,7 +313,7 @@ fn a_column_can_say_which_rows_are_for_what() {
         let mut lines: Vec<String> = table(&["x", "k", "y"], 0..120).lines().map(str::to_owned).collect();
         lines[0] += ",part";
         for (i, line) in lines.iter_mut().skip(1).enumerate() {
-            *line += &format!(",{}", parts[i % parts.len()]);
+            write!(line, ",{}", parts[i % parts.len()]).unwrap();
         }
         std::fs::write(folder.path().join("t.csv"), lines.join("\n")).unwrap();
         let text = call(folder.path(), &quick("t.csv", "y", &["--split-column", "part"])).done();

@@ -1,6 +1,7 @@
 //! `statera predict`
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -101,10 +102,10 @@ pub(crate) fn report_notes(notes: &PredictNotes) {
         const MOST: usize = 10;
         let mut names = format!("`{}`", text::name(first));
         for name in others.iter().take(MOST - 1) {
-            names += &format!(", `{}`", text::name(name));
+            let _ = write!(names, ", `{}`", text::name(name));
         }
         if notes.ignored.len() > MOST {
-            names += &format!(" and {} more", text::count(notes.ignored.len() - MOST));
+            let _ = write!(names, " and {} more", text::count(notes.ignored.len() - MOST));
         }
         let n = text::counted(notes.ignored.len(), "column");
         text::note(&format!("note: {n} that the model does not use: {names}"));

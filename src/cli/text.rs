@@ -1,6 +1,7 @@
 //! Tables and numbers as people read them.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// No line of what is printed is wider than this, but for paths, names and commands that cannot be broken.
 const WIDTH: usize = 100;
@@ -13,7 +14,7 @@ pub(crate) fn note(line: &str) {
 /// A text in lines of at most [`WIDTH`], each beginning with `indent` spaces.
 pub(crate) fn wrap(text: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
-    lines(text, WIDTH - indent).into_iter().map(|line| format!("{pad}{line}\n")).collect()
+    lines(text, WIDTH - indent).into_iter().fold(String::new(), |text, line| text + &pad + &line + "\n")
 }
 
 /// A text that is not broken at its spaces.
@@ -93,9 +94,9 @@ pub(crate) fn table(rows: &[Vec<String>], right: &[bool]) -> String {
         for (c, cell) in row.iter().enumerate() {
             let pad = " ".repeat(widths[c] - cell.chars().count());
             if right.get(c).copied().unwrap_or(false) {
-                line += &format!("{pad}{cell}  ");
+                let _ = write!(line, "{pad}{cell}  ");
             } else {
-                line += &format!("{cell}{pad}  ");
+                let _ = write!(line, "{cell}{pad}  ");
             }
         }
         text += line.trim_end();
@@ -109,7 +110,7 @@ pub(crate) fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

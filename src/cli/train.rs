@@ -1,6 +1,7 @@
 //! `statera train`
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -249,7 +250,8 @@ fn columns(schema: &Schema) -> String {
     if let Some(others) = schema.columns.get(MOST..).filter(|others| !others.is_empty()) {
         let dropped = others.iter().filter(|c| c.dropped.is_some()).count();
         let n = text::counted(others.len(), "more column");
-        out += &format!("  … and {n}, {} of them dropped; schema.json in the run folder has all\n", dropped);
+        let _ =
+            writeln!(out, "  … and {n}, {dropped} of them dropped; schema.json in the run folder has all");
     }
     out + "  override: --set data.columns.NAME.kind=category (or number, date), data.columns.NAME.drop=true\n"
 }
@@ -267,10 +269,10 @@ fn results(report: &Report) -> String {
     if report.test.is_empty() {
         return format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
     }
-    out += &format!("Test on {} that no fit has seen", text::counted(report.n_rows.test, "row"));
+    let _ = write!(out, "Test on {} that no fit has seen", text::counted(report.n_rows.test, "row"));
     if report.resamples > 0 {
         let (percent, n) = (report.percent(), text::count(report.resamples));
-        out += &format!(" ({percent} % intervals from {n} bootstrap resamples)");
+        let _ = write!(out, " ({percent} % intervals from {n} bootstrap resamples)");
     }
     out += "\n\n";
     let mut header = vec!["metric".to_owned(), "network".to_owned(), String::new()];
@@ -288,7 +290,7 @@ fn results(report: &Report) -> String {
     }
     out += &text::table(&rows, &[false, true, false, true, true]);
     if let Some(verdict) = report.verdict() {
-        out += &format!("\n{}", text::wrap(&verdict.text, 0));
+        let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
     out
 }

@@ -1,7 +1,8 @@
 //! The run folder: what a run leaves on disk.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -95,8 +96,9 @@ impl RunFolder {
             let names = names.join(",");
             lines = format!("epoch,train_loss,val_loss,{names},learning_rate,rows_per_second,seconds,best\n");
         }
-        lines += &format!(
-            "{},{},{},{},{},{:.0},{:.4},{}\n",
+        let _ = writeln!(
+            lines,
+            "{},{},{},{},{},{:.0},{:.4},{}",
             r.epoch,
             r.train_loss,
             r.val_loss,

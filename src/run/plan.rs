@@ -2,6 +2,7 @@
 //! are prepared, and which network learns them. Each automatic choice is kept with its reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::config::{Config, LossName, Monitor, TargetScale, Task};
@@ -192,7 +193,7 @@ fn nothing_left(schema: &Schema) -> Error {
     let why = |c: &ColumnSchema| format!("`{}` ({})", c.name, c.dropped.as_deref().unwrap_or_default());
     let mut whys = schema.columns.iter().take(MOST).map(why).collect::<Vec<_>>().join(", ");
     if schema.columns.len() > MOST {
-        whys += &format!(" and {} more", schema.columns.len() - MOST);
+        let _ = write!(whys, " and {} more", schema.columns.len() - MOST);
     }
     if whys.is_empty() {
         return Error::data(
