@@ -74,7 +74,7 @@ pub(crate) fn in_words(network: &Network) -> String {
     let word = |layer: &Layer| match layer {
         Layer::Dense(_) if layer.detail() == "linear" => format!("dense {}", layer.out_features()),
         Layer::Dense(_) => format!("dense {} {}", layer.out_features(), layer.detail()),
-        _ => format!("{} {}", layer.kind(), layer.detail()).trim_end().to_owned(),
+        _ => format!("{} {}", layer.kind(), layer.detail().trim_start_matches("rate ")).trim_end().to_owned(),
     };
     network.layers().iter().map(word).collect::<Vec<_>>().join(", ")
 }
