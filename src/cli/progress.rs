@@ -59,7 +59,8 @@ impl Progress {
             Event::Epoch(record) => self.epoch(record),
             Event::LearningRateReduced { epoch, from, to, reason } => {
                 if self.bar.is_some() {
-                    self.line(&format!("  epoch {epoch}: learning rate {from:.2e} → {to:.2e} ({reason})"));
+                    let (from, to) = (text::short(*from), text::short(*to));
+                    self.line(&format!("  epoch {epoch}: learning rate {from} → {to} ({reason})"));
                 }
             }
             // Said at the end, as an error or a warning, by whoever knows whether any weights were kept.

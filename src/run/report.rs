@@ -156,8 +156,10 @@ impl Report {
         let Comparison { baseline, gain } = self.comparison?;
         let (rival, name) = (baseline.replace('_', " "), self.primary());
         let percent = 100.0 * gain.share;
-        let interval =
-            gain.interval.map_or(String::new(), |[a, b]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b));
+        let span = |interval: Option<[f64; 2]>| {
+            interval.map_or(String::new(), |[a, b]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b))
+        };
+        let interval = span(gain.interval);
         let beats = gain.share > 0.0;
         let clearly = gain.interval.is_none_or(|[low, _]| low > 0.0);
         let text = match (beats, clearly) {
@@ -171,11 +173,74 @@ impl Report {
                  so this may be luck."
             ),
             (false, _) => format!(
-                "The network does NOT beat {rival}: its test {name} is {:.1} % worse ({percent:.1} %{interval}). \
+                "The network does NOT beat {rival}: its test {name} is {:.1} %{} worse. \
                  Prefer the simpler model, or change the settings.",
-                percent.abs()
+                percent.abs(),
+                span(gain.interval.map(|[a, b]| [-b, -a]))
             ),
         };
         Some(Verdict { text, beats })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(share: f64, interval: Option<[f64; 2]>) -> Report {
+        let gain = Gain { share, interval };
+        Report {
+            task: TaskKind::Regression,
+            target: "y".into(),
+            n_rows: RowCounts { train: 10, val: 2, test: 2 },
+            val: Vec::new(),
+            test: Vec::new(),
+            confidence: 0.95,
+            resamples: 0,
+            baselines: Vec::new(),
+            comparison: Some(Comparison { baseline: "least_squares", gain }),
+            best_epoch: 1,
+            epochs_run: 1,
+            stopped: String::new(),
+            fit_seconds: 0.0,
+            seed: 0,
+            data_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_verdict_says_plainly_who_is_better() {
+        for (share, interval, beats, text) in [
+            (
+                0.134,
+                Some([0.059, 0.211]),
+                true,
+                "The network beats least squares by 13.4 % [5.9, 21.1] in test rmse.",
+            ),
+            (0.134, None, true, "The network beats least squares by 13.4 % in test rmse."),
+            (0.02, Some([-0.01, 0.05]), true, "is ahead of least squares by 2.0 % [-1.0, 5.0] in test rmse;"),
+            (
+                -0.02,
+                Some([-0.05, 0.01]),
+                false,
+                "does NOT beat least squares: its test rmse is 2.0 % [-1.0, 5.0] worse.",
+            ),
+            (0.0, None, false, "does NOT beat least squares: its test rmse is 0.0 % worse."),
+            (-50.0, None, false, "does NOT beat least squares: its test rmse is over ten times as high."),
+        ] {
+            let verdict = report(share, interval).verdict().unwrap();
+            assert_eq!(verdict.beats, beats);
+            assert!(verdict.text.contains(text), "{}\n  lacks: {text}", verdict.text);
+        }
+        assert_eq!(Report { comparison: None, ..report(0.1, None) }.verdict(), None);
+    }
+
+    #[test]
+    fn intervals_are_named_after_their_confidence() {
+        for (confidence, percent) in [(0.95, 95.0), (0.57, 57.0), (0.999, 99.9)] {
+            let report = Report { confidence, ..report(0.1, Some([0.0, 0.2])) };
+            assert_eq!(report.percent(), percent);
+            assert!(report.to_json()["comparison"][format!("ci{percent}")].is_array());
+        }
     }
 }
