@@ -40,7 +40,7 @@ pub enum Error {
     #[error("{0}")]
     Output(Problem),
     /// The operating system refused to read or write a file.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}\n  try: {}", path.display(), io_remedy(action, source))]
     Io {
         /// The verb: "read", "write", "create".
         action: &'static str,
@@ -53,6 +53,16 @@ pub enum Error {
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What to do about a file that the operating system refuses.
+fn io_remedy(action: &str, source: &std::io::Error) -> &'static str {
+    match (action, source.kind()) {
+        ("read", std::io::ErrorKind::PermissionDenied) => "check that you may read it: ls -l shows who may",
+        ("read", _) => "check the path, and that the disk it is on answers",
+        (_, std::io::ErrorKind::StorageFull) => "make room on the disk, or choose another place",
+        _ => "choose another place, one that you can write to",
+    }
+}
 
 fn problem(what: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem { what: what.into(), remedy: remedy.into() }

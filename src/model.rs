@@ -4,6 +4,7 @@
 //! it is ever run. Sizes are compared with what the file really holds before memory is taken.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -18,7 +19,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
-use crate::nn::{Loss, Network};
+use crate::nn::{Layer, Loss, Network};
 use crate::train::metrics::{Predictions, Truth};
 
 /// The version of the model file's layout; a newer one is refused.
@@ -27,8 +28,10 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The entry of the file's metadata that describes the model.
 const METADATA_KEY: &str = "statera";
-/// Rows that are predicted together.
+/// The most rows that are predicted together.
 const PREDICT_ROWS: usize = 256;
+/// The most numbers that the outputs of all layers take for those rows; networks beyond it get fewer rows.
+const PREDICT_NUMBERS: usize = 1 << 24;
 
 /// What the model predicts, and how its outputs become predictions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +124,8 @@ pub struct PredictNotes {
     pub transform: TransformNotes,
     /// Columns that the model does not use.
     pub ignored: Vec<String>,
+    /// The rows of the table, from 0 on, whose predictions are not finite.
+    pub not_finite: Vec<usize>,
 }
 
 /// The description in a file's metadata, as far as every version has it.
@@ -154,7 +159,9 @@ impl Model {
 
     fn run_in<T: Scalar>(&self, params: &[T], x: &[f64]) -> Vec<f64> {
         let x: Vec<T> = x.iter().map(|&v| T::from_f64(v)).collect();
-        let mut work = self.network.inference_workspace(PREDICT_ROWS);
+        let n_features: usize = self.network.layers().iter().map(Layer::out_features).sum();
+        let n_rows = (PREDICT_NUMBERS / n_features.max(1)).clamp(1, PREDICT_ROWS);
+        let mut work = self.network.inference_workspace(n_rows);
         let outputs = self.network.predict(CpuLevel::detect(), params, self.card.loss, &x, &mut work);
         outputs.into_iter().map(T::to_f64).collect()
     }
@@ -186,8 +193,9 @@ impl Model {
         let (x, transform) = self.card.pipeline.transform(&table, rows)?;
         let mut ignored = table.ignored().to_vec();
         ignored.retain(|name| *name != self.card.target.column);
-        let notes = PredictNotes { cells: table.notes().to_vec(), transform, ignored };
-        Ok((self.predict_prepared(&x), notes))
+        let predictions = self.predict_prepared(&x);
+        let not_finite = not_finite(&predictions, rows);
+        Ok((predictions, PredictNotes { cells: table.notes().to_vec(), transform, ignored, not_finite }))
     }
 
     /// The target column of a table to evaluate on.
@@ -263,6 +271,8 @@ impl Model {
         }
         let sealed: Sealed = serde_json::from_str(text).map_err(unreadable)?;
         let card: Card = serde_json::from_str(sealed.card.get()).map_err(unreadable)?;
+        // What the layers ask for is compared with what the file holds before any of it is made.
+        check_layers(&card, bytes.len(), tensors.tensors().len()).map_err(damaged)?;
         let network = Network::from_specs(card.layers.clone(), card.n_inputs);
         check_card(&card, &network).map_err(damaged)?;
 
@@ -321,6 +331,58 @@ fn model_path(path: &Path) -> Result<PathBuf> {
     ))
 }
 
+/// The numbered rows whose predictions hold a number that is not finite.
+fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
+    let (n, numbers) = match predictions {
+        Predictions::Values(values) => (1, values),
+        Predictions::Probabilities { n_classes, p } => (*n_classes, p),
+    };
+    let parts = numbers.chunks(n.max(1)).zip(rows);
+    parts.filter(|(part, _)| part.iter().any(|v| !v.is_finite())).map(|(_, &row)| row).collect()
+}
+
+/// Whether a file of `n_bytes` with `n_tensors` can hold what the card's layers ask for, and whether each
+/// layer's settings are ones that can be computed with. Sums that overflow ask for more than any file holds.
+fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::Result<(), String> {
+    // Layers without parameters cost nothing in the file, yet as much memory as others.
+    const FEATURES_PER_BYTE: usize = 16;
+    let (mut width, mut params, mut tensors, mut features) = (card.n_inputs, 0_usize, 0_usize, 0_usize);
+    for (i, layer) in card.layers.iter().enumerate() {
+        let (asked, added) = match *layer {
+            LayerSpec::Dense { units: 0, .. } => return Err(format!("layers.{i} (dense): it has no units")),
+            LayerSpec::Dense { units, bias, .. } => {
+                let per_unit = width.checked_add(usize::from(bias));
+                width = units;
+                (per_unit.and_then(|n| n.checked_mul(units)), 1 + usize::from(bias))
+            }
+            LayerSpec::BatchNorm { momentum, epsilon } => {
+                if !(0.0..1.0).contains(&momentum) || epsilon <= 0.0 {
+                    return Err(format!("layers.{i} (batch_norm): momentum {momentum}, epsilon {epsilon}"));
+                }
+                (width.checked_mul(4), 4)
+            }
+            LayerSpec::Dropout { rate } => {
+                if !(0.0..1.0).contains(&rate) {
+                    return Err(format!("layers.{i} (dropout): rate {rate}"));
+                }
+                (Some(0), 0)
+            }
+            LayerSpec::Activation { .. } => (Some(0), 0),
+        };
+        let total = asked.and_then(|n| params.checked_add(n)).filter(|&n| n <= n_bytes);
+        let wide = features.checked_add(width).filter(|&n| n / FEATURES_PER_BYTE <= n_bytes);
+        let (Some(total), Some(wide)) = (total, wide) else {
+            let kind = serde_json::to_value(layer).map_or(String::new(), |v| v["type"].to_string());
+            return Err(format!("layers.{i} ({}) asks for more than the file holds", kind.trim_matches('"')));
+        };
+        (params, features, tensors) = (total, wide, tensors + added);
+    }
+    if tensors != n_tensors {
+        return Err(format!("the layers need {tensors} tensors, the file has {n_tensors}"));
+    }
+    Ok(())
+}
+
 /// Whether the parts of a card fit each other.
 fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String> {
     let n_features = card.pipeline.features().len();
@@ -330,6 +392,9 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
     if network.n_outputs() != card.target.n_outputs() {
         let (n, wanted) = (network.n_outputs(), card.target.n_outputs());
         return Err(format!("the network has {n} outputs, the target needs {wanted}"));
+    }
+    if card.target.scaler.std <= 0.0 {
+        return Err(format!("the target's scale is {}, expected a number above 0", card.target.scaler.std));
     }
     let n_classes = card.target.classes.len();
     let fits = match card.target.task {
@@ -351,7 +416,10 @@ fn checksum(card: &str, params: &[u8]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(card.as_bytes());
     hasher.update(params);
-    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hasher.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// The truth of the rows numbered in `rows`, in the form that metrics take.

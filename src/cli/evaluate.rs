@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use statera::Error;
 use statera::model::{Model, truth_of};
 use statera::train::bootstrap::intervals;
 
@@ -50,14 +51,23 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.quiet {
         report_notes(&notes);
         if !labels.missing.is_empty() {
-            let n = text::count(labels.missing.len());
-            eprintln!("note: {n} rows without `{}` are left out", labels.column);
+            let n = text::counted(labels.missing.len(), "row");
+            text::note(&format!("note: {n} without `{}` left out", labels.column));
         }
         if raw.sha256 == model.card.provenance.data_sha256 {
-            eprintln!(
-                "note: this is the file that the model was trained on, training rows included: the figures flatter"
+            text::note(
+                "note: the model was trained on this file, so the figures flatter; metrics.json of its run has \
+                 those of its test rows",
             );
         }
+    }
+    if !notes.not_finite.is_empty() {
+        let n = text::counted(notes.not_finite.len(), "prediction");
+        return Err(Error::model(
+            format!("{n} of {} not finite, so no figure is defined", text::count(labels.rows.len())),
+            "leave out the rows whose inputs are far beyond those of training; `statera predict` shows which",
+        )
+        .into());
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -72,9 +82,9 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     }
     writeln!(
         out,
-        "`{}` on {} rows of {}\n",
+        "`{}` on {} of {}\n",
         labels.column,
-        text::count(labels.rows.len()),
+        text::counted(labels.rows.len(), "row"),
         raw.source.display()
     )?;
     let rows: Vec<Vec<String>> = measured

@@ -54,20 +54,21 @@ impl Settings {
     }
 }
 
-/// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong use.
+/// Interrupted by the user, as shells count it: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong use, 130 for interrupted.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
-        Command::Predict(arguments) => predict::run(&arguments),
-        Command::Evaluate(arguments) => evaluate::run(&arguments),
-        Command::Summary(arguments) => summary::run(&arguments),
-        Command::Config(arguments) => config::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments).map(done),
+        Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
+        Command::Summary(arguments) => summary::run(&arguments).map(done),
+        Command::Config(arguments) => config::run(&arguments).map(done),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+    outcome.unwrap_or_else(|error| fail(&error))
 }
 
 /// Says what went wrong; a reader that has gone away (`| head`) is no failure.
@@ -77,8 +78,13 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if broken_pipe {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
-    ExitCode::from(error.downcast_ref::<Error>().map_or(1, Error::exit_code))
+    // An error of the library tells its causes itself.
+    let (words, code) = match error.downcast_ref::<Error>() {
+        Some(known) => (known.to_string(), known.exit_code()),
+        None => (format!("{error:#}"), 1),
+    };
+    text::note(&format!("error: {words}"));
+    ExitCode::from(code)
 }
 
 /// The threads that everything runs on; 0 takes one a core.

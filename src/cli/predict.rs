@@ -1,6 +1,7 @@
 //! `statera predict`
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -51,7 +52,8 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.quiet {
         report_notes(&notes);
         if let Some(out) = &arguments.out {
-            eprintln!("{} predictions written to {}", text::count(rows.len()), out.display());
+            let n = text::counted(rows.len(), "prediction");
+            text::note(&format!("{n} written to {}", out.display()));
         }
     }
     Ok(())
@@ -69,7 +71,7 @@ fn check_out(out: &Path, data: &Path) -> Result<(), Error> {
     if same {
         return Err(Error::setting(
             format!("{} is the table itself: the predictions would replace it", out.display()),
-            "another -o",
+            "another file, as -o predictions.csv",
         ));
     }
     Ok(())
@@ -78,28 +80,49 @@ fn check_out(out: &Path, data: &Path) -> Result<(), Error> {
 /// What the table held that the training rows did not.
 pub(crate) fn report_notes(notes: &PredictNotes) {
     for note in &notes.cells {
-        eprintln!("note: {}", note.what);
+        text::note(&format!("note: {}", note.what));
     }
     for column in &notes.transform.columns {
+        let name = text::name(&column.column);
         if column.missing > 0 {
-            let n = text::count(column.missing);
-            eprintln!("note: column `{}`: {n} missing cells, filled in as in training", column.column);
+            let n = text::counted(column.missing, "missing cell");
+            text::note(&format!("note: column `{name}`: {n}, filled in as in training"));
         }
         if column.unseen > 0 {
-            let n = text::count(column.unseen);
-            let examples = column.examples.join(", ");
-            eprintln!(
-                "note: column `{}`: {n} cells with categories not seen in training ({examples})",
-                column.column
-            );
+            let n = text::counted(column.unseen, "cell");
+            let examples: Vec<String> =
+                column.examples.iter().map(|e| format!("`{}`", text::name(e))).collect();
+            let examples = examples.join(", ");
+            text::note(&format!(
+                "note: column `{name}`: {n} of categories not seen in training ({examples})"
+            ));
         }
     }
-    if !notes.ignored.is_empty() {
-        eprintln!("note: columns that the model does not use: {}", notes.ignored.join(", "));
+    if let Some((first, others)) = notes.ignored.split_first() {
+        const MOST: usize = 10;
+        let mut names = format!("`{}`", text::name(first));
+        for name in others.iter().take(MOST - 1) {
+            let _ = write!(names, ", `{}`", text::name(name));
+        }
+        if notes.ignored.len() > MOST {
+            let _ = write!(names, " and {} more", text::count(notes.ignored.len() - MOST));
+        }
+        let n = text::counted(notes.ignored.len(), "column");
+        text::note(&format!("note: {n} that the model does not use: {names}"));
+    }
+    if let Some(first) = notes.not_finite.first() {
+        let n = text::counted(notes.not_finite.len(), "prediction");
+        let verb = if notes.not_finite.len() == 1 { "is" } else { "are" };
+        text::note(&format!(
+            "warning: {n} {verb} not finite, the first in row {}: its inputs are far beyond those of training",
+            text::count(first + 1)
+        ));
     }
 }
 
 /// `prediction`, and `probability_<class>` for each class; one line a row.
+///
+/// Where the probabilities are not finite, no class is predicted.
 fn to_csv(predictions: &Predictions, classes: &[String]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     match predictions {
@@ -113,8 +136,9 @@ fn to_csv(predictions: &Predictions, classes: &[String]) -> anyhow::Result<Vec<u
             let names = classes.iter().map(|class| format!("probability_{class}"));
             writer.write_record(std::iter::once("prediction".to_owned()).chain(names))?;
             for p in p.chunks_exact(*n_classes) {
-                let class = &classes[decide(p) as usize];
-                writer.write_record(std::iter::once(class.clone()).chain(p.iter().map(f64::to_string)))?;
+                let finite = p.iter().all(|p| p.is_finite());
+                let class = if finite { classes[decide(p) as usize].clone() } else { String::new() };
+                writer.write_record(std::iter::once(class).chain(p.iter().map(f64::to_string)))?;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The live progress of training, on standard error: a bar in a terminal, plain lines in a pipe.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -59,26 +59,25 @@ impl Progress {
             Event::Epoch(record) => self.epoch(record),
             Event::LearningRateReduced { epoch, from, to, reason } => {
                 if self.bar.is_some() {
-                    self.line(&format!("  epoch {epoch}: learning rate {from:.2e} → {to:.2e} ({reason})"));
+                    let (from, to) = (text::short(*from), text::short(*to));
+                    self.line(&format!("  epoch {epoch}: learning rate {from} → {to} ({reason})"));
                 }
             }
-            Event::Diverged { epoch, step, layer, suggested_learning_rate } => self.line(&format!(
-                "  epoch {epoch}, step {step}: the loss is not finite (first in {layer}); stopped, the best weights \
-                 are kept\n  try: --set optimizer.learning_rate={suggested_learning_rate:e}"
-            )),
+            // Said at the end, as an error or a warning, by whoever knows whether any weights were kept.
+            Event::Diverged { .. } => {}
             Event::Finished { reason, best_epoch, epochs_run, seconds } => {
-                if !self.shown {
-                    if let Some(last) = self.last_record.take() {
-                        self.line(&self.describe(&last));
-                    }
+                if let (false, Some(last)) = (self.shown, self.last_record.take()) {
+                    self.line(&self.describe(&last));
                 }
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
                 let time = text::seconds(*seconds);
-                self.line(&format!(
-                    "  stopped after {epochs_run} epochs in {time}: {reason}; kept the weights of epoch {best_epoch}"
-                ));
+                let epochs = text::counted(*epochs_run, "epoch");
+                let told = format!(
+                    "stopped after {epochs} in {time}: {reason}; kept the weights of epoch {best_epoch}"
+                );
+                self.line(text::wrap(&told, 2).trim_end());
             }
         }
     }
@@ -104,22 +103,21 @@ impl Progress {
         let metric =
             r.metrics.first().map_or(String::new(), |(name, v)| format!("  {name} {}", text::number(*v)));
         let left = r.seconds / r.epoch as f64 * (self.epochs - r.epoch) as f64;
+        let left = if left < 1.0 { String::new() } else { format!("  at most {} left", text::seconds(left)) };
         format!(
-            "  epoch {}/{}  loss {}  val_loss {}{metric}  {} rows/s  at most {} left",
+            "  epoch {}/{}  loss {}  val_loss {}{metric}  {} rows/s{left}",
             r.epoch,
             self.epochs,
             text::number(r.train_loss),
             text::number(r.val_loss),
-            text::count(r.rows_per_second as usize),
-            text::seconds(left)
+            text::count(r.rows_per_second as usize)
         )
     }
 
-    fn line(&self, text: &str) {
+    fn line(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
-            // Notes that nobody can read any more are no reason to end a training.
-            None => drop(writeln!(std::io::stderr(), "{text}")),
+            Some(bar) => bar.println(line),
+            None => text::note(line),
         }
     }
 }

@@ -25,19 +25,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let text = if of.extension().is_some_and(|e| e == "toml") {
         let plan = Plan::new(Config::load(Some(of), &arguments.sets)?)?;
         let (n, source) = (plan.pipeline.features().len(), plan.raw.source.display());
-        format!("{n} inputs made from {source}\n\n{}", table(&plan.network))
+        format!("{} made from {source}\n\n{}", text::counted(n, "input"), table(&plan.network))
     } else {
         let model = Model::load(of)?;
         let card = &model.card;
         let header = format!(
-            "{} of `{}`, trained on {} rows by Statera {} with seed {}\n",
+            "{} of `{}`, trained on {} by Statera {} with seed {}\n",
             card.target.task,
             card.target.column,
-            text::count(card.provenance.n_train),
+            text::counted(card.provenance.n_train, "row"),
             card.provenance.statera,
             card.provenance.seed
         );
-        format!("{header}{} inputs\n\n{}", card.n_inputs, table(&model.network))
+        format!("{header}{}\n\n{}", text::counted(card.n_inputs, "input"), table(&model.network))
     };
     write!(std::io::stdout().lock(), "{text}")?;
     Ok(())
@@ -74,7 +74,7 @@ pub(crate) fn in_words(network: &Network) -> String {
     let word = |layer: &Layer| match layer {
         Layer::Dense(_) if layer.detail() == "linear" => format!("dense {}", layer.out_features()),
         Layer::Dense(_) => format!("dense {} {}", layer.out_features(), layer.detail()),
-        _ => format!("{} {}", layer.kind(), layer.detail()).trim_end().to_owned(),
+        _ => format!("{} {}", layer.kind(), layer.detail().trim_start_matches("rate ")).trim_end().to_owned(),
     };
     network.layers().iter().map(word).collect::<Vec<_>>().join(", ")
 }

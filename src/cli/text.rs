@@ -1,6 +1,89 @@
 //! Tables and numbers as people read them.
 
-/// Rows of cells in columns: the first column to the left, the others to the right where `right` says so.
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// No line of what is printed is wider than this, but for paths, names and commands that cannot be broken.
+const WIDTH: usize = 100;
+
+/// Writes a line for the user to standard error; a reader that has gone away ends nothing.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A text in lines of at most [`WIDTH`], each beginning with `indent` spaces.
+pub(crate) fn wrap(text: &str, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    lines(text, WIDTH - indent).into_iter().fold(String::new(), |text, line| text + &pad + &line + "\n")
+}
+
+/// A text that is not broken at its spaces.
+pub(crate) fn unbroken(text: &str) -> String {
+    text.replace(' ', "\u{a0}")
+}
+
+/// The text broken between words into lines of at most `width`; longer words stay whole.
+fn lines(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            *line += word;
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            *line = format!("{line} {word}");
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
+}
+
+/// A table whose last column is text, broken into lines that stay in that column.
+pub(crate) fn wrapped_table(rows: &[Vec<String>]) -> String {
+    const NARROWEST: usize = 30;
+    let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max();
+    let taken: usize = (0..n_columns.saturating_sub(1)).map(|c| widest(c).unwrap_or(0) + 2).sum();
+    let width = WIDTH.saturating_sub(taken + 2).max(NARROWEST);
+    let mut broken = Vec::new();
+    for row in rows {
+        let Some((last, others)) = row.split_last() else { continue };
+        for (i, line) in lines(last, width).into_iter().enumerate() {
+            let mut cells = if i == 0 { others.to_vec() } else { vec![String::new(); others.len()] };
+            cells.push(line);
+            broken.push(cells);
+        }
+    }
+    table(&broken, &[])
+}
+
+/// A word as a POSIX shell takes it: bare where that is safe, else between single quotes.
+pub(crate) fn shell(word: &str) -> String {
+    let safe = |c: char| c.is_alphanumeric() || "._-/=+:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(safe) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A name on one line, cut where it would push a table apart.
+pub(crate) fn name(name: &str) -> String {
+    const LONGEST: usize = 32;
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let mut text: String = name.chars().take(LONGEST).map(shown).collect();
+    if name.chars().count() > LONGEST {
+        text.push('…');
+    }
+    text
+}
+
+/// A count and its noun: `1 row`, `1,338 rows`.
+pub(crate) fn counted(n: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// Rows of cells in columns: to the left, or to the right where `right` says so.
 pub(crate) fn table(rows: &[Vec<String>], right: &[bool]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
@@ -11,9 +94,9 @@ pub(crate) fn table(rows: &[Vec<String>], right: &[bool]) -> String {
         for (c, cell) in row.iter().enumerate() {
             let pad = " ".repeat(widths[c] - cell.chars().count());
             if right.get(c).copied().unwrap_or(false) {
-                line += &format!("{pad}{cell}  ");
+                let _ = write!(line, "{pad}{cell}  ");
             } else {
-                line += &format!("{cell}{pad}  ");
+                let _ = write!(line, "{cell}{pad}  ");
             }
         }
         text += line.trim_end();
@@ -27,7 +110,7 @@ pub(crate) fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -54,12 +137,19 @@ pub(crate) fn number(x: f64) -> String {
     }
 }
 
+/// A setting's number as people write it: `0.001`, and `1e-7` where zeros would have to be counted.
+pub(crate) fn short(x: f64) -> String {
+    if x != 0.0 && !(1e-4..1e6).contains(&x.abs()) { format!("{x:e}") } else { x.to_string() }
+}
+
 /// Seconds as people say them.
 pub(crate) fn seconds(s: f64) -> String {
     if s < 1.0 {
         format!("{:.0} ms", s * 1000.0)
-    } else if s < 120.0 {
+    } else if s < 10.0 {
         format!("{s:.1} s")
+    } else if s < 120.0 {
+        format!("{s:.0} s")
     } else if s < 7200.0 {
         format!("{:.0} min", s / 60.0)
     } else {
@@ -86,6 +176,31 @@ mod tests {
         ] {
             assert_eq!(number(x), text);
         }
+    }
+
+    #[test]
+    fn long_texts_are_broken_between_words_within_their_column() {
+        let reason = "word ".repeat(30).trim_end().to_owned();
+        let rows = vec![vec!["a".into(), reason], vec!["long name".into(), "short".into()]];
+        let text = wrapped_table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(lines[0].starts_with("  a          word word") && lines[1].starts_with("             word"));
+        assert_eq!(lines[2], "  long name  short");
+        assert_eq!(wrap("a b", 2), "  a b\n");
+        let (word, command) = ("x".repeat(WIDTH - 5), unbroken("a command"));
+        assert_eq!(wrap(&format!("{word} {command}"), 0), format!("{word}\na command\n"));
+        assert_eq!(wrap(&"x".repeat(200), 0), "x".repeat(200) + "\n");
+    }
+
+    #[test]
+    fn names_are_safe_to_print_and_to_type() {
+        assert_eq!(name("a\nb"), "a b");
+        assert_eq!(name(&"x".repeat(40)), "x".repeat(32) + "…");
+        assert_eq!(shell("it's"), r"'it'\''s'");
+        assert_eq!((counted(1, "row"), counted(1338, "row")), ("1 row".into(), "1,338 rows".into()));
+        assert_eq!([1e-3, 0.0, 1e-5, 1e9].map(short), ["0.001", "0", "1e-5", "1e9"]);
     }
 
     #[test]

@@ -1,20 +1,32 @@
 //! `statera train`
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use statera::config::Config;
+use statera::data::Schema;
 use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
 use statera::train::events::{Answer, Event};
 
 use super::progress::Progress;
-use super::{Settings, summary, text, thread_pool};
+use super::{INTERRUPTED, Settings, summary, text, thread_pool};
+
+const AFTER_HELP: &str = "\
+What is left behind: a run folder with model.safetensors, metrics.json, history.csv, events.jsonl,
+config.toml and schema.json; nothing at all when training fails.
+
+Exit codes: 0 done, and also when the loss stops being finite after the first epoch: the best
+weights are kept and tested, with a warning; 1 failed, and nothing is kept; 2 wrong use; 130
+interrupted by Ctrl-C: the best weights so far are kept and tested. A second Ctrl-C ends at once.";
 
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// The table: a CSV file (or set data.path)
     data: Option<PathBuf>,
@@ -35,7 +47,7 @@ pub(crate) struct Arguments {
     /// The number that every random number descends from
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads to compute with; 0 takes one a core; the result does not depend on it
+    /// Threads; 0 takes one a core; the result does not depend on them
     #[arg(long)]
     threads: Option<usize>,
     /// The run folder to make (default: the next free one in runs/)
@@ -44,7 +56,7 @@ pub(crate) struct Arguments {
     /// Print the metrics as JSON
     #[arg(long)]
     json: bool,
-    /// No notes and no progress
+    /// No notes and no progress; warnings are still told
     #[arg(long)]
     quiet: bool,
 }
@@ -57,59 +69,75 @@ impl Arguments {
             ("task", self.task.clone()),
             ("seed", self.seed.map(|s| s.to_string())),
             ("threads", self.threads.map(|t| t.to_string())),
-            ("data.target", self.target.clone()),
-            ("split.column", self.split_column.clone()),
         ];
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
         let mut config = settings.load()?;
+        // As they stand: a name may look like TOML.
         if let Some(path) = &self.data {
             config.data.path.clone_from(path);
+        }
+        if let Some(target) = &self.target {
+            config.data.target.clone_from(target);
+        }
+        if let Some(column) = &self.split_column {
+            config.split.column.clone_from(column);
         }
         config.data.null.extend(self.null.iter().cloned());
         Ok(config)
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config()?;
     let pool = thread_pool(config.threads)?;
     pool.install(|| train(arguments, config))
 }
 
-fn train(arguments: &Arguments, config: Config) -> anyhow::Result<()> {
+fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
+    // Before the table is read, which may take long.
+    arguments.out.as_deref().map_or(Ok(()), RunFolder::check)?;
     let plan = Plan::new(config)?;
     if !arguments.quiet {
-        eprint!("{}", describe(&plan));
+        text::note(describe(&plan).trim_end_matches('\n'));
+        text::note("");
     }
     let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let mut folder = RunFolder::create(arguments.out.as_deref(), &stem)?;
-    let trained = train_into(&plan, &mut folder, arguments.quiet);
-    let (trained, interrupted) = match trained {
-        Ok(trained) => trained,
-        Err(error) => {
-            folder.discard();
-            return Err(error.into());
-        }
-    };
+    let outcome = train_into(&plan, &mut folder, arguments.quiet)?;
+    if !arguments.quiet {
+        text::note("");
+    }
+    let Outcome { report, interrupted, warnings } = outcome;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&trained.to_json())?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&report.to_json())?)?;
     } else {
-        write!(out, "{}", results(&trained))?;
+        write!(out, "{}", results(&report))?;
         write!(out, "{}", next_steps(&plan, &folder))?;
     }
-    anyhow::ensure!(
-        !interrupted,
-        "interrupted; what was trained so far is saved in {}",
-        folder.path().display()
-    );
-    Ok(())
+    out.flush()?;
+    for warning in warnings {
+        text::note(&format!("warning: {warning}"));
+    }
+    if interrupted {
+        text::note(&format!("interrupted; what was trained so far is saved in {}", folder.path().display()));
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Trains and saves; says whether the user interrupted.
-fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<(Report, bool), Error> {
+/// What a run came to.
+struct Outcome {
+    report: Report,
+    /// Whether the user ended it early.
+    interrupted: bool,
+    /// What the user should know even if no notes are wanted.
+    warnings: Vec<String>,
+}
+
+fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<Outcome, Error> {
     let mut config = plan.config.clone();
     // The folder is to be read from anywhere.
     config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
@@ -118,78 +146,76 @@ fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<(Repor
         .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
     folder.write("schema.json", (schema + "\n").as_bytes())?;
 
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
+    let asked = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&asked);
     // A second Ctrl-C does not wait for the end of the step.
     let handler = move || {
         if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
+            std::process::exit(i32::from(INTERRUPTED));
         }
     };
     // Without a handler Ctrl-C ends the process at once, as usual: training can go on all the same.
     let _ = ctrlc::set_handler(handler);
 
     let mut progress = Progress::new(quiet);
-    let mut write_error = None;
+    let (mut interrupted, mut diverged, mut write_error) = (false, None, None);
     let mut listener = |event: &Event| {
         progress.show(event);
         if let Err(error) = folder.tell(event) {
             write_error.get_or_insert(error);
         }
-        if interrupted.load(Ordering::SeqCst) {
-            return Answer::Stop("interrupted by Ctrl-C".into());
+        if let Event::Diverged { epoch, layer, suggested_learning_rate: rate, .. } = event {
+            diverged = Some(format!(
+                "in epoch {epoch} the loss stopped being finite, beginning with {layer}; the best weights from \
+                 before are kept\n  try: --set optimizer.learning_rate={}",
+                text::short(*rate)
+            ));
+        }
+        if asked.load(Ordering::SeqCst) && !matches!(event, Event::Finished { .. }) {
+            interrupted = true;
+            return Answer::Stop("interrupted".into());
         }
         Answer::GoOn
     };
     let trained = execute(plan, &mut listener)?;
-    if let Some(error) = write_error {
-        eprintln!("warning: the event log is incomplete: {error}");
-    }
     folder.finish(&trained.model, &trained.report)?;
-    Ok((trained.report, interrupted.load(Ordering::SeqCst)))
+    let mut warnings = Vec::from_iter(diverged);
+    warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
+    Ok(Outcome { report: trained.report, interrupted, warnings })
 }
 
 /// What was decided, and why.
 fn describe(plan: &Plan) -> String {
     let raw = &plan.raw;
     let mut out = format!(
-        "{}: {} rows, {} columns (sha256 {}…)\n",
+        "{}: {}, {} (sha256 {}…)\n\n{}\n",
         raw.source.display(),
-        text::count(raw.n_rows()),
-        text::count(raw.n_columns()),
-        &raw.sha256[..8]
+        text::counted(raw.n_rows(), "row"),
+        text::counted(raw.n_columns(), "column"),
+        &raw.sha256[..8],
+        columns(&plan.schema)
     );
-    const MOST_COLUMNS: usize = 40;
-    let (columns, others): (Vec<_>, Vec<_>) =
-        plan.choices.iter().partition(|c| plan.schema.get(&c.subject).is_some());
-    let mut rows = vec![["column", "taken as", "because"].map(String::from).to_vec()];
-    for c in columns.iter().take(MOST_COLUMNS) {
-        rows.push(vec![c.subject.clone(), c.choice.clone(), c.reason.clone()]);
-    }
-    out += &text::table(&rows, &[]);
-    if columns.len() > MOST_COLUMNS {
-        let more = text::count(columns.len() - MOST_COLUMNS);
-        out += &format!("  … and {more} more columns, all in schema.json of the run folder\n");
-    }
-    if let Some(first) = columns.first() {
-        let other = if first.choice == "category" { "number" } else { "category" };
-        out += &format!("  to override: --set data.columns.{}.kind={other}\n", first.subject);
-    }
-    out.push('\n');
     let mut rows = Vec::new();
-    for c in others {
-        let instead = if c.instead.is_empty() { String::new() } else { format!("(override: {})", c.instead) };
-        rows.push(vec![c.subject.clone(), c.choice.clone(), format!("{} {instead}", c.reason)]);
+    for c in &plan.choices {
+        // A reason may name the way out itself.
+        let known = c.instead.is_empty() || c.reason.contains("--task");
+        let instead = if known {
+            String::new()
+        } else {
+            "; ".to_owned() + &text::unbroken(&format!("override: {}", c.instead))
+        };
+        rows.push(vec![c.subject.clone(), c.choice.clone(), format!("{}{instead}", c.reason)]);
     }
     let config = &plan.config;
-    let features = plan.pipeline.features().len();
+    let (n_inputs, n_outputs) = (plan.pipeline.features().len(), plan.target.n_outputs());
     rows.push(vec![
         "network".into(),
-        format!("{} inputs → {} outputs", text::count(features), plan.target.n_outputs()),
+        format!("{} → {}", text::counted(n_inputs, "input"), text::counted(n_outputs, "output")),
         format!(
-            "{}; {} parameters (override: --set network.hidden=[64,64])",
+            "{}; {}; {}",
             summary::in_words(&plan.network),
-            text::count(plan.network.n_params())
+            text::counted(plan.network.n_params(), "parameter"),
+            text::unbroken("override: --set network.hidden=[64,64]")
         ),
     ]);
     let o = &config.optimizer;
@@ -197,34 +223,56 @@ fn describe(plan: &Plan) -> String {
         "optimizer".into(),
         o.name.to_string(),
         format!(
-            "learning rate {}, batches of {}, at most {} epochs, seed {}",
-            o.learning_rate, config.train.batch_size, config.train.epochs, config.seed
+            "learning rate {}, batches of {}, at most {}, seed {}",
+            text::short(o.learning_rate),
+            text::count(config.train.batch_size),
+            text::counted(config.train.epochs, "epoch"),
+            config.seed
         ),
     ]);
-    out += &text::table(&rows, &[]);
-    out += &format!(
-        "  fitted on {} training rows; {} + {} rows never seen by any fit\n\n",
-        text::count(plan.split.train.rows().len()),
-        text::count(plan.split.val.len()),
-        text::count(plan.split.test.len())
-    );
+    out += &text::wrapped_table(&rows);
     out
+}
+
+/// The columns that are learned from, and those that are not, each with the reason.
+fn columns(schema: &Schema) -> String {
+    const MOST: usize = 40;
+    let mut rows = vec![["column", "taken as", "because"].map(String::from).to_vec()];
+    for c in schema.columns.iter().take(MOST) {
+        let (choice, reason) = match &c.dropped {
+            Some(why) if why.starts_with("constant") || why == "as set" => ("dropped".into(), why.clone()),
+            Some(_) => ("dropped".into(), c.reason.clone()),
+            None => (c.kind.to_string(), c.reason.clone()),
+        };
+        rows.push(vec![text::name(&c.name), choice, reason]);
+    }
+    let mut out = text::wrapped_table(&rows);
+    if let Some(others) = schema.columns.get(MOST..).filter(|others| !others.is_empty()) {
+        let dropped = others.iter().filter(|c| c.dropped.is_some()).count();
+        let n = text::counted(others.len(), "more column");
+        let _ =
+            writeln!(out, "  … and {n}, {dropped} of them dropped; schema.json in the run folder has all");
+    }
+    out + "  override: --set data.columns.NAME.kind=category (or number, date), data.columns.NAME.drop=true\n"
 }
 
 /// The test results beside the baselines.
 fn results(report: &Report) -> String {
     let mut out = String::new();
-    if report.test.is_empty() {
-        out += "No test rows: there are no test figures. Validation figures (they chose the epoch, so they flatter):\n";
+    if report.n_rows.test == 0 {
+        out += "No test rows, so no test figures. On the validation rows, which chose the epoch and so flatter:\n\n";
         let rows: Vec<Vec<String>> =
             report.val.iter().map(|(name, v)| vec![(*name).to_owned(), text::number(*v)]).collect();
         return out + &text::table(&rows, &[false, true]);
     }
-    let percent = report.confidence * 100.0;
-    out += &format!("Test on {} rows that no fit has seen", text::count(report.n_rows.test));
+    let n = text::counted(report.n_rows.test, "test row");
+    if report.test.is_empty() {
+        return format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
+    }
+    let _ = write!(out, "Test on {} that no fit has seen", text::counted(report.n_rows.test, "row"));
     if report.resamples > 0 {
-        out +=
-            &format!(" ({percent} % intervals from {} bootstrap resamples)", text::count(report.resamples));
+        let (percent, n) = (report.percent(), text::count(report.resamples));
+        let _ = write!(out, " ({percent} % intervals from {n} bootstrap resamples)");
     }
     out += "\n\n";
     let mut header = vec!["metric".to_owned(), "network".to_owned(), String::new()];
@@ -242,20 +290,19 @@ fn results(report: &Report) -> String {
     }
     out += &text::table(&rows, &[false, true, false, true, true]);
     if let Some(verdict) = report.verdict() {
-        out += &format!("\n{}\n", verdict.text);
+        let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
     out
 }
 
 fn next_steps(plan: &Plan, folder: &RunFolder) -> String {
-    let (run, data) = (folder.path().display(), plan.raw.source.display());
+    let shell = |path: &Path| text::shell(&path.to_string_lossy());
+    let (run, data) = (shell(folder.path()), shell(&plan.raw.source));
     let rows = [
-        vec![
-            format!("statera predict {run} {data} -o predictions.csv"),
-            "predict the rows of a table".into(),
-        ],
-        vec![format!("statera evaluate {run} {data}"), "measure the model on a table".into()],
-        vec![format!("statera summary {run}"), "layers and parameters".into()],
+        ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
+        ["measure on another", &format!("statera evaluate {run} OTHER.csv")],
+        ["show the layers", &format!("statera summary {run}")],
     ];
-    format!("\nThe model and everything measured: {run}\nNext:\n{}", text::table(&rows, &[]))
+    let rows = rows.map(|row| row.map(String::from).to_vec());
+    format!("\nSaved in {}\n{}", folder.path().display(), text::table(&rows, &[]))
 }

@@ -103,7 +103,7 @@ impl Pipeline {
         if pipeline.features.is_empty() {
             return Err(Error::data(
                 "no column is left to learn from: every one but the target is dropped",
-                "see why with `statera profile`, or set a kind: --set data.columns.NAME.kind=category",
+                "set the kind of a column that is to be kept: --set data.columns.NAME.kind=category",
             ));
         }
         Ok(pipeline)
@@ -221,6 +221,7 @@ fn check_scaled(table: &Table, name: &str, scale: Scale) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::f64::consts::TAU;
     use std::path::Path;
 
@@ -233,7 +234,7 @@ mod tests {
         let kinds = [("n", ColumnKind::Number), ("c", ColumnKind::Category), ("d", ColumnKind::Date)];
         let kinds = kinds.into_iter().filter(|(name, _)| raw.column_index(name).is_some());
         let kinds = kinds.map(|(name, kind)| (name.to_owned(), kind)).collect();
-        let schema = schema.cloned().unwrap_or_else(|| infer_schema(&raw, &kinds).unwrap());
+        let schema = schema.cloned().unwrap_or_else(|| infer_schema(&raw, &kinds, &BTreeSet::new()).unwrap());
         (Table::from_raw(&raw, &schema).unwrap(), schema)
     }
 

@@ -67,9 +67,15 @@ impl Schema {
 
 /// Decides what every column is, from all of its cells.
 ///
-/// `overrides` names the kind of columns that are not to be guessed. Linear in the number of
-/// cells; columns are looked at in parallel, and the first broken one from the left is reported.
-pub fn infer_schema(raw: &RawTable, overrides: &BTreeMap<String, ColumnKind>) -> Result<Schema> {
+/// `overrides` names the kind of columns that are not to be guessed. The columns of `aside`, which
+/// nothing will be learned of, are not looked at and not in the schema: what their cells hold is no
+/// fault. Linear in the number of cells; columns are looked at in parallel, and the first broken one
+/// from the left is reported.
+pub fn infer_schema(
+    raw: &RawTable,
+    overrides: &BTreeMap<String, ColumnKind>,
+    aside: &BTreeSet<&str>,
+) -> Result<Schema> {
     for name in overrides.keys() {
         if raw.column_index(name).is_none() {
             return Err(Error::setting(
@@ -79,7 +85,8 @@ pub fn infer_schema(raw: &RawTable, overrides: &BTreeMap<String, ColumnKind>) ->
         }
     }
     let infer = |column| infer_column(raw, column, overrides.get(raw.name(column)).copied());
-    let columns: Vec<Result<ColumnSchema>> = (0..raw.n_columns()).into_par_iter().map(infer).collect();
+    let wanted: Vec<usize> = (0..raw.n_columns()).filter(|&c| !aside.contains(raw.name(c))).collect();
+    let columns: Vec<Result<ColumnSchema>> = wanted.into_par_iter().map(infer).collect();
     Ok(Schema { columns: columns.into_iter().collect::<Result<_>>()? })
 }
 
@@ -224,20 +231,14 @@ fn numeric(raw: &RawTable, column: usize, survey: &Survey) -> Result<Verdict> {
     if survey.whole && named_like_an_identifier(name) && all_distinct(raw, column) {
         return Ok(Verdict::drop(
             ColumnKind::Identifier,
-            format!(
-                "whole numbers, all {} different, under the name of an identifier; to learn from them: --set {}",
-                thousands(survey.present),
-                column_setting(name, "kind", "number")
-            ),
+            format!("whole numbers, all {} different, named like an identifier", thousands(survey.present)),
             "identifier",
         ));
     }
     let reason = match &survey.few {
-        Some(few) if survey.whole && few.len() > 1 => format!(
-            "all {cells} are numbers, of {} different whole ones; to take them as categories: --set {}",
-            few.len(),
-            column_setting(name, "kind", "category")
-        ),
+        Some(few) if survey.whole && few.len() > 1 => {
+            format!("all {cells} are numbers, {} different whole ones", few.len())
+        }
         _ => format!("all {cells} are numbers"),
     };
     Ok(Verdict::keep(ColumnKind::Number, reason))
@@ -262,7 +263,6 @@ fn worded(raw: &RawTable, column: usize, survey: &Survey, distinct: &BTreeSet<&s
     if are_boolean(distinct) {
         return Ok(Verdict::keep(ColumnKind::Category, format!("yes or no, as {differ}")));
     }
-    let force = || column_setting(raw.name(column), "kind", "category");
     if levels == present && present > 1 {
         let length = distinct.iter().map(|value| value.len()).sum::<usize>() / levels;
         let (kind, what) = if length <= IDENTIFIER_LENGTH {
@@ -270,19 +270,14 @@ fn worded(raw: &RawTable, column: usize, survey: &Survey, distinct: &BTreeSet<&s
         } else {
             (ColumnKind::Text, "long text that is different in every row")
         };
-        let reason = format!("{what}; to take it as a category: --set {}", force());
-        return Ok(Verdict::drop(kind, reason, kind.to_string()));
+        return Ok(Verdict::drop(kind, what.to_owned(), kind.to_string()));
     }
     let enough = if levels <= FEW_LEVELS { 2 } else { REPEATS };
     if levels == 1 || (levels <= MOST_LEVELS && present >= enough * levels) {
         return Ok(Verdict::keep(ColumnKind::Category, format!("text, {differ}")));
     }
     let why = if levels > MOST_LEVELS { "too many to be categories" } else { "which seldom repeat" };
-    Ok(Verdict::drop(
-        ColumnKind::Text,
-        format!("text, {differ}, {why}; to take it as a category: --set {}", force()),
-        "text",
-    ))
+    Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}"), "text"))
 }
 
 /// The error of a column that holds numbers or dates but for a few cells.
@@ -377,7 +372,8 @@ mod tests {
 
     fn infer(name: &str, cells: &[String], kind: Option<ColumnKind>) -> Result<ColumnSchema> {
         let overrides = kind.map(|kind| (name.to_owned(), kind)).into_iter().collect();
-        infer_schema(&raw(name, cells), &overrides).map(|mut schema| schema.columns.remove(0))
+        infer_schema(&raw(name, cells), &overrides, &BTreeSet::new())
+            .map(|mut schema| schema.columns.remove(0))
     }
 
     fn cells(n: usize, cell: impl Fn(usize) -> String) -> Vec<String> {
@@ -390,8 +386,14 @@ mod tests {
         let cycle = |words: &'static [&'static str]| cells(100, |i| words[i % words.len()].to_owned());
         let cases = vec![
             ("x", cells(100, |i| format!("{i}.5")), Number, None, "all 100 cells are numbers"),
-            ("x", cycle(&["1e3", "+2", " -3 ", ""]), Number, None, "all 75 cells are numbers, of 3"),
-            ("x", cycle(&["0", "1"]), Number, None, "--set data.columns.x.kind=category"),
+            (
+                "x",
+                cycle(&["1e3", "+2", " -3 ", ""]),
+                Number,
+                None,
+                "all 75 cells are numbers, 3 different whole ones",
+            ),
+            ("x", cycle(&["0", "1"]), Number, None, "2 different whole ones"),
             ("x", cells(100, |i| i.to_string()), Number, None, "all 100 cells are numbers"),
             ("user_id", cells(100, |i| i.to_string()), Identifier, Some("identifier"), "all 100 different"),
             ("PassengerId", cells(100, |i| i.to_string()), Identifier, Some("identifier"), "identifier"),
@@ -453,7 +455,7 @@ mod tests {
         assert!(infer("x", &words, Some(ColumnKind::Number)).is_err());
         assert!(infer("x", &numbers, Some(ColumnKind::Date)).is_err());
         let overrides = BTreeMap::from([("bmj".to_owned(), ColumnKind::Number)]);
-        let error = infer_schema(&raw("bmi", &numbers), &overrides).unwrap_err();
+        let error = infer_schema(&raw("bmi", &numbers), &overrides, &BTreeSet::new()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("did you mean `bmi`?"), "{error}");
     }
@@ -498,8 +500,20 @@ mod tests {
     }
 
     #[test]
+    fn columns_set_aside_are_not_looked_at() {
+        let mut numbers = cells(200, |i| i.to_string());
+        numbers[57] = "slip".to_owned();
+        let raw = raw("bmi", &numbers);
+        assert!(infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new()).is_err());
+        let schema = infer_schema(&raw, &BTreeMap::new(), &BTreeSet::from(["bmi"])).unwrap();
+        assert_eq!(schema.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["other"]);
+    }
+
+    #[test]
     fn schemas_are_saved_in_lower_case_and_taken_apart_by_name() {
-        let schema = infer_schema(&raw("x", &cells(30, |i| i.to_string())), &BTreeMap::new()).unwrap();
+        let schema =
+            infer_schema(&raw("x", &cells(30, |i| i.to_string())), &BTreeMap::new(), &BTreeSet::new())
+                .unwrap();
         let saved = serde_json::to_string(&schema).unwrap();
         assert!(saved.contains(r#""kind":"number""#), "{saved}");
         assert_eq!(serde_json::from_str::<Schema>(&saved).unwrap(), schema);

@@ -203,7 +203,11 @@ fn too_few(n: usize, val_fraction: f64, test_fraction: f64) -> Error {
              {MIN_HELD_OUT} for each share above 0",
             counted(n, "row")
         ),
-        "add rows, or change the shares: --set split.val=0.2 --set split.test=0",
+        if n < MIN_TRAIN + MIN_HELD_OUT {
+            format!("add rows: the least are {}, with split.test=0", MIN_TRAIN + MIN_HELD_OUT)
+        } else {
+            "add rows, or change the shares: --set split.val=0.2 --set split.test=0".to_owned()
+        },
     )
 }
 

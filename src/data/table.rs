@@ -220,7 +220,7 @@ fn lacks(raw: &RawTable, lacking: &[&str]) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
     use super::super::read::{ReadOptions, parse_csv};
@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn schema() -> Schema {
-        infer_schema(&raw(TRAINED_ON), &BTreeMap::new()).unwrap().without(&["charges"])
+        infer_schema(&raw(TRAINED_ON), &BTreeMap::new(), &BTreeSet::new()).unwrap().without(&["charges"])
     }
 
     fn numbers(table: &Table, name: &str) -> Vec<Option<f64>> {

@@ -122,7 +122,15 @@ impl Labels {
     ///
     /// A class that the model does not know is an error that names the row.
     pub fn for_evaluation(raw: &RawTable, column: &str, task: TaskKind, classes: &[String]) -> Result<Self> {
-        Self::read(raw, find(raw, column)?, task, Some(classes))
+        // The model names the column, not the user: it is the table that does not fit.
+        let index = raw.column_index(column).ok_or_else(|| {
+            let source = raw.source.display();
+            Error::model(
+                format!("{source} lacks the target column {}, which is needed to evaluate", shown(column)),
+                "evaluate on a table that has it; `statera predict` does without",
+            )
+        })?;
+        Self::read(raw, index, task, Some(classes))
     }
 
     fn read(raw: &RawTable, index: usize, task: TaskKind, known: Option<&[String]>) -> Result<Self> {
@@ -148,7 +156,7 @@ impl Labels {
 pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Result<(TaskKind, String)> {
     let index = find(raw, column)?;
     if let Some(task) = wanted {
-        return Ok((task, "set by --task".to_owned()));
+        return Ok((task, "as set".to_owned()));
     }
     let distinct: HashSet<&str> = raw.values(index).flatten().collect();
     if distinct.is_empty() {
@@ -180,8 +188,8 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
 
 fn find(raw: &RawTable, column: &str) -> Result<usize> {
     raw.column_index(column).ok_or_else(|| {
-        Error::data(
-            format!("no target column {} in {}", shown(column), raw.source.display()),
+        Error::setting(
+            format!("there is no column {} in {} to predict", shown(column), raw.source.display()),
             instead(column, raw.names()),
         )
     })
@@ -362,7 +370,7 @@ mod tests {
             "{reason}"
         );
         let wanted = infer_task(&raw(&["1", "2", "3"]), "t", Some(TaskKind::Regression)).unwrap();
-        assert_eq!(wanted, (TaskKind::Regression, "set by --task".to_owned()));
+        assert_eq!(wanted, (TaskKind::Regression, "as set".to_owned()));
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::plan::Plan;
-use super::report::{Baseline, Measured, Report, RowCounts};
+use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
 use crate::config::Precision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::baselines::baselines;
-use crate::train::bootstrap::intervals;
+use crate::train::bootstrap::{gain, intervals};
 use crate::train::events::{EpochRecord, Listener};
 use crate::train::fit::{Fitted, fit};
-use crate::train::metrics::metrics;
+use crate::train::metrics::{Predictions, higher_is_better, metrics};
 
 /// A trained and tested model.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ fn execute_in<T: Scalar>(
         confidence: plan.config.evaluate.confidence,
         resamples: 0,
         baselines: Vec::new(),
+        comparison: None,
         best_epoch,
         epochs_run: history.len(),
         stopped: reason,
@@ -82,6 +83,10 @@ fn execute_in<T: Scalar>(
     };
     judge(plan, &model, &mut report)?;
     model.card.metrics = report.to_json();
+    // The same run is the same file, however long it took.
+    if let Some(metrics) = model.card.metrics.as_object_mut() {
+        metrics.remove("fit_seconds");
+    }
     Ok(Trained { model, report, history })
 }
 
@@ -91,18 +96,23 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report) -> Result<()> {
     let target = &plan.labels.target;
     let val_truth = truth_of(target, &plan.split.val);
     report.val = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), val_truth.view());
+    if report.val.is_empty() {
+        let rate = plan.config.optimizer.learning_rate / 10.0;
+        return Err(Error::training(
+            format!(
+                "no epoch left weights whose predictions are finite, so there is nothing to keep; {}",
+                report.stopped
+            ),
+            format!("--set optimizer.learning_rate={rate:e}"),
+        ));
+    }
     if plan.split.test.is_empty() {
         return Ok(());
     }
     let test_x = plan.inputs(&plan.split.test)?;
     let test_truth = truth_of(target, &plan.split.test);
-    let tested = intervals(
-        &model.predict_prepared(&test_x),
-        test_truth.view(),
-        e.bootstrap,
-        e.confidence,
-        report.seed,
-    );
+    let ours = model.predict_prepared(&test_x);
+    let tested = intervals(&ours, test_truth.view(), e.bootstrap, e.confidence, report.seed);
     report.resamples = tested.replicates;
     report.test = tested
         .metrics
@@ -113,12 +123,29 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report) -> Result<()> {
         let rows = plan.split.train.rows();
         let truth = truth_of(target, rows);
         let n_classes = plan.target.classes.len();
-        for (name, predictions) in
-            baselines(&plan.inputs(rows)?, model.card.n_inputs, truth.view(), n_classes, &test_x)
-        {
-            let metrics = metrics(&predictions, test_truth.view());
+        let rivals = baselines(&plan.inputs(rows)?, model.card.n_inputs, truth.view(), n_classes, &test_x);
+        for (name, predictions) in &rivals {
+            let metrics = metrics(predictions, test_truth.view());
             report.baselines.push(Baseline { name, metrics });
+        }
+        if let Some((baseline, theirs)) = best(report, &rivals) {
+            let pair = [&ours, theirs];
+            let (replicates, metric) = (e.bootstrap, report.primary());
+            let gain = gain(metric, pair, test_truth.view(), replicates, e.confidence, report.seed);
+            report.comparison = gain.map(|gain| Comparison { baseline, gain });
         }
     }
     Ok(())
+}
+
+/// The simple model that is best in the main metric, and its predictions.
+fn best<'a>(
+    report: &Report,
+    rivals: &'a [(&'static str, Predictions)],
+) -> Option<(&'static str, &'a Predictions)> {
+    let name = report.primary();
+    let sign = if higher_is_better(name) { -1.0 } else { 1.0 };
+    let figure = |b: &Baseline| b.metrics.iter().find(|(n, _)| *n == name).map(|(_, v)| sign * v);
+    let figures = report.baselines.iter().zip(rivals).filter_map(|(b, r)| figure(b).map(|v| (v, r)));
+    figures.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, (name, predictions))| (*name, predictions))
 }

@@ -1,13 +1,14 @@
 //! Everything that is decided before the first step: what the columns are, which rows are for what, how they
 //! are prepared, and which network learns them. Each automatic choice is kept with its reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::config::{Config, LossName, Monitor, TargetScale, Task};
 use crate::data::{
-    self, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split, Table, Target,
-    TargetScaler, TaskKind,
+    self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
+    Table, Target, TargetScaler, TaskKind,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -15,10 +16,10 @@ use crate::nn::{Loss, Network};
 use crate::train::fit::{OwnedTargets, Rows};
 use statera_kernels::Scalar;
 
-/// Something that was decided for the user.
+/// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// What it is about: a column's name, `task`, `split` …
+    /// What it is about: `task`, `split` …
     pub subject: String,
     /// What was chosen.
     pub choice: String,
@@ -73,20 +74,13 @@ impl Plan {
         let labels = Labels::for_training(&raw, &target_column, task)?;
 
         let schema = schema_of(&config, &raw, &target_column)?;
-        for column in &schema.columns {
-            let (choice, reason) = match &column.dropped {
-                Some(why) => ("dropped".to_owned(), why.clone()),
-                None => (column.kind.to_string(), column.reason.clone()),
-            };
-            choices.push(Choice { subject: column.name.clone(), choice, reason, instead: String::new() });
-        }
         let choice = |subject: &str, choice: String, reason: String, instead: &str| Choice {
             subject: subject.into(),
             choice,
             reason,
             instead: instead.into(),
         };
-        choices.push(choice("task", task.to_string(), task_reason, "--task"));
+        choices.push(choice("task", task.to_string(), task_reason, "--task NAME"));
         config.task = match task {
             TaskKind::Regression => Task::Regression,
             TaskKind::Binary => Task::Binary,
@@ -96,13 +90,13 @@ impl Plan {
         let (split, split_reason) = split_of(&config, &raw, &labels)?;
         let sizes =
             format!("{} train, {} val, {} test", split.train.rows().len(), split.val.len(), split.test.len());
-        choices.push(choice("split", sizes, split_reason, "--set split.test=0.2, --split-column NAME"));
+        choices.push(choice("split", sizes, split_reason, "--set split.test=0.2"));
         if !labels.missing.is_empty() {
             let n = labels.missing.len();
             choices.push(choice(
                 "left out",
-                format!("{n} rows"),
-                format!("their `{target_column}` is missing, so nothing can be learned from them"),
+                if n == 1 { "1 row".into() } else { format!("{n} rows") },
+                format!("without a `{target_column}` nothing can be learned or tested"),
                 "",
             ));
         }
@@ -112,8 +106,8 @@ impl Plan {
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task)?;
         config.loss.name = loss_name(loss);
-        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, "--set loss.name"));
-        check_monitors(&config, task, &split)?;
+        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, "--set loss.name=NAME"));
+        check_monitors(&config, task)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         Ok(Self { config, raw, schema, table, labels, split, pipeline, target, loss, network, choices })
@@ -159,8 +153,6 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
 /// The schema of the columns to learn from: without the target, the split column, and what is set to be dropped.
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let columns = &config.data.columns;
-    let kinds: BTreeMap<_, _> =
-        columns.iter().filter_map(|(name, c)| c.kind.map(|kind| (name.clone(), kind))).collect();
     if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
         let nearest = crate::error::nearest(name, raw.names());
         return Err(Error::setting(
@@ -168,14 +160,51 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
             nearest.map_or(String::new(), |n| format!("data.columns.{n}")),
         ));
     }
-    let aside = [target, config.split.column.as_str()];
-    let mut schema = data::infer_schema(raw, &kinds)?.without(&aside);
-    for column in &mut schema.columns {
-        if columns.get(&column.name).is_some_and(|c| c.drop == Some(true)) {
-            column.dropped = Some("set by data.columns".into());
+    let is_dropped = |name: &str| columns.get(name).is_some_and(|c| c.drop == Some(true));
+    let no_input = |name: &str| name == target || name == config.split.column;
+    let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
+    let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
+    let kinds: BTreeMap<_, _> =
+        kinds.filter_map(|(name, c)| c.kind.map(|kind| (name.clone(), kind))).collect();
+    let mut inferred = data::infer_schema(raw, &kinds, &aside)?.columns.into_iter();
+    let mut schema = Schema::default();
+    for name in raw.names().filter(|name| !no_input(name)) {
+        if is_dropped(name) {
+            schema.columns.push(ColumnSchema {
+                name: name.to_owned(),
+                kind: columns[name].kind.unwrap_or(ColumnKind::Text),
+                reason: "not looked at".into(),
+                levels: Vec::new(),
+                dropped: Some("as set".into()),
+            });
+        } else {
+            schema.columns.extend(inferred.next());
         }
     }
+    if schema.kept().next().is_none() {
+        return Err(nothing_left(&schema));
+    }
     Ok(schema)
+}
+
+/// The error of a table whose columns are all dropped, with why.
+fn nothing_left(schema: &Schema) -> Error {
+    const MOST: usize = 5;
+    let why = |c: &ColumnSchema| format!("`{}` ({})", c.name, c.dropped.as_deref().unwrap_or_default());
+    let mut whys = schema.columns.iter().take(MOST).map(why).collect::<Vec<_>>().join(", ");
+    if schema.columns.len() > MOST {
+        let _ = write!(whys, " and {} more", schema.columns.len() - MOST);
+    }
+    if whys.is_empty() {
+        return Error::data(
+            "there is no column to learn from beside the one to predict",
+            "give a table with more columns",
+        );
+    }
+    Error::data(
+        format!("no column is left to learn from; dropped: {whys}"),
+        "set the kind of a column that is to be kept: --set data.columns.NAME.kind=category",
+    )
 }
 
 fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, String)> {
@@ -194,7 +223,10 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
         };
         format!("drawn at random with seed {}{how}", config.seed)
     } else {
-        format!("as column `{}` says", s.column)
+        let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
+        let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
+        let how = if drawn { "; it has no val, so a share of train is taken for it" } else { "" };
+        format!("as column `{}` says{how}", s.column)
     };
     if split.test.is_empty() {
         reason.push_str("; no test rows, so there will be no test figures");
@@ -271,12 +303,12 @@ fn loss_name(loss: Loss) -> LossName {
 }
 
 /// A figure that the task does not have cannot be watched.
-fn check_monitors(config: &Config, task: TaskKind, _split: &Split) -> Result<()> {
-    let watched = HashMap::from([
+fn check_monitors(config: &Config, task: TaskKind) -> Result<()> {
+    let watched = [
         ("early_stopping.monitor", config.early_stopping.monitor),
         ("reduce_on_plateau.monitor", config.reduce_on_plateau.monitor),
         ("checkpoint.monitor", config.checkpoint.monitor),
-    ]);
+    ];
     for (key, monitor) in watched {
         let fits = match monitor {
             Monitor::ValLoss | Monitor::TrainLoss => true,

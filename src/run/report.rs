@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::TaskKind;
-use crate::train::metrics;
+use crate::train::bootstrap::Gain;
 
 /// A metric with its interval, if one was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,15 @@ pub struct Baseline {
     pub name: &'static str,
     /// Its metrics on the test rows.
     pub metrics: Vec<(&'static str, f64)>,
+}
+
+/// How the network compares with the best simple model, on the same test rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// The name of the simple model.
+    pub baseline: &'static str,
+    /// By how much the network's main metric is better.
+    pub gain: Gain,
 }
 
 /// How many rows were for what.
@@ -56,6 +65,8 @@ pub struct Report {
     pub resamples: usize,
     /// Simple models on the same test rows.
     pub baselines: Vec<Baseline>,
+    /// The network beside the best of them; none without test rows or simple models.
+    pub comparison: Option<Comparison>,
     /// The epoch whose weights were kept.
     pub best_epoch: usize,
     /// Epochs trained.
@@ -93,7 +104,7 @@ impl Report {
         let plain = |metrics: &[(&str, f64)]| -> Map<String, Value> {
             metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
         };
-        let interval_key = format!("ci{}", self.confidence * 100.0);
+        let interval_key = format!("ci{}", self.percent());
         let test: Map<String, Value> = self
             .test
             .iter()
@@ -115,6 +126,16 @@ impl Report {
             "val": plain(&self.val),
             "test": test,
             "baselines": baselines,
+            "comparison": self.comparison.map(|c| {
+                let mut entry = Map::new();
+                entry.insert("baseline".into(), json!(c.baseline));
+                entry.insert("metric".into(), json!(self.primary()));
+                entry.insert("gain".into(), json!(c.gain.share));
+                if let Some(interval) = c.gain.interval {
+                    entry.insert(interval_key.clone(), json!(interval));
+                }
+                Value::Object(entry)
+            }),
             "best_epoch": self.best_epoch,
             "epochs_run": self.epochs_run,
             "stopped": self.stopped,
@@ -125,31 +146,101 @@ impl Report {
         })
     }
 
+    /// The confidence in percent, free of the noise of floating-point numbers.
+    pub fn percent(&self) -> f64 {
+        (self.confidence * 1e8).round() / 1e6
+    }
+
     /// Says plainly whether the network is worth its weights; nothing without test rows or baselines.
     pub fn verdict(&self) -> Option<Verdict> {
-        let name = self.primary();
-        let ours = self.test.iter().find(|m| m.name == name)?;
-        let sign = if metrics::higher_is_better(name) { -1.0 } else { 1.0 };
-        let figure = |b: &Baseline| b.metrics.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-        let mut rivals: Vec<(&str, f64)> =
-            self.baselines.iter().filter_map(|b| figure(b).map(|v| (b.name, v))).collect();
-        rivals.sort_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)));
-        let (rival, theirs) = *rivals.first()?;
-        let rival = rival.replace('_', " ");
-        let change = 100.0 * (ours.value - theirs).abs() / theirs.abs().max(f64::MIN_POSITIVE);
-        let beats = sign * ours.value < sign * theirs;
-        let clearly = ours.interval.is_none_or(|[low, high]| theirs < low || theirs > high);
+        let Comparison { baseline, gain } = self.comparison?;
+        let (rival, name) = (baseline.replace('_', " "), self.primary());
+        let percent = 100.0 * gain.share;
+        let span = |interval: Option<[f64; 2]>| {
+            interval.map_or(String::new(), |[a, b]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b))
+        };
+        let interval = span(gain.interval);
+        let beats = gain.share > 0.0;
+        let clearly = gain.interval.is_none_or(|[low, _]| low > 0.0);
         let text = match (beats, clearly) {
-            (true, true) => format!("The network beats {rival}: its test {name} is {change:.1} % better."),
+            _ if gain.share < -10.0 => format!(
+                "The network does NOT beat {rival}: its test {name} is over ten times as high. Prefer the simpler \
+                 model, or change the settings."
+            ),
+            (true, true) => format!("The network beats {rival} by {percent:.1} %{interval} in test {name}."),
             (true, false) => format!(
-                "The network is ahead of {rival} by {change:.1} % in test {name}, but {rival} lies inside its \
-                 interval: on so few rows this may be luck."
+                "The network is ahead of {rival} by {percent:.1} %{interval} in test {name}; the interval holds 0, \
+                 so this may be luck."
             ),
             (false, _) => format!(
-                "The network does NOT beat {rival}: its test {name} is {change:.1} % worse. Prefer the simpler \
-                 model, or change the settings."
+                "The network does NOT beat {rival}: its test {name} is {:.1} %{} worse. \
+                 Prefer the simpler model, or change the settings.",
+                percent.abs(),
+                span(gain.interval.map(|[a, b]| [-b, -a]))
             ),
         };
         Some(Verdict { text, beats })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(share: f64, interval: Option<[f64; 2]>) -> Report {
+        let gain = Gain { share, interval };
+        Report {
+            task: TaskKind::Regression,
+            target: "y".into(),
+            n_rows: RowCounts { train: 10, val: 2, test: 2 },
+            val: Vec::new(),
+            test: Vec::new(),
+            confidence: 0.95,
+            resamples: 0,
+            baselines: Vec::new(),
+            comparison: Some(Comparison { baseline: "least_squares", gain }),
+            best_epoch: 1,
+            epochs_run: 1,
+            stopped: String::new(),
+            fit_seconds: 0.0,
+            seed: 0,
+            data_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_verdict_says_plainly_who_is_better() {
+        for (share, interval, beats, text) in [
+            (
+                0.134,
+                Some([0.059, 0.211]),
+                true,
+                "The network beats least squares by 13.4 % [5.9, 21.1] in test rmse.",
+            ),
+            (0.134, None, true, "The network beats least squares by 13.4 % in test rmse."),
+            (0.02, Some([-0.01, 0.05]), true, "is ahead of least squares by 2.0 % [-1.0, 5.0] in test rmse;"),
+            (
+                -0.02,
+                Some([-0.05, 0.01]),
+                false,
+                "does NOT beat least squares: its test rmse is 2.0 % [-1.0, 5.0] worse.",
+            ),
+            (0.0, None, false, "does NOT beat least squares: its test rmse is 0.0 % worse."),
+            (-50.0, None, false, "does NOT beat least squares: its test rmse is over ten times as high."),
+        ] {
+            let verdict = report(share, interval).verdict().unwrap();
+            assert_eq!(verdict.beats, beats);
+            assert!(verdict.text.contains(text), "{}\n  lacks: {text}", verdict.text);
+        }
+        assert_eq!(Report { comparison: None, ..report(0.1, None) }.verdict(), None);
+    }
+
+    #[test]
+    fn intervals_are_named_after_their_confidence() {
+        for (confidence, percent) in [(0.95, 95.0), (0.57, 57.0), (0.999, 99.9)] {
+            let report = Report { confidence, ..report(0.1, Some([0.0, 0.2])) };
+            assert_eq!(report.percent(), percent);
+            assert!(report.to_json()["comparison"][format!("ci{percent}")].is_array());
+        }
     }
 }
