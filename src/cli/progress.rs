@@ -67,10 +67,10 @@ impl Progress {
                  are kept\n  try: --set optimizer.learning_rate={suggested_learning_rate:e}"
             )),
             Event::Finished { reason, best_epoch, epochs_run, seconds } => {
-                if !self.shown {
-                    if let Some(last) = self.last_record.take() {
-                        self.line(&self.describe(&last));
-                    }
+                if !self.shown
+                    && let Some(last) = self.last_record.take()
+                {
+                    self.line(&self.describe(&last));
                 }
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();

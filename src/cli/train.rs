@@ -149,6 +149,9 @@ fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<(Repor
     Ok((trained.report, interrupted.load(Ordering::SeqCst)))
 }
 
+/// Columns that are listed one by one.
+const MOST_COLUMNS: usize = 40;
+
 /// What was decided, and why.
 fn describe(plan: &Plan) -> String {
     let raw = &plan.raw;
@@ -159,7 +162,6 @@ fn describe(plan: &Plan) -> String {
         text::count(raw.n_columns()),
         &raw.sha256[..8]
     );
-    const MOST_COLUMNS: usize = 40;
     let (columns, others): (Vec<_>, Vec<_>) =
         plan.choices.iter().partition(|c| plan.schema.get(&c.subject).is_some());
     let mut rows = vec![["column", "taken as", "because"].map(String::from).to_vec()];
