@@ -48,9 +48,21 @@ def without_lint(line):
     return re.sub(r"//.*|forbid\(unsafe_code\)", "", re.sub(r'"(?:[^"\\]|\\.)*"', '""', line))
 
 
+def dependencies(manifest):
+    """Names of all dependencies in a Cargo.toml."""
+    section = ""
+    for line in manifest.splitlines():
+        if header := re.match(r"\[(.+)\]", line):
+            section = header[1]
+            if named := re.match(r".*dependencies\.([\w-]+)$", section):
+                yield named[1]
+        elif section.endswith("dependencies") and (key := re.match(r"([\w-]+)[\w.-]*\s*=", line)):
+            yield key[1]
+
+
 def main():
     breaches = []
-    n_checked = {"files": 0, "nn": 0, "kernels": 0}
+    n_checked = {"files": 0, "nn": 0, "kernels": 0, "dependencies": 0}
 
     def search(pattern, name, lines, rule):
         for number, line in enumerate(lines, 1):
@@ -87,6 +99,14 @@ def main():
         if name.startswith("src/nn/"):
             n_checked["nn"] += 1
             search(IO, name, code(text), "nn does no I/O")
+
+    libraries = (ROOT / "docs/decisions/0002-libraries.md").read_text(encoding="utf-8")
+    for name in names:
+        if name.rpartition("/")[2] == "Cargo.toml":
+            for dependency in dependencies((ROOT / name).read_text(encoding="utf-8")):
+                n_checked["dependencies"] += 1
+                if f"| `{dependency}`" not in libraries:
+                    breaches.append(f"{name}: `{dependency}` has no line in docs/decisions/0002-libraries.md")
 
     for breach in breaches:
         print(breach)
