@@ -6,6 +6,7 @@ use crate::dropout;
 use crate::level::CpuLevel;
 use crate::math::Real;
 use crate::optimizer::{self, AdamStep, SgdStep};
+use crate::peak;
 use crate::product::{self, Matrix, Start};
 use crate::vector::Plain;
 
@@ -103,6 +104,16 @@ pub trait Scalar: Real + Kernels<Self> + sealed::Product {
         assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
         <Self as sealed::Product>::run(level, shape, a, b, c, start, scratch);
     }
+
+    /// Runs `rounds` rounds of multiply–adds in registers alone; returns how many that were, and a number made
+    /// of them. Their rate is the peak that a product can be compared with.
+    ///
+    /// # Panics
+    /// When the CPU lacks the level.
+    fn peak(level: CpuLevel, rounds: usize) -> (usize, Self) {
+        assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
+        <Self as sealed::Product>::peak(level, rounds)
+    }
 }
 impl Scalar for f32 {}
 impl Scalar for f64 {}
@@ -122,7 +133,7 @@ fn add_to<T: Real>(x: &[T], y: &mut [T]) {
 }
 
 mod sealed {
-    use super::{CpuLevel, Matrix, Plain, Start, product};
+    use super::{CpuLevel, Matrix, Plain, Start, peak, product};
 
     /// The matrix product of one number type; being private, it also keeps other types out of [`super::Scalar`].
     pub trait Product: Sized {
@@ -135,6 +146,7 @@ mod sealed {
             start: Start<Self>,
             scratch: &mut [Self],
         );
+        fn peak(level: CpuLevel, rounds: usize) -> (usize, Self);
     }
 
     macro_rules! product_for {
@@ -185,6 +197,34 @@ mod sealed {
                             product::product::<std::arch::aarch64::$neon>(shape, a, b, c, start, scratch, 0.0)
                         }
                         _ => product::product::<Plain<$t>>(shape, a, b, c, start, scratch, 0.0),
+                    }
+                }
+
+                fn peak(level: CpuLevel, rounds: usize) -> (usize, Self) {
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                    fn avx512(rounds: usize) -> (usize, $t) {
+                        // SAFETY: this function has the instructions.
+                        unsafe { peak::run::<std::arch::x86_64::$avx512>(rounds, 0.5, 0.0) }
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2(rounds: usize) -> (usize, $t) {
+                        // SAFETY: this function has the instructions.
+                        unsafe { peak::run::<std::arch::x86_64::$avx2>(rounds, 0.5, 0.0) }
+                    }
+                    match level {
+                        // SAFETY: `Scalar::peak` has checked that the level is available.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx512 => unsafe { avx512(rounds) },
+                        // SAFETY: as above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx2 => unsafe { avx2(rounds) },
+                        // SAFETY: every aarch64 CPU has NEON.
+                        #[cfg(target_arch = "aarch64")]
+                        CpuLevel::Neon => unsafe { peak::run::<std::arch::aarch64::$neon>(rounds, 0.5, 0.0) },
+                        // SAFETY: plain Rust needs nothing.
+                        _ => unsafe { peak::run::<Plain<$t>>(rounds, 0.5, 0.0) },
                     }
                 }
             }

@@ -2,7 +2,10 @@
 
 use crate::math::Real;
 
+/// Blocks that are computed side by side.
 const LANES: usize = 16;
+/// Elements that they serve: eight 16-bit parts a block.
+const CHUNK: usize = 8 * LANES;
 
 /// Fills `mask` with 0 (with the probability of dropping) or `scale`.
 ///
@@ -10,15 +13,31 @@ const LANES: usize = 16;
 /// ⌊i / 128⌋·16 + i mod 16 of Philox4x32-10. A rate is therefore exact to 1/65536.
 #[inline(always)]
 pub(crate) fn fill_mask<T: Real>(mask: &mut [T], key: [u32; 2], stream: [u32; 3], drop_below: u32, scale: T) {
-    for (chunk_idx, chunk) in mask.chunks_mut(8 * LANES).enumerate() {
-        let words = blocks(chunk_idx as u32 * LANES as u32, stream, key);
-        let mut part = [T::ZERO; LANES];
-        for (j, to) in chunk.chunks_mut(LANES).enumerate() {
-            for lane in 0..LANES {
-                let bits = (words[j / 2][lane] >> (16 * (j as u32 % 2))) as u32 & 0xFFFF;
-                part[lane] = if bits < drop_below { T::ZERO } else { scale };
+    let mut chunks = mask.chunks_exact_mut(CHUNK);
+    let mut first = 0;
+    for chunk in &mut chunks {
+        let mut factors = [T::ZERO; CHUNK];
+        fill_chunk(&mut factors, &blocks(first, stream, key), drop_below, scale);
+        chunk.copy_from_slice(&factors);
+        first += LANES as u32;
+    }
+    let rest = chunks.into_remainder();
+    let mut factors = [T::ZERO; CHUNK];
+    fill_chunk(&mut factors, &blocks(first, stream, key), drop_below, scale);
+    rest.copy_from_slice(&factors[..rest.len()]);
+}
+
+#[inline(always)]
+fn fill_chunk<T: Real>(chunk: &mut [T; CHUNK], words: &[[u64; LANES]; 4], drop_below: u32, scale: T) {
+    let factor = |bits: u64| if (bits as u32) < drop_below { T::ZERO } else { scale };
+    let mut parts = chunk.chunks_exact_mut(LANES);
+    for word in words {
+        for shift in [0, 16] {
+            if let Some(part) = parts.next() {
+                for (to, lane) in part.iter_mut().zip(word) {
+                    *to = factor((lane >> shift) & 0xFFFF);
+                }
             }
-            to.copy_from_slice(&part[..to.len()]);
         }
     }
 }
@@ -28,25 +47,39 @@ pub(crate) fn fill_mask<T: Real>(mask: &mut [T], key: [u32; 2], stream: [u32; 3]
 /// The words lie in 64-bit lanes, which is how vector units multiply 32-bit numbers to 64 bits.
 #[inline(always)]
 fn blocks(first: u32, stream: [u32; 3], key: [u32; 2]) -> [[u64; LANES]; 4] {
-    const WORD: u64 = 0xFFFF_FFFF;
-    let mut c0: [u64; LANES] = std::array::from_fn(|lane| u64::from(first + lane as u32));
-    let mut c1 = [u64::from(stream[0]); LANES];
-    let mut c2 = [u64::from(stream[1]); LANES];
-    let mut c3 = [u64::from(stream[2]); LANES];
+    let mut c = [
+        std::array::from_fn(|lane| u64::from(first + lane as u32)),
+        [u64::from(stream[0]); LANES],
+        [u64::from(stream[1]); LANES],
+        [u64::from(stream[2]); LANES],
+    ];
     let mut k = key;
-    for _ in 0..10 {
-        let (k0, k1) = (u64::from(k[0]), u64::from(k[1]));
-        for lane in 0..LANES {
-            let p0 = 0xD251_1F53 * (c0[lane] & WORD);
-            let p1 = 0xCD9E_8D57 * (c2[lane] & WORD);
-            c0[lane] = (p1 >> 32) ^ c1[lane] ^ k0;
-            c1[lane] = p1 & WORD;
-            c2[lane] = (p0 >> 32) ^ c3[lane] ^ k1;
-            c3[lane] = p0 & WORD;
-        }
-        k = [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)];
+    for _ in 0..5 {
+        c = round(round(c, k), next_key(k));
+        k = next_key(next_key(k));
     }
-    [c0, c1, c2, c3]
+    c
+}
+
+#[inline(always)]
+fn next_key(k: [u32; 2]) -> [u32; 2] {
+    [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)]
+}
+
+#[inline(always)]
+fn round(c: [[u64; LANES]; 4], k: [u32; 2]) -> [[u64; LANES]; 4] {
+    const WORD: u64 = 0xFFFF_FFFF;
+    let (k0, k1) = (u64::from(k[0]), u64::from(k[1]));
+    let mut next = [[0; LANES]; 4];
+    for lane in 0..LANES {
+        let p0 = 0xD251_1F53 * (c[0][lane] & WORD);
+        let p1 = 0xCD9E_8D57 * (c[2][lane] & WORD);
+        next[0][lane] = (p1 >> 32) ^ c[1][lane] ^ k0;
+        next[1][lane] = p1 & WORD;
+        next[2][lane] = (p0 >> 32) ^ c[3][lane] ^ k1;
+        next[3][lane] = p0 & WORD;
+    }
+    next
 }
 
 #[cfg(test)]

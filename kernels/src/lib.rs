@@ -14,6 +14,7 @@ mod level;
 mod math;
 pub mod naive;
 mod optimizer;
+mod peak;
 mod product;
 pub mod random;
 mod vector;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use statera_kernels::{CpuLevel, Matrix, Scalar, Start, product_scratch_len};
 
-use super::lbfgs;
+use super::lbfgs::{self, add_to, dot};
 use super::metrics::{Predictions, Truth};
 
 /// Multiply–adds that one linear model may cost; a handful of seconds.
@@ -17,9 +17,25 @@ const BLOCK_ROWS: usize = 512;
 
 /// Fits the baselines on training rows and predicts the rows of `test_x`; both row after row.
 ///
-/// For numbers: `mean`, that of the training targets, and `least_squares`, see [`least_squares`]. For classes
-/// 0..`n_classes` (of no meaning for numbers): `majority`, the shares of the classes in training as the
-/// probabilities of every row, and `logistic_regression`, see [`logistic_regression`].
+/// For numbers:
+///
+/// - `mean`, that of the training targets.
+/// - `least_squares`, the b and w that make Σ(b + w·x − t)² smallest, as scikit-learn's `LinearRegression`. When
+///   columns are collinear (all levels one-hot) or outnumber the rows, many are as good; taken is the w that is
+///   shortest for standardised columns. Conjugate gradients find it (CGLS; Hestenes & Stiefel 1952), O(n·p) an
+///   iteration.
+///
+/// For classes 0..`n_classes` (of no meaning for numbers):
+///
+/// - `majority`, the shares of the classes in training as the probabilities of every row.
+/// - `logistic_regression`, as scikit-learn's with its default C = 1: the smallest Σ −log p(class) + ½|w|², the
+///   intercepts free; σ of one output for two classes, softmax of an output each for more. Classes that
+///   training lacks have probability 0, as scikit-learn does not know them. L-BFGS finds it
+///   ([`lbfgs::minimize`]), O(n·p·C) an evaluation, at most 1,000 iterations.
+///
+/// A huge table gets only as many iterations as 4·10¹⁰ multiply–adds allow, 30 at least: some seconds. Memory:
+/// a copy of the training rows, and for logistic regression n·C and about 100·p·C numbers. The bits do not
+/// depend on the number of threads.
 ///
 /// # Panics
 /// When there is no feature or no training row, or when the lengths do not fit together.
@@ -96,7 +112,9 @@ impl Standardized {
         for row in x.chunks_exact(n_features) {
             mean.iter_mut().zip(row).for_each(|(m, v)| *m += v);
         }
-        mean.iter_mut().for_each(|m| *m /= n_rows);
+        for m in &mut mean {
+            *m /= n_rows;
+        }
         let mut inverse_std = vec![0.0; n_features];
         for row in x.chunks_exact(n_features) {
             for ((s, v), m) in inverse_std.iter_mut().zip(row).zip(&mean) {
@@ -188,17 +206,14 @@ impl Standardized {
     }
 }
 
-/// The coefficients that make Σ(b + w·z − t)² smallest, as scikit-learn's `LinearRegression` does.
+/// Least squares by conjugate gradients on the normal equations, which are never formed (CGLS; Björck 1996,
+/// "Numerical Methods for Least Squares Problems", section 7.4).
 ///
-/// Conjugate gradients on the normal equations, which are never formed (CGLS; Hestenes & Stiefel 1952, Björck
-/// 1996, algorithm 7.4.1). They begin at zero and so lead to the shortest of the solutions when columns are
-/// collinear or outnumber the rows: shortest for standardised columns, where scikit-learn's is shortest for
-/// columns as they are. The predictions differ only for rows that break a collinearity of all training rows.
-/// Standardising conditions the columns; stopping when the gradient is down to rounding keeps the noise of
-/// collinear ones out.
-///
-/// O(n·p) an iteration, of which there are about as many as the columns have distinct directions; for huge
-/// tables as many as 4·10¹⁰ multiply–adds allow. A copy of the rows in memory.
+/// They begin at zero and so lead to the shortest solution: shortest for standardised columns, where
+/// scikit-learn's is shortest for columns as they are. The predictions differ only for rows that break a
+/// collinearity of all training rows. Standardising conditions the columns; stopping when the gradient is down
+/// to rounding keeps the noise of collinear ones out. In exact arithmetic as many iterations are needed as z
+/// has distinct singular values, at most min(n, p).
 fn least_squares(rows: &Standardized, t: &[f64]) -> Linear {
     let target_mean = mean(t);
     // r = t − z·w, s = zᵀ·r, d the direction of search.
@@ -230,15 +245,7 @@ fn least_squares(rows: &Standardized, t: &[f64]) -> Linear {
     Linear { weight, bias: vec![target_mean] }
 }
 
-/// Probabilities (test rows×classes) of logistic regression with scikit-learn's default penalty.
-///
-/// Minimises Σ −log p(class) + ½|w|² (C = 1) over coefficients w of the features as they came and intercepts,
-/// which are not penalised; σ of one output for two classes, softmax of an output each for more. Classes that
-/// training lacks have probability 0, as scikit-learn does not know them.
-///
-/// L-BFGS (see [`lbfgs::minimize`]) on centred columns, each scaled by its part of the diagonal of the Hessian
-/// at zero. O(n·p·C) an evaluation; at most 1,000 iterations, for huge tables as many as 4·10¹⁰ multiply–adds
-/// allow. Memory: a copy of the rows, and about 45·p·C numbers.
+/// Probabilities (test rows×classes) of logistic regression among the classes that training has.
 fn logistic_regression(rows: &Standardized, t: &[u32], shares: &[f64], test_x: &[f64]) -> Vec<f64> {
     let present: Vec<usize> = (0..shares.len()).filter(|&class| shares[class] > 0.0).collect();
     let n_test = test_x.len() / rows.n_features;
@@ -267,6 +274,10 @@ fn logistic_regression(rows: &Standardized, t: &[u32], shares: &[f64], test_x: &
     p
 }
 
+/// Logistic regression of classes 0..C that all occur: one output for two, C for more.
+///
+/// Centring moves only the intercepts, which are free; the penalty is that of the coefficients of the features
+/// as they came. Searched in coordinates scaled by the diagonal of the Hessian at zero (Jacobi).
 fn fit_logistic(rows: &Standardized, t: &[u32], n_classes: usize) -> Linear {
     let (n, p) = (rows.n_rows(), rows.n_features);
     let o = if n_classes == 2 { 1 } else { n_classes };
@@ -336,17 +347,90 @@ fn softmax(z: &mut [f64]) -> f64 {
         *z = (*z - largest).exp();
         total += *z;
     }
-    z.iter_mut().for_each(|z| *z /= total);
+    for z in &mut *z {
+        *z /= total;
+    }
     largest + total.ln()
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// to += factor·v.
-fn add_to(factor: f64, v: &[f64], to: &mut [f64]) {
-    for (to, v) in to.iter_mut().zip(v) {
-        *to += factor * v;
+    fn values<'a>(predictions: &'a (&'static str, Predictions)) -> &'a [f64] {
+        match &predictions.1 {
+            Predictions::Values(v) | Predictions::Probabilities { p: v, .. } => v,
+        }
+    }
+
+    fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{a} is not {b}");
+        }
+    }
+
+    #[test]
+    fn of_many_solutions_least_squares_takes_the_shortest() {
+        // Two rows, z = −1 and 1 in all three columns: w = (1, 1, 1), b = 3. The fourth column never varies.
+        let x = [0.0, 0.0, 0.0, 0.1, 1.0, 2.0, 4.0, 0.1];
+        let test = [0.0, 0.0, 0.0, 0.1, 1.0, 2.0, 4.0, 0.1, 1.0, 0.0, 0.0, 7.0];
+        let found = baselines(&x, 4, Truth::Values(&[0.0, 6.0]), 0, &test);
+        assert_eq!(found[0], ("mean", Predictions::Values(vec![3.0; 3])));
+        assert_near(values(&found[1]), &[0.0, 6.0, 2.0], 1e-12);
+    }
+
+    #[test]
+    fn least_squares_finds_a_polynomial_among_its_nearly_collinear_powers() {
+        let powers = |x: f64| [x, x.powi(2), x.powi(3), x.powi(4)];
+        let x: Vec<f64> = (1..=30).flat_map(|i| powers(f64::from(i))).collect();
+        let polynomial = |x: f64| 5.0 - x + 0.5 * x.powi(2) - 0.01 * x.powi(4);
+        let t: Vec<f64> = (1..=30).map(|i| polynomial(f64::from(i))).collect();
+        let found = baselines(&x, 4, Truth::Values(&t), 0, &[powers(2.5), powers(17.25)].concat());
+        assert_near(values(&found[1]), &[polynomial(2.5), polynomial(17.25)], 1e-6);
+    }
+
+    #[test]
+    fn a_constant_target_and_constant_features_leave_the_mean() {
+        let found = baselines(&[1.0, 1.0, 1.0], 1, Truth::Values(&[1.0, 2.0, 6.0]), 0, &[5.0]);
+        assert_eq!(values(&found[1]), [3.0]);
+        let found = baselines(&[1.0, 2.0, 4.0], 1, Truth::Values(&[2.0; 3]), 0, &[5.0]);
+        assert_eq!(values(&found[1]), [2.0]);
+    }
+
+    #[test]
+    fn the_logistic_optimum_by_hand() {
+        // Balanced and symmetric about zero: b = 0, and w solves w = 4·σ(−w).
+        let x = [-1.0, -1.0, 1.0, 1.0];
+        let found = baselines(&x, 1, Truth::Classes(&[0, 0, 1, 1]), 2, &[1.0, 0.0]);
+        assert_eq!(values(&found[0]), [0.5; 4]);
+        let mut w = 1.0;
+        for _ in 0..100 {
+            let p = sigmoid(-w);
+            w -= (w - 4.0 * p) / (1.0 + 4.0 * p * (1.0 - p));
+        }
+        assert_near(values(&found[1]), &[sigmoid(-w), sigmoid(w), 0.5, 0.5], 1e-8);
+    }
+
+    #[test]
+    fn classes_that_training_lacks_have_probability_zero() {
+        let x = [-1.0, -0.5, 0.5, 1.0];
+        let two = baselines(&x, 1, Truth::Classes(&[3, 3, 1, 1]), 4, &[-1.0]);
+        let p = values(&two[1]);
+        assert_eq!(values(&two[0]), [0.0, 0.5, 0.0, 0.5]);
+        assert!(p[0] == 0.0 && p[2] == 0.0 && p[3] > 0.5, "{p:?}");
+        let three = baselines(&x, 1, Truth::Classes(&[3, 3, 1, 0]), 4, &[-1.0]);
+        let p = values(&three[1]);
+        assert!(p[2] == 0.0 && p[3] > 0.5 && (p.iter().sum::<f64>() - 1.0).abs() < 1e-15, "{p:?}");
+        let one = baselines(&x, 1, Truth::Classes(&[2; 4]), 4, &[-1.0]);
+        assert_eq!(values(&one[1]), [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn no_test_rows_give_no_predictions() {
+        for truth in [Truth::Values(&[1.0, 2.0]), Truth::Classes(&[0, 1])] {
+            let found = baselines(&[1.0, 3.0], 1, truth, 2, &[]);
+            assert!(found.iter().all(|(_, predictions)| predictions.is_empty()));
+        }
     }
 }

@@ -326,7 +326,7 @@ impl<'a, T: Scalar> Watch<'a, T> {
 /// The class that logits decide for: the sign of the only one, or the first largest of several.
 fn decided_class<T: Scalar>(logits: &[T]) -> u32 {
     if let [z] = logits {
-        return u32::from(*z > T::ZERO);
+        return u32::from(*z >= T::ZERO);
     }
     let mut largest = 0;
     for (i, z) in logits.iter().enumerate() {
