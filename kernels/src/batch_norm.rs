@@ -40,11 +40,16 @@ fn each<T: Real, const L: usize>(f: impl Fn(usize) -> T) -> [T; L] {
     block
 }
 
-/// Σ over rows of f(row), for `L` columns from `column` on; rows are added in fours, in an order that does not
-/// depend on the vector width.
+/// `sums` + Σ over rows of f(row), for `L` columns from `column` on.
+///
+/// Rows are added in fours, in an order that does not depend on the vector width, nor on where the rows are cut
+/// into calls as long as the cuts are at multiples of four.
 #[inline(always)]
-fn sum_down<T: Real, const L: usize>(n_rows: usize, term: impl Fn(usize) -> [T; L]) -> [T; L] {
-    let mut sums = [T::ZERO; L];
+fn sum_down<T: Real, const L: usize>(
+    n_rows: usize,
+    mut sums: [T; L],
+    term: impl Fn(usize) -> [T; L],
+) -> [T; L] {
     let fours = n_rows - n_rows % 4;
     for row in (0..fours).step_by(4) {
         let (a, b, c, d) = (term(row), term(row + 1), term(row + 2), term(row + 3));
@@ -61,7 +66,7 @@ fn sum_down<T: Real, const L: usize>(n_rows: usize, term: impl Fn(usize) -> [T; 
     sums
 }
 
-/// sums(F) = Σ over the rows of x (B×F).
+/// sums(F) += Σ over the rows of x (B×F).
 #[inline(always)]
 pub(crate) fn column_sums<T: Real>(x: &[T], sums: &mut [T]) {
     let n = sums.len();
@@ -71,7 +76,7 @@ pub(crate) fn column_sums<T: Real>(x: &[T], sums: &mut [T]) {
 #[inline(always)]
 fn column_sums_block<T: Real, const L: usize>(x: &[T], sums: &mut [T], column: usize) {
     let n = sums.len();
-    let total = sum_down::<T, L>(x.len() / n, |row| block(x, row * n + column));
+    let total = sum_down(x.len() / n, block(sums, column), |row| block::<T, L>(x, row * n + column));
     sums[column..column + L].copy_from_slice(&total);
 }
 
@@ -87,10 +92,10 @@ fn column_moments_block<T: Real, const L: usize>(x: &[T], mean: &mut [T], varian
     let n = mean.len();
     let n_rows = x.len() / n;
     let share = T::ONE / T::from_f64(n_rows as f64);
-    let total = sum_down::<T, L>(n_rows, |row| block(x, row * n + column));
+    let total = sum_down(n_rows, [T::ZERO; L], |row| block(x, row * n + column));
     let m: [T; L] = each(|i| total[i] * share);
     // About the mean, not from the sum of squares: no cancellation when the mean is large.
-    let total = sum_down::<T, L>(n_rows, |row| {
+    let total = sum_down(n_rows, [T::ZERO; L], |row| {
         let x: [T; L] = block(x, row * n + column);
         each(|i| (x[i] - m[i]) * (x[i] - m[i]))
     });
@@ -124,33 +129,31 @@ fn normalize_block<T: Real, const L: usize>(
     }
 }
 
-/// dscale(F) = Σ over rows of dy·(x − mean)·inv_std, dshift(F) = Σ over rows of dy.
+/// dscale(F) += Σ over rows of dy·(x − mean), dshift(F) += Σ over rows of dy, row after row.
 #[inline(always)]
-pub(crate) fn normalize_backward_parameters<T: Real>(
+pub(crate) fn normalize_backward_sums<T: Real>(
     x: &[T],
     dy: &[T],
     mean: &[T],
-    inv_std: &[T],
     dscale: &mut [T],
     dshift: &mut [T],
 ) {
     let n = mean.len();
-    for_column_blocks!(n, normalize_backward_parameters_block(x, dy, mean, inv_std, dscale, dshift));
+    for_column_blocks!(n, normalize_backward_sums_block(x, dy, mean, dscale, dshift));
 }
 
 #[inline(always)]
-fn normalize_backward_parameters_block<T: Real, const L: usize>(
+fn normalize_backward_sums_block<T: Real, const L: usize>(
     x: &[T],
     dy: &[T],
     mean: &[T],
-    inv_std: &[T],
     dscale: &mut [T],
     dshift: &mut [T],
     column: usize,
 ) {
     let n = mean.len();
-    let (m, inv): ([T; L], [T; L]) = (block(mean, column), block(inv_std, column));
-    let (mut scales, mut shifts) = ([T::ZERO; L], [T::ZERO; L]);
+    let m: [T; L] = block(mean, column);
+    let (mut scales, mut shifts): ([T; L], [T; L]) = (block(dscale, column), block(dshift, column));
     for row in 0..x.len() / n {
         let at = row * n + column;
         let (x, dy): ([T; L], [T; L]) = (block(x, at), block(dy, at));
@@ -159,7 +162,7 @@ fn normalize_backward_parameters_block<T: Real, const L: usize>(
             scales[i] = dy[i].mul_add(x[i] - m[i], scales[i]);
         }
     }
-    dscale[column..column + L].copy_from_slice(&each::<T, L>(|i| scales[i] * inv[i]));
+    dscale[column..column + L].copy_from_slice(&scales);
     dshift[column..column + L].copy_from_slice(&shifts);
 }
 

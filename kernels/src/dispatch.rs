@@ -58,22 +58,22 @@ kernels! {
     fn activate(function: Activation, z: &mut [T]) = activation::forward;
     /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z).
     fn activate_backward(function: Activation, y: &[T], dy: &mut [T]) = activation::backward;
-    /// sums(F) = Σ over the rows of x (B×F).
+    /// sums(F) += Σ over the rows of x (B×F).
     fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
     /// mean(F) and variance(F, divided by B) of the columns of x (B×F).
     fn column_moments(x: &[T], mean: &mut [T], variance: &mut [T]) = batch_norm::column_moments;
     /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F).
     fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) = batch_norm::normalize;
-    /// dscale(F) = Σ over rows of dy·(x − mean)·inv_std, and dshift(F) = Σ over rows of dy.
-    fn normalize_backward_parameters(
-        x: &[T], dy: &[T], mean: &[T], inv_std: &[T], dscale: &mut [T], dshift: &mut [T],
-    ) = batch_norm::normalize_backward_parameters;
+    /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy.
+    fn normalize_backward_sums(x: &[T], dy: &[T], mean: &[T], dscale: &mut [T], dshift: &mut [T]) = batch_norm::normalize_backward_sums;
     /// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
     fn normalize_backward_input(
         x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T],
     ) = batch_norm::normalize_backward_input;
-    /// Fills `mask` with 0 where a 16-bit random number is less than `drop_below`, with `scale` elsewhere.
-    fn fill_dropout_mask(mask: &mut [T], key: [u32; 2], stream: [u32; 3], drop_below: u32, scale: T) = dropout::fill_mask;
+    /// y ← y·scale where `kept` is not 0, and 0 elsewhere.
+    fn drop_out(y: &mut [T], kept: &[u8], scale: T) = dropout::drop_out;
+    /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
+    fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) = dropout::fill_kept;
     /// y = x·factor, element by element.
     fn multiply(x: &[T], factor: &[T], y: &mut [T]) = multiply;
     /// y += x, element by element.

@@ -1,4 +1,4 @@
-//! Dropout multipliers from counter-based random numbers.
+//! Dropout from counter-based random numbers.
 
 use crate::math::Real;
 
@@ -7,38 +7,45 @@ const LANES: usize = 16;
 /// Elements that they serve: eight 16-bit parts a block.
 const CHUNK: usize = 8 * LANES;
 
-/// Fills `mask` with 0 (with the probability of dropping) or `scale`.
+/// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
 ///
 /// Element `i` depends only on the key, the stream and `i`: it is one 16-bit part of block
 /// ⌊i / 128⌋·16 + i mod 16 of Philox4x32-10. A rate is therefore exact to 1/65536.
 #[inline(always)]
-pub(crate) fn fill_mask<T: Real>(mask: &mut [T], key: [u32; 2], stream: [u32; 3], drop_below: u32, scale: T) {
-    let mut chunks = mask.chunks_exact_mut(CHUNK);
+pub(crate) fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) {
+    let mut chunks = kept.chunks_exact_mut(CHUNK);
     let mut first = 0;
     for chunk in &mut chunks {
-        let mut factors = [T::ZERO; CHUNK];
-        fill_chunk(&mut factors, &blocks(first, stream, key), drop_below, scale);
-        chunk.copy_from_slice(&factors);
+        let mut flags = [0; CHUNK];
+        fill_chunk(&mut flags, &blocks(first, stream, key), drop_below);
+        chunk.copy_from_slice(&flags);
         first += LANES as u32;
     }
     let rest = chunks.into_remainder();
-    let mut factors = [T::ZERO; CHUNK];
-    fill_chunk(&mut factors, &blocks(first, stream, key), drop_below, scale);
-    rest.copy_from_slice(&factors[..rest.len()]);
+    let mut flags = [0; CHUNK];
+    fill_chunk(&mut flags, &blocks(first, stream, key), drop_below);
+    rest.copy_from_slice(&flags[..rest.len()]);
 }
 
 #[inline(always)]
-fn fill_chunk<T: Real>(chunk: &mut [T; CHUNK], words: &[[u64; LANES]; 4], drop_below: u32, scale: T) {
-    let factor = |bits: u64| if (bits as u32) < drop_below { T::ZERO } else { scale };
+fn fill_chunk(chunk: &mut [u8; CHUNK], words: &[[u64; LANES]; 4], drop_below: u32) {
     let mut parts = chunk.chunks_exact_mut(LANES);
     for word in words {
         for shift in [0, 16] {
             if let Some(part) = parts.next() {
                 for (to, lane) in part.iter_mut().zip(word) {
-                    *to = factor((lane >> shift) & 0xFFFF);
+                    *to = u8::from(((lane >> shift) & 0xFFFF) as u32 >= drop_below);
                 }
             }
         }
+    }
+}
+
+/// y ← y·scale where `kept` is not 0, and 0 elsewhere.
+#[inline(always)]
+pub(crate) fn drop_out<T: Real>(y: &mut [T], kept: &[u8], scale: T) {
+    for (y, &kept) in y.iter_mut().zip(kept) {
+        *y = if kept == 0 { T::ZERO } else { *y * scale };
     }
 }
 

@@ -50,10 +50,11 @@ pub enum Start<'a, T> {
 const SHARED_BLOCK: usize = 512;
 /// The widest panel of any level, in numbers: four registers of sixteen.
 const WIDEST_PANEL: usize = 64;
-/// From this many rows of A on, B is copied into panels first: the copy is read that often again.
-const ROWS_WORTH_PACKING: usize = 96;
-/// B is read in place while its rows are this near to each other (in numbers) …
+/// B is read in place while its rows are this near to each other (in numbers); rows that are further apart would
+/// fall on the same few lines of the first-level cache, and are copied into a panel.
 const NEAR_ROWS: usize = 160;
+/// From this many rows of A on the copy pays, being read that often.
+const ROWS_WORTH_PACKING: usize = 16;
 
 /// How many numbers of scratch [`crate::Scalar::product`] needs for an A of `m`×`k` and a B of `k`×`n`.
 pub fn product_scratch_len(_m: usize, k: usize, n: usize) -> usize {
@@ -83,9 +84,7 @@ pub(crate) fn product<V: Vector>(
         a.assert_holds(m, k, "A");
         b.assert_holds(k, n, "B");
     }
-    let pack = b.column_stride != 1
-        || (m >= ROWS_WORTH_PACKING && n > V::LANES)
-        || b.row_stride > NEAR_ROWS && m >= 16;
+    let pack = b.column_stride != 1 || (b.row_stride > NEAR_ROWS && m >= ROWS_WORTH_PACKING);
     let panel = V::LANES * V::PANEL;
     let mut shared = 0;
     loop {

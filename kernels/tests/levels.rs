@@ -139,17 +139,28 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
     });
     same_bits("normalize_backward", |level| {
         let (mut dscale, mut dshift, mut dx) = (zeros(), zeros(), dy.clone());
-        T::normalize_backward_parameters(level, &x, &dy, &a, &b, &mut dscale, &mut dshift);
+        T::normalize_backward_sums(level, &x, &dy, &a, &mut dscale, &mut dshift);
         T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d);
         vec![dscale, dshift, dx]
     });
     same_bits("dropout, multiply and add", |level| {
-        let (mut mask, mut y) = (x.clone(), x.clone());
-        T::fill_dropout_mask(level, &mut mask, [1, 2], [3, 4, 5], 20_000, T::from_f64(1.5));
-        T::multiply(level, &x, &mask, &mut y);
+        let (mut kept, mut y, mut product) = (vec![7; n], x.clone(), x.clone());
+        T::fill_kept(level, &mut kept, [1, 2], [3, 4, 5], 20_000);
+        T::drop_out(level, &mut y, &kept, T::from_f64(1.5));
+        T::multiply(level, &x, &wide, &mut product);
         let mut sum = dy.clone();
         T::add_to(level, &x, &mut sum);
-        vec![mask, y, sum]
+        let kept = kept.into_iter().map(|k| T::from_f64(f64::from(k))).collect();
+        vec![kept, y, product, sum]
+    });
+    same_bits("column_sums in parts", |level| {
+        let (whole, cut) = (&x, 4.min(rows) * columns);
+        let (mut once, mut twice) = (zeros(), zeros());
+        T::column_sums(level, whole, &mut once);
+        T::column_sums(level, &whole[..cut], &mut twice);
+        T::column_sums(level, &whole[cut..], &mut twice);
+        assert!(once == twice);
+        vec![once]
     });
     same_bits("adam", |level| {
         let (mut p, mut m, mut v) = (x.clone(), vec![T::ZERO; n], vec![T::ZERO; n]);
@@ -193,9 +204,10 @@ fn elementwise_kernels_of_every_size_up_to_67() {
 
 #[test]
 fn a_dropout_mask_drops_its_share() {
-    let mut mask = vec![0.0_f32; 1 << 20];
-    f32::fill_dropout_mask(CpuLevel::detect(), &mut mask, [9, 9], [0, 0, 0], 65_536 / 4, 4.0 / 3.0);
-    let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64;
+    let mut kept = vec![7; 1 << 20];
+    f32::fill_kept(CpuLevel::detect(), &mut kept, [9, 9], [0, 0, 0], 65_536 / 4);
+    assert!(kept.iter().all(|&k| k <= 1));
+    let dropped = kept.iter().filter(|&&k| k == 0).count() as f64;
     // A quarter of 2²⁰, standard deviation 443.
     assert!((dropped - f64::from(1 << 18)).abs() < 2200.0, "{dropped}");
 }

@@ -1,16 +1,15 @@
 //! An activation function as a layer of its own.
 
-use statera_kernels::{Activation, Scalar};
+use statera_kernels::Activation;
 
-use super::layer::{Gradient, Pass};
 use crate::config;
 
-/// y = f(x), element by element.
+/// y = f(x), element by element, over x; backward dx = dy ∘ f′(x), over dy.
 #[derive(Debug, Clone)]
 pub struct ActivationLayer {
     /// F.
     pub features: usize,
-    function: Activation,
+    pub(crate) function: Activation,
 }
 
 impl ActivationLayer {
@@ -21,17 +20,13 @@ impl ActivationLayer {
     pub(crate) fn detail(&self) -> String {
         name(self.function)
     }
+}
 
-    /// x, y: B×F.
-    pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, x: &[T], y: &mut [T]) {
-        y.copy_from_slice(x);
-        T::activate(pass.level, self.function, y);
-    }
-
-    /// dx = dy ∘ f′(x), from y.
-    pub(crate) fn backward<T: Scalar>(&self, pass: &Pass<T>, y: &[T], gradient: &mut Gradient<T>) {
-        let n = pass.n_rows * self.features;
-        T::activate_backward(pass.level, self.function, y, &mut gradient.dy[..n]);
+/// Whether the derivative needs y itself, not just its sign.
+pub(crate) fn reads_size(function: Activation) -> bool {
+    match function {
+        Activation::Linear | Activation::Relu | Activation::LeakyRelu(_) => false,
+        Activation::Sigmoid | Activation::Tanh => true,
     }
 }
 

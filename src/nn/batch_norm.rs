@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use statera_kernels::Scalar;
 
-use super::layer::{Gradient, Mode, Pass};
+use super::layer::{Mode, Pass};
 use super::params::{Layout, Role};
 
 /// Batch normalisation of F features: scale γ (F), shift β (F), running mean (F) and variance (F).
@@ -37,24 +37,22 @@ impl BatchNorm {
         }
     }
 
-    /// mean (F), variance (F), 1/std (F), and γ/std (F).
+    /// mean, variance, 1/std, γ/std, and the two factors of the backward pass; F numbers each.
     pub(crate) fn cache_len(&self) -> usize {
-        4 * self.features
+        6 * self.features
     }
 
-    pub(crate) fn scratch_len(&self) -> usize {
-        2 * self.features
-    }
-
-    /// x, y: B×F.
-    pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, x: &[T], y: &mut [T], cache: &mut [T]) {
+    /// The statistics and factors for all rows, from x (B×F) in training.
+    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, x: &[T], cache: &mut [T]) {
         let f = self.features;
         let (mean, rest) = cache.split_at_mut(f);
         let (variance, rest) = rest.split_at_mut(f);
-        let (inv_std, scale) = rest.split_at_mut(f);
+        let (inv_std, rest) = rest.split_at_mut(f);
+        let (scale, backward) = rest.split_at_mut(f);
         if pass.mode == Mode::Infer {
             mean.copy_from_slice(&pass.params[self.running_mean.clone()]);
             variance.copy_from_slice(&pass.params[self.running_var.clone()]);
+            backward.fill(T::ZERO);
         } else {
             T::column_moments(pass.level, x, mean, variance);
         }
@@ -63,42 +61,52 @@ impl BatchNorm {
             *inv_std = T::ONE / (variance + epsilon).sqrt();
         }
         T::multiply(pass.level, inv_std, &pass.params[self.weight.clone()], scale);
+    }
+
+    /// y = (x − mean)·γ/std + β, with x and y B×F.
+    pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, x: &[T], y: &mut [T], cache: &[T]) {
+        let f = self.features;
+        let (mean, scale) = (&cache[..f], &cache[3 * f..4 * f]);
         T::normalize(pass.level, x, mean, scale, &pass.params[self.bias.clone()], y);
     }
 
-    /// With x̂ = (x − mean)/std: dβ = Σ dy, dγ = Σ dy·x̂, dx = γ/std · (dy − dβ/B − x̂·dγ/B).
-    ///
-    /// In use the statistics do not depend on x, and dx = γ/std · dy.
-    pub(crate) fn backward<T: Scalar>(
+    /// With x̂ = (x − mean)/std: dβ = Σ dy and dγ = Σ dy·x̂, over all rows.
+    pub(crate) fn backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         x: &[T],
-        gradient: &mut Gradient<T>,
-        wants_dx: bool,
+        dy: &[T],
         grads: &mut [T],
-        cache: &[T],
-        scratch: &mut [T],
+        cache: &mut [T],
     ) {
         let f = self.features;
-        let dy = &mut gradient.dy[..pass.n_rows * f];
-        let (mean, inv_std, scale) = (&cache[..f], &cache[2 * f..3 * f], &cache[3 * f..]);
-        let (dgamma, dbeta) = grads[self.weight.start..self.bias.end].split_at_mut(f);
-        T::normalize_backward_parameters(pass.level, x, dy, mean, inv_std, dgamma, dbeta);
-        if !wants_dx {
+        let (forward, backward) = cache.split_at_mut(4 * f);
+        let (mean, inv_std, scale) = (&forward[..f], &forward[2 * f..3 * f], &forward[3 * f..]);
+        let sums = &mut grads[self.weight.start..self.bias.end];
+        sums.fill(T::ZERO);
+        let (dgamma, dbeta) = sums.split_at_mut(f);
+        T::normalize_backward_sums(pass.level, x, dy, mean, dgamma, dbeta);
+        for (dgamma, &inv_std) in dgamma.iter_mut().zip(inv_std) {
+            *dgamma *= inv_std;
+        }
+        if pass.mode == Mode::Infer {
             return;
         }
-        let (b, c) = scratch[..2 * f].split_at_mut(f);
-        if pass.mode == Mode::Infer {
-            b.fill(T::ZERO);
-            c.fill(T::ZERO);
-        } else {
-            let share = T::from_f64(-1.0 / pass.n_rows as f64);
-            for i in 0..f {
-                b[i] = share * scale[i] * inv_std[i] * dgamma[i];
-                c[i] = share * scale[i] * dbeta[i];
-            }
+        let share = T::from_f64(-1.0 / pass.n_rows as f64);
+        let (b, c) = backward.split_at_mut(f);
+        for i in 0..f {
+            b[i] = share * scale[i] * inv_std[i] * dgamma[i];
+            c[i] = share * scale[i] * dbeta[i];
         }
-        T::normalize_backward_input(pass.level, x, dy, mean, scale, b, c);
+    }
+
+    /// dx = γ/std · (dy − dβ/B − x̂·dγ/B), over dy (B×F).
+    ///
+    /// In use the statistics do not depend on x, and dx = γ/std · dy.
+    pub(crate) fn backward_rows<T: Scalar>(&self, pass: &Pass<T>, x: &[T], dy: &mut [T], cache: &[T]) {
+        let f = self.features;
+        let part = |i: usize| &cache[i * f..(i + 1) * f];
+        T::normalize_backward_input(pass.level, x, dy, part(0), part(3), part(4), part(5));
     }
 
     /// One step of the running statistics, towards the mean of those of the shards.

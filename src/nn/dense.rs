@@ -6,7 +6,7 @@ use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
 
 use super::activation;
 use super::init;
-use super::layer::{Gradient, Pass};
+use super::layer::Pass;
 use super::params::{Layout, Role};
 use crate::config::Initializer;
 use crate::random::Stream;
@@ -18,7 +18,7 @@ pub struct Dense {
     pub in_features: usize,
     /// O.
     pub out_features: usize,
-    activation: Activation,
+    pub(crate) activation: Activation,
     weight: Range<usize>,
     bias: Option<Range<usize>>,
     initializer: Initializer,
@@ -51,33 +51,57 @@ impl Dense {
             .max(product_scratch_len(n_rows, o, i))
     }
 
-    /// x: B×I, y: B×O.
-    pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, x: &[T], y: &mut [T], scratch: &mut [T]) {
+    /// y = f(x·W + b), with x B×I and y B×O.
+    pub(crate) fn forward<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        n_rows: usize,
+        x: &[T],
+        y: &mut [T],
+        scratch: &mut [T],
+    ) {
         let (i, o) = (self.in_features, self.out_features);
         let weight = Matrix::rows(&pass.params[self.weight.clone()], o);
         let start = match &self.bias {
             Some(bias) => Start::Bias(&pass.params[bias.clone()]),
             None => Start::Zero,
         };
-        T::product(pass.level, [pass.n_rows, i, o], Matrix::rows(x, i), weight, y, start, scratch);
+        T::product(pass.level, [n_rows, i, o], Matrix::rows(x, i), weight, y, start, scratch);
         T::activate(pass.level, self.activation, y);
     }
 
-    /// dz = dy ∘ f′(z); db = Σ over rows of dz; dW = xᵀ·dz; dx = dz·Wᵀ.
-    pub(crate) fn backward<T: Scalar>(
+    /// dz = dy ∘ f′(z), written over dy (B×O); dx = dz·Wᵀ (B×I).
+    pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        [x, y]: [&[T]; 2],
-        gradient: &mut Gradient<T>,
-        wants_dx: bool,
+        n_rows: usize,
+        y: &[T],
+        dy: &mut [T],
+        dx: Option<&mut [T]>,
+        scratch: &mut [T],
+    ) {
+        let (i, o) = (self.in_features, self.out_features);
+        T::activate_backward(pass.level, self.activation, y, dy);
+        if let Some(dx) = dx {
+            let transposed = Matrix::transposed(&pass.params[self.weight.clone()], o);
+            T::product(pass.level, [n_rows, o, i], Matrix::rows(dy, o), transposed, dx, Start::Zero, scratch);
+        }
+    }
+
+    /// dW = xᵀ·dz; db = Σ over rows of dz; with x B×I and dz B×O.
+    pub(crate) fn backward_weights<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        x: &[T],
+        dz: &[T],
         grads: &mut [T],
         scratch: &mut [T],
     ) {
         let (b, i, o) = (pass.n_rows, self.in_features, self.out_features);
-        let dz = &mut gradient.dy[..b * o];
-        T::activate_backward(pass.level, self.activation, y, dz);
         if let Some(bias) = &self.bias {
-            T::column_sums(pass.level, dz, &mut grads[bias.clone()]);
+            let db = &mut grads[bias.clone()];
+            db.fill(T::ZERO);
+            T::column_sums(pass.level, dz, db);
         }
         let dw = &mut grads[self.weight.clone()];
         T::product(
@@ -89,13 +113,6 @@ impl Dense {
             Start::Zero,
             scratch,
         );
-        if wants_dx {
-            let weight = &pass.params[self.weight.clone()];
-            let dx = &mut gradient.dx[..b * i];
-            let transposed = Matrix::transposed(weight, o);
-            T::product(pass.level, [b, o, i], Matrix::rows(dz, o), transposed, dx, Start::Zero, scratch);
-            gradient.swap();
-        }
     }
 
     pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {

@@ -3,7 +3,7 @@
 
 use statera_kernels::Scalar;
 
-use super::layer::{Gradient, Mode, Pass};
+use super::layer::{Mode, Pass};
 use crate::random::Purpose;
 
 /// Sets each input to zero with probability `rate` (to the nearest 1/65536) while training.
@@ -26,29 +26,22 @@ impl Dropout {
         (self.rate * 65_536.0).round().min(65_535.0) as u32
     }
 
-    /// x, y: B×F. The factors, 0 or 1/(1 − rate), stay in `cache` (B×F).
-    pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, x: &[T], y: &mut [T], cache: &mut [T]) {
-        let drop_below = self.drop_below();
-        match pass.mode {
-            Mode::Train { seed, step, shard } if drop_below > 0 => {
-                let mask = &mut cache[..x.len()];
-                let key = [seed as u32, (seed >> 32) as u32];
-                // The layer shares a word with the purpose: 2²⁴ layers are enough.
-                let stream = [shard, step, Purpose::Dropout as u32 | self.layer_idx << 8];
-                let scale = T::from_f64(65_536.0 / f64::from(65_536 - drop_below));
-                T::fill_dropout_mask(pass.level, mask, key, stream, drop_below, scale);
-                T::multiply(pass.level, x, mask, y);
-            }
-            _ => y.copy_from_slice(x),
+    /// Draws which of the shard's B×F inputs are kept.
+    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, kept: &mut [u8]) {
+        if let (Mode::Train { seed, step, shard }, drop_below @ 1..) = (pass.mode, self.drop_below()) {
+            let key = [seed as u32, (seed >> 32) as u32];
+            // The layer shares a word with the purpose: 2²⁴ layers are enough.
+            let stream = [shard, step, Purpose::Dropout as u32 | self.layer_idx << 8];
+            T::fill_kept(pass.level, &mut kept[..pass.n_rows * self.features], key, stream, drop_below);
         }
     }
 
-    /// dx = dy ∘ factors.
-    pub(crate) fn backward<T: Scalar>(&self, pass: &Pass<T>, gradient: &mut Gradient<T>, cache: &[T]) {
-        if pass.mode != Mode::Infer && self.drop_below() > 0 {
-            let n = pass.n_rows * self.features;
-            T::multiply(pass.level, &gradient.dy[..n], &cache[..n], &mut gradient.dx[..n]);
-            gradient.swap();
+    /// Scales what is kept and zeroes the rest, in place: of y forward, of dy backward (rows×F).
+    pub(crate) fn apply<T: Scalar>(&self, pass: &Pass<T>, first_row: usize, y: &mut [T], kept: &[u8]) {
+        let drop_below = self.drop_below();
+        if pass.mode != Mode::Infer && drop_below > 0 {
+            let scale = T::from_f64(65_536.0 / f64::from(65_536 - drop_below));
+            T::drop_out(pass.level, y, &kept[first_row * self.features..], scale);
         }
     }
 }

@@ -39,20 +39,11 @@ pub struct Pass<'a, T> {
     pub mode: Mode,
 }
 
-/// The gradient on its way back through the layers.
-///
-/// A layer finds ∂L/∂y in `dy` and leaves ∂L/∂x there: by overwriting it, or by writing `dx` and calling
-/// [`Gradient::swap`].
+/// What a layer keeps of a shard from its forward to its backward pass.
 #[derive(Debug, Default)]
-pub(crate) struct Gradient<T> {
-    pub(crate) dy: Vec<T>,
-    pub(crate) dx: Vec<T>,
-}
-
-impl<T> Gradient<T> {
-    pub(crate) fn swap(&mut self) {
-        std::mem::swap(&mut self.dy, &mut self.dx);
-    }
+pub(crate) struct Cache<T> {
+    pub(crate) numbers: Vec<T>,
+    pub(crate) flags: Vec<u8>,
 }
 
 /// A layer of a network; its parameters are ranges of the network's one vector.
@@ -122,12 +113,12 @@ impl Layer {
         }
     }
 
-    /// How many numbers the layer keeps from the forward to the backward pass of `n_rows` rows.
-    pub(crate) fn cache_len(&self, n_rows: usize) -> usize {
+    /// What the layer keeps from the forward to the backward pass of `n_rows` rows.
+    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
         match self {
-            Self::BatchNorm(layer) => layer.cache_len(),
-            Self::Dropout(layer) => layer.features * n_rows,
-            Self::Dense(_) | Self::Activation(_) => 0,
+            Self::BatchNorm(layer) => Cache { numbers: vec![T::ZERO; layer.cache_len()], flags: Vec::new() },
+            Self::Dropout(layer) => Cache { numbers: Vec::new(), flags: vec![0; layer.features * n_rows] },
+            Self::Dense(_) | Self::Activation(_) => Cache::default(),
         }
     }
 
@@ -135,44 +126,110 @@ impl Layer {
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         match self {
             Self::Dense(layer) => layer.scratch_len(n_rows),
-            Self::BatchNorm(layer) => layer.scratch_len(),
-            Self::Dropout(_) | Self::Activation(_) => 0,
+            Self::BatchNorm(_) | Self::Dropout(_) | Self::Activation(_) => 0,
         }
     }
 
-    /// y = f(x), with x B×in and y B×out.
-    pub(crate) fn forward<T: Scalar>(
+    /// Whether y is computed over x, in the same memory.
+    pub(crate) fn is_in_place(&self) -> bool {
+        matches!(self, Self::Dropout(_) | Self::Activation(_))
+    }
+
+    /// Whether the backward pass reads y, which a later layer must then not compute over.
+    ///
+    /// Dropout may: where it drops, the gradient is zero; where it keeps, the sign is what y had.
+    pub(crate) fn reads_output(&self) -> bool {
+        match self {
+            Self::Dense(layer) => activation::reads_size(layer.activation),
+            Self::Activation(layer) => activation::reads_size(layer.function),
+            Self::BatchNorm(_) | Self::Dropout(_) => false,
+        }
+    }
+
+    /// Whether the layer has to see all rows of the shard before it can do any.
+    pub(crate) fn joins_rows(&self, mode: Mode) -> bool {
+        matches!(self, Self::BatchNorm(_)) && mode != Mode::Infer
+    }
+
+    /// Whether the gradient that arrives has to be kept for [`Layer::backward_weights`].
+    pub(crate) fn has_weights(&self) -> bool {
+        matches!(self, Self::Dense(_))
+    }
+
+    /// Forward, first part: what is done once for all rows of the shard, given x (B×in).
+    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, x: &[T], cache: &mut Cache<T>) {
+        match self {
+            Self::BatchNorm(layer) => layer.prepare(pass, x, &mut cache.numbers),
+            Self::Dropout(layer) => layer.prepare(pass, &mut cache.flags),
+            Self::Dense(_) | Self::Activation(_) => {}
+        }
+    }
+
+    /// Forward, second part: y = f(x) for `n_rows` rows from `first_row` on; in-place layers find x in y.
+    pub(crate) fn forward_rows<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        [first_row, n_rows]: [usize; 2],
+        x: &[T],
+        y: &mut [T],
+        cache: &Cache<T>,
+        scratch: &mut [T],
+    ) {
+        match self {
+            Self::Dense(layer) => layer.forward(pass, n_rows, x, y, scratch),
+            Self::BatchNorm(layer) => layer.forward(pass, x, y, &cache.numbers),
+            Self::Dropout(layer) => layer.apply(pass, first_row, y, &cache.flags),
+            Self::Activation(layer) => T::activate(pass.level, layer.function, y),
+        }
+    }
+
+    /// Backward of a layer that joins rows, once all of dy (B×out) is known.
+    pub(crate) fn backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         x: &[T],
-        y: &mut [T],
-        cache: &mut [T],
-        scratch: &mut [T],
+        dy: &[T],
+        grads: &mut [T],
+        cache: &mut Cache<T>,
     ) {
-        match self {
-            Self::Dense(layer) => layer.forward(pass, x, y, scratch),
-            Self::BatchNorm(layer) => layer.forward(pass, x, y, cache),
-            Self::Dropout(layer) => layer.forward(pass, x, y, cache),
-            Self::Activation(layer) => layer.forward(pass, x, y),
+        if let Self::BatchNorm(layer) = self {
+            layer.backward_sums(pass, x, dy, grads, &mut cache.numbers);
         }
     }
 
-    /// Writes ∂L/∂parameters into `grads` and, if `wants_dx`, turns ∂L/∂y into ∂L/∂x in `gradient`.
-    pub(crate) fn backward<T: Scalar>(
+    /// Backward for `n_rows` rows from `first_row` on: turns ∂L/∂y in `dy` into ∂L/∂x, in the same memory.
+    ///
+    /// A dense layer turns it into ∂L/∂z, which [`Layer::backward_weights`] needs, and writes ∂L/∂x to `dx`
+    /// where it is wanted.
+    pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
+        [first_row, n_rows]: [usize; 2],
         [x, y]: [&[T]; 2],
-        gradient: &mut Gradient<T>,
-        wants_dx: bool,
-        grads: &mut [T],
-        cache: &[T],
+        dy: &mut [T],
+        dx: Option<&mut [T]>,
+        cache: &Cache<T>,
         scratch: &mut [T],
     ) {
         match self {
-            Self::Dense(layer) => layer.backward(pass, [x, y], gradient, wants_dx, grads, scratch),
-            Self::BatchNorm(layer) => layer.backward(pass, x, gradient, wants_dx, grads, cache, scratch),
-            Self::Dropout(layer) => layer.backward(pass, gradient, cache),
-            Self::Activation(layer) => layer.backward(pass, y, gradient),
+            Self::Dense(layer) => layer.backward_rows(pass, n_rows, y, dy, dx, scratch),
+            Self::BatchNorm(layer) => layer.backward_rows(pass, x, dy, &cache.numbers),
+            Self::Dropout(layer) => layer.apply(pass, first_row, dy, &cache.flags),
+            Self::Activation(layer) => T::activate_backward(pass.level, layer.function, y, dy),
+        }
+    }
+
+    /// Backward, last part: the gradients of weights, given x (B×in) and ∂L/∂z (B×out).
+    pub(crate) fn backward_weights<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        x: &[T],
+        dz: &[T],
+        grads: &mut [T],
+        scratch: &mut [T],
+    ) {
+        if let Self::Dense(layer) = self {
+            layer.backward_weights(pass, x, dz, grads, scratch);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
-use super::layer::{Gradient, Layer, Mode, Pass};
+use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
 use super::params::{Layout, View};
 use crate::config::{Activation, Initializer, LayerSpec};
@@ -12,19 +12,31 @@ use crate::config::{Activation, Initializer, LayerSpec};
 pub struct Network {
     specs: Vec<LayerSpec>,
     layers: Vec<Layer>,
+    /// Which of the workspace's outputs each layer writes.
+    buffers: Vec<usize>,
+    /// How many rows go through the layers together.
+    tile_rows: usize,
     views: Vec<View>,
     n_inputs: usize,
     n_params: usize,
 }
 
+/// Rows of a tile of a network whose weights fit the first-level cache: what a layer has written is still there
+/// when the next one reads it. A multiple of four, so that sums over rows do not depend on it.
+const TILE_ROWS: usize = 32;
+/// The largest weight, in numbers, for which tiles pay: a larger one would be read again for every tile.
+const TILED_WEIGHT: usize = 12_288;
+
 /// The memory of passes over one shard, planned once.
 #[derive(Debug)]
 pub struct Workspace<T> {
-    /// The output of each layer, B×out.
+    /// The outputs of the layers, B×out; an in-place layer shares that of the layer before.
     outputs: Vec<Vec<T>>,
     /// What each layer keeps from its forward to its backward pass.
-    caches: Vec<Vec<T>>,
-    gradient: Gradient<T>,
+    caches: Vec<Cache<T>>,
+    /// The gradient on its way back: that of the layer at hand, and the one to be written.
+    dy: Vec<T>,
+    dx: Vec<T>,
     scratch: Vec<T>,
     /// ∂L/∂parameters, as long as the parameter vector.
     pub grads: Vec<T>,
@@ -71,8 +83,19 @@ impl Network {
             features = layer.out_features();
             layers.push(layer);
         }
+        let mut buffers = Vec::with_capacity(layers.len());
+        for (i, layer) in layers.iter().enumerate() {
+            let shares = i > 0 && layer.is_in_place() && !layers[i - 1].reads_output();
+            buffers.push(match buffers.last() {
+                Some(&last) if shares => last,
+                Some(&last) => last + 1,
+                None => 0,
+            });
+        }
+        let largest = layout.views.iter().map(View::len).max().unwrap_or(0);
+        let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
-        Self { specs, layers, views: layout.views, n_inputs, n_params }
+        Self { specs, layers, buffers, tile_rows, views: layout.views, n_inputs, n_params }
     }
 
     /// The layers as settings, the output layer included.
@@ -139,10 +162,18 @@ impl Network {
         let zeros = |n: usize| vec![T::ZERO; n];
         let widest = self.layers.iter().map(Layer::out_features).fold(self.n_inputs, usize::max);
         let scratch = self.layers.iter().map(|l| l.scratch_len(max_rows)).max().unwrap_or(0);
+        let mut outputs: Vec<Vec<T>> = Vec::new();
+        for (layer, &buffer) in self.layers.iter().zip(&self.buffers) {
+            if buffer == outputs.len() {
+                outputs.push(zeros(max_rows * layer.out_features()));
+            }
+        }
+        let gradient = if n_grads > 0 { max_rows * widest } else { 0 };
         Workspace {
-            outputs: self.layers.iter().map(|l| zeros(max_rows * l.out_features())).collect(),
-            caches: self.layers.iter().map(|l| zeros(l.cache_len(max_rows))).collect(),
-            gradient: Gradient { dy: zeros(max_rows * widest), dx: zeros(max_rows * widest) },
+            outputs,
+            caches: self.layers.iter().map(|l| l.cache(max_rows)).collect(),
+            dy: zeros(gradient),
+            dx: zeros(gradient),
             scratch: zeros(scratch),
             grads: zeros(n_grads),
             loss_sum: 0.0,
@@ -150,18 +181,66 @@ impl Network {
     }
 
     /// Runs `x` (B×inputs) through the layers and returns the outputs (B×outputs).
+    ///
+    /// Rows run through the layers in tiles; a layer that joins rows begins a new run.
     pub fn forward<'w, T: Scalar>(&self, pass: &Pass<T>, x: &[T], work: &'w mut Workspace<T>) -> &'w mut [T] {
-        let b = pass.n_rows;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let (before, after) = work.outputs.split_at_mut(i);
-            let x = before
-                .last()
-                .map_or(&x[..b * self.n_inputs], |y| &y[..b * self.layers[i - 1].out_features()]);
-            let y = &mut after[0][..b * layer.out_features()];
-            layer.forward(pass, x, y, &mut work.caches[i], &mut work.scratch);
+        let n_layers = self.layers.len();
+        let mut begin = 0;
+        while begin < n_layers {
+            let joins = |i: &usize| self.layers[*i].joins_rows(pass.mode);
+            let end = (begin + 1..n_layers).find(joins).unwrap_or(n_layers);
+            for i in begin..end {
+                let input = self.input_of(i, pass.n_rows, x, &work.outputs);
+                self.layers[i].prepare(pass, input, &mut work.caches[i]);
+            }
+            for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
+                let n_rows = self.tile_rows.min(pass.n_rows - first_row);
+                for i in begin..end {
+                    self.forward_tile(i, pass, [first_row, n_rows], x, work);
+                }
+            }
+            begin = end;
         }
-        let n = b * self.n_outputs();
+        let n = pass.n_rows * self.n_outputs();
         work.outputs.last_mut().map_or(&mut [], |y| &mut y[..n])
+    }
+
+    /// Features of a row that enters layer `i`.
+    fn in_features(&self, i: usize) -> usize {
+        i.checked_sub(1).map_or(self.n_inputs, |before| self.layers[before].out_features())
+    }
+
+    /// What enters layer `i` (B×in).
+    fn input_of<'a, T>(&self, i: usize, n_rows: usize, x: &'a [T], outputs: &'a [Vec<T>]) -> &'a [T] {
+        let n = n_rows * self.in_features(i);
+        match i.checked_sub(1) {
+            Some(before) => &outputs[self.buffers[before]][..n],
+            None => &x[..n],
+        }
+    }
+
+    fn forward_tile<T: Scalar>(
+        &self,
+        i: usize,
+        pass: &Pass<T>,
+        tile @ [first_row, n_rows]: [usize; 2],
+        x: &[T],
+        work: &mut Workspace<T>,
+    ) {
+        let layer = &self.layers[i];
+        let part = |features: usize| first_row * features..(first_row + n_rows) * features;
+        let (before, after) = work.outputs.split_at_mut(self.buffers[i]);
+        let y = &mut after[0][part(layer.out_features())];
+        let own_buffer = i == 0 || self.buffers[i - 1] != self.buffers[i];
+        let x = match before.last() {
+            _ if !own_buffer => &[],
+            None => &x[part(self.n_inputs)],
+            Some(before) => &before[part(self.in_features(i))],
+        };
+        if own_buffer && layer.is_in_place() {
+            y.copy_from_slice(x);
+        }
+        layer.forward_rows(pass, tile, x, y, &work.caches[i], &mut work.scratch);
     }
 
     /// Runs forward and backward; leaves Σ of the rows' losses in `work.loss_sum` and the gradient of `scale`
@@ -176,30 +255,79 @@ impl Network {
         wants_dx: bool,
         work: &mut Workspace<T>,
     ) {
-        let b = pass.n_rows;
         self.forward(pass, x, work);
-        let Workspace { outputs, caches, gradient, scratch, grads, loss_sum } = work;
-        let n = b * self.n_outputs();
-        *loss_sum = loss.forward_backward(
-            &outputs[self.layers.len() - 1][..n],
-            targets,
-            scale,
-            &mut gradient.dy[..n],
-        );
-        for (i, layer) in self.layers.iter().enumerate().rev() {
-            let x = match i {
-                0 => &x[..b * self.n_inputs],
-                _ => &outputs[i - 1][..b * self.layers[i - 1].out_features()],
-            };
-            let y = &outputs[i][..b * layer.out_features()];
-            layer.backward(pass, [x, y], gradient, wants_dx || i > 0, grads, &caches[i], scratch);
+        let n = pass.n_rows * self.n_outputs();
+        let outputs = &work.outputs[work.outputs.len() - 1][..n];
+        work.loss_sum = loss.forward_backward(outputs, targets, scale, &mut work.dy[..n]);
+
+        let mut end = self.layers.len();
+        while end > 0 {
+            // A run of layers whose rows do not meet: at most one of them has weights, as its ∂L/∂z has to be
+            // kept until all rows are done.
+            let top = end - 1;
+            let mut begin = top;
+            let mut with_weights = self.layers[top].has_weights().then_some(top);
+            while begin > 0 {
+                let next = &self.layers[begin - 1];
+                // Statistics need the gradient of all rows, so that batch norm begins a run.
+                if matches!(next, Layer::BatchNorm(_)) || (next.has_weights() && with_weights.is_some()) {
+                    break;
+                }
+                begin -= 1;
+                if next.has_weights() {
+                    with_weights = Some(begin);
+                }
+            }
+            self.backward_run([begin, end], with_weights, pass, x, wants_dx, work);
+            end = begin;
+        }
+    }
+
+    fn backward_run<T: Scalar>(
+        &self,
+        [begin, end]: [usize; 2],
+        with_weights: Option<usize>,
+        pass: &Pass<T>,
+        x: &[T],
+        wants_dx: bool,
+        work: &mut Workspace<T>,
+    ) {
+        let Workspace { outputs, caches, dy, dx, scratch, grads, .. } = work;
+        let top = end - 1;
+        let n = pass.n_rows * self.layers[top].out_features();
+        let input = self.input_of(top, pass.n_rows, x, outputs);
+        self.layers[top].backward_sums(pass, input, &dy[..n], grads, &mut caches[top]);
+        for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
+            let n_rows = self.tile_rows.min(pass.n_rows - first_row);
+            let part = |features: usize| first_row * features..(first_row + n_rows) * features;
+            for i in (begin..end).rev() {
+                let (layer, wants_dx) = (&self.layers[i], wants_dx || i > 0);
+                if !wants_dx && !layer.has_weights() {
+                    continue;
+                }
+                let input = &self.input_of(i, pass.n_rows, x, outputs)[part(self.in_features(i))];
+                let output = &outputs[self.buffers[i]][part(layer.out_features())];
+                let below_weights = with_weights.is_some_and(|w| i < w);
+                let (dy, dx) = if below_weights { (&mut *dx, None) } else { (&mut *dy, Some(&mut *dx)) };
+                let dx = dx
+                    .filter(|_| wants_dx && layer.has_weights())
+                    .map(|dx| &mut dx[part(self.in_features(i))]);
+                let dy = &mut dy[part(layer.out_features())];
+                layer.backward_rows(pass, [first_row, n_rows], [input, output], dy, dx, &caches[i], scratch);
+            }
+        }
+        if let Some(i) = with_weights {
+            let input = self.input_of(i, pass.n_rows, x, outputs);
+            let dz = &dy[..pass.n_rows * self.layers[i].out_features()];
+            self.layers[i].backward_weights(pass, input, dz, grads, scratch);
+            std::mem::swap(dy, dx);
         }
     }
 
     /// Takes the statistics of a step's shards (of batch norm) into the running ones, in the order given.
     pub fn absorb_statistics<T: Scalar>(&self, params: &mut [T], shards: &[Workspace<T>]) {
         for (i, layer) in self.layers.iter().enumerate() {
-            layer.absorb(params, shards.iter().map(|work| &work.caches[i][..]));
+            layer.absorb(params, shards.iter().map(|work| &work.caches[i].numbers[..]));
         }
     }
 
@@ -286,8 +414,8 @@ fn is_output(spec: &LayerSpec, n_outputs: usize) -> bool {
 }
 
 impl<T> Workspace<T> {
-    /// ∂L/∂x (B×inputs) after a backward pass that wanted it.
+    /// ∂L/∂x after a backward pass that wanted it: the first B×inputs numbers.
     pub fn input_gradient(&self) -> &[T] {
-        &self.gradient.dy
+        &self.dy
     }
 }

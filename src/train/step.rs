@@ -1,5 +1,7 @@
 //! One training step: a batch in, changed parameters out, the same bits on any number of threads.
 
+use std::ops::Range;
+
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::optimizer::Optimizer;
@@ -42,7 +44,8 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         shard_rows: usize,
     ) -> Self {
         let n_shards = max_rows.div_ceil(shard_rows).max(1);
-        let shards = (0..n_shards).map(|_| network.workspace(max_rows.div_ceil(n_shards))).collect();
+        // A smaller batch in fewer shards can have larger ones: up to `shard_rows`.
+        let shards = (0..n_shards).map(|_| network.workspace(max_rows.min(shard_rows))).collect();
         Self { network, loss, level, seed, shard_rows, shards }
     }
 
@@ -86,9 +89,17 @@ impl<'n, T: Scalar> Stepper<'n, T> {
     /// The first layer whose output in the last step of `n_rows` rows was not finite.
     pub fn first_non_finite_layer(&self, n_rows: usize) -> Option<usize> {
         let n_shards = n_rows.div_ceil(self.shard_rows);
-        let rows = n_rows / n_shards;
-        self.shards[..n_shards].iter().find_map(|work| self.network.first_non_finite_layer(rows, work))
+        let mut shards = self.shards[..n_shards].iter().enumerate();
+        shards.find_map(|(shard, work)| {
+            self.network.first_non_finite_layer(rows_of_shard(shard, n_shards, n_rows).len(), work)
+        })
     }
+}
+
+/// The rows of a batch that belong to a shard: the batch is cut evenly.
+fn rows_of_shard(shard: usize, n_shards: usize, n_rows: usize) -> Range<usize> {
+    let bound = |shard: usize| shard * n_rows / n_shards;
+    bound(shard)..bound(shard + 1)
 }
 
 impl<T: Scalar> Batch<'_, T> {
@@ -107,8 +118,7 @@ impl<T: Scalar> Batch<'_, T> {
     }
 
     fn run_shard(self, shard: usize, work: &mut Workspace<T>) {
-        let bound = |shard: usize| shard * self.n_rows / self.n_shards;
-        let rows = bound(shard)..bound(shard + 1);
+        let rows = rows_of_shard(shard, self.n_shards, self.n_rows);
         let n_inputs = self.network.n_inputs();
         let pass = Pass {
             level: self.level,

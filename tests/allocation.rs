@@ -1,0 +1,121 @@
+//! After the first step, a training step allocates nothing.
+//!
+//! The counter counts for the whole process, so this test is a programme of its own and has no harness.
+
+mod common;
+
+use std::alloc::System;
+use std::sync::Barrier;
+
+use common::{activation, classes, dense, numbers, optimizer};
+use statera::config::{Activation, LayerSpec, OptimizerName};
+use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
+use statera::train::optimizer::Optimizer;
+use statera::train::step::Stepper;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const N_ROWS: usize = 96;
+const N_INPUTS: usize = 7;
+/// More than the 128 pins after which a work-stealing queue looks for memory to give back.
+const N_STEPS: u32 = 300;
+
+/// How often memory was asked for while `run` ran.
+fn allocations(run: impl FnOnce()) -> usize {
+    let region = Region::new(ALLOCATOR);
+    run();
+    let change = region.change();
+    change.allocations + change.reallocations
+}
+
+/// The allocations of the steps after the first.
+fn allocations_of_steps<T: Scalar>(
+    specs: &[LayerSpec],
+    loss: Loss,
+    optimizer_name: OptimizerName,
+    n_shards: usize,
+) -> usize {
+    let n_outputs = if loss == Loss::CategoricalCrossentropy { 3 } else { 1 };
+    let network = Network::new(specs, N_INPUTS, n_outputs);
+    let mut params = network.init::<T>(1);
+    let mut optimizer = Optimizer::new(&optimizer(optimizer_name), network.views());
+    let level = CpuLevel::detect();
+    let mut stepper = Stepper::new(&network, loss, level, 1, N_ROWS, N_ROWS.div_ceil(n_shards));
+    let (x, values) = (numbers::<T>(N_ROWS * N_INPUTS, 1), numbers::<T>(N_ROWS, 2));
+    let classes = classes(N_ROWS, n_outputs.max(2), 3);
+    let takes_classes = matches!(loss, Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy);
+    let targets = if takes_classes { Targets::Classes(&classes) } else { Targets::Values(&values) };
+    let mut step = |step: u32| {
+        // The last batch of an epoch is a smaller one.
+        let n = if step % 5 == 4 { N_ROWS - 3 } else { N_ROWS };
+        let x = &x[..n * N_INPUTS];
+        let loss = stepper.step(step, 1e-4, &mut params, &mut optimizer, x, targets.slice(0..n));
+        assert!(loss.is_finite());
+    };
+    step(0);
+    allocations(|| (1..N_STEPS).for_each(&mut step))
+}
+
+/// Every kind of layer, alone and in a stack.
+fn stacks() -> Vec<Vec<LayerSpec>> {
+    let alone = [
+        dense(40, Activation::Relu),
+        dense(70, Activation::Sigmoid),
+        LayerSpec::batch_norm(),
+        LayerSpec::Dropout { rate: 0.3 },
+        activation(Activation::Tanh),
+    ];
+    let mut stacks: Vec<Vec<LayerSpec>> = alone.iter().map(|spec| vec![spec.clone()]).collect();
+    stacks.push(alone.to_vec());
+    stacks.push(Vec::new());
+    stacks
+}
+
+fn check_all(n_shards: usize, place: &str) {
+    let optimizers = [OptimizerName::Sgd, OptimizerName::Adam, OptimizerName::Adamw];
+    assert_eq!(optimizers.map(OptimizerName::name), OptimizerName::NAMES);
+    let losses = [
+        Loss::Mse,
+        Loss::Mae,
+        Loss::Huber { delta: 1.0 },
+        Loss::BinaryCrossentropy,
+        Loss::CategoricalCrossentropy,
+    ];
+    for specs in stacks() {
+        let single = allocations_of_steps::<f32>(&specs, Loss::Mse, OptimizerName::Adam, n_shards);
+        let double = allocations_of_steps::<f64>(&specs, Loss::Mse, OptimizerName::Sgd, n_shards);
+        assert_eq!((single, double), (0, 0), "{place}: {specs:?}");
+    }
+    for optimizer in optimizers {
+        for loss in losses {
+            let found = allocations_of_steps::<f32>(&[dense(9, Activation::Relu)], loss, optimizer, n_shards);
+            assert_eq!(found, 0, "{place}: {loss:?} {optimizer}");
+        }
+    }
+}
+
+fn main() {
+    // The counter counts.
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
+
+    check_all(1, "one shard");
+    // Threads that begin or end ask for memory, too. So both pools live to the end, and before anything is
+    // counted, each thread of theirs has started and taken work from another.
+    let pools = [1, 2].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
+    let met = Barrier::new(2);
+    let meet = || {
+        met.wait();
+    };
+    pools[0].install(|| ());
+    pools[1].install(|| rayon::join(meet, meet));
+    for pool in &pools {
+        for n_shards in [2, 3] {
+            let place = format!("{n_shards} shards on {} threads", pool.current_num_threads());
+            // Steps are made inside the pool: handing it work from outside takes memory now and then.
+            pool.install(|| check_all(n_shards, &place));
+        }
+    }
+    println!("no step after the first allocates");
+}

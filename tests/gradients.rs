@@ -1,0 +1,511 @@
+//! The contract of every kind of layer and every loss: the gradients are those of the loss, whatever the shape.
+
+mod common;
+
+use common::{activation, classes, dense_of, numbers, parameters};
+use statera::config::layers::LAYER_KEYS;
+use statera::config::{Activation, Initializer, LayerSpec, LossName};
+use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
+
+/// The step of the differences. Their rule is of fourth order: it is off by about h⁴/30 of the fifth derivative
+/// (5e-17) and by rounding, about 1e-16 / h of the loss (5e-13).
+const H: f64 = 2e-4;
+/// Numbers that meet a kink keep this distance from it: fifty steps.
+const MARGIN: f64 = 0.01;
+const TOLERANCE: f64 = 1e-6;
+const INFER: Mode = Mode::Infer;
+
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::Linear, Activation::Relu, Activation::LeakyRelu, Activation::Sigmoid, Activation::Tanh];
+
+/// Rows, inputs and (for dense layers) outputs.
+const SHAPES: [[usize; 3]; 9] =
+    [[1, 1, 1], [2, 1, 1], [1, 5, 1], [1, 1, 4], [2, 3, 2], [3, 7, 5], [4, 16, 8], [9, 17, 17], [5, 33, 3]];
+
+/// One layer of every kind with every function that it can have.
+fn variants(units: usize) -> Vec<LayerSpec> {
+    let mut variants = Vec::new();
+    for function in ACTIVATIONS {
+        for bias in [None, Some(Initializer::Zeros)] {
+            variants.push(dense_of(units, function, Initializer::Auto, bias));
+        }
+        variants.push(activation(function));
+    }
+    for slope in [0.0, 1.5] {
+        variants.push(LayerSpec::Activation { function: Activation::LeakyRelu, slope });
+    }
+    variants.push(LayerSpec::BatchNorm { momentum: 0.9, epsilon: 1e-3 });
+    variants.push(LayerSpec::BatchNorm { momentum: 0.0, epsilon: 0.1 });
+    for rate in [0.0, 0.3, 0.9] {
+        variants.push(LayerSpec::Dropout { rate });
+    }
+    variants
+}
+
+/// A layer as it is named when a check fails.
+fn name(spec: &LayerSpec) -> String {
+    match spec {
+        LayerSpec::Dense { units, activation, bias, .. } => {
+            format!("dense({units}, {activation}, bias {bias})")
+        }
+        LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
+        LayerSpec::Dropout { rate } => format!("dropout({rate})"),
+        LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
+    }
+}
+
+/// A network, the rows it sees, and a loss.
+struct Problem<T> {
+    what: String,
+    network: Network,
+    loss: Loss,
+    mode: Mode,
+    n_rows: usize,
+    params: Vec<T>,
+    x: Vec<T>,
+    values: Vec<T>,
+    classes: Vec<u32>,
+}
+
+impl<T: Scalar> Problem<T> {
+    fn new(specs: &[LayerSpec], [n_rows, n_inputs]: [usize; 2], loss: Loss, mode: Mode, salt: u32) -> Self {
+        let network = Network::from_specs(specs.to_vec(), n_inputs);
+        let n_outputs = network.n_outputs();
+        let layers: Vec<String> = specs.iter().map(name).collect();
+        Self {
+            what: format!("{n_rows}x{n_inputs} {} {loss:?} {mode:?}", layers.join(" ")),
+            params: parameters(&network, 4 * salt),
+            x: numbers(n_rows * n_inputs, 4 * salt + 1),
+            values: numbers(n_rows * n_outputs, 4 * salt + 2),
+            classes: match loss {
+                Loss::CategoricalCrossentropy => classes(n_rows, n_outputs, 4 * salt + 3),
+                _ => classes(n_rows * n_outputs, 2, 4 * salt + 3),
+            },
+            network,
+            loss,
+            mode,
+            n_rows,
+        }
+    }
+
+    fn targets(&self) -> Targets<'_, T> {
+        match self.loss {
+            Loss::Mse | Loss::Mae | Loss::Huber { .. } => Targets::Values(&self.values),
+            Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy => Targets::Classes(&self.classes),
+        }
+    }
+
+    fn pass<'a>(&self, params: &'a [T]) -> Pass<'a, T> {
+        Pass { level: CpuLevel::detect(), params, n_rows: self.n_rows, mode: self.mode }
+    }
+
+    /// The same problem in another number type.
+    fn cast<U: Scalar>(&self) -> Problem<U> {
+        let cast = |v: &[T]| v.iter().map(|v| U::from_f64(v.to_f64())).collect::<Vec<U>>();
+        Problem {
+            what: self.what.clone(),
+            network: self.network.clone(),
+            params: cast(&self.params),
+            x: cast(&self.x),
+            values: cast(&self.values),
+            classes: self.classes.clone(),
+            loss: self.loss,
+            mode: self.mode,
+            n_rows: self.n_rows,
+        }
+    }
+
+    fn scale(&self) -> T {
+        T::from_f64(1.0 / self.n_rows as f64)
+    }
+
+    /// The loss that the gradients are of, from a forward pass alone.
+    fn objective(&self, params: &[T], x: &[T], work: &mut Workspace<T>) -> f64 {
+        let outputs = self.network.forward(&self.pass(params), x, work);
+        let mut unused = vec![T::ZERO; outputs.len()];
+        let sum = self.loss.forward_backward(outputs, self.targets(), T::ONE, &mut unused);
+        sum * self.scale().to_f64()
+    }
+
+    /// ∂L/∂parameters and ∂L/∂x, from memory that is larger than needed and full of another pass's numbers.
+    fn gradients(&self) -> (Vec<T>, Vec<T>) {
+        let n_more = self.n_rows + 3;
+        let mut work = self.network.workspace(n_more);
+        let other = numbers(n_more * self.network.n_inputs(), 99);
+        self.network.forward(&Pass { n_rows: n_more, ..self.pass(&self.params) }, &other, &mut work);
+        let mut run = |wants_dx: bool| {
+            work.grads.fill(T::from_f64(f64::NAN));
+            let pass = self.pass(&self.params);
+            let (targets, scale) = (self.targets(), self.scale());
+            self.network.forward_backward(&pass, self.loss, &self.x, targets, scale, wants_dx, &mut work);
+            (work.grads.clone(), work.input_gradient()[..self.x.len()].to_vec())
+        };
+        let (without, _) = run(false);
+        let (grads, dx) = run(true);
+        for view in self.network.views().iter().filter(|view| view.trainable) {
+            assert_eq!(without[view.range()], grads[view.range()], "{}: {}", self.what, view.name);
+        }
+        (grads, dx)
+    }
+
+    /// The gradients by the name of their tensor, that of the inputs as `x`.
+    fn named_gradients(&self) -> Vec<(String, Vec<f64>)> {
+        let (grads, dx) = self.gradients();
+        let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
+        let views = self.network.views().iter().filter(|view| view.trainable);
+        views
+            .map(|view| (view.name.clone(), wide(&grads[view.range()])))
+            .chain([("x".to_owned(), wide(&dx))])
+            .collect()
+    }
+}
+
+impl Problem<f64> {
+    /// The first problem, over the salts, on which no number comes near a kink and the gradient is not all zero.
+    fn smooth(specs: &[LayerSpec], shape: [usize; 2], loss: Loss, trains: bool) -> Self {
+        let candidates = (0..3000).map(|salt| {
+            // Another step has other dropped numbers: a row must not be dropped as a whole.
+            let mode = if trains { Mode::Train { seed: 7, step: salt, shard: 1 } } else { INFER };
+            Self::new(specs, shape, loss, mode, salt)
+        });
+        let mut smooth = candidates.filter(|p| p.is_smooth() && p.largest_gradient() > 0.01);
+        smooth.next().unwrap_or_else(|| panic!("{shape:?} {specs:?} has no smooth data"))
+    }
+
+    fn largest_gradient(&self) -> f64 {
+        let all = self.named_gradients();
+        all.iter().flat_map(|(_, g)| g).fold(0.0, |a, g| g.abs().max(a))
+    }
+
+    fn is_smooth(&self) -> bool {
+        let specs = self.network.specs();
+        let layers_are = (0..specs.len()).all(|i| {
+            let mut part = specs[..=i].to_vec();
+            let (LayerSpec::Dense { activation: function, .. } | LayerSpec::Activation { function, .. }) =
+                &mut part[i]
+            else {
+                return true;
+            };
+            if !matches!(function, Activation::Relu | Activation::LeakyRelu) {
+                return true;
+            }
+            // The parameters of the first layers are the front of the vector.
+            *function = Activation::Linear;
+            let network = Network::from_specs(part, self.network.n_inputs());
+            let mut work = network.workspace(self.n_rows);
+            let z = network.forward(&self.pass(&self.params[..network.n_params()]), &self.x, &mut work);
+            // Zero is what an earlier relu or dropout holds there, whatever the parameters.
+            z.iter().all(|z| z.abs() > MARGIN || *z == 0.0)
+        });
+        let mut work = self.network.workspace(self.n_rows);
+        let y = self.network.forward(&self.pass(&self.params), &self.x, &mut work);
+        let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
+        layers_are
+            && match self.loss {
+                Loss::Mae => errors.all(|e| e > MARGIN),
+                Loss::Huber { delta } => errors.all(|e| (e - delta).abs() > MARGIN),
+                _ => true,
+            }
+    }
+
+    /// Compares every gradient with differences of the loss; the error is relative to the gradient, or to a
+    /// thousandth of the largest where that is more.
+    fn check(&self) {
+        let (grads, dx) = self.gradients();
+        let floor = 1e-3 * self.largest_gradient();
+        let mut work = self.network.workspace(self.n_rows);
+        let (mut params, mut x) = (self.params.clone(), self.x.clone());
+        let check = |name: &str, i: usize, got: f64, mut objective: Box<dyn FnMut(f64) -> f64 + '_>| {
+            let near = objective(H) - objective(-H);
+            let far = objective(2.0 * H) - objective(-2.0 * H);
+            let expected = (8.0 * near - far) / (12.0 * H);
+            let error = (got - expected).abs() / expected.abs().max(got.abs()).max(floor);
+            assert!(
+                error <= TOLERANCE,
+                "{}: ∂/∂{name}[{i}] is {got}, by differences {expected}, off by {error:e}",
+                self.what
+            );
+        };
+        for view in self.network.views().iter().filter(|view| view.trainable) {
+            for i in view.range() {
+                let at = |d: f64| {
+                    params[i] = self.params[i] + d;
+                    let objective = self.objective(&params, &self.x, &mut work);
+                    params[i] = self.params[i];
+                    objective
+                };
+                check(&view.name, i - view.offset, grads[i], Box::new(at));
+            }
+        }
+        for i in 0..x.len() {
+            let at = |d: f64| {
+                x[i] = self.x[i] + d;
+                let objective = self.objective(&self.params, &x, &mut work);
+                x[i] = self.x[i];
+                objective
+            };
+            check("x", i, dx[i], Box::new(at));
+        }
+    }
+}
+
+/// Long stacks, as they are used.
+fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
+    let dense = |units, function| dense_of(units, function, Initializer::Auto, Some(Initializer::Zeros));
+    let batch_norm = || LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
+    let dropout = |rate| LayerSpec::Dropout { rate };
+    vec![
+        vec![
+            batch_norm(),
+            dense(units, Activation::Relu),
+            batch_norm(),
+            dropout(0.4),
+            dense(3, Activation::Relu),
+            batch_norm(),
+            dropout(0.4),
+            dense(1, Activation::Linear),
+        ],
+        vec![
+            dropout(0.2),
+            dense(units, Activation::Linear),
+            activation(Activation::LeakyRelu),
+            dense(2, Activation::Tanh),
+            dense(6, Activation::Sigmoid),
+            dense(2, Activation::Linear),
+        ],
+    ]
+}
+
+#[test]
+fn gradients_of_every_layer_alone() {
+    for [n_rows, n_inputs, units] in SHAPES {
+        for variant in variants(units) {
+            for trains in [false, true] {
+                Problem::smooth(std::slice::from_ref(&variant), [n_rows, n_inputs], Loss::Mse, trains)
+                    .check();
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_every_layer_after_every_other() {
+    for first in variants(5) {
+        for second in variants(3) {
+            for trains in [false, true] {
+                let specs = [first.clone(), second.clone()];
+                Problem::smooth(&specs, [3, 4], Loss::Mse, trains).check();
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_long_stacks() {
+    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9]] {
+        for specs in stacks(units) {
+            for trains in [false, true] {
+                Problem::smooth(&specs, [n_rows, n_inputs], Loss::Mse, trains).check();
+            }
+        }
+    }
+}
+
+/// Every loss, with the numbers of outputs that it is used with here.
+fn losses() -> Vec<(LossName, Loss, Vec<usize>)> {
+    vec![
+        (LossName::Mse, Loss::Mse, vec![1, 3]),
+        (LossName::Mae, Loss::Mae, vec![1, 3]),
+        (LossName::Huber, Loss::Huber { delta: 0.7 }, vec![1, 3]),
+        (LossName::BinaryCrossentropy, Loss::BinaryCrossentropy, vec![1]),
+        (LossName::CategoricalCrossentropy, Loss::CategoricalCrossentropy, vec![2, 3, 17]),
+    ]
+}
+
+#[test]
+fn gradients_of_every_loss() {
+    for (_, loss, n_outputs) in losses() {
+        for n_outputs in n_outputs {
+            for n_rows in [1, 2, 11] {
+                let tanh = dense_of(4, Activation::Tanh, Initializer::Auto, Some(Initializer::Zeros));
+                let last =
+                    dense_of(n_outputs, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros));
+                for trains in [false, true] {
+                    let specs = [tanh.clone(), LayerSpec::batch_norm(), last.clone()];
+                    Problem::smooth(&specs, [n_rows, 3], loss, trains).check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn huber_is_checked_on_both_sides_of_delta() {
+    let delta = 0.7;
+    let specs = [dense_of(1, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros))];
+    let problem = Problem::smooth(&specs, [11, 3], Loss::Huber { delta }, true);
+    problem.check();
+    let mut work = problem.network.workspace(11);
+    let y = problem.network.forward(&problem.pass(&problem.params), &problem.x, &mut work);
+    let beyond = y.iter().zip(&problem.values).filter(|(y, t)| (**y - **t).abs() > delta).count();
+    assert!((1..11).contains(&beyond), "{beyond} of 11 rows are beyond delta");
+}
+
+#[test]
+fn nothing_is_left_out_of_the_lists() {
+    let kinds: Vec<&str> = variants(1)
+        .iter()
+        .map(|spec| Network::from_specs(vec![spec.clone()], 1).layers()[0].kind())
+        .collect();
+    for kind in LAYER_KEYS {
+        assert!(kinds.contains(&kind.name), "{} has no variant here", kind.name);
+    }
+    let functions = ACTIVATIONS.map(Activation::name);
+    assert_eq!(functions, Activation::NAMES);
+    let losses: Vec<&str> = losses().iter().map(|(name, ..)| name.name()).collect();
+    assert_eq!(losses, LossName::NAMES[1..], "all but auto");
+}
+
+#[test]
+fn single_precision_agrees_with_double() {
+    let mut all: Vec<(Vec<LayerSpec>, [usize; 2])> = Vec::new();
+    for [n_rows, n_inputs, units] in SHAPES {
+        all.extend(variants(units).into_iter().map(|variant| (vec![variant], [n_rows, n_inputs])));
+        all.extend(stacks(units).into_iter().map(|stack| (stack, [n_rows + 3, n_inputs])));
+    }
+    for (specs, shape) in all {
+        for trains in [false, true] {
+            let chosen = Problem::smooth(&specs, shape, Loss::Mse, trains);
+            let single = chosen.cast::<f32>();
+            // The same numbers, rounded in the same way.
+            let double = single.cast::<f64>();
+            let floor = 1e-2 * double.largest_gradient();
+            for ((name, got), (_, expected)) in single.named_gradients().iter().zip(double.named_gradients())
+            {
+                let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+                let difference: Vec<f64> = got.iter().zip(&expected).map(|(a, b)| a - b).collect();
+                let error = norm(&difference) / norm(&expected).max(floor);
+                assert!(error <= 1e-3, "{}: ∂/∂{name} is off by {error:e}", single.what);
+            }
+        }
+    }
+}
+
+/// Passes `x` through a dense layer that changes nothing and then through `specs`; returns the loss.
+fn finite_in_single_precision(specs: &[LayerSpec], loss: Loss, x: &[f32], n_inputs: usize) -> f64 {
+    let mut all = vec![dense_of(n_inputs, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros))];
+    all.extend(specs.iter().cloned());
+    let mut problem = Problem::<f32>::new(&all, [x.len() / n_inputs, n_inputs], loss, INFER, 1);
+    let weight = problem.network.views()[0].range();
+    for (i, w) in problem.params[weight].iter_mut().enumerate() {
+        *w = if i % (n_inputs + 1) == 0 { 1.0 } else { 0.0 };
+    }
+    let bias = problem.network.views()[1].range();
+    problem.params[bias].fill(0.0);
+    problem.x = x.to_vec();
+    for (name, gradient) in problem.named_gradients() {
+        assert!(gradient.iter().all(|g| g.is_finite()), "{} {x:?}: ∂/∂{name} is {gradient:?}", problem.what);
+    }
+    let mut work = problem.network.workspace(problem.n_rows);
+    let value = problem.objective(&problem.params, x, &mut work);
+    assert!(value.is_finite(), "{} {x:?}: the loss is {value}", problem.what);
+    value
+}
+
+#[test]
+fn losses_and_gradients_are_finite_far_out() {
+    for size in [100.0_f32, 1000.0] {
+        for (_, loss, _) in losses() {
+            for x in [[size, -size, 0.0], [size, size, size], [-size, -size, -size]] {
+                finite_in_single_precision(
+                    &[],
+                    loss,
+                    &x,
+                    if loss == Loss::CategoricalCrossentropy { 3 } else { 1 },
+                );
+            }
+        }
+        for function in ACTIVATIONS {
+            for specs in [vec![activation(function)], vec![LayerSpec::batch_norm(), activation(function)]] {
+                finite_in_single_precision(&specs, Loss::Mse, &[size, -size, 0.0], 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_logit_far_on_the_wrong_side_costs_its_distance() {
+    for size in [100.0_f32, 1000.0] {
+        for (z, class) in [(size, 0), (-size, 1)] {
+            let mut d = [0.0];
+            let got =
+                Loss::BinaryCrossentropy.forward_backward(&[z], Targets::Classes(&[class]), 1.0, &mut d);
+            assert_eq!(got, f64::from(size));
+            assert_eq!(d, [z.signum()]);
+        }
+        let mut d = [0.0; 3];
+        let targets = Targets::Classes(&[1]);
+        let got = Loss::CategoricalCrossentropy.forward_backward(&[size, -size, 0.0], targets, 1.0, &mut d);
+        assert_eq!(got, f64::from(2.0 * size));
+        assert!(d[2].abs() < 1e-30 && d[..2] == [1.0, -1.0], "{d:?}");
+    }
+}
+
+#[test]
+fn summaries_count_what_the_views_hold() {
+    let mut all: Vec<Vec<LayerSpec>> = variants(6).into_iter().map(|variant| vec![variant]).collect();
+    all.extend(stacks(6));
+    for specs in all {
+        let network = Network::from_specs(specs.clone(), 4);
+        let rows = network.summary();
+        let mut offset = 0;
+        for view in network.views() {
+            assert_eq!(view.offset, offset, "{specs:?}: views follow each other without a gap");
+            assert_eq!(view.len(), view.shape.iter().product::<usize>());
+            offset += view.len();
+        }
+        assert_eq!(offset, network.n_params());
+        let mut features = 4;
+        for ((row, layer), spec) in rows.iter().zip(network.layers()).zip(&specs) {
+            let (trainable, fixed, out) = match spec {
+                LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
+                LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
+                LayerSpec::Dropout { .. } | LayerSpec::Activation { .. } => (0, 0, features),
+            };
+            assert_eq!((row.trainable, row.fixed, row.out_features), (trainable, fixed, out), "{row:?}");
+            assert_eq!((row.kind, layer.out_features()), (layer.kind(), out));
+            features = out;
+        }
+        assert_eq!(rows.len(), specs.len());
+        assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
+        assert_eq!(network.n_outputs(), features);
+        for n_rows in [1, 2, 5] {
+            let mut work = network.workspace(5);
+            let params = parameters::<f64>(&network, 1);
+            let pass = Pass { level: CpuLevel::detect(), params: &params, n_rows, mode: INFER };
+            let outputs = network.forward(&pass, &numbers(n_rows * 4, 2), &mut work);
+            assert_eq!(outputs.len(), n_rows * features);
+            assert!(outputs.iter().all(|y| y.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn the_insurance_network_has_its_known_parameters() {
+    let mut specs = vec![LayerSpec::batch_norm()];
+    for dropout in [true, true, false] {
+        specs.push(common::dense(100, Activation::Relu));
+        specs.push(LayerSpec::batch_norm());
+        if dropout {
+            specs.push(LayerSpec::Dropout { rate: 0.5 });
+        }
+    }
+    let network = Network::new(&specs, 11, 1);
+    let rows = network.summary();
+    let counts: Vec<usize> = rows.iter().map(|row| row.trainable + row.fixed).collect();
+    assert_eq!(counts, [44, 1200, 400, 0, 10_100, 400, 0, 10_100, 400, 101]);
+    assert_eq!(network.n_params(), 22_745);
+    assert_eq!(rows.iter().map(|row| row.trainable).sum::<usize>(), 22_123);
+    assert_eq!(rows.iter().map(|row| row.fixed).sum::<usize>(), 622);
+    assert!(matches!(network.layers().last(), Some(Layer::Dense(_))));
+}

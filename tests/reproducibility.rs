@@ -1,0 +1,273 @@
+//! The same seed, settings and rows give the same bits: on any number of threads, at every CPU level, in any batch.
+
+mod common;
+
+use common::{activation, bits, classes, dense, levels, numbers, optimizer, parameters};
+use proptest::prelude::*;
+use statera::config::{Activation, LayerSpec, OptimizerName};
+use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets};
+use statera::train::optimizer::Optimizer;
+use statera::train::step::Stepper;
+
+/// A network with everything that could tell threads apart: statistics, random numbers, sums.
+fn network(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let specs = [
+        LayerSpec::batch_norm(),
+        dense(units, Activation::Relu),
+        LayerSpec::batch_norm(),
+        LayerSpec::Dropout { rate },
+        dense(units, Activation::Tanh),
+        LayerSpec::Dropout { rate },
+        dense(7, Activation::Sigmoid),
+    ];
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// How a training run is computed.
+#[derive(Clone, Copy)]
+struct Run {
+    level: CpuLevel,
+    threads: usize,
+    seed: u64,
+    shard_rows: usize,
+    optimizer: OptimizerName,
+}
+
+const N_ROWS: usize = 300;
+
+/// Trains from the seed's own start; returns the bits of the losses and of all parameters.
+fn train<T: Scalar>(network: &Network, run: Run) -> Vec<u64> {
+    train_from::<T>(network, run, network.init(run.seed))
+}
+
+fn train_from<T: Scalar>(network: &Network, run: Run, mut params: Vec<T>) -> Vec<u64> {
+    let x = numbers::<T>(N_ROWS * network.n_inputs(), 3);
+    let t = numbers::<T>(N_ROWS, 4);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(run.threads).build().unwrap();
+    let losses: Vec<f64> = pool.install(|| {
+        let mut optimizer = Optimizer::new(&optimizer(run.optimizer), network.views());
+        let mut stepper = Stepper::new(network, Loss::Mse, run.level, run.seed, N_ROWS, run.shard_rows);
+        // Batches of unlike sizes: three shards, two, one.
+        [N_ROWS, 129, 60, N_ROWS, 257]
+            .iter()
+            .zip(0..)
+            .map(|(&n, step)| {
+                let x = &x[..n * network.n_inputs()];
+                stepper.step(step, 0.01, &mut params, &mut optimizer, x, Targets::Values(&t[..n]))
+            })
+            .collect()
+    });
+    assert!(losses.iter().all(|loss| loss.is_finite()));
+    [bits(&losses), bits(&params)].concat()
+}
+
+fn check_threads_and_levels<T: Scalar>(network: &Network, run: Run) {
+    let expected = train::<T>(network, run);
+    for level in levels() {
+        for threads in [1, 2, 3] {
+            let got = train::<T>(network, Run { level, threads, ..run });
+            assert_eq!(got, expected, "{} on {threads} threads", level.name());
+        }
+    }
+    assert_ne!(
+        train::<T>(network, Run { seed: run.seed ^ 1, ..run }),
+        expected,
+        "the seed makes a difference"
+    );
+    assert_ne!(
+        train::<T>(network, Run { shard_rows: N_ROWS, ..run }),
+        expected,
+        "shards have their own statistics"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn training_has_the_same_bits_on_any_threads_and_level(
+        seed in any::<u64>(),
+        n_inputs in 1_usize..20,
+        units in 2_usize..40,
+        rate in 0.1_f64..0.6,
+        adaptive in any::<bool>(),
+    ) {
+        let optimizer = if adaptive { OptimizerName::Adamw } else { OptimizerName::Sgd };
+        let run = Run { level: CpuLevel::Portable, threads: 1, seed, shard_rows: 128, optimizer };
+        let network = network(n_inputs, units, rate);
+        check_threads_and_levels::<f32>(&network, run);
+        check_threads_and_levels::<f64>(&network, run);
+    }
+}
+
+const RUN: Run =
+    Run { level: CpuLevel::Portable, threads: 2, seed: 11, shard_rows: 128, optimizer: OptimizerName::Adam };
+
+fn check_rows_alone<T: Scalar>(network: &Network, loss: Loss, n_rows: usize, batches: &[usize]) {
+    let params = parameters::<T>(network, 5);
+    let (n_inputs, n_outputs) = (network.n_inputs(), network.n_outputs());
+    let x = numbers::<T>(n_rows * n_inputs, 6);
+    for level in levels() {
+        let mut alone = network.inference_workspace(1);
+        let expected = network.predict(level, &params, loss, &x, &mut alone);
+        assert_eq!(expected.len(), n_rows * n_outputs);
+        for &batch in batches {
+            let mut work = network.inference_workspace(batch);
+            let got = network.predict(level, &params, loss, &x, &mut work);
+            assert_eq!(bits(&got), bits(&expected), "batches of {batch} at {}", level.name());
+            // From the middle on, a row has other neighbours and another place.
+            let middle = n_rows / 2;
+            let got = network.predict(level, &params, loss, &x[middle * n_inputs..], &mut work);
+            assert_eq!(bits(&got), bits(&expected[middle * n_outputs..]), "batches of {batch}");
+        }
+    }
+}
+
+#[test]
+fn a_row_is_predicted_alone_as_in_any_batch() {
+    check_rows_alone::<f32>(&network(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301, 400]);
+    check_rows_alone::<f64>(&network(9, 33, 0.5), Loss::BinaryCrossentropy, 130, &[2, 7, 97, 130]);
+    // Wide enough for products that are packed and cut.
+    let wide = Network::new(&[dense(170, Activation::Relu), LayerSpec::batch_norm()], 600, 3);
+    check_rows_alone::<f32>(&wide, Loss::CategoricalCrossentropy, 130, &[2, 16, 96, 100, 130]);
+}
+
+/// The network with its dropout layers at `rate`.
+fn with_rate(rate: f64) -> Network {
+    network(6, 15, rate)
+}
+
+/// The same network with layers that do nothing in the places of dropout.
+fn without_dropout() -> Network {
+    let with_dropout = with_rate(0.5);
+    let specs = with_dropout.specs().iter().map(|spec| match spec {
+        LayerSpec::Dropout { .. } => activation(Activation::Linear),
+        other => other.clone(),
+    });
+    Network::from_specs(specs.collect(), 6)
+}
+
+#[test]
+fn dropout_of_nothing_is_no_dropout() {
+    let expected = train::<f32>(&without_dropout(), RUN);
+    assert_eq!(train::<f32>(&with_rate(0.0), RUN), expected);
+    assert_ne!(train::<f32>(&with_rate(0.1), RUN), expected);
+    // Nor is it a layer: with it gone from the stack, the same start leads to the same end.
+    let specs = without_dropout().specs().to_vec();
+    let shorter = specs.into_iter().filter(|spec| !matches!(spec, LayerSpec::Activation { .. })).collect();
+    let shorter = Network::from_specs(shorter, 6);
+    let start = without_dropout().init(RUN.seed);
+    assert_eq!(train_from::<f32>(&shorter, RUN, start), expected);
+}
+
+/// The outputs of a pass over 40 rows.
+fn outputs(network: &Network, mode: Mode) -> Vec<u64> {
+    let params = parameters::<f32>(network, 5);
+    let x = numbers(40 * network.n_inputs(), 6);
+    let pass = Pass { level: CpuLevel::detect(), params: &params, n_rows: 40, mode };
+    bits(network.forward(&pass, &x, &mut network.workspace(40)))
+}
+
+#[test]
+fn dropout_leaves_inference_alone() {
+    let expected = outputs(&without_dropout(), Mode::Infer);
+    for rate in [0.0, 0.5, 0.9] {
+        assert_eq!(outputs(&with_rate(rate), Mode::Infer), expected, "rate {rate}");
+    }
+    let training = Mode::Train { seed: 1, step: 0, shard: 0 };
+    assert_ne!(outputs(&with_rate(0.5), training), outputs(&without_dropout(), training));
+}
+
+#[test]
+fn every_seed_step_shard_and_layer_drops_its_own() {
+    let dropout = || LayerSpec::Dropout { rate: 0.5 };
+    let dropped = |specs: Vec<LayerSpec>, mode| outputs(&Network::from_specs(specs, 50), mode);
+    let mode = |seed, step, shard| Mode::Train { seed, step, shard };
+    let base = dropped(vec![dropout()], mode(1, 2, 3));
+    assert_eq!(base, dropped(vec![dropout()], mode(1, 2, 3)));
+    for other in [mode(2, 2, 3), mode(1 + (1 << 32), 2, 3), mode(1, 3, 3), mode(1, 2, 4), mode(1, 3, 2)] {
+        assert_ne!(base, dropped(vec![dropout()], other), "{other:?}");
+    }
+    assert_ne!(base, dropped(vec![activation(Activation::Linear), dropout()], mode(1, 2, 3)));
+    // Half of half is left: the two layers do not drop the same numbers.
+    let twice = dropped(vec![dropout(), dropout()], mode(1, 2, 3));
+    let left = twice.iter().filter(|bits| f64::from_bits(**bits) != 0.0).count();
+    // 500 of 2000 expected, standard deviation 19.
+    assert!(left.abs_diff(500) < 100, "{left}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_changes_nothing() {
+    let network = network(3, 5, 0.2);
+    let mut params = network.init::<f32>(1);
+    let before = bits(&params);
+    let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Adam), network.views());
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::detect(), 1, 8, 4);
+    let (mut x, t) = (numbers::<f32>(8 * 3, 1), numbers::<f32>(8, 2));
+    x[20] = f32::NAN;
+    let loss = stepper.step(0, 0.1, &mut params, &mut optimizer, &x, Targets::Values(&t));
+    assert!(loss.is_nan());
+    assert_eq!(bits(&params), before);
+    assert_eq!(stepper.first_non_finite_layer(8), Some(0));
+    x[20] = 0.0;
+    let loss = stepper.step(0, 0.1, &mut params, &mut optimizer, &x, Targets::Values(&t));
+    assert!(loss.is_finite());
+    assert_ne!(bits(&params), before);
+}
+
+#[test]
+fn batches_of_every_size_fit_into_the_planned_memory() {
+    let network = network(3, 5, 0.2);
+    let (x, t) = (numbers::<f32>(40 * 3, 1), numbers::<f32>(40, 2));
+    for max_rows in 1..=40 {
+        for shard_rows in [1, 3, 8, 13, 39, 100] {
+            let mut params = network.init::<f32>(1);
+            let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Adam), network.views());
+            let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::Portable, 1, max_rows, shard_rows);
+            for n in 1..=max_rows {
+                let targets = Targets::Values(&t[..n]);
+                let loss = stepper.step(n as u32, 1e-3, &mut params, &mut optimizer, &x[..3 * n], targets);
+                assert!(loss.is_finite(), "{n} of {max_rows} rows in shards of {shard_rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_found_in_every_row() {
+    let network = Network::new(&[], 1, 1);
+    let mut params = network.init::<f32>(1);
+    let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Sgd), network.views());
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::Portable, 1, 11, 4);
+    for row in 0..11 {
+        let mut x = numbers::<f32>(11, 1);
+        x[row] = f32::INFINITY;
+        let loss = stepper.step(0, 1e-3, &mut params, &mut optimizer, &x, Targets::Values(&[0.0; 11]));
+        assert!(!loss.is_finite());
+        assert_eq!(stepper.first_non_finite_layer(11), Some(0), "row {row}");
+    }
+}
+
+#[test]
+fn shards_are_one_batch() {
+    // Without statistics and dropout, shards add up to the batch: the same step, up to rounding.
+    let network = Network::new(&[dense(9, Activation::Tanh)], 5, 3);
+    let (x, targets) = (numbers::<f64>(50 * 5, 1), classes(50, 3, 2));
+    let step = |shard_rows: usize| {
+        let mut params = network.init::<f64>(1);
+        let mut settings = optimizer(OptimizerName::Sgd);
+        settings.momentum = 0.0;
+        let mut optimizer = Optimizer::new(&settings, network.views());
+        let loss = Loss::CategoricalCrossentropy;
+        let mut stepper = Stepper::new(&network, loss, CpuLevel::detect(), 1, 50, shard_rows);
+        let loss = stepper.step(0, 0.5, &mut params, &mut optimizer, &x, Targets::Classes(&targets));
+        (loss, params)
+    };
+    let (whole_loss, whole) = step(50);
+    for shard_rows in [1, 7, 25, 49] {
+        let (loss, params) = step(shard_rows);
+        assert!((loss - whole_loss).abs() < 1e-14, "shards of {shard_rows}: {loss}, not {whole_loss}");
+        let off = params.iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-14, "shards of {shard_rows}: off by {off:e}");
+    }
+}
