@@ -105,6 +105,15 @@ pub trait Scalar: Real + Kernels<Self> + sealed::Product {
         <Self as sealed::Product>::run(level, shape, a, b, c, start, scratch);
     }
 
+    /// to (columns×rows) = the transpose of from (rows×columns), both stored row after row.
+    ///
+    /// # Panics
+    /// When a slice is too short for the shape, or when the CPU lacks the level.
+    fn transpose_to(level: CpuLevel, shape: [usize; 2], from: &[Self], to: &mut [Self]) {
+        assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
+        <Self as sealed::Product>::transpose(level, shape, from, to);
+    }
+
     /// Runs `rounds` rounds of multiply–adds in registers alone; returns how many that were, and a number made
     /// of them. Their rate is the peak that a product can be compared with.
     ///
@@ -146,6 +155,7 @@ mod sealed {
             start: Start<Self>,
             scratch: &mut [Self],
         );
+        fn transpose(level: CpuLevel, shape: [usize; 2], from: &[Self], to: &mut [Self]);
         fn peak(level: CpuLevel, rounds: usize) -> (usize, Self);
     }
 
@@ -197,6 +207,20 @@ mod sealed {
                             product::product::<std::arch::aarch64::$neon>(shape, a, b, c, start, scratch, 0.0)
                         }
                         _ => product::product::<Plain<$t>>(shape, a, b, c, start, scratch, 0.0),
+                    }
+                }
+
+                fn transpose(level: CpuLevel, shape: [usize; 2], from: &[Self], to: &mut [Self]) {
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2(shape: [usize; 2], from: &[$t], to: &mut [$t]) {
+                        product::transpose::<std::arch::x86_64::$avx2>(shape, from, to);
+                    }
+                    match level {
+                        // SAFETY: `Scalar::transpose` has checked the level; the higher has the lower's instructions.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx512 | CpuLevel::Avx2 => unsafe { avx2(shape, from, to) },
+                        _ => product::transpose::<Plain<$t>>(shape, from, to),
                     }
                 }
 

@@ -29,6 +29,11 @@ impl<'a, T> Matrix<'a, T> {
         Self { data, row_stride: 1, column_stride: n_columns }
     }
 
+    /// The same numbers with rows and columns exchanged.
+    fn transpose(self) -> Self {
+        Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
+    }
+
     fn assert_holds(&self, n_rows: usize, n_columns: usize, name: &str) {
         let last = (n_rows - 1) * self.row_stride + (n_columns - 1) * self.column_stride;
         assert!(last < self.data.len(), "{name} is {n_rows}×{n_columns} and needs more numbers than it has");
@@ -57,9 +62,8 @@ const NEAR_ROWS: usize = 160;
 const ROWS_WORTH_PACKING: usize = 16;
 
 /// How many numbers of scratch [`crate::Scalar::product`] needs for an A of `m`×`k` and a B of `k`×`n`.
-pub fn product_scratch_len(_m: usize, k: usize, n: usize) -> usize {
-    // One panel row more than fits, because the last panel is rounded up to whole registers.
-    k * n.next_multiple_of(WIDEST_PANEL)
+pub fn product_scratch_len(m: usize, k: usize, n: usize) -> usize {
+    k.min(SHARED_BLOCK) * n.max(m).min(WIDEST_PANEL).next_multiple_of(WIDEST_PANEL)
 }
 
 /// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n` stored row after row.
@@ -76,6 +80,9 @@ pub(crate) fn product<V: Vector>(
     if m == 0 || n == 0 {
         return;
     }
+    // A single column in memory is also a single row: Cᵀ = Bᵀ·Aᵀ fills whole registers.
+    let turn = n == 1 && m > 1 && a.row_stride == 1 && !matches!(start, Start::Bias(_));
+    let (m, n, a, b) = if turn { (n, m, b.transpose(), a.transpose()) } else { (m, n, a, b) };
     assert!(c.len() >= m * n, "C is {m}×{n} and needs more numbers than it has");
     if let Start::Bias(bias) = start {
         assert!(bias.len() >= n, "the bias needs a number for each of {n} columns");
@@ -135,6 +142,31 @@ pub(crate) fn product<V: Vector>(
         shared += k_block;
         if shared >= k {
             return;
+        }
+    }
+}
+
+/// to (columns×rows) = the transpose of from (rows×columns), both stored row after row.
+#[inline(always)]
+pub(crate) fn transpose<V: Vector>([rows, columns]: [usize; 2], from: &[V::Element], to: &mut [V::Element]) {
+    let square = V::SQUARE;
+    assert!(from.len() >= rows * columns && to.len() >= rows * columns, "a matrix is shorter than its shape");
+    if rows < square || columns < square {
+        for r in 0..rows {
+            for c in 0..columns {
+                to[c * rows + r] = from[r * columns + c];
+            }
+        }
+        return;
+    }
+    // The last squares overlap those before them, so that no rest is left over.
+    for r in (0..rows).step_by(square).map(|r| r.min(rows - square)) {
+        for c in (0..columns).step_by(square).map(|c| c.min(columns - square)) {
+            // SAFETY: the CPU level was checked by the caller of the kernel; both squares are inside.
+            unsafe {
+                let (from, to) = (from.as_ptr().add(r * columns + c), to.as_mut_ptr().add(c * rows + r));
+                V::transpose(from, columns, to, rows);
+            }
         }
     }
 }

@@ -58,6 +58,29 @@ fn products_that_are_packed_and_cut() {
     }
 }
 
+fn check_transpose<T: Scalar>(rows: usize, columns: usize) {
+    let from = numbers::<T>(rows * columns, 12);
+    for level in levels() {
+        let mut to = vec![T::ZERO; rows * columns];
+        T::transpose_to(level, [rows, columns], &from, &mut to);
+        for r in 0..rows {
+            for c in 0..columns {
+                assert!(to[c * rows + r] == from[r * columns + c], "{rows}×{columns} at {}", level.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn transposes_of_every_size_up_to_67() {
+    for n in 0..=67 {
+        for m in [0, 1, 3, 4, 7, 8, 9, 31, 67] {
+            check_transpose::<f32>(m, n);
+            check_transpose::<f64>(n, m);
+        }
+    }
+}
+
 #[test]
 fn a_row_has_the_same_bits_alone_and_in_a_batch() {
     let (k, n, m) = (100, 100, 256);

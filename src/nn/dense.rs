@@ -43,12 +43,13 @@ impl Dense {
         activation::name(self.activation)
     }
 
+    /// The transposed weight, and what the products y = x·W, dW = xᵀ·dz and dx = dz·Wᵀ need.
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         let (i, o) = (self.in_features, self.out_features);
-        // y = x·W, dW = xᵀ·dy, dx = dy·Wᵀ
-        product_scratch_len(n_rows, i, o)
+        let products = product_scratch_len(n_rows, i, o)
             .max(product_scratch_len(i, n_rows, o))
-            .max(product_scratch_len(n_rows, o, i))
+            .max(product_scratch_len(n_rows, o, i));
+        i * o + products
     }
 
     /// y = f(x·W + b), with x B×I and y B×O.
@@ -70,6 +71,12 @@ impl Dense {
         T::activate(pass.level, self.activation, y);
     }
 
+    /// Puts Wᵀ (O×I) into the front of `scratch`, where [`Dense::backward_rows`] finds it.
+    pub(crate) fn prepare_backward<T: Scalar>(&self, pass: &Pass<T>, scratch: &mut [T]) {
+        let shape = [self.in_features, self.out_features];
+        T::transpose_to(pass.level, shape, &pass.params[self.weight.clone()], scratch);
+    }
+
     /// dz = dy ∘ f′(z), written over dy (B×O); dx = dz·Wᵀ (B×I).
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
@@ -83,7 +90,8 @@ impl Dense {
         let (i, o) = (self.in_features, self.out_features);
         T::activate_backward(pass.level, self.activation, y, dy);
         if let Some(dx) = dx {
-            let transposed = Matrix::transposed(&pass.params[self.weight.clone()], o);
+            let (transposed, scratch) = scratch.split_at_mut(i * o);
+            let transposed = Matrix::rows(transposed, i);
             T::product(pass.level, [n_rows, o, i], Matrix::rows(dy, o), transposed, dx, Start::Zero, scratch);
         }
     }

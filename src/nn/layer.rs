@@ -183,6 +183,13 @@ impl Layer {
         }
     }
 
+    /// What a layer with weights computes once before [`Layer::backward_rows`], and keeps in `scratch`.
+    pub(crate) fn prepare_backward<T: Scalar>(&self, pass: &Pass<T>, scratch: &mut [T]) {
+        if let Self::Dense(layer) = self {
+            layer.prepare_backward(pass, scratch);
+        }
+    }
+
     /// Backward of a layer that joins rows, once all of dy (B×out) is known.
     pub(crate) fn backward_sums<T: Scalar>(
         &self,

@@ -297,6 +297,9 @@ impl Network {
         let n = pass.n_rows * self.layers[top].out_features();
         let input = self.input_of(top, pass.n_rows, x, outputs);
         self.layers[top].backward_sums(pass, input, &dy[..n], grads, &mut caches[top]);
+        if let Some(i) = with_weights.filter(|&i| wants_dx || i > 0) {
+            self.layers[i].prepare_backward(pass, scratch);
+        }
         for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
             let n_rows = self.tile_rows.min(pass.n_rows - first_row);
             let part = |features: usize| first_row * features..(first_row + n_rows) * features;
