@@ -96,7 +96,7 @@ mod tests {
         let words = super::blocks(32, [5, 6, 7], [8, 9]);
         for lane in 0..16 {
             let block = crate::random::philox([32 + lane as u32, 5, 6, 7], [8, 9]);
-            assert_eq!(block, std::array::from_fn(|w| words[w][lane] as u32));
+            assert_eq!(block, words.map(|word| word[lane] as u32));
         }
     }
 }

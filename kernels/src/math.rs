@@ -125,7 +125,7 @@ impl Real for f32 {
         let x = self.at_most(7.905_311).at_least(-7.905_311);
         let s = x * x;
         let mut p = -2.760_768_5e-16_f32;
-        p = p.mul_add(s, 2.000_187_9e-13);
+        p = p.mul_add(s, 2.000_188e-13);
         p = p.mul_add(s, -8.604_672e-11);
         p = p.mul_add(s, 5.122_297e-8);
         p = p.mul_add(s, 1.485_722_4e-5);

@@ -2,7 +2,7 @@
 
 use crate::math::Real;
 
-/// The numbers of one Adam or AdamW step, see [`crate::Scalar::adam_step`].
+/// The numbers of one Adam or AdamW step, see [`crate::Kernels::adam_step`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdamStep<T> {
     /// The learning rate over 1 − β₁ᵗ.
@@ -38,7 +38,7 @@ pub(crate) fn adam_step<T: Real>(s: &AdamStep<T>, p: &mut [T], g: &[T], m: &mut 
     }
 }
 
-/// The numbers of one step of stochastic gradient descent, see [`crate::Scalar::sgd_step`].
+/// The numbers of one step of stochastic gradient descent, see [`crate::Kernels::sgd_step`].
 #[derive(Debug, Clone, Copy)]
 pub struct SgdStep<T> {
     /// The learning rate.

@@ -104,7 +104,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.dropout = 1.0",
             "`network.dropout`: out of range: expected a number of at least 0 and below 1, got 1.0",
-            "network.dropout = 0.0",
+            "network.dropout = 0.2",
         ),
         (
             "optimizer.learning_rate = nan",
@@ -404,7 +404,8 @@ fn short_forms_stand_for_layers() {
     let dropout = LayerSpec::Dropout { rate: 0.25 };
     let expected = [dense(8), norm.clone(), dropout.clone(), dense(4), norm, dropout];
     assert_eq!(config.unwrap().expanded_layers(), expected);
-    assert_eq!(Config::default().expanded_layers().len(), 2);
+    // A dense layer and a dropout for each of the two.
+    assert_eq!(Config::default().expanded_layers().len(), 4);
     assert!(Config::from_toml_str("network.hidden = []").unwrap().expanded_layers().is_empty());
 }
 
@@ -425,7 +426,7 @@ fn the_insurance_recipe_is_the_published_network() {
     // Dropping the list brings the short forms back.
     let config =
         Config::load(Some(&file), &["network.hidden=[5]".to_owned(), "network.layers=[]".to_owned()]);
-    assert_eq!(config.unwrap().expanded_layers().len(), 1);
+    assert_eq!(config.unwrap().expanded_layers().len(), 2);
 }
 
 #[test]

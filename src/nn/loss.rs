@@ -51,7 +51,7 @@ pub enum Loss {
     },
     /// −log σ(z) for class 1, −log(1 − σ(z)) for class 0, from the logit z.
     BinaryCrossentropy,
-    /// −log softmax(z)[class], from the logits z (C).
+    /// −log softmax(z)_class, from the logits z (C).
     CategoricalCrossentropy,
 }
 

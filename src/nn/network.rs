@@ -150,15 +150,15 @@ impl Network {
 
     /// Memory for training passes over up to `max_rows` rows.
     pub fn workspace<T: Scalar>(&self, max_rows: usize) -> Workspace<T> {
-        self.workspace_with(max_rows, self.n_params)
+        self.workspace_with(max_rows, true)
     }
 
     /// Memory for passes in use over up to `max_rows` rows: without gradients of parameters.
     pub fn inference_workspace<T: Scalar>(&self, max_rows: usize) -> Workspace<T> {
-        self.workspace_with(max_rows, 0)
+        self.workspace_with(max_rows, false)
     }
 
-    fn workspace_with<T: Scalar>(&self, max_rows: usize, n_grads: usize) -> Workspace<T> {
+    fn workspace_with<T: Scalar>(&self, max_rows: usize, trains: bool) -> Workspace<T> {
         let zeros = |n: usize| vec![T::ZERO; n];
         let widest = self.layers.iter().map(Layer::out_features).fold(self.n_inputs, usize::max);
         let scratch = self.layers.iter().map(|l| l.scratch_len(max_rows)).max().unwrap_or(0);
@@ -168,7 +168,8 @@ impl Network {
                 outputs.push(zeros(max_rows * layer.out_features()));
             }
         }
-        let gradient = if n_grads > 0 { max_rows * widest } else { 0 };
+        // A network without parameters has a gradient all the same, that of its inputs.
+        let (gradient, n_grads) = if trains { (max_rows * widest, self.n_params) } else { (0, 0) };
         Workspace {
             outputs,
             caches: self.layers.iter().map(|l| l.cache(max_rows)).collect(),

@@ -1,0 +1,57 @@
+# What a newcomer runs. `make help` lists the targets.
+#
+# Needed: Rust's toolchain, Python 3 and Node. Missing parts of the toolchain (rustfmt, clippy) are added
+# with rustup; every crate comes from the versions locked in Cargo.lock.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test tools fmt lint unit doc doctest invariants bench
+
+# Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
+COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
+	END { if (n == 0) { print "error: no test ran"; exit 1 } print n " tests passed" }'
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build the release binary and train on the example table
+	cargo build --release --locked
+	cargo run --release --locked --quiet -- train data/insurance.csv --target charges
+
+test: tools ## Everything that has to hold: format, lints, tests, documentation, invariants
+	@begin=$$SECONDS; \
+	step() { echo; echo "== $$1"; }; \
+	step "1/6 invariants: what a command can see of ARCHITECTURE.md"; $(MAKE) --no-print-directory invariants; \
+	step "2/6 format"; $(MAKE) --no-print-directory fmt; \
+	step "3/6 lints"; $(MAKE) --no-print-directory lint; \
+	step "4/6 tests"; $(MAKE) --no-print-directory unit; \
+	step "5/6 documentation"; $(MAKE) --no-print-directory doc; \
+	step "6/6 examples in the documentation"; $(MAKE) --no-print-directory doctest; \
+	echo; echo "== all of it holds ($$((SECONDS - begin)) s)"
+
+tools:
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+invariants: ## Check the invariants of ARCHITECTURE.md that a command can see
+	python3 scripts/check_invariants.py
+
+fmt: ## Check the format of every member of the workspace
+	cargo fmt --all --check
+
+lint: ## Check the lints, warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## Run the tests, those of the README's commands included
+	cargo test --workspace --lib --bins --tests --locked 2>&1 | $(COUNT_TESTS)
+
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+doctest: ## Run the examples in the documentation
+	cargo test --workspace --doc --locked
+
+bench: ## Time training steps against peers
+	bench/run

@@ -1,0 +1,122 @@
+//! Every command that the README and the guide show is run, in their order, and has to succeed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The lines of all ```` ```sh ```` blocks, comments and empty lines left out, continued lines joined.
+fn commands(text: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let (mut inside, mut begun) = (false, String::new());
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside && line.trim_end() == "```sh";
+            continue;
+        }
+        let line = line.trim();
+        if !inside || line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(part) = line.strip_suffix('\\') {
+            begun.push_str(part);
+        } else {
+            commands.push(std::mem::take(&mut begun) + line);
+        }
+    }
+    commands
+}
+
+/// A command's words, as a shell cuts them: quotes of both kinds, `#` begins a comment.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote) = (None::<String>, None);
+    for c in command.chars() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None if c == '#' && word.is_none() => break,
+            None => {
+                assert!(!"|&;<>$`*".contains(c), "{command}: {c} is for a shell, and this test has none");
+                word.get_or_insert_default().push(c);
+            }
+        }
+    }
+    assert!(quote.is_none(), "{command}: a quote is not closed");
+    words.extend(word);
+    words
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// The README and the pages of the guide.
+fn pages(root: &Path) -> Vec<PathBuf> {
+    let mut pages = vec![root.join("README.md")];
+    if let Ok(guide) = fs::read_dir(root.join("docs/guide")) {
+        let mut guide: Vec<PathBuf> = guide.map(|entry| entry.unwrap().path()).collect();
+        guide.retain(|page| page.extension().is_some_and(|e| e == "md"));
+        guide.sort();
+        pages.extend(guide);
+    }
+    pages
+}
+
+#[test]
+fn every_command_of_the_readme_and_the_guide_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let makefile = fs::read_to_string(root.join("Makefile")).unwrap();
+    for page in pages(root) {
+        let name = page.strip_prefix(root).unwrap().display();
+        let commands = commands(&fs::read_to_string(&page).unwrap());
+        assert!(
+            commands.iter().any(|command| command.starts_with("statera ")),
+            "{name} shows no command of statera in a ```sh block"
+        );
+        // Each page is followed from its beginning, in a folder with what a clone brings.
+        let folder = tempfile::tempdir().unwrap();
+        for brought in ["data", "recipes"] {
+            copy_folder(&root.join(brought), &folder.path().join(brought));
+        }
+        for command in commands {
+            let words = words(&command);
+            match &words[..] {
+                [programme, arguments @ ..] if programme == "statera" => {
+                    let output = Command::new(env!("CARGO_BIN_EXE_statera"))
+                        .args(arguments)
+                        .current_dir(folder.path())
+                        .output()
+                        .unwrap();
+                    let error = String::from_utf8_lossy(&output.stderr);
+                    assert!(output.status.success(), "{name}: {command}\n{error}");
+                }
+                [make, target] if make == "make" => {
+                    let rule = format!("\n{target}:");
+                    assert!(makefile.contains(&rule), "{name}: {command}: the Makefile has no such target");
+                }
+                _ => panic!("{name}: {command}: neither statera nor make, so nothing shows that it works"),
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_are_found_and_cut_as_a_shell_does() {
+    let text = "```sh\nmake demo\n# a comment\nstatera a \\\n  --set 'x=[1, 2]' # why\n```\n```text\nno\n```\n```sh\nb\n```";
+    assert_eq!(commands(text), ["make demo", "statera a --set 'x=[1, 2]' # why", "b"]);
+    assert_eq!(words("statera a --set 'x=[1, 2]' \"\" # why"), ["statera", "a", "--set", "x=[1, 2]", ""]);
+}
