@@ -391,9 +391,10 @@ impl Network {
 
     /// The index of the first layer whose last output holds a number that is not finite.
     pub fn first_non_finite_layer<T: Scalar>(&self, n_rows: usize, work: &Workspace<T>) -> Option<usize> {
-        let finite =
-            |(layer, y): (&Layer, &Vec<T>)| y[..n_rows * layer.out_features()].iter().all(|v| v.is_finite());
-        self.layers.iter().zip(&work.outputs).position(|pair| !finite(pair))
+        let finite = |(layer, &buffer): (&Layer, &usize)| {
+            work.outputs[buffer][..n_rows * layer.out_features()].iter().all(|v| v.is_finite())
+        };
+        self.layers.iter().zip(&self.buffers).position(|pair| !finite(pair))
     }
 
     /// The layers as the rows of a table.
