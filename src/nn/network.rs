@@ -85,7 +85,13 @@ impl Network {
         }
         let mut buffers = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
-            let shares = i > 0 && layer.is_in_place() && !layers[i - 1].reads_output();
+            let shares = i > 0
+                && match layer {
+                    Layer::Dropout(_) => !layers[i - 1].reads_output(),
+                    // An activation changes signs too, which relu reads; batch norm reads nothing of its output.
+                    Layer::Activation(_) => matches!(layers[i - 1], Layer::BatchNorm(_)),
+                    Layer::Dense(_) | Layer::BatchNorm(_) => false,
+                };
             buffers.push(match buffers.last() {
                 Some(&last) if shares => last,
                 Some(&last) => last + 1,
