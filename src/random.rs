@@ -76,9 +76,12 @@ impl Stream {
         assert!(n > 0, "a range without numbers has no random number");
         let n = n as u64;
         let mut product = u128::from(self.next_u64()) * u128::from(n);
-        let threshold = n.wrapping_neg() % n;
-        while (product as u64) < threshold {
-            product = u128::from(self.next_u64()) * u128::from(n);
+        // The division is needed only where the low half could be biased at all, once in 2⁶⁴ / n draws.
+        if (product as u64) < n {
+            let threshold = n.wrapping_neg() % n;
+            while (product as u64) < threshold {
+                product = u128::from(self.next_u64()) * u128::from(n);
+            }
         }
         (product >> 64) as usize
     }

@@ -1,5 +1,6 @@
 //! Element-wise activation functions and their derivatives.
 
+use crate::batch_norm::{column_sums, column_sums_after};
 use crate::math::Real;
 
 /// An element-wise function y = f(z); each derivative here is written in terms of y, so that z need not be kept.
@@ -52,12 +53,27 @@ pub(crate) fn forward<T: Real>(function: Activation, z: &mut [T]) {
 pub(crate) fn backward<T: Real>(function: Activation, y: &[T], dy: &mut [T]) {
     match function {
         Activation::Linear => {}
-        Activation::Relu => scale(dy, y, |y| if y > T::ZERO { T::ONE } else { T::ZERO }),
+        Activation::Relu => {
+            for (d, &y) in dy.iter_mut().zip(y) {
+                *d = if y > T::ZERO { *d } else { T::ZERO };
+            }
+        }
         Activation::LeakyRelu(slope) => {
             let slope = T::from_f64(slope);
             scale(dy, y, |y| if y > T::ZERO { T::ONE } else { slope });
         }
         Activation::Sigmoid => scale(dy, y, |y| y * (T::ONE - y)),
         Activation::Tanh => scale(dy, y, |y| (-y).mul_add(y, T::ONE)),
+    }
+}
+
+/// [`backward`] of rows of `sums.len()` features, and sums(F) += Σ over the rows of ∂L/∂z, in one pass.
+#[inline(always)]
+pub(crate) fn backward_with_sums<T: Real>(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) {
+    if function == Activation::Relu {
+        column_sums_after(y, dy, sums, |y, d| if y > T::ZERO { d } else { T::ZERO });
+    } else {
+        backward(function, y, dy);
+        column_sums(dy, sums);
     }
 }

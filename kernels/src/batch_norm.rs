@@ -48,7 +48,7 @@ fn each<T: Real, const L: usize>(f: impl Fn(usize) -> T) -> [T; L] {
 fn sum_down<T: Real, const L: usize>(
     n_rows: usize,
     mut sums: [T; L],
-    term: impl Fn(usize) -> [T; L],
+    mut term: impl FnMut(usize) -> [T; L],
 ) -> [T; L] {
     let fours = n_rows - n_rows % 4;
     for row in (0..fours).step_by(4) {
@@ -77,6 +77,57 @@ pub(crate) fn column_sums<T: Real>(x: &[T], sums: &mut [T]) {
 fn column_sums_block<T: Real, const L: usize>(x: &[T], sums: &mut [T], column: usize) {
     let n = sums.len();
     let total = sum_down(x.len() / n, block(sums, column), |row| block::<T, L>(x, row * n + column));
+    sums[column..column + L].copy_from_slice(&total);
+}
+
+/// dy ← f(y, dy) element by element, and sums(F) += Σ over the rows of the new dy (B×F).
+#[inline(always)]
+pub(crate) fn column_sums_after<T: Real>(
+    y: &[T],
+    dy: &mut [T],
+    sums: &mut [T],
+    f: impl Fn(T, T) -> T + Copy,
+) {
+    let n = sums.len();
+    let n_rows = dy.len() / n;
+    let mut column = 0;
+    while column < n {
+        // As in `for_column_blocks`, which takes no closure.
+        let width = match n - column {
+            16.. => {
+                column_sums_after_block::<T, 16>(y, dy, sums, f, [n_rows, column]);
+                16
+            }
+            4.. => {
+                column_sums_after_block::<T, 4>(y, dy, sums, f, [n_rows, column]);
+                4
+            }
+            _ => {
+                column_sums_after_block::<T, 1>(y, dy, sums, f, [n_rows, column]);
+                1
+            }
+        };
+        column += width;
+    }
+}
+
+#[inline(always)]
+fn column_sums_after_block<T: Real, const L: usize>(
+    y: &[T],
+    dy: &mut [T],
+    sums: &mut [T],
+    f: impl Fn(T, T) -> T,
+    [n_rows, column]: [usize; 2],
+) {
+    let n = sums.len();
+    let update = |row: usize| -> [T; L] {
+        let at = row * n + column;
+        let (y, d): ([T; L], [T; L]) = (block(y, at), block(dy, at));
+        let new: [T; L] = each(|i| f(y[i], d[i]));
+        dy[at..at + L].copy_from_slice(&new);
+        new
+    };
+    let total = sum_down(n_rows, block(sums, column), update);
     sums[column..column + L].copy_from_slice(&total);
 }
 

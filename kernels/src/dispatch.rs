@@ -58,6 +58,8 @@ kernels! {
     fn activate(function: Activation, z: &mut [T]) = activation::forward;
     /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z).
     fn activate_backward(function: Activation, y: &[T], dy: &mut [T]) = activation::backward;
+    /// [`Kernels::activate_backward`] on rows of F features, and sums(F) += Σ over the rows of ∂L/∂z.
+    fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
     /// sums(F) += Σ over the rows of x (B×F).
     fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
     /// mean(F) and variance(F, divided by B) of the columns of x (B×F).

@@ -142,6 +142,10 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
             T::activate(level, function, &mut y);
             let mut d = dy.clone();
             T::activate_backward(level, function, &y, &mut d);
+            let (mut apart, mut together, mut once) = (zeros(), zeros(), dy.clone());
+            T::column_sums(level, &d, &mut apart);
+            T::activate_backward_with_sums(level, function, &y, &mut once, &mut together);
+            assert!(once == d && together == apart);
             vec![y, d]
         });
     }

@@ -72,12 +72,26 @@ impl Dense {
     }
 
     /// Puts Wᵀ (O×I) into the front of `scratch`, where [`Dense::backward_rows`] finds it.
-    pub(crate) fn prepare_backward<T: Scalar>(&self, pass: &Pass<T>, scratch: &mut [T]) {
+    ///
+    /// Sets db to zero, for the rows to be added to it.
+    pub(crate) fn prepare_backward<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        wants_dx: bool,
+        grads: &mut [T],
+        scratch: &mut [T],
+    ) {
+        if let Some(bias) = &self.bias {
+            grads[bias.clone()].fill(T::ZERO);
+        }
+        if !wants_dx {
+            return;
+        }
         let shape = [self.in_features, self.out_features];
         T::transpose_to(pass.level, shape, &pass.params[self.weight.clone()], scratch);
     }
 
-    /// dz = dy ∘ f′(z), written over dy (B×O); dx = dz·Wᵀ (B×I).
+    /// dz = dy ∘ f′(z), written over dy (B×O); db += Σ over rows of dz; dx = dz·Wᵀ (B×I).
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -85,10 +99,17 @@ impl Dense {
         y: &[T],
         dy: &mut [T],
         dx: Option<&mut [T]>,
+        grads: &mut [T],
         scratch: &mut [T],
     ) {
         let (i, o) = (self.in_features, self.out_features);
-        T::activate_backward(pass.level, self.activation, y, dy);
+        match &self.bias {
+            Some(bias) => {
+                let db = &mut grads[bias.clone()];
+                T::activate_backward_with_sums(pass.level, self.activation, y, dy, db);
+            }
+            None => T::activate_backward(pass.level, self.activation, y, dy),
+        }
         if let Some(dx) = dx {
             let (transposed, scratch) = scratch.split_at_mut(i * o);
             let transposed = Matrix::rows(transposed, i);
@@ -96,7 +117,7 @@ impl Dense {
         }
     }
 
-    /// dW = xᵀ·dz; db = Σ over rows of dz; with x B×I and dz B×O.
+    /// dW = xᵀ·dz, with x B×I and dz B×O.
     pub(crate) fn backward_weights<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -106,11 +127,6 @@ impl Dense {
         scratch: &mut [T],
     ) {
         let (b, i, o) = (pass.n_rows, self.in_features, self.out_features);
-        if let Some(bias) = &self.bias {
-            let db = &mut grads[bias.clone()];
-            db.fill(T::ZERO);
-            T::column_sums(pass.level, dz, db);
-        }
         let dw = &mut grads[self.weight.clone()];
         T::product(
             pass.level,

@@ -184,9 +184,15 @@ impl Layer {
     }
 
     /// What a layer with weights computes once before [`Layer::backward_rows`], and keeps in `scratch`.
-    pub(crate) fn prepare_backward<T: Scalar>(&self, pass: &Pass<T>, scratch: &mut [T]) {
+    pub(crate) fn prepare_backward<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        wants_dx: bool,
+        grads: &mut [T],
+        scratch: &mut [T],
+    ) {
         if let Self::Dense(layer) = self {
-            layer.prepare_backward(pass, scratch);
+            layer.prepare_backward(pass, wants_dx, grads, scratch);
         }
     }
 
@@ -215,11 +221,12 @@ impl Layer {
         [x, y]: [&[T]; 2],
         dy: &mut [T],
         dx: Option<&mut [T]>,
+        grads: &mut [T],
         cache: &Cache<T>,
         scratch: &mut [T],
     ) {
         match self {
-            Self::Dense(layer) => layer.backward_rows(pass, n_rows, y, dy, dx, scratch),
+            Self::Dense(layer) => layer.backward_rows(pass, n_rows, y, dy, dx, grads, scratch),
             Self::BatchNorm(layer) => layer.backward_rows(pass, x, dy, &cache.numbers),
             Self::Dropout(layer) => layer.apply(pass, first_row, dy, &cache.flags),
             Self::Activation(layer) => T::activate_backward(pass.level, layer.function, y, dy),

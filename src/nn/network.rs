@@ -304,8 +304,8 @@ impl Network {
         let n = pass.n_rows * self.layers[top].out_features();
         let input = self.input_of(top, pass.n_rows, x, outputs);
         self.layers[top].backward_sums(pass, input, &dy[..n], grads, &mut caches[top]);
-        if let Some(i) = with_weights.filter(|&i| wants_dx || i > 0) {
-            self.layers[i].prepare_backward(pass, scratch);
+        if let Some(i) = with_weights {
+            self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, scratch);
         }
         for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
             let n_rows = self.tile_rows.min(pass.n_rows - first_row);
@@ -323,7 +323,16 @@ impl Network {
                     .filter(|_| wants_dx && layer.has_weights())
                     .map(|dx| &mut dx[part(self.in_features(i))]);
                 let dy = &mut dy[part(layer.out_features())];
-                layer.backward_rows(pass, [first_row, n_rows], [input, output], dy, dx, &caches[i], scratch);
+                layer.backward_rows(
+                    pass,
+                    [first_row, n_rows],
+                    [input, output],
+                    dy,
+                    dx,
+                    grads,
+                    &caches[i],
+                    scratch,
+                );
             }
         }
         if let Some(i) = with_weights {
