@@ -13,7 +13,7 @@ pub struct EpochRecord {
     pub val_loss: f64,
     /// Further validation figures by name, in the target's own units: `val_rmse`, `val_mae`, or `val_accuracy`.
     pub metrics: Vec<(String, f64)>,
-    /// The learning rate that the epoch was trained with.
+    /// The learning rate that the epoch was trained with; under a schedule, that of its last step.
     pub learning_rate: f64,
     /// Training rows a second.
     pub rows_per_second: f64,
