@@ -229,13 +229,18 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
     check_optimizers(&x, &dy);
 }
 
+/// A step over parameters and three numbers of state each.
+type Step<'a, T> = dyn Fn(&mut [T], &mut [T], &mut [T], &mut [T]) + 'a;
+/// What a kernel writes at a level.
+type AtLevel<'a, T> = Box<dyn Fn(CpuLevel) -> Vec<Vec<T>> + 'a>;
+
 fn check_optimizers<T: Scalar>(x: &[T], dy: &[T]) {
     let f = T::from_f64;
     let state = || vec![T::ZERO; x.len()];
     let (rate, l2, epsilon, beta1, beta2) = (f(0.01), f(0.01), f(1e-8), f(0.9), f(0.99));
     let (keep, inv_root_correction) = (f(0.999), f(1.1));
-    let mut runs: Vec<(&str, Box<dyn Fn(CpuLevel) -> Vec<Vec<T>>>)> = Vec::new();
-    let run = |step: &dyn Fn(&mut [T], &mut [T], &mut [T], &mut [T])| {
+    let mut runs: Vec<(&str, AtLevel<T>)> = Vec::new();
+    let run = |step: &Step<T>| {
         let (mut p, mut a, mut b, mut c) = (x.to_vec(), state(), state(), state());
         (0..3).for_each(|_| step(&mut p, &mut a, &mut b, &mut c));
         vec![p, a, b, c]

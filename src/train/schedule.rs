@@ -159,7 +159,7 @@ mod tests {
             per_epoch in 1_usize..20,
         ) {
             let name = ScheduleName::ALL[which];
-            let s = ScheduleConfig { warmup, end, start, restarts, growth, rise, power, ..settings(name) };
+            let s = ScheduleConfig { warmup, power, end, restarts, growth, rise, start, ..settings(name) };
             let schedule = Schedule::new(&s, epochs, per_epoch);
             for step in 0..epochs * per_epoch + 3 {
                 let factor = schedule.factor(step);
