@@ -351,6 +351,12 @@ fn uses() -> Vec<Case> {
             &["is the table itself"],
         ),
         case(
+            "predictions over the model",
+            "predict m.safetensors t.csv -o ./m.safetensors",
+            2,
+            &["m.safetensors is the model itself", "-o predictions.csv"],
+        ),
+        case(
             "predictions below a file",
             "predict m.safetensors t.csv -o t.csv/out.csv",
             1,
@@ -534,6 +540,22 @@ fn an_unknown_class_is_named_when_evaluating() {
     for words in
         [&place, "expected one of the model's classes (`blue`, `green`, `red`)", "`violet`", "--null violet"]
     {
+        assert!(outcome.err.contains(words), "{}\n  lacks: {words}", outcome.err);
+    }
+}
+
+/// Options that stand for a setting have its bounds: beyond them, a machine would start threads without end.
+#[test]
+fn numbers_beyond_bounds_are_wrong_use() {
+    let folder = folder();
+    std::fs::write(folder.path().join("m.safetensors"), trained()).unwrap();
+    for (args, words) in [
+        ("predict m.safetensors t.csv --threads 1000000", "1000000 is not in 0..=1024"),
+        ("evaluate m.safetensors t.csv --threads 1025", "1025 is not in 0..=1024"),
+        ("evaluate m.safetensors t.csv --bootstrap 1000001", "1000001 is not in 0..=1000000"),
+    ] {
+        let outcome = cli::call(folder.path(), &args.split(' ').collect::<Vec<_>>());
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{args}");
         assert!(outcome.err.contains(words), "{}\n  lacks: {words}", outcome.err);
     }
 }
