@@ -98,7 +98,10 @@ fn line_ends_marks_quotes_and_padding_make_no_difference() {
         assert_ne!(text, plain, "{name}");
         assert_eq!(figures(text.as_bytes(), &[]), expected, "{name}");
     }
-    assert_eq!(figures(plain.replace("\n,", "\nunknown,").as_bytes(), &["--null", "unknown"]), expected);
+    for word in ["unknown", "-999", "-Infinity"] {
+        let text = plain.replace("\n,", &format!("\n{word},"));
+        assert_eq!(figures(text.as_bytes(), &["--null", word]), expected, "{word}");
+    }
 }
 
 #[test]
@@ -259,6 +262,28 @@ fn a_run_that_diverges_late_keeps_its_best_weights() {
     assert!(metrics["val"]["rmse"].is_number() && metrics["test"]["rmse"]["value"].is_number(), "{metrics}");
     let predicted = call(folder.path(), &["predict", "run", "t.csv"]).done().out;
     assert!(csv(&predicted).iter().skip(1).all(|row| row[0].parse::<f64>().unwrap().is_finite()));
+
+    // The weights of the last step are those that went astray: they are not kept even if the last are asked for.
+    let last = [&more[2..], &["--out", "last", "--set", "checkpoint.restore_best=false"]].concat();
+    let outcome = call(folder.path(), &quick("t.csv", "y", &last)).done();
+    says(&outcome.err, &["the best weights"]);
+    let last = outcome.json();
+    for figure in ["best_epoch", "val", "test"] {
+        assert_eq!(last[figure], metrics[figure], "{figure}");
+    }
+}
+
+#[test]
+fn the_last_weights_are_kept_where_that_is_asked_for() {
+    let folder = folder();
+    // Steps so long that a later epoch is worse than the best.
+    let more = ["--json", "--quiet", "--set", "optimizer.learning_rate=0.3", "--set", "train.epochs=12"];
+    let best = call(folder.path(), &quick("t.csv", "y", &more)).done().json();
+    let more = [&more[..], &["--set", "checkpoint.restore_best=false"]].concat();
+    let last = call(folder.path(), &quick("t.csv", "y", &more)).done().json();
+    assert_eq!((best["epochs_run"].as_u64(), last["best_epoch"].as_u64()), (Some(12), Some(12)));
+    assert_ne!(best["best_epoch"], 12, "{best}");
+    assert_ne!(best["val"], last["val"]);
 }
 
 #[test]
