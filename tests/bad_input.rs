@@ -610,3 +610,26 @@ fn numbers_beyond_bounds_are_wrong_use() {
         assert!(outcome.err.contains(words), "{}\n  lacks: {words}", outcome.err);
     }
 }
+
+/// A table of many rows for a model of many inputs is predicted in memory that holds a part of the prepared rows.
+#[test]
+fn many_rows_and_many_inputs_are_predicted_part_by_part() {
+    const N_ROWS: usize = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    let wide = |i: usize| format!("a{},b{},c{}", i % 400, i * 3 % 400, i * 7 % 400);
+    write("t.csv", rows("a,b,c,y", 400, |i| format!("{},{i}.5", wide(i))));
+    write("u.csv", rows("a,b,c", N_ROWS, wide));
+    let mut args = cli::quick("t.csv", "y", &["--out", "run", "--set", "split.test=0"]);
+    let kinds = ["a", "b", "c"].map(|column| format!("data.columns.{column}.kind=category"));
+    args.extend(kinds.iter().flat_map(|kind| ["--set", kind]));
+    cli::call(folder.path(), &args).done();
+    // The whole of it would be 300,000 rows of about 1,000 inputs of eight bytes: 2.4 gigabytes.
+    let output = call_bounded(folder.path(), "predict run u.csv -o out.csv --threads 1");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    let predicted: Vec<&str> = text.lines().skip(1).collect();
+    assert_eq!(predicted.len(), N_ROWS);
+    // The rows repeat after 400, and so do their predictions, whichever part they are in.
+    assert!(predicted.iter().zip(predicted.iter().skip(400)).all(|(a, b)| a == b));
+}
