@@ -1,5 +1,6 @@
 //! The live progress of training, on standard error: a bar in a terminal, plain lines in a pipe.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,6 @@ use super::text;
 
 /// How often a pipe is told of an epoch that takes long.
 const PART_LINES: Duration = Duration::from_secs(5);
-
-/// The time that what is to do takes at most, where it is worth a word: training may end early.
-fn left(seconds: f64, done: usize, all: usize) -> String {
-    let left = seconds / done.max(1) as f64 * all.saturating_sub(done) as f64;
-    if left < 1.0 { String::new() } else { format!("  at most {} left", text::seconds(left)) }
-}
 
 /// Shows events as they come.
 pub(crate) struct Progress {
@@ -33,7 +28,7 @@ impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("  {bar:24.cyan/dim} {msg}");
+            let style = ProgressStyle::with_template("  {bar:12.cyan/dim} {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"));
             bar
         });
@@ -62,14 +57,14 @@ impl Progress {
                 }
             }
             Event::Progress { epoch, step, train_loss, rows_per_second } => {
-                let message =
-                    self.describe_part([*epoch, *step], *train_loss, *rows_per_second, self.begin.elapsed());
+                let seconds = self.begin.elapsed().as_secs_f64();
+                let message = self.describe([*epoch, *step], *train_loss, *rows_per_second, seconds);
                 if let Some(bar) = &self.bar {
                     bar.set_position(((epoch - 1) * self.steps_per_epoch + step) as u64);
-                    bar.set_message(message.trim_start().to_owned());
+                    bar.set_message(message);
                 } else if self.last_line.elapsed() > PART_LINES {
                     self.last_line = Instant::now();
-                    self.line(&message);
+                    self.line(&format!("  {message}"));
                 }
             }
             Event::Epoch(record) => self.epoch(record),
@@ -82,8 +77,8 @@ impl Progress {
             // Said at the end, as an error or a warning, by whoever knows whether any weights were kept.
             Event::Diverged { .. } => {}
             Event::Finished { reason, best_epoch, epochs_run, seconds } => {
-                if let (false, Some(last)) = (self.shown, self.last_record.take()) {
-                    self.line(&self.describe(&last));
+                if let (false, Some(last)) = (self.shown, &self.last_record) {
+                    self.line(&format!("  {}", self.describe_epoch(last)));
                 }
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
@@ -99,52 +94,50 @@ impl Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        let message = self.describe(record);
+        self.last_record = Some(record.clone());
+        let message = self.describe_epoch(record);
         if let Some(bar) = &self.bar {
             bar.set_position((record.epoch * self.steps_per_epoch) as u64);
-            bar.set_message(message.trim_start().to_owned());
+            bar.set_message(message);
             self.shown = true;
-            self.last_record = Some(record.clone());
             return;
         }
         // In a pipe: the first epoch, then a line a second, then the last.
         self.shown = record.epoch == 1 || self.last_line.elapsed() > Duration::from_secs(1);
         if self.shown {
             self.last_line = Instant::now();
-            self.line(&message);
+            self.line(&format!("  {message}"));
         }
-        self.last_record = Some(record.clone());
     }
 
-    fn describe(&self, r: &EpochRecord) -> String {
-        let metric =
-            r.metrics.first().map_or(String::new(), |(name, v)| format!("  {name} {}", text::number(*v)));
-        let left = left(r.seconds, r.epoch, self.epochs);
-        format!(
-            "  epoch {}/{}  loss {}  val_loss {}{metric}  {} rows/s{left}",
-            r.epoch,
-            self.epochs,
-            text::number(r.train_loss),
-            text::number(r.val_loss),
-            text::count(r.rows_per_second as usize)
-        )
+    fn describe_epoch(&self, r: &EpochRecord) -> String {
+        self.describe([r.epoch, self.steps_per_epoch], r.train_loss, r.rows_per_second, r.seconds)
     }
 
-    /// Within an epoch: how far it is, with what the last whole one came to.
-    fn describe_part(&self, [epoch, step]: [usize; 2], loss: f64, rate: f64, elapsed: Duration) -> String {
-        let last = self.last_record.as_ref().map_or(String::new(), |r| {
-            let metric = r.metrics.first().map(|(name, v)| format!("  {name} {}", text::number(*v)));
-            format!("  val_loss {}{}", text::number(r.val_loss), metric.unwrap_or_default())
-        });
+    /// Where training stands after so many seconds, within an epoch too; what the last whole one came to on the
+    /// validation rows stays in view.
+    fn describe(&self, [epoch, step]: [usize; 2], loss: f64, rate: f64, seconds: f64) -> String {
+        let mut left = String::new();
+        let mut val = String::new();
         let done = (epoch - 1) * self.steps_per_epoch + step;
-        let left = left(elapsed.as_secs_f64(), done, self.epochs * self.steps_per_epoch);
-        format!(
-            "  epoch {epoch}/{}, {} %  loss {}{last}  {} rows/s{left}",
-            self.epochs,
-            100 * step / self.steps_per_epoch.max(1),
-            text::number(loss),
-            text::count(rate as usize)
-        )
+        let to_do = (self.epochs * self.steps_per_epoch).saturating_sub(done);
+        let seconds = seconds / done.max(1) as f64 * to_do as f64;
+        if seconds >= 1.0 {
+            left = format!("  at most {} left", text::seconds(seconds));
+        }
+        if let Some(last) = &self.last_record {
+            val = format!("  val_loss {}", text::number(last.val_loss));
+            if let Some((name, v)) = last.metrics.first() {
+                let _ = write!(val, "  {name} {}", text::number(*v));
+            }
+        }
+        let mut part = String::new();
+        if step < self.steps_per_epoch {
+            part = format!(", {} %", 100 * step / self.steps_per_epoch);
+        }
+        // What a narrow terminal cuts off stands at the end.
+        let (epochs, loss, rate) = (self.epochs, text::number(loss), text::count(rate as usize));
+        format!("epoch {epoch}/{epochs}{part}{left}  loss {loss}{val}  {rate} rows/s")
     }
 
     fn line(&self, line: &str) {
@@ -163,10 +156,9 @@ mod tests {
     fn a_part_of_an_epoch_says_how_far_it_is_and_how_long_it_takes() {
         let mut progress = Progress::new(true);
         (progress.epochs, progress.steps_per_epoch) = (20, 400);
-        let second = Duration::from_secs(1);
-        let first = progress.describe_part([1, 100], 0.5, 1234.5, 3 * second);
         // 100 of 8,000 steps in three seconds leave 237.
-        assert_eq!(first, "  epoch 1/20, 25 %  loss 0.5000  1,234 rows/s  at most 4 min left");
+        let first = progress.describe([1, 100], 0.5, 1234.5, 3.0);
+        assert_eq!(first, "epoch 1/20, 25 %  at most 4 min left  loss 0.5000  1,234 rows/s");
         progress.last_record = Some(EpochRecord {
             epoch: 19,
             train_loss: 0.4,
@@ -177,10 +169,7 @@ mod tests {
             seconds: 1.0,
             best: true,
         });
-        let last = progress.describe_part([20, 399], 0.5, 1e6, 100 * second);
-        assert_eq!(
-            last,
-            "  epoch 20/20, 99 %  loss 0.5000  val_loss 0.2500  val_rmse 5,000  1,000,000 rows/s"
-        );
+        let last = progress.describe([20, 400], 0.5, 1e6, 100.0);
+        assert_eq!(last, "epoch 20/20  loss 0.5000  val_loss 0.2500  val_rmse 5,000  1,000,000 rows/s");
     }
 }
