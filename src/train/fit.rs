@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::average::Average;
-use super::callbacks::{EarlyStopping, ReduceOnPlateau, monitored};
+use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
@@ -86,7 +86,8 @@ impl<T: Scalar> Rows<T> {
 /// What training left behind.
 #[derive(Debug, Clone)]
 pub struct Fitted<T> {
-    /// The parameters of the best epoch (or of the last, if `checkpoint.restore_best` is off).
+    /// The parameters of the best epoch (or of the last, if `checkpoint.restore_best` is off and the loss stayed
+    /// finite).
     pub params: Vec<T>,
     /// The epoch they are of, from 1 on.
     pub best_epoch: usize,
@@ -128,7 +129,7 @@ pub fn fit<T: Scalar>(
     let batch_size = config.train.batch_size.min(n_train);
     let bounds = batch_bounds(n_train, batch_size);
     let mut params = network.init::<T>(seed);
-    let mut best = params.clone();
+    let mut kept = params.clone();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
@@ -144,7 +145,7 @@ pub fn fit<T: Scalar>(
 
     let mut early_stopping = EarlyStopping::new(&config.early_stopping);
     let mut plateau = ReduceOnPlateau::new(&config.reduce_on_plateau);
-    let (mut best_figure, mut best_epoch) = (f64::INFINITY, 0);
+    let (mut best, mut diverges) = (BestEpoch::default(), false);
     let mut rate = config.optimizer.learning_rate;
     let mut history: Vec<EpochRecord> = Vec::new();
     let mut reason = format!("all {} epochs are done", config.train.epochs);
@@ -168,6 +169,8 @@ pub fn fit<T: Scalar>(
         }
         let epoch_begin = Instant::now();
         if config.train.shuffle {
+            // From the same order every time: an epoch's order follows from seed and epoch alone.
+            order.iter_mut().enumerate().for_each(|(i, row)| *row = i as u32);
             Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
         }
         let (mut first, mut loss_sum) = (0, 0.0);
@@ -196,6 +199,7 @@ pub fn fit<T: Scalar>(
                     return Err(divergence_error(&event));
                 }
                 reason = divergence_reason(&event);
+                diverges = true;
                 break 'epochs;
             }
             if step + 1 == bounds.len() {
@@ -226,8 +230,8 @@ pub fn fit<T: Scalar>(
         }
         let rows_per_second = first as f64 / epoch_begin.elapsed().as_secs_f64();
         average.after_epoch(level, epoch, &params);
-        let kept = weights_to_use(&params, &optimizer, &average, &mut apart);
-        let (val_loss, metrics) = watch.look(kept);
+        let used = weights_to_use(&params, &optimizer, &average, &mut apart);
+        let (val_loss, metrics) = watch.look(used);
         let mut record = EpochRecord {
             epoch,
             train_loss: loss_sum / first as f64,
@@ -238,11 +242,9 @@ pub fn fit<T: Scalar>(
             seconds: begin.elapsed().as_secs_f64(),
             best: false,
         };
-        let figure = monitored(config.checkpoint.monitor, &record);
-        if figure < best_figure || best_epoch == 0 {
-            (best_figure, best_epoch) = (figure, epoch);
+        if best.observe(epoch, monitored(config.checkpoint.monitor, &record)) {
             record.best = true;
-            best.copy_from_slice(kept);
+            kept.copy_from_slice(used);
         }
         history.push(record.clone());
         if let Answer::Stop(why) = listener(&Event::Epoch(record.clone())) {
@@ -266,12 +268,14 @@ pub fn fit<T: Scalar>(
             "set train.epochs to 1 or more",
         ));
     }
-    if !config.checkpoint.restore_best {
-        best.copy_from_slice(weights_to_use(&params, &optimizer, &average, &mut apart));
+    let mut best_epoch = best.epoch();
+    // Steps before numbers ceased to be finite leave weights that nobody wants.
+    if !config.checkpoint.restore_best && !diverges {
+        kept.copy_from_slice(weights_to_use(&params, &optimizer, &average, &mut apart));
         best_epoch = epochs_run;
     }
     listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
-    Ok(Fitted { params: best, best_epoch, history, reason, seconds })
+    Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
 }
 
 /// The weights that are validated and kept: an average, schedule_free_adamw's x, or those that are trained.
