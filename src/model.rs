@@ -399,8 +399,8 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
     let n_classes = card.target.classes.len();
     let fits = match card.target.task {
         TaskKind::Regression => n_classes == 0 && !card.loss.is_classification(),
-        TaskKind::Binary => n_classes == 2 && card.loss == Loss::BinaryCrossentropy,
-        TaskKind::Multiclass => n_classes >= 2 && card.loss == Loss::CategoricalCrossentropy,
+        TaskKind::Binary => n_classes == 2 && card.loss.is_binary(),
+        TaskKind::Multiclass => n_classes >= 2 && card.loss.is_categorical(),
     };
     if !fits {
         return Err(format!(

@@ -78,7 +78,7 @@ impl<T: Scalar> Problem<T> {
             x: numbers(n_rows * n_inputs, 4 * salt + 1),
             values: numbers(n_rows * n_outputs, 4 * salt + 2),
             classes: match loss {
-                Loss::CategoricalCrossentropy => classes(n_rows, n_outputs, 4 * salt + 3),
+                _ if loss.is_categorical() => classes(n_rows, n_outputs, 4 * salt + 3),
                 _ => classes(n_rows * n_outputs, 2, 4 * salt + 3),
             },
             network,
@@ -89,9 +89,10 @@ impl<T: Scalar> Problem<T> {
     }
 
     fn targets(&self) -> Targets<'_, T> {
-        match self.loss {
-            Loss::Mse | Loss::Mae | Loss::Huber { .. } => Targets::Values(&self.values),
-            Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy => Targets::Classes(&self.classes),
+        if self.loss.is_classification() {
+            Targets::Classes(&self.classes)
+        } else {
+            Targets::Values(&self.values)
         }
     }
 
@@ -124,7 +125,7 @@ impl<T: Scalar> Problem<T> {
         let outputs = self.network.forward(&self.pass(params), x, work);
         let mut unused = vec![T::ZERO; outputs.len()];
         let sum = self.loss.forward_backward(outputs, self.targets(), T::ONE, &mut unused);
-        sum * self.scale().to_f64()
+        self.loss.of_mean(sum * self.scale().to_f64()).0
     }
 
     /// ∂L/∂parameters and ∂L/∂x, from memory that is larger than needed and full of another pass's numbers.
@@ -138,7 +139,11 @@ impl<T: Scalar> Problem<T> {
             let pass = self.pass(&self.params);
             let (targets, scale) = (self.targets(), self.scale());
             self.network.forward_backward(&pass, self.loss, &self.x, targets, scale, wants_dx, &mut work);
-            (work.grads.clone(), work.input_gradient()[..self.x.len()].to_vec())
+            let (_, factor) = self.loss.of_mean(work.loss_sum * scale.to_f64());
+            let own = |g: &[T]| g.iter().map(|&g| factor.map_or(g, |f| g * T::from_f64(f))).collect();
+            let grads: Vec<T> = own(&work.grads);
+            let dx: Vec<T> = own(&work.input_gradient()[..self.x.len()]);
+            (grads, dx)
         };
         let (without, _) = run(false);
         let (grads, dx) = run(true);
@@ -202,7 +207,8 @@ impl Problem<f64> {
         let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
         layers_are
             && match self.loss {
-                Loss::Mae => errors.all(|e| e > MARGIN),
+                Loss::Mae | Loss::Quantile { .. } => errors.all(|e| e > MARGIN),
+                Loss::Hinge => y.iter().all(|z| (z.abs() - 1.0).abs() > MARGIN),
                 Loss::Huber { delta } => errors.all(|e| (e - delta).abs() > MARGIN),
                 _ => true,
             }
@@ -317,8 +323,23 @@ fn losses() -> Vec<(LossName, Loss, Vec<usize>)> {
         (LossName::Mse, Loss::Mse, vec![1, 3]),
         (LossName::Mae, Loss::Mae, vec![1, 3]),
         (LossName::Huber, Loss::Huber { delta: 0.7 }, vec![1, 3]),
+        (LossName::Rmse, Loss::Rmse, vec![1, 3]),
+        (LossName::LogCosh, Loss::LogCosh, vec![1, 3]),
+        (LossName::Quantile, Loss::Quantile { quantile: 0.8 }, vec![1, 3]),
+        (LossName::Poisson, Loss::Poisson, vec![1, 3]),
         (LossName::BinaryCrossentropy, Loss::BinaryCrossentropy, vec![1]),
+        (LossName::BinaryCrossentropy, Loss::SmoothBinaryCrossentropy { label_smoothing: 0.2 }, vec![1]),
+        (LossName::Focal, Loss::BinaryFocal { gamma: 2.0 }, vec![1]),
+        (LossName::Focal, Loss::BinaryFocal { gamma: 0.3 }, vec![1]),
+        (LossName::Hinge, Loss::Hinge, vec![1]),
         (LossName::CategoricalCrossentropy, Loss::CategoricalCrossentropy, vec![2, 3, 17]),
+        (
+            LossName::CategoricalCrossentropy,
+            Loss::SmoothCategoricalCrossentropy { label_smoothing: 0.2 },
+            vec![2, 3, 17],
+        ),
+        (LossName::Focal, Loss::CategoricalFocal { gamma: 2.0 }, vec![2, 3, 17]),
+        (LossName::Focal, Loss::CategoricalFocal { gamma: 0.3 }, vec![2, 3]),
     ]
 }
 
@@ -363,7 +384,9 @@ fn nothing_is_left_out_of_the_lists() {
     let functions = ACTIVATIONS.map(Activation::name);
     assert_eq!(functions, Activation::NAMES);
     let losses: Vec<&str> = losses().iter().map(|(name, ..)| name.name()).collect();
-    assert_eq!(losses, LossName::NAMES[1..], "all but auto");
+    for name in &LossName::NAMES[1..] {
+        assert!(losses.contains(name), "{name} is not among the losses here");
+    }
 }
 
 #[test]
@@ -417,12 +440,7 @@ fn losses_and_gradients_are_finite_far_out() {
     for size in [100.0_f32, 1000.0] {
         for (_, loss, _) in losses() {
             for x in [[size, -size, 0.0], [size, size, size], [-size, -size, -size]] {
-                finite_in_single_precision(
-                    &[],
-                    loss,
-                    &x,
-                    if loss == Loss::CategoricalCrossentropy { 3 } else { 1 },
-                );
+                finite_in_single_precision(&[], loss, &x, if loss.is_categorical() { 3 } else { 1 });
             }
         }
         for function in ACTIVATIONS {

@@ -124,14 +124,34 @@ choices! {
         Auto = "auto",
         /// Mean squared error.
         Mse = "mse",
+        /// Root of the mean squared error of a batch.
+        Rmse = "rmse",
         /// Mean absolute error.
         Mae = "mae",
         /// Squared near zero, absolute beyond `loss.delta`.
         Huber = "huber",
+        /// Logarithm of the hyperbolic cosine of the error.
+        LogCosh = "log_cosh",
+        /// The pinball loss of the quantile `loss.quantile`.
+        Quantile = "quantile",
+        /// Negative log-likelihood of counts, from the logarithm of their rate.
+        Poisson = "poisson",
         /// Cross-entropy of one logit.
         BinaryCrossentropy = "binary_crossentropy",
         /// Cross-entropy of one logit a class.
         CategoricalCrossentropy = "categorical_crossentropy",
+        /// Cross-entropy that counts rows less the better they are predicted, by `loss.gamma`.
+        Focal = "focal",
+        /// Margin of a binary classifier, up to 1.
+        Hinge = "hinge",
+    }
+
+    /// How classes are weighted that have no weight of their own.
+    ClassWeighting {
+        /// All alike.
+        None = "none",
+        /// Each by n / (C·n_c), with n rows to train on, n_c of them of the class, and C classes.
+        Balanced = "balanced",
     }
 
     /// The rule that turns gradients into steps.

@@ -14,7 +14,7 @@ pub mod network;
 pub mod params;
 
 pub use layer::{Layer, Mode, Pass};
-pub use loss::{Loss, Targets};
+pub use loss::{LARGEST_LOG_RATE, Loss, Targets};
 pub use network::{Network, SummaryRow, Workspace};
 pub use params::View;
 
