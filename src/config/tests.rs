@@ -375,6 +375,8 @@ fn resolved_settings_read_back_the_same() {
         "",
         "seed = 9223372036854775807\ndata.null = []\nnetwork.hidden = []",
         "data.columns.age = { kind = 'number', scale = 'robust' }\ndata.columns.'a \"b\".c'.drop = false",
+        "loss.class_weights = 'balanced'",
+        "loss.class_weights = { name = 2, 'a \"b\".c' = 0 }\ndata.weight = 'w'",
         "data.target = 'a \"quoted\" name\\n'\noptimizer.epsilon = 1e-300",
         "network.initializer = { name = 'uniform', low = -1, high = 1 }\nnetwork.norm = 'batch'",
         "[[network.layers]]\ntype = 'dense'\nunits = 3\ninitializer = { name = 'normal', std = 0.5 }\n\

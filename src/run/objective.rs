@@ -171,7 +171,9 @@ pub(super) fn weights_of(
         }
     }
     reasons.push("the validation loss is weighted likewise, metrics are not".to_owned());
-    Ok(Some((weights, Weighting { choice: told.join(", "), reason: reasons.join("; ") })))
+    // A column that was named is no choice of the programme's; nor is there a name to put in its place.
+    let instead = if column.is_empty() { "--set loss.class_weights=none" } else { "" };
+    Ok(Some((weights, Weighting { choice: told.join(", "), reason: reasons.join("; "), instead })))
 }
 
 /// What the weights of the rows come to, in words.
@@ -180,6 +182,8 @@ pub(super) struct Weighting {
     pub(super) choice: String,
     /// Why.
     pub(super) reason: String,
+    /// The argument that takes them away, if one does.
+    pub(super) instead: &'static str,
 }
 
 /// The first few of a list.

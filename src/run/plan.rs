@@ -111,7 +111,7 @@ impl Plan {
         config.loss.name = loss_name(loss);
         choices.push(choice("loss", config.loss.name.to_string(), loss_reason, "--set loss.name=NAME"));
         let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
-            choices.push(choice("weights", told.choice, told.reason, "--set loss.class_weights=none"));
+            choices.push(choice("weights", told.choice, told.reason, told.instead));
             weights
         });
         check_monitors(&config, task)?;
