@@ -152,6 +152,23 @@ fn a_weight_column_is_no_input_and_weights_the_losses() {
 }
 
 #[test]
+fn only_the_proportions_of_weights_count() {
+    let folder = folder();
+    let losses = |i: i32, weight: &str| {
+        write(folder.path(), |row| format!("{}{weight}", 1 << (row % 3)));
+        let out = format!("run-{i}");
+        call(folder.path(), &quick("w.csv", "y", &["--set", "data.weight=w", "--out", &out])).done();
+        let history = std::fs::read_to_string(folder.path().join(out).join("history.csv")).unwrap();
+        let first_figures = |line: &str| line.split(',').take(3).collect::<Vec<_>>().join(",");
+        history.lines().map(first_figures).collect::<Vec<_>>()
+    };
+    let (plain, huge) = (losses(1, ""), losses(2, "e300"));
+    assert_eq!(plain, losses(3, "e-300"));
+    assert_eq!(plain.len(), 5);
+    assert_eq!(plain, huge);
+}
+
+#[test]
 fn class_weights_are_laid_over_those_of_a_file() {
     let folder = folder();
     write(folder.path(), even);

@@ -14,7 +14,7 @@ pub mod split;
 pub mod table;
 pub mod target;
 pub mod weight;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use super::read::RawTable;
 use super::words::{instead, shown};
 use crate::{Error, Result};
 
-/// The weights of a table's rows: 0 or more for those numbered in `rows`, 1 for the others, which nothing is
+/// The weights of a table's rows: 0 or more for those numbered in `rows`, 0 for the others, which nothing is
 /// learned from.
 ///
 /// A cell that is missing, negative or no number is an error that names its row and line.
@@ -16,7 +16,7 @@ pub fn read_weights(raw: &RawTable, column: &str, rows: &[usize]) -> Result<Vec<
             instead(column, raw.names()),
         )
     })?;
-    let mut weights = vec![1.0; raw.n_rows()];
+    let mut weights = vec![0.0; raw.n_rows()];
     for &row in rows {
         match raw.value(row, index).and_then(finite) {
             Some(weight) if weight >= 0.0 => weights[row] = weight,

@@ -46,8 +46,13 @@ pub(super) fn loss_of(
             format!("--set loss.name={}", loss_name(natural)),
         ));
     }
-    let mut reason =
-        if l.name == LossName::Auto { format!("the usual one for {task}") } else { "as set".to_owned() };
+    let mut reason = match (l.name, task) {
+        (LossName::Auto, TaskKind::Regression) => "the usual one for a regression",
+        (LossName::Auto, TaskKind::Binary) => "the usual one for two classes",
+        (LossName::Auto, TaskKind::Multiclass) => "the usual one for several classes",
+        _ => "as set",
+    }
+    .to_owned();
     if loss == Loss::Poisson {
         check_counts(config, labels, raw)?;
         reason.push_str("; predictions are e to the network's output");
@@ -123,7 +128,8 @@ pub(super) fn loss_name(loss: Loss) -> LossName {
 
 /// How much each row of the table counts, and what that comes to; none where all count alike.
 ///
-/// A row's weight is that of its class times that of its cell in the column `data.weight`.
+/// A row's weight is that of its class times that of its cell in the column `data.weight`, each divided by the
+/// largest, so that no weight is too large for single precision; a weighted mean does not change by it.
 pub(super) fn weights_of(
     config: &Config,
     labels: &Labels,
@@ -147,12 +153,15 @@ pub(super) fn weights_of(
             ));
         }
         weights = data::read_weights(raw, column, &labels.rows)?;
+        to_largest(&mut weights);
         told.push(format!("by column `{column}`"));
         reasons.push("as set by data.weight, so it is no input".to_owned());
     }
     if let (Some(by_class), Target::Classes { codes, classes }) = (by_class, &labels.target) {
+        let mut shares = by_class.clone();
+        to_largest(&mut shares);
         for &row in &labels.rows {
-            weights[row] *= by_class[codes[row] as usize];
+            weights[row] *= shares[codes[row] as usize];
         }
         let each: Vec<String> =
             classes.iter().zip(&by_class).map(|(name, weight)| format!("`{name}` {weight:.4}")).collect();
@@ -184,6 +193,14 @@ pub(super) struct Weighting {
     pub(super) reason: String,
     /// The argument that takes them away, if one does.
     pub(super) instead: &'static str,
+}
+
+/// Divides weights by the largest of them.
+fn to_largest(weights: &mut [f64]) {
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    if largest > 0.0 {
+        weights.iter_mut().for_each(|w| *w /= largest);
+    }
 }
 
 /// The first few of a list.
