@@ -157,6 +157,17 @@ fn a_weight_is_as_good_as_so_many_copies() {
 }
 
 #[test]
+fn the_bits_are_the_same_on_any_number_of_threads() {
+    let all: Vec<usize> = (0..20).collect();
+    let weights: Vec<f64> = (0..20).map(|i| 0.1 + f64::from(i % 4)).collect();
+    let pools = [1, 2, 4].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
+    for loss in VALUES.into_iter().chain(BINARY).chain(CATEGORICAL) {
+        let found = pools.each_ref().map(|pool| pool.install(|| steps(loss, 3, Some(&weights), &all)));
+        assert!(found[0] == found[1] && found[0] == found[2], "{loss:?}: {found:?}");
+    }
+}
+
+#[test]
 fn a_batch_without_weight_teaches_nothing() {
     let all: Vec<usize> = (0..20).collect();
     let (losses, params) = steps(Loss::Mse, 64, Some(&[0.0; 20]), &all);
