@@ -154,8 +154,8 @@ pub(super) fn weights_of(
         }
         weights = data::read_weights(raw, column, &labels.rows)?;
         to_largest(&mut weights);
-        told.push(format!("by column `{column}`"));
-        reasons.push("as set by data.weight, so it is no input".to_owned());
+        told.push("by column");
+        reasons.push(format!("column `{column}`, as set by data.weight, is no input"));
     }
     if let (Some(by_class), Target::Classes { codes, classes }) = (by_class, &labels.target) {
         let mut shares = by_class.clone();
@@ -165,11 +165,12 @@ pub(super) fn weights_of(
         }
         let each: Vec<String> =
             classes.iter().zip(&by_class).map(|(name, weight)| format!("`{name}` {weight:.4}")).collect();
-        told.push(format!("by class: {}", short(&each)));
-        reasons.push(match config.loss.class_weights {
-            ClassWeights::Rule(_) => "balanced, so that every class counts the same in training".to_owned(),
-            ClassWeights::Table(_) => "as set by loss.class_weights".to_owned(),
-        });
+        told.push("by class");
+        let why = match config.loss.class_weights {
+            ClassWeights::Rule(_) => "balanced, so that every class counts the same in training",
+            ClassWeights::Table(_) => "as set by loss.class_weights",
+        };
+        reasons.push(format!("{why}: {}", short(&each)));
     }
     for (part, rows) in [("training", train.rows()), ("validation", val)] {
         if rows.iter().all(|&row| weights[row] == 0.0) {
@@ -182,7 +183,7 @@ pub(super) fn weights_of(
     reasons.push("the validation loss is weighted likewise, metrics are not".to_owned());
     // A column that was named is no choice of the programme's; nor is there a name to put in its place.
     let instead = if column.is_empty() { "--set loss.class_weights=none" } else { "" };
-    Ok(Some((weights, Weighting { choice: told.join(", "), reason: reasons.join("; "), instead })))
+    Ok(Some((weights, Weighting { choice: told.join(" and "), reason: reasons.join("; "), instead })))
 }
 
 /// What the weights of the rows come to, in words.
