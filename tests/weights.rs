@@ -119,6 +119,8 @@ fn losses_that_do_not_fit_are_refused_with_a_remedy() {
     refused(path, "yes", &["loss.class_weights=balance"], 2, &["loss.class_weights", "balanced"]);
     refused(path, "yes", &["loss.class_weights={ yes = 0, no = 0 }"], 1, &["training rows are 0"]);
     refused(path, "y", &["data.weight=ww"], 2, &["data.weight: there is no column `ww`", "`w`"]);
+    let sets = ["data.weight=w", "data.columns.w.kind=category"];
+    refused(path, "y", &sets, 2, &["`w` is the column that weights the rows"]);
     refused(path, "y", &["data.weight=y"], 2, &["column `y` has another use"]);
 }
 
