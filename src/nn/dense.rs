@@ -9,8 +9,8 @@ use std::ops::Range;
 use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
 
 use super::activation;
-use super::init;
 use super::dropout::Rate;
+use super::init;
 use super::layer::{Cache, Mode, Pass};
 use super::params::{Layout, Role};
 use crate::config::Initializer;
@@ -68,7 +68,8 @@ impl Dense {
 
     /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used.
     pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
-        let n_masked = if self.drop_connect.drop_below() > 0 { self.in_features * self.out_features } else { 0 };
+        let n_masked =
+            if self.drop_connect.drop_below() > 0 { self.in_features * self.out_features } else { 0 };
         Cache {
             numbers: vec![T::ZERO; activation::cache_len(self.activation, n_rows * self.out_features)],
             weights: vec![T::ZERO; n_masked],

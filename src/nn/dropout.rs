@@ -39,7 +39,9 @@ impl Dropout {
 
     /// Draws which of the shard's B×F inputs are kept.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, kept: &mut [u8]) {
-        if let (Mode::Train { seed, step, shard }, drop_below @ 1..) = (pass.mode, Rate(self.rate).drop_below()) {
+        if let (Mode::Train { seed, step, shard }, drop_below @ 1..) =
+            (pass.mode, Rate(self.rate).drop_below())
+        {
             let key = [seed as u32, (seed >> 32) as u32];
             // The layer shares a word with the purpose: 2²⁴ layers are enough.
             let stream = [shard, step, Purpose::Dropout as u32 | self.layer_idx << 8];

@@ -82,17 +82,23 @@ impl Layer {
     pub(crate) fn build(spec: &LayerSpec, layer_idx: usize, in_features: usize, layout: &mut Layout) -> Self {
         layout.begin_layer(layer_idx);
         match spec {
-            LayerSpec::Dense { units, activation, slope, initializer, bias, bias_initializer, drop_connect } => {
-                Self::Dense(Dense::new(
-                    layout,
-                    [in_features, *units],
-                    activation::function(*activation, *slope),
-                    *initializer,
-                    bias.then_some(*bias_initializer),
-                    *drop_connect,
-                    layer_idx,
-                ))
-            }
+            LayerSpec::Dense {
+                units,
+                activation,
+                slope,
+                initializer,
+                bias,
+                bias_initializer,
+                drop_connect,
+            } => Self::Dense(Dense::new(
+                layout,
+                [in_features, *units],
+                activation::function(*activation, *slope),
+                *initializer,
+                bias.then_some(*bias_initializer),
+                *drop_connect,
+                layer_idx,
+            )),
             LayerSpec::BatchNorm { momentum, epsilon } => {
                 Self::BatchNorm(BatchNorm::new(layout, in_features, *momentum, *epsilon))
             }
