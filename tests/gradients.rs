@@ -33,9 +33,20 @@ const ACTIVATIONS: [Activation; 12] = [
 const KINKED: [Activation; 5] =
     [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Selu, Activation::Softsign];
 
-/// Rows, inputs and (for dense layers) outputs.
-const SHAPES: [[usize; 3]; 9] =
-    [[1, 1, 1], [2, 1, 1], [1, 5, 1], [1, 1, 4], [2, 3, 2], [3, 7, 5], [4, 16, 8], [9, 17, 17], [5, 33, 3]];
+/// Rows, inputs and (for dense layers) outputs. Some have as many rows as a tile or more.
+const SHAPES: [[usize; 3]; 11] = [
+    [1, 1, 1],
+    [2, 1, 1],
+    [1, 5, 1],
+    [1, 1, 4],
+    [2, 3, 2],
+    [3, 7, 5],
+    [4, 16, 8],
+    [9, 17, 17],
+    [5, 33, 3],
+    [20, 6, 3],
+    [37, 3, 2],
+];
 
 /// One layer of every kind with every function that it can have.
 fn variants(units: usize) -> Vec<LayerSpec> {
@@ -344,7 +355,7 @@ fn gradients_of_every_layer_after_every_other() {
 
 #[test]
 fn gradients_of_long_stacks() {
-    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9]] {
+    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9], [18, 4, 3], [35, 2, 3]] {
         for specs in stacks(units) {
             for trains in [false, true] {
                 Problem::smooth(&specs, [n_rows, n_inputs], Loss::Mse, trains).check();
