@@ -41,6 +41,9 @@ const SELU_LAMBDA: f64 = 1.050_700_987_355_480_5;
 /// α of SELU.
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
+/// 1/√(2π), the density of the normal distribution at zero.
+const DENSITY: f64 = 0.398_942_280_401_432_7;
+
 impl Activation {
     /// Whether the backward pass is given f′(z), as written beside y, in place of y.
     pub fn keeps_derivative(self) -> bool {
@@ -78,9 +81,7 @@ fn gelu<T: Real>(z: T) -> [T; 2] {
     let decay = (near * near * T::from_f64(-0.5)).exp();
     let tail = decay * near.abs().scaled_normal_tail();
     let below = if z < T::ZERO { tail } else { T::ONE - tail };
-    /// 1/√(2π).
-    const ROOT: f64 = 0.398_942_280_401_432_7;
-    [z * below, (near * T::from_f64(ROOT)).mul_add(decay, below)]
+    [z * below, (near * T::from_f64(DENSITY)).mul_add(decay, below)]
 }
 
 /// z·σ and σ + z·σ·(1 − σ); e^−|z| cannot overflow, and 1 − σ(z) = σ(−z) does not cancel.

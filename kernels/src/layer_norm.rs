@@ -101,7 +101,7 @@ pub(crate) fn scale_columns_backward<T: Real>(x: &[T], factor: &[T], dy: &mut [T
     for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact_mut(n)) {
         for (((dy, dfactor), &x), &factor) in dy.iter_mut().zip(&mut *dfactor).zip(x).zip(factor) {
             *dfactor = dy.mul_add(x, *dfactor);
-            *dy = *dy * factor;
+            *dy *= factor;
         }
     }
 }

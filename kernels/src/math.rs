@@ -151,6 +151,28 @@ pub(crate) fn ln_normal(x: f32) -> f32 {
     if x.is_nan() { x } else { y }
 }
 
+/// e^r − 1 and n, where x = n·ln 2 + r and n is the nearest whole number: range reduction by Cody & Waite, then the
+/// polynomial of degree 5 of the Cephes library (`expf`).
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, i32) {
+    // Adding and taking away 1.5·2²³ rounds to the nearest whole number.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
+    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
+    let mut p = 1.987_569_1e-4_f32;
+    p = p.mul_add(r, 1.398_2e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 0.5);
+    let y = p.mul_add(r * r, r);
+    let whole = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+    (y, whole)
+}
+
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
@@ -179,23 +201,9 @@ impl Real for f32 {
     /// within 2 units in the last place.
     #[inline(always)]
     fn exp(self) -> Self {
-        // Adding and taking away 1.5·2²³ rounds to the nearest whole number.
-        const ROUND: f32 = 12_582_912.0;
-        const LN2_HIGH: f32 = 0.693_359_4;
-        const LN2_LOW: f32 = -2.121_944_4e-4;
-        let x = self.at_most(88.722_83).at_least(-87.336_54);
-        let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
-        let n = rounded - ROUND;
-        let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
-        let mut p = 1.987_569_1e-4_f32;
-        p = p.mul_add(r, 1.398_2e-3);
-        p = p.mul_add(r, 8.333_452e-3);
-        p = p.mul_add(r, 4.166_579_6e-2);
-        p = p.mul_add(r, 1.666_666_5e-1);
-        p = p.mul_add(r, 0.5);
-        let y = p.mul_add(r * r, r) + 1.0;
+        let (y, whole) = exp_parts(self.at_most(88.722_83).at_least(-87.336_54));
+        let y = y + 1.0;
         // 2ⁿ in two factors: n can be 128, which no single exponent field holds.
-        let whole = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
         let half = whole >> 1;
         let rest = whole.wrapping_sub(half);
         let power = |k: i32| f32::from_bits((k.wrapping_add(127) as u32) << 23);
@@ -212,21 +220,7 @@ impl Real for f32 {
     /// As [`Real::exp`], with the whole part e^r − 1 kept apart from the 1; within 3 units in the last place.
     #[inline(always)]
     fn exp_m1(self) -> Self {
-        const ROUND: f32 = 12_582_912.0;
-        const LN2_HIGH: f32 = 0.693_359_4;
-        const LN2_LOW: f32 = -2.121_944_4e-4;
-        let x = self.at_most(87.0).at_least(-87.0);
-        let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
-        let n = rounded - ROUND;
-        let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
-        let mut p = 1.987_569_1e-4_f32;
-        p = p.mul_add(r, 1.398_2e-3);
-        p = p.mul_add(r, 8.333_452e-3);
-        p = p.mul_add(r, 4.166_579_6e-2);
-        p = p.mul_add(r, 1.666_666_5e-1);
-        p = p.mul_add(r, 0.5);
-        let y = p.mul_add(r * r, r);
-        let whole = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+        let (y, whole) = exp_parts(self.at_most(87.0).at_least(-87.0));
         let power = f32::from_bits((whole.wrapping_add(127) as u32) << 23);
         let y = y.mul_add(power, power - 1.0);
         if self.is_nan() { self } else { y }

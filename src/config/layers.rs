@@ -39,7 +39,8 @@ impl Variant {
 
 const SLOPE: Key = key(
     "slope",
-    ANY,
+    // Below 0 the output no longer tells on which side of 0 the input was, which the derivative asks for.
+    NOT_NEGATIVE,
     "0.01",
     "Slope of leaky_relu for negative numbers (PyTorch's default); the other activations have none.",
 );
