@@ -26,9 +26,9 @@ impl ActivationLayer {
 /// Whether the derivative needs y itself, not just its sign.
 pub(crate) fn reads_size(function: Activation) -> bool {
     match function {
-        Activation::Linear | Activation::Relu | Activation::LeakyRelu(_) => false,
-        // Their derivatives are kept apart from y.
-        Activation::Gelu | Activation::Silu | Activation::Mish => false,
+        Activation::Linear | Activation::Relu | Activation::LeakyRelu(_)
+        // The derivatives of these are kept apart from y.
+        | Activation::Gelu | Activation::Silu | Activation::Mish => false,
         Activation::Sigmoid
         | Activation::Tanh
         | Activation::Elu

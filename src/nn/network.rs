@@ -310,8 +310,8 @@ impl Network {
             self.layers[top].add_backward_sums(pass, 0, [input, &dy[..n]], grads, &caches[top]);
         }
         self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
-        for i in begin..end {
-            self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, &caches[i], scratch);
+        for (i, cache) in caches.iter().enumerate().take(end).skip(begin) {
+            self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, cache, scratch);
         }
         for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
             let n_rows = self.tile_rows.min(pass.n_rows - first_row);
