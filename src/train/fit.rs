@@ -161,6 +161,8 @@ pub fn fit<T: Scalar>(
         }
         let epoch_begin = Instant::now();
         if config.train.shuffle {
+            // From the same order every time: an epoch's order follows from seed and epoch alone.
+            order.iter_mut().enumerate().for_each(|(i, row)| *row = i as u32);
             Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
         }
         let (mut first, mut loss_sum) = (0, 0.0);
