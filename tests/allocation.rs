@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 use std::sync::Barrier;
 
-use common::{activation, classes, dense, numbers, optimizer};
+use common::{activation, classes, dense, drop_connect, numbers, optimizer};
 use statera::config::{Activation, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::optimizer::Optimizer;
@@ -72,6 +72,11 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
         LayerSpec::batch_norm(),
         LayerSpec::Dropout { rate: 0.3 },
         activation(Activation::Tanh),
+        drop_connect(30, Activation::Gelu, 0.2),
+        activation(Activation::Mish),
+        LayerSpec::layer_norm(),
+        LayerSpec::GaussianNoise { std: 0.1 },
+        LayerSpec::Scale {},
     ];
     let mut stacks: Vec<Vec<LayerSpec>> = alone.iter().map(|spec| vec![spec.clone()]).collect();
     stacks.push(alone.to_vec());

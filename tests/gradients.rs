@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{activation, classes, dense_of, numbers, parameters};
+use common::{activation, classes, dense_of, drop_connect, numbers, parameters};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, Initializer, LayerSpec, LossName};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
@@ -15,12 +15,38 @@ const MARGIN: f64 = 0.01;
 const TOLERANCE: f64 = 1e-6;
 const INFER: Mode = Mode::Infer;
 
-const ACTIVATIONS: [Activation; 5] =
-    [Activation::Linear, Activation::Relu, Activation::LeakyRelu, Activation::Sigmoid, Activation::Tanh];
+const ACTIVATIONS: [Activation; 12] = [
+    Activation::Linear,
+    Activation::Relu,
+    Activation::LeakyRelu,
+    Activation::Sigmoid,
+    Activation::Tanh,
+    Activation::Elu,
+    Activation::Selu,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Mish,
+    Activation::Softplus,
+    Activation::Softsign,
+];
+/// Those with a derivative, the first or the second, that jumps at zero.
+const KINKED: [Activation; 5] =
+    [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Selu, Activation::Softsign];
 
-/// Rows, inputs and (for dense layers) outputs.
-const SHAPES: [[usize; 3]; 9] =
-    [[1, 1, 1], [2, 1, 1], [1, 5, 1], [1, 1, 4], [2, 3, 2], [3, 7, 5], [4, 16, 8], [9, 17, 17], [5, 33, 3]];
+/// Rows, inputs and (for dense layers) outputs. Some have as many rows as a tile or more.
+const SHAPES: [[usize; 3]; 11] = [
+    [1, 1, 1],
+    [2, 1, 1],
+    [1, 5, 1],
+    [1, 1, 4],
+    [2, 3, 2],
+    [3, 7, 5],
+    [4, 16, 8],
+    [9, 17, 17],
+    [5, 33, 3],
+    [20, 6, 3],
+    [37, 3, 2],
+];
 
 /// One layer of every kind with every function that it can have.
 fn variants(units: usize) -> Vec<LayerSpec> {
@@ -39,18 +65,31 @@ fn variants(units: usize) -> Vec<LayerSpec> {
     for rate in [0.0, 0.3, 0.9] {
         variants.push(LayerSpec::Dropout { rate });
     }
+    for epsilon in [0.01, 0.5] {
+        variants.push(LayerSpec::LayerNorm { epsilon });
+    }
+    for std in [0.0, 0.7] {
+        variants.push(LayerSpec::GaussianNoise { std });
+    }
+    variants.push(LayerSpec::Scale {});
+    for function in [Activation::Relu, Activation::Gelu] {
+        variants.push(drop_connect(units, function, 0.3));
+    }
     variants
 }
 
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
-        LayerSpec::Dense { units, activation, bias, .. } => {
-            format!("dense({units}, {activation}, bias {bias})")
+        LayerSpec::Dense { units, activation, bias, drop_connect, .. } => {
+            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect})")
         }
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
+        LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
+        LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
+        LayerSpec::Scale {} => "scale".into(),
     }
 }
 
@@ -191,7 +230,7 @@ impl Problem<f64> {
             else {
                 return true;
             };
-            if !matches!(function, Activation::Relu | Activation::LeakyRelu) {
+            if !KINKED.contains(function) {
                 return true;
             }
             // The parameters of the first layers are the front of the vector.
@@ -279,6 +318,20 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             dense(6, Activation::Sigmoid),
             dense(2, Activation::Linear),
         ],
+        vec![
+            LayerSpec::Scale {},
+            LayerSpec::GaussianNoise { std: 0.3 },
+            drop_connect(units, Activation::Gelu, 0.2),
+            LayerSpec::LayerNorm { epsilon: 0.01 },
+            activation(Activation::Mish),
+            dropout(0.3),
+            dense(5, Activation::Silu),
+            LayerSpec::GaussianNoise { std: 0.2 },
+            batch_norm(),
+            LayerSpec::LayerNorm { epsilon: 0.01 },
+            LayerSpec::GaussianNoise { std: 0.2 },
+            dense(2, Activation::Linear),
+        ],
     ]
 }
 
@@ -308,7 +361,7 @@ fn gradients_of_every_layer_after_every_other() {
 
 #[test]
 fn gradients_of_long_stacks() {
-    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9]] {
+    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9], [18, 4, 3], [35, 2, 3]] {
         for specs in stacks(units) {
             for trains in [false, true] {
                 Problem::smooth(&specs, [n_rows, n_inputs], Loss::Mse, trains).check();
@@ -488,7 +541,11 @@ fn summaries_count_what_the_views_hold() {
             let (trainable, fixed, out) = match spec {
                 LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
                 LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
-                LayerSpec::Dropout { .. } | LayerSpec::Activation { .. } => (0, 0, features),
+                LayerSpec::Dropout { .. }
+                | LayerSpec::Activation { .. }
+                | LayerSpec::GaussianNoise { .. } => (0, 0, features),
+                LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
+                LayerSpec::Scale {} => (features, 0, features),
             };
             assert_eq!((row.trainable, row.fixed, row.out_features), (trainable, fixed, out), "{row:?}");
             assert_eq!((row.kind, layer.out_features()), (layer.kind(), out));

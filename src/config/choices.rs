@@ -94,6 +94,8 @@ choices! {
         None = "none",
         /// Batch normalisation.
         Batch = "batch",
+        /// Layer normalisation.
+        Layer = "layer",
     }
 
     /// The floating-point type that the network computes with.
@@ -116,6 +118,20 @@ choices! {
         Sigmoid = "sigmoid",
         /// The hyperbolic tangent.
         Tanh = "tanh",
+        /// `x` where positive, `exp(x) - 1` elsewhere.
+        Elu = "elu",
+        /// `1.0507 x` where positive, `1.7581 (exp(x) - 1)` elsewhere.
+        Selu = "selu",
+        /// `x` times the normal distribution function of `x`.
+        Gelu = "gelu",
+        /// `x / (1 + exp(-x))`
+        Silu = "silu",
+        /// `x tanh(ln(1 + exp(x)))`
+        Mish = "mish",
+        /// `ln(1 + exp(x))`
+        Softplus = "softplus",
+        /// `x / (1 + |x|)`
+        Softsign = "softsign",
     }
 
     /// The loss that training makes small.

@@ -320,6 +320,7 @@ impl Config {
             match network.norm {
                 Norm::None => {}
                 Norm::Batch => layers.push(LayerSpec::batch_norm()),
+                Norm::Layer => layers.push(LayerSpec::layer_norm()),
             }
             if network.dropout > 0.0 {
                 layers.push(LayerSpec::Dropout { rate: network.dropout });
