@@ -39,6 +39,11 @@ impl Dense {
         Self { in_features, out_features, activation, weight, bias, initializer, bias_initializer }
     }
 
+    /// How the weights start, `auto` replaced by what it stands for.
+    pub(crate) fn starts_by(&self) -> Initializer {
+        init::resolve(self.initializer, self.activation)
+    }
+
     pub(crate) fn detail(&self) -> String {
         activation::name(self.activation)
     }
@@ -141,7 +146,7 @@ impl Dense {
 
     pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
         let shape = [self.in_features, self.out_features];
-        let initializer = init::resolve(self.initializer, self.activation);
+        let initializer = self.starts_by();
         init::fill(initializer, shape, &mut params[self.weight.clone()], stream);
         if let Some(bias) = &self.bias {
             init::fill(self.bias_initializer, shape, &mut params[bias.clone()], stream);

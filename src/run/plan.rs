@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::{Config, LossName, Monitor, TargetScale, Task};
 use crate::data::{
@@ -30,20 +31,20 @@ pub struct Choice {
 }
 
 /// A run that is ready to train.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The settings, with every `auto` replaced by what it came to.
     pub config: Config,
     /// The file.
-    pub raw: RawTable,
+    pub raw: Arc<RawTable>,
     /// What its columns are, the target left out.
     pub schema: Schema,
     /// Its typed columns.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// The target, row by row.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// Which rows are for what.
-    pub split: Split,
+    pub split: Arc<Split>,
     /// The preparation, fitted on the training rows.
     pub pipeline: Pipeline,
     /// What is predicted.
@@ -58,9 +59,14 @@ pub struct Plan {
 
 impl Plan {
     /// Reads the table of `config.data` and decides everything.
-    pub fn new(mut config: Config) -> Result<Self> {
+    pub fn new(config: Config) -> Result<Self> {
         let path = table_path(&config)?;
         let raw = data::read_csv(&path, &ReadOptions { null_words: config.data.null.clone() })?;
+        Self::of(config, Arc::new(raw))
+    }
+
+    /// Decides everything about a table that has been read with the words for missing cells of `config`.
+    pub fn of(mut config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let target_column = target_name(&config, &raw)?;
         let mut choices = Vec::new();
 
@@ -110,7 +116,21 @@ impl Plan {
         check_monitors(&config, task)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
+        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self { config, raw, schema, table, labels, split, pipeline, target, loss, network, choices })
+    }
+
+    /// The same data, split and preparation under other settings of network, loss and training.
+    ///
+    /// The settings of `config` that lead to the data are not looked at.
+    pub fn with_learner(&self, mut config: Config) -> Result<Self> {
+        let (loss, _) = loss_of(&config, self.target.task)?;
+        config.task = self.config.task;
+        config.loss.name = loss_name(loss);
+        check_monitors(&config, self.target.task)?;
+        let n_inputs = self.pipeline.features().len();
+        let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
+        Ok(Self { config, loss, network, ..self.clone() })
     }
 
     /// The prepared inputs (rows×inputs) of some rows.
