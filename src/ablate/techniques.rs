@@ -57,7 +57,7 @@ pub static TECHNIQUES: &[Technique] = &[
     row("Xavier weights", &[("network.initializer", To("xavier_uniform"))]),
     row("LeCun weights", &[("network.initializer", To("lecun_normal"))]),
     row("orthogonal weights", &[("network.initializer", To("orthogonal"))]),
-    row("weights of std 0.01", &[("network.initializer", To("{ name = 'normal', std = 0.01 }"))]),
+    row("weights of std 0.01", &[("network.initializer", To("normal"))]),
     row("activation relu", &[("network.activation", To("relu"))]),
     row("activation leaky relu", &[("network.activation", To("leaky_relu"))]),
     row("activation tanh", &[("network.activation", To("tanh"))]),

@@ -170,12 +170,11 @@ fn results(found: &Findings) -> String {
         found.percent()
     );
     let mut rows = vec![
-        ["variant", found.metric, "change", "", "in %", "worth", "training", "epoch"]
-            .map(String::from)
-            .to_vec(),
+        ["variant", found.metric, "change", "", "in %", "worth", "train", "epoch"].map(String::from).to_vec(),
     ];
-    rows.push(row("reference", &found.reference, None));
-    rows.extend(found.effects.iter().map(|e| row(&e.name, &e.group, Some(e))));
+    let size = found.reference.metric.unwrap_or(1.0);
+    rows.push(row("reference", size, &found.reference, None));
+    rows.extend(found.effects.iter().map(|e| row(&e.name, size, &e.group, Some(e))));
     let right = [false, true, true, false, true, false, true, true];
     let mut out = text::wrap(&heading, 0) + "\n" + &text::table(&rows, &right);
     let told = found.effects.iter().filter(|e| e.difference.is_some_and(|d| d.interval.is_some())).count();
@@ -184,8 +183,9 @@ fn results(found: &Findings) -> String {
     let (helps, hurts) = (names(Verdict::Helps), names(Verdict::Hurts));
     out.push('\n');
     let sentence = format!(
-        "{} of {} help, {} hurt; the others are within what the seeds alone change. Of {told} such intervals, \
-         about {:.1} leave out 0 by chance.",
+        "{} of {} help, {} hurt; the others are within what the seeds alone change. Of {told} intervals, about \
+         {:.1} would leave out 0 by chance alone, and all lean on the same trials of the reference: look at \
+         what helps again with fresh seeds.",
         helps.len(),
         text::counted(found.effects.len(), "variant"),
         hurts.len(),
@@ -193,19 +193,22 @@ fn results(found: &Findings) -> String {
     );
     out += &text::wrap(&sentence, 0);
     if let Some(best) = helps.first() {
-        let sets: Vec<String> = best
-            .settings
-            .iter()
-            .map(|(k, v)| format!("--set {}", text::shell(&format!("{k}={v}"))))
-            .collect();
+        let words = |option: &str, (key, value): &(String, String)| {
+            format!("{option} {}", text::shell(&format!("{key}={value}")))
+        };
+        let sets: Vec<String> = best.settings.iter().map(|setting| words("--set", setting)).collect();
         out += &format!("To take the first: {}\n", sets.join(" "));
+        if let ([setting], Some(last)) = (&best.settings[..], found.seeds.last()) {
+            let fresh = format!("{} --seed {}", words("--vary", setting), last.saturating_add(1));
+            out += &format!("To look at it again with fresh seeds: {fresh}\n");
+        }
     }
     out
 }
 
-fn row(name: &str, group: &Group, effect: Option<&Effect>) -> Vec<String> {
+fn row(name: &str, size: f64, group: &Group, effect: Option<&Effect>) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
-    let signed = |x: f64| format!("{}{}", if x > 0.0 { "+" } else { "" }, text::number(x));
+    let signed = |x: f64| format!("{}{}", if x > 0.0 { "+" } else { "" }, text::beside(x, size));
     let difference = effect.and_then(|e| e.difference);
     let interval = difference.and_then(|d| d.interval);
     let blank = |text: Option<String>| if effect.is_some() { or_dash(text) } else { String::new() };
@@ -218,7 +221,9 @@ fn row(name: &str, group: &Group, effect: Option<&Effect>) -> Vec<String> {
         text::name(name),
         or_dash(group.metric.map(text::number)),
         blank(difference.map(|d| signed(d.mean))),
-        interval.map_or(String::new(), |[a, b]| format!("[{}, {}]", text::number(a), text::number(b))),
+        interval.map_or(String::new(), |[a, b]| {
+            format!("[{}, {}]", text::beside(a, size), text::beside(b, size))
+        }),
         blank(share.map(|s| format!("{}{:.1}", if s > 0.0 { "+" } else { "" }, 100.0 * s))),
         worth,
         or_dash(group.train_seconds.map(text::seconds)),

@@ -137,6 +137,18 @@ pub(crate) fn number(x: f64) -> String {
     }
 }
 
+/// A difference to the digits that [`number`] shows of the number `beside` it.
+pub(crate) fn beside(x: f64, beside: f64) -> String {
+    let decimals = match beside.abs() {
+        size if !(1e-3..1e12).contains(&size) || !x.is_finite() => return number(x),
+        size if size >= 1000.0 => return if x.abs() < 1000.0 { format!("{x:.0}") } else { number(x) },
+        size if size >= 100.0 => 1,
+        size if size >= 10.0 => 2,
+        _ => 4,
+    };
+    format!("{x:.decimals$}")
+}
+
 /// A setting's number as people write it: `0.001`, and `1e-7` where zeros would have to be counted.
 pub(crate) fn short(x: f64) -> String {
     if x != 0.0 && !(1e-4..1e6).contains(&x.abs()) { format!("{x:e}") } else { x.to_string() }
@@ -175,6 +187,20 @@ mod tests {
             (f64::NAN, "NaN"),
         ] {
             assert_eq!(number(x), text);
+        }
+    }
+
+    #[test]
+    fn differences_have_the_digits_of_what_they_stand_beside() {
+        for (x, size, text) in [
+            (-283.04, 5154.0, "-283"),
+            (1516.2, 5154.0, "1,516"),
+            (-3.229e-4, 6.6, "-0.0003"),
+            (0.123, 45.0, "0.12"),
+            (12.345, 150.0, "12.3"),
+            (1e-5, 1e-4, "1.000e-5"),
+        ] {
+            assert_eq!(beside(x, size), text);
         }
     }
 
