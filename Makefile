@@ -7,7 +7,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools fmt lint unit doc doctest invariants bench
+MEMCHECK_TESTS := products_that_are transposes dropout
+.PHONY: memcheck help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -52,6 +53,11 @@ doc: ## Build the documentation, warnings are errors
 
 doctest: ## Run the examples in the documentation
 	cargo test --workspace --doc --locked
+
+memcheck: ## Run the kernels' tests under valgrind: every read and write of the unsafe code is checked (AVX2 and portable)
+	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
+	cargo test -p statera-kernels --test levels --no-run --locked
+	valgrind --quiet --error-exitcode=9 "$$(ls -t target/debug/deps/levels-* | grep -v '\.d$$' | head -n 1)" $(MEMCHECK_TESTS)
 
 bench: ## Time training steps against peers
 	bench/run

@@ -80,7 +80,19 @@ fn tables() -> Vec<Case> {
         case("a folder for a table", "train . --target y", 1, &["it is a folder", "expected a CSV file"]),
         csv("an empty file", "", &["f.csv is empty; expected a header and rows", "written in full"]),
         csv("a header alone", "x,y\n", &["f.csv has a header of 2 columns and no rows", "add rows"]),
-        case("no target", "train t.csv", 2, &["no column to predict is named", "--target y"]),
+        case("no target", "train t.csv", 2, &["no column to predict is named", "--target with one of `x`"]),
+        case(
+            "a setting for an option",
+            "train t.csv --target y --batch-size 8",
+            2,
+            &["there is no option --batch-size", "--set train.batch_size=VALUE"],
+        ),
+        case(
+            "a slip in an option",
+            "train t.csv --targt y",
+            2,
+            &["unexpected argument '--targt'", "'--target'"],
+        ),
         case("no table", "train --target y", 2, &["no table is named", "data.path"]),
         case(
             "no such target",
@@ -257,7 +269,7 @@ fn settings() -> Vec<Case> {
             "a column that is not there",
             "train t.csv --target y --set data.columns.color.drop=true",
             2,
-            &["data.columns.color: there is no column `color`", "data.columns.colour"],
+            &["data.columns: there is no column `color`", "did you mean `colour`?"],
         ),
         case(
             "no such configuration",

@@ -105,7 +105,7 @@ fn what_is_printed_of_a_plan_fits_a_terminal() {
         assert!(wide.is_empty(), "{wide:?}");
     }
     for words in [
-        "Test on 201 rows that no fit has seen (95 % intervals",
+        "Test on 201 rows kept out of training (95 % intervals",
         "least squares",
         "Saved in runs/insurance-1",
     ] {
@@ -289,7 +289,15 @@ fn classes_are_predicted_with_probabilities_that_sum_to_one() {
         assert_eq!(measured.json()["n_rows"], 120);
         assert!(measured.json()["metrics"]["log_loss"]["ci95"].is_array());
         assert!(measured.err.contains("the model was trained on this file"), "{}", measured.err);
+        let measured = call(folder.path(), &["evaluate", &run, "t.csv"]).done().out;
+        let heading =
+            format!("`{target}` on 120 rows of t.csv (95 % intervals from 1,000 bootstrap resamples)\n");
+        assert!(measured.starts_with(&heading), "{measured}");
     }
+    let plan = call(folder.path(), &quick("t.csv", "yes", &[])).done().err;
+    let plan = plan.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plan.contains("`yes` counts as positive"), "{plan}");
+    assert!(plan.contains("all 111 cells are numbers; 9 missing"), "{plan}");
     // Whole numbers are classes unless the task says otherwise.
     let args = quick("t.csv", "k", &["--task", "regression", "--json"]);
     assert_eq!(call(folder.path(), &args).done().json()["task"], "regression");
@@ -323,7 +331,7 @@ fn a_column_can_say_which_rows_are_for_what() {
     };
     let (text, json) = train(&["train", "train", "Test", "VAL"]);
     assert_eq!(json["n_rows"], serde_json::json!({ "train": 60, "val": 30, "test": 30 }));
-    assert!(text.err.contains("as column `part` says; override"), "{}", text.err);
+    assert!(text.err.contains("as column `part` says\n"), "{}", text.err);
     assert!(!text.err.contains("\n  part "), "it is no input: {}", text.err);
 
     let (text, json) = train(&["train", "train", "validation"]);

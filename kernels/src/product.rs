@@ -55,6 +55,8 @@ pub enum Start<'a, T> {
 const SHARED_BLOCK: usize = 512;
 /// The widest panel of any level, in numbers: four registers of sixteen.
 const WIDEST_PANEL: usize = 64;
+/// The most columns that are computed as rows: a quarter of the widest register.
+const MOST_TURNED: usize = 4;
 /// B is read in place while its rows are this near to each other (in numbers); rows that are further apart would
 /// fall on the same few lines of the first-level cache, and are copied into a panel.
 const NEAR_ROWS: usize = 160;
@@ -63,7 +65,8 @@ const ROWS_WORTH_PACKING: usize = 16;
 
 /// How many numbers of scratch [`crate::Scalar::product`] needs for an A of `m`×`k` and a B of `k`×`n`.
 pub fn product_scratch_len(m: usize, k: usize, n: usize) -> usize {
-    k.min(SHARED_BLOCK) * n.max(m).min(WIDEST_PANEL).next_multiple_of(WIDEST_PANEL)
+    // A packed panel, and the columns that are computed as rows.
+    k.min(SHARED_BLOCK) * n.max(m).min(WIDEST_PANEL).next_multiple_of(WIDEST_PANEL) + MOST_TURNED * m
 }
 
 /// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n` stored row after row.
@@ -80,9 +83,6 @@ pub(crate) fn product<V: Vector>(
     if m == 0 || n == 0 {
         return;
     }
-    // A single column in memory is also a single row: Cᵀ = Bᵀ·Aᵀ fills whole registers.
-    let turn = n == 1 && m > 1 && a.row_stride == 1 && !matches!(start, Start::Bias(_));
-    let (m, n, a, b) = if turn { (n, m, b.transpose(), a.transpose()) } else { (m, n, a, b) };
     assert!(c.len() >= m * n, "C is {m}×{n} and needs more numbers than it has");
     if let Start::Bias(bias) = start {
         assert!(bias.len() >= n, "the bias needs a number for each of {n} columns");
@@ -91,6 +91,46 @@ pub(crate) fn product<V: Vector>(
         a.assert_holds(m, k, "A");
         b.assert_holds(k, n, "B");
     }
+    // The last few columns would fill a register to a quarter or less. Where A is stored column after column,
+    // they are computed as rows instead: Cᵀ = Bᵀ·Aᵀ, into the scratch, and written from there.
+    let turned = match n % V::LANES {
+        rest @ 1.. if 4 * rest <= V::LANES && a.row_stride == 1 && m >= V::LANES => rest,
+        _ => 0,
+    };
+    let turned = if k > 0 && k <= SHARED_BLOCK && matches!(start, Start::Zero) { turned } else { 0 };
+    let whole = n - turned;
+    let (columns, scratch) = scratch.split_at_mut(turned * m);
+    // A loop over two products, not two calls: the code of all tiles is there once.
+    for turn in [false, true] {
+        let rest = Matrix { data: b.data.get(whole * b.column_stride..).unwrap_or(&[]), ..b };
+        let (shape, a, b, c, c_row) = if turn {
+            ([turned, k, m], rest.transpose(), a.transpose(), &mut *columns, m)
+        } else {
+            ([m, k, whole], a, b, &mut *c, n)
+        };
+        if shape[0] > 0 && shape[2] > 0 {
+            panels::<V>(shape, a, b, c, c_row, start, scratch, zero);
+        }
+    }
+    for (i, column) in columns.chunks_exact(m).enumerate() {
+        for (row, &value) in column.iter().enumerate() {
+            c[row * n + whole + i] = value;
+        }
+    }
+}
+
+/// [`product`] with the rows of C `c_row` apart.
+#[inline(always)]
+fn panels<V: Vector>(
+    [m, k, n]: [usize; 3],
+    a: Matrix<V::Element>,
+    b: Matrix<V::Element>,
+    c: &mut [V::Element],
+    c_row: usize,
+    start: Start<V::Element>,
+    scratch: &mut [V::Element],
+    zero: V::Element,
+) {
     let pack = b.column_stride != 1 || (b.row_stride > NEAR_ROWS && m >= ROWS_WORTH_PACKING);
     let panel = V::LANES * V::PANEL;
     let mut shared = 0;
@@ -121,13 +161,13 @@ pub(crate) fn product<V: Vector>(
                     b: source.as_ptr(),
                     b_row: row_stride,
                     c: c.as_mut_ptr().wrapping_add(column),
-                    c_row: n,
+                    c_row,
                     start: match begin {
                         Start::Zero => std::ptr::null(),
                         Start::Bias(bias) => bias.as_ptr().wrapping_add(column),
                         Start::Add => c.as_ptr().wrapping_add(column),
                     },
-                    start_row: if matches!(begin, Start::Add) { n } else { 0 },
+                    start_row: if matches!(begin, Start::Add) { c_row } else { 0 },
                     tail: width - (padded - V::LANES),
                     zero,
                 };
@@ -199,7 +239,10 @@ impl<T: Copy> Panel<T> {
             while row < m {
                 let left = m - row;
                 // Eight rows are two tiles of four: a rest of two would leave the multipliers waiting.
-                row += if left >= 6 && left != 8 {
+                row += if NR == 1 && left >= 12 {
+                    // A narrow tile needs more rows to keep the multipliers busy.
+                    self.tile_of::<V, 12, NR>(row, packed)
+                } else if left >= 6 && left != 8 {
                     self.tile_of::<V, 6, NR>(row, packed)
                 } else if left >= 4 {
                     self.tile_of::<V, 4, NR>(row, packed)

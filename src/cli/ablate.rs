@@ -123,7 +123,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         write!(out, "{}", results(&found))?;
         writeln!(out, "\n{} in {}", text::counted(found.trials.len(), "trial"), text::seconds(took))?;
         if !found.trials.is_empty() {
-            writeln!(out, "Every trial, and the figure ablation.svg: {}", folder.path().display())?;
+            writeln!(out, "Every trial, and the figure ablation.svg: {}", text::path(folder.path()))?;
         }
     }
     out.flush()?;
@@ -148,7 +148,7 @@ fn describe(study: &Study) -> String {
     let (plan, seeds) = (&study.plan, &study.seeds);
     format!(
         "{}: {} of `{}` from {}; the reference and {}, each with {} (seeds {} to {}): {}",
-        plan.raw.source.display(),
+        text::path(&plan.raw.source),
         plan.target.task,
         text::name(&plan.target.column),
         text::counted(plan.raw.n_rows(), "row"),

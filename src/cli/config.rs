@@ -9,13 +9,13 @@ use statera::config::Config;
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Arguments {
-    /// Every key with its default, range and meaning, as a TOML file to start from
+    /// List every setting with its meaning, range and default, as a TOML file
     #[arg(long)]
     defaults: bool,
-    /// Check a configuration file
+    /// Check a configuration file: its keys, and the ranges of its values
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
-    /// A configuration file with every value filled in
+    /// Show a configuration file with every value filled in
     #[arg(long, value_name = "FILE")]
     show: Option<PathBuf>,
 }

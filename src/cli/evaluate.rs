@@ -20,8 +20,8 @@ pub(crate) struct Arguments {
     /// A further word that stands for a missing cell (repeatable)
     #[arg(long, value_name = "WORD")]
     null: Vec<String>,
-    /// Resamples behind each interval; 0 for none
-    #[arg(long, default_value_t = 1000)]
+    /// Resamples behind each 95 % interval; 0 for none
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     bootstrap: usize,
     /// The seed of the resampling
     #[arg(long, default_value_t = 0)]
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     /// Print the metrics as JSON
     #[arg(long)]
     json: bool,
-    /// No notes
+    /// No notes about the table
     #[arg(long)]
     quiet: bool,
 }
@@ -56,8 +56,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         }
         if raw.sha256 == model.card.provenance.data_sha256 {
             text::note(
-                "note: the model was trained on this file, so the figures flatter; metrics.json of its run has \
-                 those of its test rows",
+                "note: the model was trained on this file, so these figures flatter; see metrics.json of its run",
             );
         }
     }
@@ -74,15 +73,25 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         let metrics: serde_json::Map<String, serde_json::Value> = measured
             .metrics
             .iter()
-            .map(|(name, value, ci)| ((*name).to_owned(), serde_json::json!({ "value": value, "ci95": ci })))
+            .map(|(name, value, ci)| {
+                let entry = match ci {
+                    Some(ci) => serde_json::json!({ "value": value, "ci95": ci }),
+                    None => serde_json::json!({ "value": value }),
+                };
+                ((*name).to_owned(), entry)
+            })
             .collect();
         let document = serde_json::json!({ "n_rows": labels.rows.len(), "metrics": metrics });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
+    let intervals = match arguments.bootstrap {
+        0 => String::new(),
+        n => format!(" (95 % intervals from {})", text::counted(n, "bootstrap resample")),
+    };
     writeln!(
         out,
-        "`{}` on {} of {}\n",
+        "`{}` on {} of {}{intervals}\n",
         labels.column,
         text::counted(labels.rows.len(), "row"),
         raw.source.display()

@@ -12,11 +12,12 @@ mod train;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 use statera::config::Config;
 use statera::{Error, Result};
 
-/// Trains, weighs and shows the weights of neural networks on tables.
+/// Trains neural networks on tables, and tests them against simple models.
 #[derive(Debug, Parser)]
 #[command(name = "statera", version, about, max_term_width = 100)]
 struct Cli {
@@ -62,7 +63,13 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong use, 130 for interrupted.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if let Some(meant) = setting_meant(&error) {
+            text::note(&format!("error: {meant}"));
+            std::process::exit(2);
+        }
+        error.exit()
+    });
     let done = |()| ExitCode::SUCCESS;
     let outcome = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
@@ -73,6 +80,21 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(arguments) => config::run(&arguments).map(done),
     };
     outcome.unwrap_or_else(|error| fail(&error))
+}
+
+/// The words for an unknown option that is the name of a setting, as `--epochs`.
+fn setting_meant(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument || error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    let name = option.strip_prefix("--")?.replace('-', "_");
+    let settings = Config::settings_named(&name);
+    if settings.is_empty() {
+        return None;
+    }
+    let tries: Vec<String> = settings.iter().map(|key| format!("--set {key}=VALUE")).collect();
+    Some(format!("there is no option {option}, but a setting of this name\n  try: {}", tries.join(" or ")))
 }
 
 /// Says what went wrong; a reader that has gone away (`| head`) is no failure.

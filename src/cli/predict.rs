@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Threads to compute with; 0 takes one a core
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// No notes
+    /// No notes about the table
     #[arg(long)]
     quiet: bool,
 }
@@ -94,7 +94,8 @@ pub(crate) fn report_notes(notes: &PredictNotes) {
                 column.examples.iter().map(|e| format!("`{}`", text::name(e))).collect();
             let examples = examples.join(", ");
             text::note(&format!(
-                "note: column `{name}`: {n} of categories not seen in training ({examples})"
+                "note: column `{name}`: {n} of categories not seen in training ({examples}), taken as none of \
+                 those known"
             ));
         }
     }
@@ -120,6 +121,12 @@ pub(crate) fn report_notes(notes: &PredictNotes) {
     }
 }
 
+/// The shortest text that reads back as the same number: `0.25`, `5e-14`.
+fn decimal(x: f64) -> String {
+    let text = format!("{x:?}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
 /// `prediction`, and `probability_<class>` for each class; one line a row.
 ///
 /// Where the probabilities are not finite, no class is predicted.
@@ -129,7 +136,7 @@ fn to_csv(predictions: &Predictions, classes: &[String]) -> anyhow::Result<Vec<u
         Predictions::Values(values) => {
             writer.write_record(["prediction"])?;
             for value in values {
-                writer.write_record([value.to_string()])?;
+                writer.write_record([decimal(*value)])?;
             }
         }
         Predictions::Probabilities { n_classes, p } => {
@@ -138,7 +145,7 @@ fn to_csv(predictions: &Predictions, classes: &[String]) -> anyhow::Result<Vec<u
             for p in p.chunks_exact(*n_classes) {
                 let finite = p.iter().all(|p| p.is_finite());
                 let class = if finite { classes[decide(p) as usize].clone() } else { String::new() };
-                writer.write_record(std::iter::once(class).chain(p.iter().map(f64::to_string)))?;
+                writer.write_record(std::iter::once(class).chain(p.iter().copied().map(decimal)))?;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The live progress of training, on standard error: a bar in a terminal, plain lines in a pipe.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("  {bar:24.cyan/dim} {msg}");
+            let style = ProgressStyle::with_template("  {bar:12.cyan/dim} {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"));
             bar
         });
@@ -52,8 +53,7 @@ impl Progress {
             Event::Progress { epoch, step, train_loss, rows_per_second } => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(((epoch - 1) * self.steps_per_epoch + step) as u64);
-                    let (loss, rate) = (text::number(*train_loss), text::count(*rows_per_second as usize));
-                    bar.set_message(format!("epoch {epoch}/{}  loss {loss}  {rate} rows/s", self.epochs));
+                    bar.set_message(self.describe(*epoch, *train_loss, *rows_per_second));
                 }
             }
             Event::Epoch(record) => self.epoch(record),
@@ -66,8 +66,8 @@ impl Progress {
             // Said at the end, as an error or a warning, by whoever knows whether any weights were kept.
             Event::Diverged { .. } => {}
             Event::Finished { reason, best_epoch, epochs_run, seconds } => {
-                if let (false, Some(last)) = (self.shown, self.last_record.take()) {
-                    self.line(&self.describe(&last));
+                if let (false, Some(last)) = (self.shown, &self.last_record) {
+                    self.line(&format!("  {}", self.describe_epoch(last)));
                 }
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
@@ -83,10 +83,11 @@ impl Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        let message = self.describe(record);
+        self.last_record = Some(record.clone());
+        let message = self.describe_epoch(record);
         if let Some(bar) = &self.bar {
             bar.set_position((record.epoch * self.steps_per_epoch) as u64);
-            bar.set_message(message.trim_start().to_owned());
+            bar.set_message(message);
             self.shown = true;
             return;
         }
@@ -94,24 +95,31 @@ impl Progress {
         self.shown = record.epoch == 1 || self.last_line.elapsed() > Duration::from_secs(1);
         if self.shown {
             self.last_line = Instant::now();
-            self.line(&message);
+            self.line(&format!("  {message}"));
         }
-        self.last_record = Some(record.clone());
     }
 
-    fn describe(&self, r: &EpochRecord) -> String {
-        let metric =
-            r.metrics.first().map_or(String::new(), |(name, v)| format!("  {name} {}", text::number(*v)));
-        let left = r.seconds / r.epoch as f64 * (self.epochs - r.epoch) as f64;
-        let left = if left < 1.0 { String::new() } else { format!("  at most {} left", text::seconds(left)) };
-        format!(
-            "  epoch {}/{}  loss {}  val_loss {}{metric}  {} rows/s{left}",
-            r.epoch,
-            self.epochs,
-            text::number(r.train_loss),
-            text::number(r.val_loss),
-            text::count(r.rows_per_second as usize)
-        )
+    fn describe_epoch(&self, r: &EpochRecord) -> String {
+        self.describe(r.epoch, r.train_loss, r.rows_per_second)
+    }
+
+    /// Where training stands; what the last whole epoch came to on the validation rows stays in view.
+    fn describe(&self, epoch: usize, loss: f64, rate: f64) -> String {
+        let mut left = String::new();
+        let mut val = String::new();
+        if let Some(last) = &self.last_record {
+            let seconds = last.seconds / last.epoch as f64 * (self.epochs - last.epoch) as f64;
+            if seconds >= 1.0 {
+                left = format!("  at most {} left", text::seconds(seconds));
+            }
+            val = format!("  val_loss {}", text::number(last.val_loss));
+            if let Some((name, v)) = last.metrics.first() {
+                let _ = write!(val, "  {name} {}", text::number(*v));
+            }
+        }
+        // What a narrow terminal cuts off stands at the end.
+        let (epochs, loss, rate) = (self.epochs, text::number(loss), text::count(rate as usize));
+        format!("epoch {epoch}/{epochs}{left}  loss {loss}{val}  {rate} rows/s")
     }
 
     fn line(&self, line: &str) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use statera::config::Config;
+use statera::data::TaskKind;
 use statera::model::Model;
 use statera::nn::{Layer, Network};
 use statera::run::Plan;
@@ -14,6 +15,7 @@ use super::text;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A run folder, a model file, or a configuration (*.toml) that names its table
+    #[arg(value_name = "MODEL")]
     of: PathBuf,
     /// One setting of the configuration (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -24,14 +26,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let of = &arguments.of;
     let text = if of.extension().is_some_and(|e| e == "toml") {
         let plan = Plan::new(Config::load(Some(of), &arguments.sets)?)?;
-        let (n, source) = (plan.pipeline.features().len(), plan.raw.source.display());
+        let (n, source) = (plan.pipeline.features().len(), text::path(&plan.raw.source));
         format!("{} made from {source}\n\n{}", text::counted(n, "input"), table(&plan.network))
     } else {
         let model = Model::load(of)?;
         let card = &model.card;
+        let task = match card.target.task {
+            TaskKind::Regression => "regression",
+            TaskKind::Binary => "binary classification",
+            TaskKind::Multiclass => "multiclass classification",
+        };
         let header = format!(
-            "{} of `{}`, trained on {} by Statera {} with seed {}\n",
-            card.target.task,
+            "{task} of `{}`, trained on {} by Statera {} with seed {}\n",
             card.target.column,
             text::counted(card.provenance.n_train, "row"),
             card.provenance.statera,

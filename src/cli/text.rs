@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::{Component, Path};
 
 /// No line of what is printed is wider than this, but for paths, names and commands that cannot be broken.
 const WIDTH: usize = 100;
@@ -137,16 +138,42 @@ pub(crate) fn number(x: f64) -> String {
     }
 }
 
+/// A measured number in a row whose largest has this size: no exponent for one that is as good as zero there.
+pub(crate) fn number_beside(x: f64, largest: f64) -> String {
+    if x.abs() >= 1e-3 || !(0.1..1e12).contains(&largest) {
+        return number(x);
+    }
+    match format!("{x:.4}").as_str() {
+        "-0.0000" => "0.0000".into(),
+        text => text.into(),
+    }
+}
+
 /// A difference to the digits that [`number`] shows of the number `beside` it.
 pub(crate) fn beside(x: f64, beside: f64) -> String {
     let decimals = match beside.abs() {
         size if !(1e-3..1e12).contains(&size) || !x.is_finite() => return number(x),
-        size if size >= 1000.0 => return if x.abs() < 1000.0 { format!("{x:.0}") } else { number(x) },
+        size if size >= 1000.0 && x.abs() >= 1000.0 => return number(x),
+        size if size >= 1000.0 => 0,
         size if size >= 100.0 => 1,
         size if size >= 10.0 => 2,
         _ => 4,
     };
-    format!("{x:.decimals$}")
+    let text = format!("{x:.decimals$}");
+    // What rounds to nothing has no sign.
+    if text.contains(|c: char| ('1'..='9').contains(&c)) { text } else { text.replace('-', "") }
+}
+
+/// A path as people write it: without a detour over `..`.
+pub(crate) fn path(path: &Path) -> String {
+    let detour = path.components().skip(1).any(|part| part == Component::ParentDir);
+    // Only the file system knows where `..` leads behind a symbolic link.
+    let direct = || {
+        let folder = std::env::current_dir().ok()?.canonicalize().ok()?;
+        Some(path.canonicalize().ok()?.strip_prefix(folder).ok()?.to_owned())
+    };
+    let direct = if detour && path.is_relative() { direct() } else { None };
+    direct.as_deref().unwrap_or(path).display().to_string()
 }
 
 /// A setting's number as people write it: `0.001`, and `1e-7` where zeros would have to be counted.
@@ -156,7 +183,9 @@ pub(crate) fn short(x: f64) -> String {
 
 /// Seconds as people say them.
 pub(crate) fn seconds(s: f64) -> String {
-    if s < 1.0 {
+    if s < 1e-3 {
+        "under 1 ms".into()
+    } else if s < 1.0 {
         format!("{:.0} ms", s * 1000.0)
     } else if s < 10.0 {
         format!("{s:.1} s")
@@ -191,9 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn a_number_as_good_as_zero_needs_no_exponent_beside_larger_ones() {
+        for (x, largest, text) in [
+            (-5.6e-4, 0.82, "-0.0006"),
+            (-4.3e-6, 0.98, "0.0000"),
+            (0.82, 0.82, "0.8200"),
+            (5e-5, 5e-5, "5.000e-5"),
+            (4583.4, 4583.4, "4,583"),
+            (f64::NAN, 1.0, "NaN"),
+        ] {
+            assert_eq!(number_beside(x, largest), text);
+        }
+    }
+
+    #[test]
     fn differences_have_the_digits_of_what_they_stand_beside() {
         for (x, size, text) in [
             (-283.04, 5154.0, "-283"),
+            (-0.2, 5154.0, "0"),
             (1516.2, 5154.0, "1,516"),
             (-3.229e-4, 6.6, "-0.0003"),
             (0.123, 45.0, "0.12"),
@@ -202,6 +246,13 @@ mod tests {
         ] {
             assert_eq!(beside(x, size), text);
         }
+    }
+
+    #[test]
+    fn paths_take_no_detour() {
+        assert_eq!(path(Path::new("src/../Cargo.toml")), "Cargo.toml");
+        assert_eq!(path(Path::new("../a.csv")), "../a.csv");
+        assert_eq!(path(Path::new("none/../a.csv")), "none/../a.csv");
     }
 
     #[test]

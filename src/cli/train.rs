@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,9 @@ use statera::train::events::{Answer, Event};
 
 use super::progress::Progress;
 use super::{INTERRUPTED, Settings, summary, text, thread_pool};
+
+/// With fewer test rows than this, the results say that they are rough.
+const FEW_TEST_ROWS: usize = 30;
 
 const AFTER_HELP: &str = "\
 What is left behind: a run folder with model.safetensors, metrics.json, history.csv, events.jsonl,
@@ -44,7 +47,7 @@ pub(crate) struct Arguments {
     null: Vec<String>,
     #[command(flatten)]
     settings: Settings,
-    /// The number that every random number descends from
+    /// The seed of every random choice: the same seed gives the same network
     #[arg(long)]
     seed: Option<u64>,
     /// Threads; 0 takes one a core; the result does not depend on them
@@ -189,7 +192,7 @@ fn describe(plan: &Plan) -> String {
     let raw = &plan.raw;
     let mut out = format!(
         "{}: {}, {} (sha256 {}…)\n\n{}\n",
-        raw.source.display(),
+        text::path(&raw.source),
         text::counted(raw.n_rows(), "row"),
         text::counted(raw.n_columns(), "column"),
         &raw.sha256[..8],
@@ -223,11 +226,12 @@ fn describe(plan: &Plan) -> String {
         "optimizer".into(),
         o.name.to_string(),
         format!(
-            "learning rate {}, batches of {}, at most {}, seed {}",
+            "learning rate {}, batches of {}, at most {}, {}; {}",
             text::short(o.learning_rate),
             text::count(config.train.batch_size),
             text::counted(config.train.epochs, "epoch"),
-            config.seed
+            text::unbroken(&format!("seed {}", config.seed)),
+            text::unbroken("override: --set optimizer.learning_rate=0.01")
         ),
     ]);
     out += &text::wrapped_table(&rows);
@@ -269,7 +273,7 @@ fn results(report: &Report) -> String {
     if report.test.is_empty() {
         return format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
     }
-    let _ = write!(out, "Test on {} that no fit has seen", text::counted(report.n_rows.test, "row"));
+    let _ = write!(out, "Test on {} kept out of training", text::counted(report.n_rows.test, "row"));
     if report.resamples > 0 {
         let (percent, n) = (report.percent(), text::count(report.resamples));
         let _ = write!(out, " ({percent} % intervals from {n} bootstrap resamples)");
@@ -279,25 +283,30 @@ fn results(report: &Report) -> String {
     header.extend(report.baselines.iter().map(|b| b.name.replace('_', " ")));
     let mut rows = vec![header];
     for m in &report.test {
-        let interval =
-            m.interval.map_or(String::new(), |[a, b]| format!("[{}, {}]", text::number(a), text::number(b)));
-        let mut row = vec![m.name.to_owned(), text::number(m.value), interval];
-        for b in &report.baselines {
-            let value = b.metrics.iter().find(|(name, _)| *name == m.name);
-            row.push(value.map_or("–".into(), |(_, v)| text::number(*v)));
-        }
+        let others: Vec<Option<f64>> = report
+            .baselines
+            .iter()
+            .map(|b| b.metrics.iter().find(|(name, _)| *name == m.name).map(|(_, v)| *v))
+            .collect();
+        let largest = others.iter().flatten().fold(m.value.abs(), |largest, v| largest.max(v.abs()));
+        let number = |x| text::number_beside(x, largest);
+        let interval = m.interval.map_or(String::new(), |[a, b]| format!("[{}, {}]", number(a), number(b)));
+        let mut row = vec![m.name.to_owned(), number(m.value), interval];
+        row.extend(others.into_iter().map(|v| v.map_or("–".into(), number)));
         rows.push(row);
     }
     out += &text::table(&rows, &[false, true, false, true, true]);
     if let Some(verdict) = report.verdict() {
         let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
+    if report.n_rows.test < FEW_TEST_ROWS {
+        let _ = write!(out, "\n{}", text::wrap(&format!("With only {n} these figures are rough."), 0));
+    }
     out
 }
 
 fn next_steps(plan: &Plan, folder: &RunFolder) -> String {
-    let shell = |path: &Path| text::shell(&path.to_string_lossy());
-    let (run, data) = (shell(folder.path()), shell(&plan.raw.source));
+    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(&plan.raw.source)));
     let rows = [
         ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
         ["measure on another", &format!("statera evaluate {run} OTHER.csv")],

@@ -290,6 +290,11 @@ impl Config {
         write::defaults_listing()
     }
 
+    /// The paths of the settings with this name, in whichever section: `train.epochs` for `epochs`.
+    pub fn settings_named(name: &str) -> Vec<&'static str> {
+        keys::KEYS.iter().filter(|key| key.name() == name).map(|key| key.path).collect()
+    }
+
     /// The hidden layers one by one: those that are listed, or else those that the short forms stand for.
     ///
     /// The output layer depends on the data and is not among them.

@@ -13,7 +13,7 @@ pub mod schema;
 pub mod split;
 pub mod table;
 pub mod target;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

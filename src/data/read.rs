@@ -343,7 +343,10 @@ fn header_names(header: &Records<'_>) -> Result<Vec<String>> {
     {
         return Err(Error::data(
             format!("{place}: the header is one column, {}; expected commas between the names", shown(name)),
-            format!("save the table again with commas in place of {}", shown(&mark.to_string())),
+            match mark {
+                '\t' => "save the table again with commas in place of tabs".to_owned(),
+                _ => format!("save the table again with commas in place of {}", shown(&mark.to_string())),
+            },
         ));
     }
     let mut first = HashMap::with_capacity(names.len());

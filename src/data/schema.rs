@@ -193,7 +193,11 @@ fn infer_column(raw: &RawTable, column: usize, wanted: Option<ColumnKind>) -> Re
     } else {
         Vec::new()
     };
-    let Verdict { kind, reason, dropped } = verdict;
+    let Verdict { kind, mut reason, dropped } = verdict;
+    let missing = raw.n_rows() - survey.present;
+    if missing > 0 && survey.present > 0 {
+        reason = format!("{reason}; {} missing", thousands(missing));
+    }
     Ok(ColumnSchema { name: raw.name(column).to_owned(), kind, reason, levels, dropped })
 }
 
@@ -208,7 +212,7 @@ fn constant(raw: &RawTable, column: usize, survey: &Survey) -> bool {
 
 /// The kind that the user names, if the cells allow it.
 fn asked_for(raw: &RawTable, column: usize, kind: ColumnKind, survey: &Survey) -> Result<Verdict> {
-    let reason = format!("set by data.columns.{}.kind", raw.name(column));
+    let reason = "as set".to_owned();
     match kind {
         ColumnKind::Number if survey.first_word.is_some() => Err(odd_cells(raw, column, kind)),
         ColumnKind::Number => match survey.not_finite {
@@ -446,10 +450,7 @@ mod tests {
             assert_eq!(infer("x", &numbers, Some(kind)).unwrap().dropped, Some(kind.to_string()));
         }
         let id = infer("id", &numbers, Some(ColumnKind::Number)).unwrap();
-        assert_eq!(
-            (id.kind, id.dropped, id.reason.as_str()),
-            (ColumnKind::Number, None, "set by data.columns.id.kind")
-        );
+        assert_eq!((id.kind, id.dropped, id.reason.as_str()), (ColumnKind::Number, None, "as set"));
         let words = cells(30, |i| format!("w{i}"));
         assert!(infer("x", &words, Some(ColumnKind::Category)).unwrap().dropped.is_none());
         assert!(infer("x", &words, Some(ColumnKind::Number)).is_err());

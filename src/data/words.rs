@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A count with its thousands set apart: `1,338`.
-pub(super) fn thousands(n: usize) -> String {
+pub(crate) fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -16,12 +16,12 @@ pub(super) fn thousands(n: usize) -> String {
 }
 
 /// A count and its noun: `1 cell`, `1,338 cells`.
-pub(super) fn counted(n: usize, noun: &str) -> String {
+pub(crate) fn counted(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })
 }
 
 /// A cell between backticks, on one line and not longer than a message can bear.
-pub(super) fn shown(cell: &str) -> String {
+pub(crate) fn shown(cell: &str) -> String {
     const LONGEST: usize = 40;
     let mut text = String::from("`");
     for (i, c) in cell.chars().enumerate() {
@@ -40,7 +40,7 @@ pub(super) fn shown(cell: &str) -> String {
 }
 
 /// Names between backticks, at most ten of them.
-pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 10;
     let mut names = names.into_iter();
     let mut text = names.by_ref().take(MOST).map(shown).collect::<Vec<_>>().join(", ");
@@ -79,7 +79,7 @@ pub(super) fn column_setting(column: &str, setting: &str, value: &str) -> String
 }
 
 /// What to do about a name that does not exist: the nearest one that does, or all of them.
-pub(super) fn instead<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn instead<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
     match crate::error::nearest(name, names.clone()) {
         Some(near) => format!("did you mean {}?", shown(near)),
         None => format!("the columns are {}", listed(names)),

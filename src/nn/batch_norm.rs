@@ -70,22 +70,30 @@ impl BatchNorm {
         T::normalize(pass.level, x, mean, scale, &pass.params[self.bias.clone()], y);
     }
 
-    /// With x̂ = (x − mean)/std: dβ = Σ dy and dγ = Σ dy·x̂, over all rows.
-    pub(crate) fn backward_sums<T: Scalar>(
+    /// With x̂ = (x − mean)/std, adds rows to dβ = Σ dy and to dγ = Σ dy·x̂ (still times std).
+    pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
+        first_row: usize,
         x: &[T],
         dy: &[T],
         grads: &mut [T],
-        cache: &mut [T],
+        cache: &[T],
     ) {
+        let sums = &mut grads[self.weight.start..self.bias.end];
+        if first_row == 0 {
+            sums.fill(T::ZERO);
+        }
+        let (dgamma, dbeta) = sums.split_at_mut(self.features);
+        T::normalize_backward_sums(pass.level, x, dy, &cache[..self.features], dgamma, dbeta);
+    }
+
+    /// Once all rows are added: dγ, and the factors of [`BatchNorm::backward_rows`].
+    pub(crate) fn finish_backward_sums<T: Scalar>(&self, pass: &Pass<T>, grads: &mut [T], cache: &mut [T]) {
         let f = self.features;
         let (forward, backward) = cache.split_at_mut(4 * f);
-        let (mean, inv_std, scale) = (&forward[..f], &forward[2 * f..3 * f], &forward[3 * f..]);
-        let sums = &mut grads[self.weight.start..self.bias.end];
-        sums.fill(T::ZERO);
-        let (dgamma, dbeta) = sums.split_at_mut(f);
-        T::normalize_backward_sums(pass.level, x, dy, mean, dgamma, dbeta);
+        let (inv_std, scale) = (&forward[2 * f..3 * f], &forward[3 * f..]);
+        let (dgamma, dbeta) = grads[self.weight.start..self.bias.end].split_at_mut(f);
         for (dgamma, &inv_std) in dgamma.iter_mut().zip(inv_std) {
             *dgamma *= inv_std;
         }

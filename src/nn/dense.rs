@@ -11,6 +11,10 @@ use super::params::{Layout, Role};
 use crate::config::Initializer;
 use crate::random::Stream;
 
+/// For so many rows, which fill one or two registers, dxᵀ = W·dzᵀ costs less than transposing W; it has the same
+/// bits.
+const FEW_ROWS: std::ops::RangeInclusive<usize> = 16..=32;
+
 /// A dense layer with `weight` (I×O), `bias` (O) and an element-wise activation.
 #[derive(Debug, Clone)]
 pub struct Dense {
@@ -53,8 +57,10 @@ impl Dense {
         let (i, o) = (self.in_features, self.out_features);
         let products = product_scratch_len(n_rows, i, o)
             .max(product_scratch_len(i, n_rows, o))
-            .max(product_scratch_len(n_rows, o, i));
-        i * o + products
+            .max(product_scratch_len(n_rows, o, i))
+            .max(product_scratch_len(i, o, n_rows));
+        // For few rows dz and dx are transposed in place of the weight.
+        (i * o).max(FEW_ROWS.end().min(&n_rows) * (i + o)) + products
     }
 
     /// y = f(x·W + b), with x B×I and y B×O.
@@ -89,7 +95,7 @@ impl Dense {
         if let Some(bias) = &self.bias {
             grads[bias.clone()].fill(T::ZERO);
         }
-        if !wants_dx {
+        if !wants_dx || FEW_ROWS.contains(&pass.n_rows) {
             return;
         }
         let shape = [self.in_features, self.out_features];
@@ -115,7 +121,16 @@ impl Dense {
             }
             None => T::activate_backward(pass.level, self.activation, y, dy),
         }
-        if let Some(dx) = dx {
+        let Some(dx) = dx else { return };
+        if FEW_ROWS.contains(&pass.n_rows) {
+            let (dz_t, scratch) = scratch.split_at_mut(n_rows * o);
+            let (dx_t, scratch) = scratch.split_at_mut(n_rows * i);
+            T::transpose_to(pass.level, [n_rows, o], dy, dz_t);
+            let weight = Matrix::rows(&pass.params[self.weight.clone()], o);
+            let dz_t = Matrix::rows(dz_t, n_rows);
+            T::product(pass.level, [i, o, n_rows], weight, dz_t, dx_t, Start::Zero, scratch);
+            T::transpose_to(pass.level, [i, n_rows], dx_t, dx);
+        } else {
             let (transposed, scratch) = scratch.split_at_mut(i * o);
             let transposed = Matrix::rows(transposed, i);
             T::product(pass.level, [n_rows, o, i], Matrix::rows(dy, o), transposed, dx, Start::Zero, scratch);

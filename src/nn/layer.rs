@@ -196,17 +196,29 @@ impl Layer {
         }
     }
 
-    /// Backward of a layer that joins rows, once all of dy (B×out) is known.
-    pub(crate) fn backward_sums<T: Scalar>(
+    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows.
+    pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        x: &[T],
-        dy: &[T],
+        first_row: usize,
+        [x, dy]: [&[T]; 2],
+        grads: &mut [T],
+        cache: &Cache<T>,
+    ) {
+        if let Self::BatchNorm(layer) = self {
+            layer.add_backward_sums(pass, first_row, x, dy, grads, &cache.numbers);
+        }
+    }
+
+    /// Backward of batch norm, second part: what follows from the sums.
+    pub(crate) fn finish_backward_sums<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
         grads: &mut [T],
         cache: &mut Cache<T>,
     ) {
         if let Self::BatchNorm(layer) = self {
-            layer.backward_sums(pass, x, dy, grads, &mut cache.numbers);
+            layer.finish_backward_sums(pass, grads, &mut cache.numbers);
         }
     }
 

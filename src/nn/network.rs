@@ -301,9 +301,13 @@ impl Network {
     ) {
         let Workspace { outputs, caches, dy, dx, scratch, grads, .. } = work;
         let top = end - 1;
-        let n = pass.n_rows * self.layers[top].out_features();
-        let input = self.input_of(top, pass.n_rows, x, outputs);
-        self.layers[top].backward_sums(pass, input, &dy[..n], grads, &mut caches[top]);
+        if end == self.layers.len() {
+            // No run above has added the sums.
+            let n = pass.n_rows * self.layers[top].out_features();
+            let input = self.input_of(top, pass.n_rows, x, outputs);
+            self.layers[top].add_backward_sums(pass, 0, [input, &dy[..n]], grads, &caches[top]);
+        }
+        self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
         if let Some(i) = with_weights {
             self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, scratch);
         }
@@ -332,6 +336,19 @@ impl Network {
                     grads,
                     &caches[i],
                     scratch,
+                );
+            }
+            if let Some(below) = begin.checked_sub(1) {
+                // The rows are still near: batch norm, which begins the next run, takes its sums here.
+                let input = &self.input_of(below, pass.n_rows, x, outputs)[part(self.in_features(below))];
+                let gradient = if with_weights.is_some() { &*dx } else { &*dy };
+                let gradient = &gradient[part(self.layers[below].out_features())];
+                self.layers[below].add_backward_sums(
+                    pass,
+                    first_row,
+                    [input, gradient],
+                    grads,
+                    &caches[below],
                 );
             }
         }

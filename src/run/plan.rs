@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, LossName, Monitor, TargetScale, Task};
+use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
     Table, Target, TargetScaler, TaskKind,
@@ -76,7 +77,7 @@ impl Plan {
             Task::Binary => Some(TaskKind::Binary),
             Task::Multiclass => Some(TaskKind::Multiclass),
         };
-        let (task, task_reason) = data::infer_task(&raw, &target_column, wanted)?;
+        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted)?;
         let labels = Labels::for_training(&raw, &target_column, task)?;
 
         let schema = schema_of(&config, &raw, &target_column)?;
@@ -86,7 +87,20 @@ impl Plan {
             reason,
             instead: instead.into(),
         };
-        choices.push(choice("task", task.to_string(), task_reason, "--task NAME"));
+        if let (TaskKind::Binary, Target::Classes { classes, .. }) = (task, &labels.target)
+            && let Some(positive) = classes.get(1)
+        {
+            let _ = write!(task_reason, "; {} counts as positive", shown(positive));
+        }
+        let other_task = match (wanted, &labels.target) {
+            (Some(_), _) => "",
+            (None, Target::Values(_)) => "--task multiclass",
+            (None, Target::Classes { classes, .. }) => {
+                let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
+                if numbers { "--task regression" } else { "" }
+            }
+        };
+        choices.push(choice("task", task.to_string(), task_reason, other_task));
         config.task = match task {
             TaskKind::Regression => Task::Regression,
             TaskKind::Binary => Task::Binary,
@@ -94,14 +108,19 @@ impl Plan {
         };
 
         let (split, split_reason) = split_of(&config, &raw, &labels)?;
-        let sizes =
-            format!("{} train, {} val, {} test", split.train.rows().len(), split.val.len(), split.test.len());
-        choices.push(choice("split", sizes, split_reason, "--set split.test=0.2"));
+        let sizes = format!(
+            "{} train, {} val, {} test",
+            thousands(split.train.rows().len()),
+            thousands(split.val.len()),
+            thousands(split.test.len())
+        );
+        // Where a column says it, the shares have no say.
+        let other_split = if config.split.column.is_empty() { "--set split.test=0.2" } else { "" };
+        choices.push(choice("split", sizes, split_reason, other_split));
         if !labels.missing.is_empty() {
-            let n = labels.missing.len();
             choices.push(choice(
                 "left out",
-                if n == 1 { "1 row".into() } else { format!("{n} rows") },
+                counted(labels.missing.len(), "row"),
                 format!("without a `{target_column}` nothing can be learned or tested"),
                 "",
             ));
@@ -111,8 +130,12 @@ impl Plan {
         let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task)?;
+        let other_loss = match (config.loss.name, task) {
+            (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
+            _ => "",
+        };
         config.loss.name = loss_name(loss);
-        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, "--set loss.name=NAME"));
+        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, other_loss));
         check_monitors(&config, task)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
@@ -164,8 +187,10 @@ fn table_path(config: &Config) -> Result<std::path::PathBuf> {
 
 fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     if config.data.target.is_empty() {
-        let last = raw.name(raw.n_columns() - 1);
-        return Err(Error::setting("no column to predict is named", format!("--target {last}")));
+        return Err(Error::setting(
+            "no column to predict is named",
+            format!("--target with one of {}", listed(raw.names())),
+        ));
     }
     Ok(config.data.target.clone())
 }
@@ -174,10 +199,9 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let columns = &config.data.columns;
     if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
-        let nearest = crate::error::nearest(name, raw.names());
         return Err(Error::setting(
-            format!("data.columns.{name}: there is no column `{name}` in {}", raw.source.display()),
-            nearest.map_or(String::new(), |n| format!("data.columns.{n}")),
+            format!("data.columns: there is no column {} in {}", shown(name), raw.source.display()),
+            instead(name, raw.names()),
         ));
     }
     let is_dropped = |name: &str| columns.get(name).is_some_and(|c| c.drop == Some(true));
@@ -292,7 +316,14 @@ fn loss_of(config: &Config, task: TaskKind) -> Result<(Loss, String)> {
         TaskKind::Multiclass => Loss::CategoricalCrossentropy,
     };
     let loss = match config.loss.name {
-        LossName::Auto => return Ok((natural, format!("the usual one for {task}"))),
+        LossName::Auto => {
+            let of = match task {
+                TaskKind::Regression => "a regression",
+                TaskKind::Binary => "two classes",
+                TaskKind::Multiclass => "several classes",
+            };
+            return Ok((natural, format!("the usual one for {of}")));
+        }
         LossName::Mse => Loss::Mse,
         LossName::Mae => Loss::Mae,
         LossName::Huber => Loss::Huber { delta },

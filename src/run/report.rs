@@ -159,7 +159,12 @@ impl Report {
     /// Says plainly whether the network is worth its weights; nothing without test rows or baselines.
     pub fn verdict(&self) -> Option<Verdict> {
         let Comparison { baseline, gain } = self.comparison?;
-        let (rival, name) = (baseline.replace('_', " "), self.primary());
+        let name = self.primary();
+        let rival = match baseline {
+            "mean" => "the mean".to_owned(),
+            "majority" => "the majority class".to_owned(),
+            other => other.replace('_', " "),
+        };
         let percent = 100.0 * gain.share;
         let span = |interval: Option<[f64; 2]>| {
             interval.map_or(String::new(), |[a, b]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b))
@@ -174,15 +179,21 @@ impl Report {
             ),
             (true, true) => format!("The network beats {rival} by {percent:.1} %{interval} in test {name}."),
             (true, false) => format!(
-                "The network is ahead of {rival} by {percent:.1} %{interval} in test {name}; the interval holds 0, \
-                 so this may be luck."
+                "The network is ahead of {rival} by {percent:.1} %{interval} in test {name}; the interval includes \
+                 0, so this may be luck."
             ),
-            (false, _) => format!(
-                "The network does NOT beat {rival}: its test {name} is {:.1} %{} worse. \
-                 Prefer the simpler model, or change the settings.",
-                percent.abs(),
-                span(gain.interval.map(|[a, b]| [-b, -a]))
-            ),
+            (false, _) => {
+                let luck = match gain.interval {
+                    Some([_, high]) if high >= 0.0 => "; the interval includes 0, so this may be luck",
+                    _ => "",
+                };
+                format!(
+                    "The network does NOT beat {rival}: its test {name} is {:.1} %{} worse{luck}. \
+                     Prefer the simpler model, or change the settings.",
+                    percent.abs(),
+                    span(gain.interval.map(|[a, b]| [-b, -a]))
+                )
+            }
         };
         Some(Verdict { text, beats })
     }
@@ -228,7 +239,8 @@ mod tests {
                 -0.02,
                 Some([-0.05, 0.01]),
                 false,
-                "does NOT beat least squares: its test rmse is 2.0 % [-1.0, 5.0] worse.",
+                "does NOT beat least squares: its test rmse is 2.0 % [-1.0, 5.0] worse; the interval \
+                 includes 0",
             ),
             (0.0, None, false, "does NOT beat least squares: its test rmse is 0.0 % worse."),
             (-50.0, None, false, "does NOT beat least squares: its test rmse is over ten times as high."),
