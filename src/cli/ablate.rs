@@ -224,14 +224,22 @@ fn row(name: &str, size: f64, group: &Group, effect: Option<&Effect>) -> Vec<Str
         interval.map_or(String::new(), |[a, b]| {
             format!("[{}, {}]", text::beside(a, size), text::beside(b, size))
         }),
-        blank(share.map(|s| format!("{}{:.1}", if s > 0.0 { "+" } else { "" }, 100.0 * s))),
+        blank(share.map(percent)),
         worth,
-        or_dash(group.train_seconds.map(text::seconds)),
+        or_dash(group.train_seconds.map(milliseconds)),
         or_dash(group.epoch_seconds.map(milliseconds)),
     ]
 }
 
-/// The short time of an epoch.
+/// A share in percent, with its sign; what rounds to nothing has none.
+fn percent(share: f64) -> String {
+    match format!("{:+.1}", 100.0 * share) {
+        zero if zero.ends_with("0.0") && zero.len() == 4 => "0.0".into(),
+        text => text,
+    }
+}
+
+/// A time that is short at most tables.
 fn milliseconds(seconds: f64) -> String {
     if seconds < 0.1 { format!("{:.2} ms", 1000.0 * seconds) } else { text::seconds(seconds) }
 }
