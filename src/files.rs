@@ -7,9 +7,19 @@ use crate::error::{Error, Result};
 
 /// Writes `bytes` to `path` by way of a temporary file beside it: flushed to disk, then renamed.
 ///
-/// Whatever was at `path` stays untouched until the new content is complete.
+/// Whatever was at `path` stays untouched until the new content is complete. A link stays a link to the file
+/// that it leads to. A pipe or a device has no content to keep and is not replaced: it is written to.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |source| Error::io("write", path, source);
+    let there = path.metadata();
+    if there.as_ref().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let mut open = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+        return open.write_all(bytes).map_err(failed);
+    }
+    let path = &match there {
+        Ok(_) if path.is_symlink() => path.canonicalize().map_err(failed)?,
+        _ => path.to_owned(),
+    };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
@@ -26,4 +36,44 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     #[cfg(unix)]
     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn files_and_what_links_lead_to_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write_atomically(&file, b"one").unwrap();
+        symlink("file", &link).unwrap();
+        write_atomically(&link, b"two").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert!(write_atomically(folder.path(), b"three").is_err(), "a folder is no file");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing half-written is left");
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut text = String::new();
+                std::fs::File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
+                text
+            }
+        });
+        write_atomically(&pipe, b"through").unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(!pipe.metadata().unwrap().is_file());
+    }
 }

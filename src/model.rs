@@ -33,6 +33,9 @@ const PREDICT_ROWS: usize = 256;
 /// The most numbers that the outputs of all layers take for those rows; networks beyond it get fewer rows.
 const PREDICT_NUMBERS: usize = 1 << 24;
 
+/// The most numbers of prepared inputs that are held at a time while rows of a table are predicted.
+const PREPARED_NUMBERS: usize = 1 << 22;
+
 /// What the model predicts, and how its outputs become predictions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,7 +171,11 @@ impl Model {
 
     /// Predicts prepared inputs (rows×inputs): numbers in the target's own units, or probabilities.
     pub fn predict_prepared(&self, x: &[f64]) -> Predictions {
-        let mut outputs = self.run(x);
+        self.predictions(self.run(x))
+    }
+
+    /// What outputs after the loss's link say of the target.
+    fn predictions(&self, mut outputs: Vec<f64>) -> Predictions {
         let target = &self.card.target;
         match target.task {
             TaskKind::Regression => {
@@ -190,10 +197,14 @@ impl Model {
     /// Predicts the rows of a table that are numbered in `rows`.
     pub fn predict_rows(&self, raw: &RawTable, rows: &[usize]) -> Result<(Predictions, PredictNotes)> {
         let table = Table::from_raw(raw, &self.card.schema)?;
-        let (x, transform) = self.card.pipeline.transform(&table, rows)?;
+        // Part by part: all rows at once would take as much memory as there are rows times inputs.
+        let part_rows = (PREPARED_NUMBERS / self.card.n_inputs.max(1)).max(1);
+        let mut outputs = Vec::new();
+        let take = |x: Vec<f64>| outputs.extend(self.run(&x));
+        let transform = self.card.pipeline.transform_parts(&table, rows, part_rows, take)?;
         let mut ignored = table.ignored().to_vec();
         ignored.retain(|name| *name != self.card.target.column);
-        let predictions = self.predict_prepared(&x);
+        let predictions = self.predictions(outputs);
         let not_finite = not_finite(&predictions, rows);
         Ok((predictions, PredictNotes { cells: table.notes().to_vec(), transform, ignored, not_finite }))
     }

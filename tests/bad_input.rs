@@ -272,6 +272,57 @@ fn settings() -> Vec<Case> {
             &["data.columns: there is no column `color`", "did you mean `colour`?"],
         ),
         case(
+            "a kind for the column to predict",
+            "train t.csv --target y --set data.columns.y.kind=category",
+            2,
+            &["data.columns.y: `y` is the column to predict", "--task"],
+        ),
+        case(
+            "the column to predict dropped",
+            "train t.csv --target y --set data.columns.y.drop=true",
+            2,
+            &["data.columns.y: `y` is the column to predict", "leave the setting out"],
+        ),
+        case(
+            "a kind for the column that splits",
+            "train t.csv --target y --split-column k --set data.columns.k.kind=number",
+            2,
+            &["data.columns.k: `k` is the column that splits the rows", "leave the setting out"],
+        ),
+        with(
+            "f.csv",
+            rows("x,id,y", 60, |i| format!("{i}.5,{i},{i}.25")),
+            "an identifier to be kept",
+            "train f.csv --target y --set data.columns.id.drop=false",
+            2,
+            &["data.columns.id.drop is false", "identifier", "--set data.columns.id.kind=category"],
+        ),
+        with(
+            "f.csv",
+            rows("x,c,y", 60, |i| format!("{i}.5,7,{i}.25")),
+            "a constant to be kept",
+            "train f.csv --target y --set data.columns.c.drop=false",
+            2,
+            &["data.columns.c.drop is false", "constant: every cell is `7`", "leave the setting out"],
+        ),
+        case(
+            "batch normalisation of single rows",
+            "train t.csv --target y --set network.norm=batch --set train.batch_size=1",
+            2,
+            &["train.batch_size is 1", "needs 2: a row alone", "--set train.batch_size=32"],
+        ),
+        case(
+            "batch normalisation of shards that can have a single row",
+            "train t.csv --target y --set network.norm=batch --set train.shard_rows=2",
+            2,
+            &["train.shard_rows is 2", "needs 3: a row alone", "--set train.shard_rows=32"],
+        ),
+        file(
+            "a slope that turns the sign",
+            "network.layers = [{ type = \"activation\", function = \"leaky_relu\", slope = -1.0 }]\n",
+            &["f.toml, line 1", "`slope`: out of range: expected a number of at least 0, got -1"],
+        ),
+        case(
             "no such configuration",
             "train t.csv --target y --config none.toml",
             2,
@@ -361,6 +412,12 @@ fn uses() -> Vec<Case> {
             "predict m.safetensors t.csv -o ./t.csv",
             2,
             &["is the table itself"],
+        ),
+        case(
+            "predictions over the model",
+            "predict m.safetensors t.csv -o ./m.safetensors",
+            2,
+            &["m.safetensors is the model itself", "-o predictions.csv"],
         ),
         case(
             "predictions below a file",
@@ -548,4 +605,43 @@ fn an_unknown_class_is_named_when_evaluating() {
     {
         assert!(outcome.err.contains(words), "{}\n  lacks: {words}", outcome.err);
     }
+}
+
+/// Options that stand for a setting have its bounds: beyond them, a machine would start threads without end.
+#[test]
+fn numbers_beyond_bounds_are_wrong_use() {
+    let folder = folder();
+    std::fs::write(folder.path().join("m.safetensors"), trained()).unwrap();
+    for (args, words) in [
+        ("predict m.safetensors t.csv --threads 1000000", "1000000 is not in 0..=1024"),
+        ("evaluate m.safetensors t.csv --threads 1025", "1025 is not in 0..=1024"),
+        ("evaluate m.safetensors t.csv --bootstrap 1000001", "1000001 is not in 0..=1000000"),
+    ] {
+        let outcome = cli::call(folder.path(), &args.split(' ').collect::<Vec<_>>());
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{args}");
+        assert!(outcome.err.contains(words), "{}\n  lacks: {words}", outcome.err);
+    }
+}
+
+/// A table of many rows for a model of many inputs is predicted in memory that holds a part of the prepared rows.
+#[test]
+fn many_rows_and_many_inputs_are_predicted_part_by_part() {
+    const N_ROWS: usize = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    let wide = |i: usize| format!("a{},b{},c{}", i % 400, i * 3 % 400, i * 7 % 400);
+    write("t.csv", rows("a,b,c,y", 400, |i| format!("{},{i}.5", wide(i))));
+    write("u.csv", rows("a,b,c", N_ROWS, wide));
+    let mut args = cli::quick("t.csv", "y", &["--out", "run", "--set", "split.test=0"]);
+    let kinds = ["a", "b", "c"].map(|column| format!("data.columns.{column}.kind=category"));
+    args.extend(kinds.iter().flat_map(|kind| ["--set", kind]));
+    cli::call(folder.path(), &args).done();
+    // The whole of it would be 300,000 rows of about 1,000 inputs of eight bytes: 2.4 gigabytes.
+    let output = call_bounded(folder.path(), "predict run u.csv -o out.csv --threads 1");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    let predicted: Vec<&str> = text.lines().skip(1).collect();
+    assert_eq!(predicted.len(), N_ROWS);
+    // The rows repeat after 400, and so do their predictions, whichever part they are in.
+    assert!(predicted.iter().zip(predicted.iter().skip(400)).all(|(a, b)| a == b));
 }

@@ -98,7 +98,10 @@ fn line_ends_marks_quotes_and_padding_make_no_difference() {
         assert_ne!(text, plain, "{name}");
         assert_eq!(figures(text.as_bytes(), &[]), expected, "{name}");
     }
-    assert_eq!(figures(plain.replace("\n,", "\nunknown,").as_bytes(), &["--null", "unknown"]), expected);
+    for word in ["unknown", "-999", "-Infinity"] {
+        let text = plain.replace("\n,", &format!("\n{word},"));
+        assert_eq!(figures(text.as_bytes(), &["--null", word]), expected, "{word}");
+    }
 }
 
 #[test]
@@ -213,13 +216,9 @@ fn predictions_that_are_not_finite_are_counted() {
     std::fs::write(folder.path().join("u.csv"), "x,k,y\n1,2,3\n1e300,2,3\n1,-1e300,3\n").unwrap();
     for (target, finite) in [("y", "NaN"), ("grade", "")] {
         let _ = std::fs::remove_dir_all(folder.path().join("run"));
-        let more = ["--out", "run", "--set", "data.columns.y.drop=true"];
-        let more = if target == "y" { &more[..2] } else { &more[..] };
-        call(
-            folder.path(),
-            &[&quick("t.csv", target, more)[..], &["--set", "data.columns.grade.drop=true"]].concat(),
-        )
-        .done();
+        let other = if target == "y" { "data.columns.grade.drop=true" } else { "data.columns.y.drop=true" };
+        let more = ["--out", "run", "--set", other];
+        call(folder.path(), &quick("t.csv", target, &more)).done();
         let outcome = call(folder.path(), &["predict", "run", "u.csv"]).done();
         says(&outcome.err, &["warning: 2 predictions are not finite, the first in row 2"]);
         let rows = csv(&outcome.out);
@@ -259,6 +258,28 @@ fn a_run_that_diverges_late_keeps_its_best_weights() {
     assert!(metrics["val"]["rmse"].is_number() && metrics["test"]["rmse"]["value"].is_number(), "{metrics}");
     let predicted = call(folder.path(), &["predict", "run", "t.csv"]).done().out;
     assert!(csv(&predicted).iter().skip(1).all(|row| row[0].parse::<f64>().unwrap().is_finite()));
+
+    // The weights of the last step are those that went astray: they are not kept even if the last are asked for.
+    let last = [&more[2..], &["--out", "last", "--set", "checkpoint.restore_best=false"]].concat();
+    let outcome = call(folder.path(), &quick("t.csv", "y", &last)).done();
+    says(&outcome.err, &["the best weights"]);
+    let last = outcome.json();
+    for figure in ["best_epoch", "val", "test"] {
+        assert_eq!(last[figure], metrics[figure], "{figure}");
+    }
+}
+
+#[test]
+fn the_last_weights_are_kept_where_that_is_asked_for() {
+    let folder = folder();
+    // Steps so long that a later epoch is worse than the best.
+    let more = ["--json", "--quiet", "--set", "optimizer.learning_rate=0.3", "--set", "train.epochs=12"];
+    let best = call(folder.path(), &quick("t.csv", "y", &more)).done().json();
+    let more = [&more[..], &["--set", "checkpoint.restore_best=false"]].concat();
+    let last = call(folder.path(), &quick("t.csv", "y", &more)).done().json();
+    assert_eq!((best["epochs_run"].as_u64(), last["best_epoch"].as_u64()), (Some(12), Some(12)));
+    assert_ne!(best["best_epoch"], 12, "{best}");
+    assert_ne!(best["val"], last["val"]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn each<T: Real, const L: usize>(f: impl Fn(usize) -> T) -> [T; L] {
 fn sum_down<T: Real, const L: usize>(
     n_rows: usize,
     mut sums: [T; L],
-    mut term: impl FnMut(usize) -> [T; L],
+    term: impl Fn(usize) -> [T; L],
 ) -> [T; L] {
     let fours = n_rows - n_rows % 4;
     for row in (0..fours).step_by(4) {
@@ -116,19 +116,39 @@ fn column_sums_after_block<T: Real, const L: usize>(
     y: &[T],
     dy: &mut [T],
     sums: &mut [T],
-    f: impl Fn(T, T) -> T,
+    f: impl Fn(T, T) -> T + Copy,
     [n_rows, column]: [usize; 2],
 ) {
     let n = sums.len();
-    let update = |row: usize| -> [T; L] {
+    let mut total: [T; L] = block(sums, column);
+    let fours = n_rows - n_rows % 4;
+    for row in (0..fours).step_by(4) {
         let at = row * n + column;
-        let (y, d): ([T; L], [T; L]) = (block(y, at), block(dy, at));
-        let new: [T; L] = each(|i| f(y[i], d[i]));
-        dy[at..at + L].copy_from_slice(&new);
-        new
-    };
-    let total = sum_down(n_rows, block(sums, column), update);
+        let a: [T; L] = replace(y, dy, f, at);
+        let b: [T; L] = replace(y, dy, f, at + n);
+        let c: [T; L] = replace(y, dy, f, at + 2 * n);
+        let d: [T; L] = replace(y, dy, f, at + 3 * n);
+        for i in 0..L {
+            total[i] += (a[i] + b[i]) + (c[i] + d[i]);
+        }
+    }
+    for row in fours..n_rows {
+        let a: [T; L] = replace(y, dy, f, row * n + column);
+        for i in 0..L {
+            total[i] += a[i];
+        }
+    }
     sums[column..column + L].copy_from_slice(&total);
+}
+
+/// dy ← f(y, dy) for `L` numbers from `at` on; returns them. A function, not a closure: a closure that is called from
+/// several places may be left out of line, where it would be compiled without the level's instructions.
+#[inline(always)]
+fn replace<T: Real, const L: usize>(y: &[T], dy: &mut [T], f: impl Fn(T, T) -> T, at: usize) -> [T; L] {
+    let (y, d): ([T; L], [T; L]) = (block(y, at), block(dy, at));
+    let new: [T; L] = each(|i| f(y[i], d[i]));
+    dy[at..at + L].copy_from_slice(&new);
+    new
 }
 
 /// mean(F) and variance(F, divided by B) of the columns of x (B×F).

@@ -9,7 +9,7 @@ use statera::model::{Model, truth_of};
 use statera::train::bootstrap::intervals;
 
 use super::predict::{read_table, report_notes};
-use super::{text, thread_pool};
+use super::{text, thread_pool, within};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -18,16 +18,16 @@ pub(crate) struct Arguments {
     /// The table, with the target column
     data: PathBuf,
     /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
     /// Resamples behind each 95 % interval; 0 for none
-    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = within("evaluate.bootstrap"))]
     bootstrap: usize,
     /// The seed of the resampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Threads to compute with; 0 takes one a core
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = within("threads"))]
     threads: usize,
     /// Print the metrics as JSON
     #[arg(long)]

@@ -12,9 +12,11 @@ mod train;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::RangedU64ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 use statera::config::Config;
+use statera::config::keys::{self, Kind};
 use statera::{Error, Result};
 
 /// Trains neural networks on tables, and tests them against simple models.
@@ -111,6 +113,14 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     };
     text::note(&format!("error: {words}"));
     ExitCode::from(code)
+}
+
+/// A whole number within the bounds of the setting that it stands for.
+fn within(key: &str) -> RangedU64ValueParser<usize> {
+    match keys::find(key).map(|key| key.kind) {
+        Some(Kind::Int { min, max }) => RangedU64ValueParser::new().range(min as u64..=max as u64),
+        other => unreachable!("{key} is no whole number: {other:?}"),
+    }
 }
 
 /// The threads that everything runs on; 0 takes one a core.

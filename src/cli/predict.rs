@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use statera::Error;
 use statera::data::{RawTable, ReadOptions, read_csv};
-use statera::model::{Model, PredictNotes};
+use statera::model::{MODEL_FILE, Model, PredictNotes};
 use statera::train::metrics::{Predictions, decide};
 
-use super::{text, thread_pool};
+use super::{text, thread_pool, within};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -22,10 +22,10 @@ pub(crate) struct Arguments {
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: Option<PathBuf>,
     /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
     /// Threads to compute with; 0 takes one a core
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = within("threads"))]
     threads: usize,
     /// No notes about the table
     #[arg(long)]
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(out) = &arguments.out {
-        check_out(out, &arguments.data)?;
+        check_out(out, &arguments.data, &arguments.model)?;
     }
     let model = Model::load(&arguments.model)?;
     let raw = read_table(&model, &arguments.data, &arguments.null)?;
@@ -65,16 +65,20 @@ pub(crate) fn read_table(model: &Model, path: &Path, null: &[String]) -> Result<
     read_csv(path, &ReadOptions { null_words })
 }
 
-/// Predictions must not take the place of the table that they are made from.
-fn check_out(out: &Path, data: &Path) -> Result<(), Error> {
-    let same = out.canonicalize().is_ok_and(|out| data.canonicalize().is_ok_and(|data| data == out));
-    if same {
-        return Err(Error::setting(
-            format!("{} is the table itself: the predictions would replace it", out.display()),
+/// Predictions must not take the place of the table or the model that they are made from.
+fn check_out(out: &Path, data: &Path, model: &Path) -> Result<(), Error> {
+    let is = |other: &Path| {
+        let same = out.canonicalize().is_ok_and(|out| other.canonicalize().is_ok_and(|other| other == out));
+        same && out.is_file()
+    };
+    let sources = [(data, "table"), (model, "model"), (&model.join(MODEL_FILE), "model")];
+    match sources.into_iter().find(|(source, _)| is(source)) {
+        None => Ok(()),
+        Some((_, what)) => Err(Error::setting(
+            format!("{} is the {what} itself: the predictions would replace it", out.display()),
             "another file, as -o predictions.csv",
-        ));
+        )),
     }
-    Ok(())
 }
 
 /// What the table held that the training rows did not.

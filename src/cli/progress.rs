@@ -9,12 +9,16 @@ use statera::train::events::{EpochRecord, Event};
 
 use super::text;
 
+/// How often a pipe is told of an epoch that takes long.
+const PART_LINES: Duration = Duration::from_secs(5);
+
 /// Shows events as they come.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: usize,
     steps_per_epoch: usize,
+    begin: Instant,
     last_line: Instant,
     last_record: Option<EpochRecord>,
     shown: bool,
@@ -33,6 +37,7 @@ impl Progress {
             quiet,
             epochs: 0,
             steps_per_epoch: 0,
+            begin: Instant::now(),
             last_line: Instant::now(),
             last_record: None,
             shown: false,
@@ -46,14 +51,20 @@ impl Progress {
         match event {
             Event::Started { epochs, steps_per_epoch, .. } => {
                 (self.epochs, self.steps_per_epoch) = (*epochs, *steps_per_epoch);
+                (self.begin, self.last_line) = (Instant::now(), Instant::now());
                 if let Some(bar) = &self.bar {
                     bar.set_length((epochs * steps_per_epoch) as u64);
                 }
             }
             Event::Progress { epoch, step, train_loss, rows_per_second } => {
+                let seconds = self.begin.elapsed().as_secs_f64();
+                let message = self.describe([*epoch, *step], *train_loss, *rows_per_second, seconds);
                 if let Some(bar) = &self.bar {
                     bar.set_position(((epoch - 1) * self.steps_per_epoch + step) as u64);
-                    bar.set_message(self.describe(*epoch, *train_loss, *rows_per_second));
+                    bar.set_message(message);
+                } else if self.last_line.elapsed() > PART_LINES {
+                    self.last_line = Instant::now();
+                    self.line(&format!("  {message}"));
                 }
             }
             Event::Epoch(record) => self.epoch(record),
@@ -100,26 +111,33 @@ impl Progress {
     }
 
     fn describe_epoch(&self, r: &EpochRecord) -> String {
-        self.describe(r.epoch, r.train_loss, r.rows_per_second)
+        self.describe([r.epoch, self.steps_per_epoch], r.train_loss, r.rows_per_second, r.seconds)
     }
 
-    /// Where training stands; what the last whole epoch came to on the validation rows stays in view.
-    fn describe(&self, epoch: usize, loss: f64, rate: f64) -> String {
+    /// Where training stands after so many seconds, within an epoch too; what the last whole one came to on the
+    /// validation rows stays in view.
+    fn describe(&self, [epoch, step]: [usize; 2], loss: f64, rate: f64, seconds: f64) -> String {
         let mut left = String::new();
         let mut val = String::new();
+        let done = (epoch - 1) * self.steps_per_epoch + step;
+        let to_do = (self.epochs * self.steps_per_epoch).saturating_sub(done);
+        let seconds = seconds / done.max(1) as f64 * to_do as f64;
+        if seconds >= 1.0 {
+            left = format!("  at most {} left", text::seconds(seconds));
+        }
         if let Some(last) = &self.last_record {
-            let seconds = last.seconds / last.epoch as f64 * (self.epochs - last.epoch) as f64;
-            if seconds >= 1.0 {
-                left = format!("  at most {} left", text::seconds(seconds));
-            }
             val = format!("  val_loss {}", text::number(last.val_loss));
             if let Some((name, v)) = last.metrics.first() {
                 let _ = write!(val, "  {name} {}", text::number(*v));
             }
         }
+        let mut part = String::new();
+        if step < self.steps_per_epoch {
+            part = format!(", {} %", 100 * step / self.steps_per_epoch);
+        }
         // What a narrow terminal cuts off stands at the end.
         let (epochs, loss, rate) = (self.epochs, text::number(loss), text::count(rate as usize));
-        format!("epoch {epoch}/{epochs}{left}  loss {loss}{val}  {rate} rows/s")
+        format!("epoch {epoch}/{epochs}{part}{left}  loss {loss}{val}  {rate} rows/s")
     }
 
     fn line(&self, line: &str) {
@@ -127,5 +145,31 @@ impl Progress {
             Some(bar) => bar.println(line),
             None => text::note(line),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_an_epoch_says_how_far_it_is_and_how_long_it_takes() {
+        let mut progress = Progress::new(true);
+        (progress.epochs, progress.steps_per_epoch) = (20, 400);
+        // 100 of 8,000 steps in three seconds leave 237.
+        let first = progress.describe([1, 100], 0.5, 1234.5, 3.0);
+        assert_eq!(first, "epoch 1/20, 25 %  at most 4 min left  loss 0.5000  1,234 rows/s");
+        progress.last_record = Some(EpochRecord {
+            epoch: 19,
+            train_loss: 0.4,
+            val_loss: 0.25,
+            metrics: vec![("val_rmse".into(), 5000.0)],
+            learning_rate: 1e-3,
+            rows_per_second: 1.0,
+            seconds: 1.0,
+            best: true,
+        });
+        let last = progress.describe([20, 400], 0.5, 1e6, 100.0);
+        assert_eq!(last, "epoch 20/20  loss 0.5000  val_loss 0.2500  val_rmse 5,000  1,000,000 rows/s");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COLUMN")]
     split_column: Option<String>,
     /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
     #[command(flatten)]
     settings: Settings,

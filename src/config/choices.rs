@@ -158,10 +158,3 @@ choices! {
         TrainLoss = "train_loss",
     }
 }
-
-impl Monitor {
-    /// Whether a larger figure is the better one.
-    pub fn larger_is_better(self) -> bool {
-        self == Self::ValAccuracy
-    }
-}

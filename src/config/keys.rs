@@ -262,7 +262,7 @@ pub static KEYS: &[Key] = &[
     key("checkpoint.monitor", MONITOR, "'val_loss'",
         "The figure by which the best epoch is chosen."),
     key("checkpoint.restore_best", Bool, "true",
-        "Whether the model ends with the weights of the best epoch in place of the last."),
+        "Whether the model ends with the weights of the best epoch in place of the last; when the loss stops being finite it does in any case."),
 
     key("evaluate.bootstrap", Int { min: 0, max: 1_000_000 }, "1000",
         "Resamples of the test rows behind each interval; 0 for no intervals."),

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::check::complete;
 use super::choices::Activation;
-use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, POSITIVE, bare, key};
+use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,8 @@ impl Variant {
 
 const SLOPE: Key = key(
     "slope",
-    ANY,
+    // Below 0 the output no longer tells on which side of 0 the input was, which the derivative asks for.
+    NOT_NEGATIVE,
     "0.01",
     "Slope of leaky_relu for negative numbers (PyTorch's default); the other activations have none.",
 );

@@ -148,6 +148,19 @@ impl Pipeline {
     /// A category that no training row has is all 0; it is counted in the notes, as missing cells
     /// are. Takes time and memory linear in rows times features.
     pub fn transform(&self, table: &Table, rows: &[usize]) -> Result<(Vec<f64>, TransformNotes)> {
+        let mut whole = Vec::new();
+        let notes = self.transform_parts(table, rows, rows.len(), |part| whole = part)?;
+        Ok((whole, notes))
+    }
+
+    /// [`Pipeline::transform`] for `part_rows` rows at a time, each part given to `take` in the order of the rows.
+    pub fn transform_parts(
+        &self,
+        table: &Table,
+        rows: &[usize],
+        part_rows: usize,
+        mut take: impl FnMut(Vec<f64>),
+    ) -> Result<TransformNotes> {
         check_rows(table, rows)?;
         let columns: HashMap<&str, &Column> =
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
@@ -157,15 +170,18 @@ impl Pipeline {
             bound.push(Bound::new(encoder, &columns, at)?);
             at += encoder.feature_names().len();
         }
-        let mut matrix = vec![0.0; rows.len() * at];
-        for (rows, block) in rows.chunks(BLOCK).zip(matrix.chunks_mut(BLOCK * at)) {
-            for encoder in &mut bound {
-                encoder.fill(rows, block, at);
+        for rows in rows.chunks(part_rows.max(1)) {
+            let mut matrix = vec![0.0; rows.len() * at];
+            for (rows, block) in rows.chunks(BLOCK).zip(matrix.chunks_mut(BLOCK * at)) {
+                for encoder in &mut bound {
+                    encoder.fill(rows, block, at);
+                }
             }
+            take(matrix);
         }
         let columns = bound.into_iter().map(|encoder| encoder.notes);
         let columns = columns.filter(|notes| notes.missing + notes.unseen > 0).collect();
-        Ok((matrix, TransformNotes { columns }))
+        Ok(TransformNotes { columns })
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Config, LossName, Monitor, TargetScale, Task};
+use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -14,7 +14,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
-use crate::nn::{Loss, Network};
+use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, Rows};
 use statera_kernels::Scalar;
 
@@ -139,6 +139,7 @@ impl Plan {
         check_monitors(&config, task)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
+        check_batch_norm(&config, &network)?;
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self { config, raw, schema, table, labels, split, pipeline, target, loss, network, choices })
     }
@@ -153,6 +154,7 @@ impl Plan {
         check_monitors(&config, self.target.task)?;
         let n_inputs = self.pipeline.features().len();
         let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
+        check_batch_norm(&config, &network)?;
         Ok(Self { config, loss, network, ..self.clone() })
     }
 
@@ -204,6 +206,7 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
             instead(name, raw.names()),
         ));
     }
+    check_no_inputs(config, target)?;
     let is_dropped = |name: &str| columns.get(name).is_some_and(|c| c.drop == Some(true));
     let no_input = |name: &str| name == target || name == config.split.column;
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
@@ -225,10 +228,60 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
             schema.columns.extend(inferred.next());
         }
     }
+    let wanted = |c: &&ColumnSchema| columns.get(&c.name).is_some_and(|set| set.drop == Some(false));
+    if let Some(column) = schema.columns.iter().filter(wanted).find(|c| c.dropped.is_some()) {
+        let (name, why) = (&column.name, column.dropped.as_deref().unwrap_or_default());
+        return Err(Error::setting(
+            format!("data.columns.{name}.drop is false, but nothing can be learned from the column: {why}"),
+            if why == column.kind.name() {
+                format!("say what it is: --set data.columns.{name}.kind=category, or number, or date")
+            } else {
+                "leave the setting out".into()
+            },
+        ));
+    }
     if schema.kept().next().is_none() {
         return Err(nothing_left(&schema));
     }
     Ok(schema)
+}
+
+/// Settings of a column that is no input would say nothing.
+fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
+    let no_inputs =
+        [(target, "the column to predict"), (&config.split.column, "the column that splits the rows")];
+    for (name, what) in no_inputs {
+        if config.data.columns.get(name).is_some_and(|set| *set != ColumnConfig::default()) {
+            return Err(Error::setting(
+                format!("data.columns.{name}: `{name}` is {what}, hence no input to be set"),
+                if name == target {
+                    "leave the setting out; --task says what to make of the column to predict"
+                } else {
+                    "leave the setting out"
+                },
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Batch normalisation makes nothing of a single row: its mean is the row, and what is left is zero.
+fn check_batch_norm(config: &Config, network: &Network) -> Result<()> {
+    if !network.layers().iter().any(|layer| matches!(layer, Layer::BatchNorm(_))) {
+        return Ok(());
+    }
+    // A batch is cut evenly, so that of three rows in shards of two one would be alone.
+    let least =
+        [("train.batch_size", config.train.batch_size, 2), ("train.shard_rows", config.train.shard_rows, 3)];
+    match least.into_iter().find(|(_, n, least)| n < least) {
+        None => Ok(()),
+        Some((key, n, least)) => Err(Error::setting(
+            format!(
+                "{key} is {n}; a network with batch normalisation needs {least}: a row alone has no spread"
+            ),
+            format!("--set {key}=32, or a network without batch_norm"),
+        )),
+    }
 }
 
 /// The error of a table whose columns are all dropped, with why.

@@ -14,6 +14,32 @@ pub fn monitored(monitor: Monitor, record: &EpochRecord) -> f64 {
     }
 }
 
+/// Which epoch has been the best so far.
+#[derive(Debug, Clone, Default)]
+pub struct BestEpoch {
+    figure: f64,
+    epoch: usize,
+}
+
+impl BestEpoch {
+    /// Takes the figure of an epoch, less of it being better; returns whether it is the best one so far.
+    ///
+    /// The first epoch is. A figure that is not a number is worse than any that is.
+    pub fn observe(&mut self, epoch: usize, figure: f64) -> bool {
+        let figure = if figure.is_nan() { f64::INFINITY } else { figure };
+        let is_best = self.epoch == 0 || figure < self.figure;
+        if is_best {
+            (self.figure, self.epoch) = (figure, epoch);
+        }
+        is_best
+    }
+
+    /// The best epoch, from 1 on; 0 before any.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+}
+
 /// Counts the epochs since a figure last fell by more than `min_delta`.
 #[derive(Debug, Clone)]
 struct Patience {
@@ -104,6 +130,20 @@ mod tests {
             seconds: 0.0,
             best: false,
         }
+    }
+
+    #[test]
+    fn an_epoch_without_a_number_is_no_better_than_any_other() {
+        let observe = |figures: &[f64]| {
+            let mut best = BestEpoch::default();
+            let taken = figures.iter().zip(1..).map(|(&f, epoch)| best.observe(epoch, f));
+            (taken.collect::<Vec<_>>(), best.epoch())
+        };
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        assert_eq!(observe(&[nan, 3.0, nan, 3.0, 2.0]), (vec![true, true, false, false, true], 5));
+        assert_eq!(observe(&[inf, inf, 7.0, inf]), (vec![true, false, true, false], 3));
+        assert_eq!(observe(&[nan, nan]), (vec![true, false], 1));
+        assert_eq!(BestEpoch::default().epoch(), 0);
     }
 
     #[test]

@@ -1,6 +1,17 @@
 //! What training tells while it runs. The trainer does not know who listens.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// JSON has no numbers that are not finite; they are written as null, which is read as NaN.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+/// Names with their [`number`]s.
+fn named<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, f64)>, D::Error> {
+    let pairs = Vec::<(String, Option<f64>)>::deserialize(from)?;
+    Ok(pairs.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}
 
 /// One epoch, as it stands in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -8,14 +19,18 @@ pub struct EpochRecord {
     /// From 1 on.
     pub epoch: usize,
     /// Mean loss of the training rows while they were learned from (dropout on, weights changing).
+    #[serde(deserialize_with = "number")]
     pub train_loss: f64,
     /// Mean loss of the validation rows at the end of the epoch.
+    #[serde(deserialize_with = "number")]
     pub val_loss: f64,
     /// Further validation figures by name, in the target's own units: `val_rmse`, `val_mae`, or `val_accuracy`.
+    #[serde(deserialize_with = "named")]
     pub metrics: Vec<(String, f64)>,
     /// The learning rate that the epoch was trained with.
     pub learning_rate: f64,
     /// Training rows a second.
+    #[serde(deserialize_with = "number")]
     pub rows_per_second: f64,
     /// Seconds since training began.
     pub seconds: f64,
@@ -47,8 +62,10 @@ pub enum Event {
         /// Steps done in it.
         step: usize,
         /// Mean loss of the rows since the epoch began.
+        #[serde(deserialize_with = "number")]
         train_loss: f64,
         /// Training rows a second.
+        #[serde(deserialize_with = "number")]
         rows_per_second: f64,
     },
     /// An epoch is done.
@@ -99,3 +116,33 @@ pub enum Answer {
 
 /// Someone who hears the events and may stop training.
 pub type Listener<'a> = dyn FnMut(&Event) -> Answer + 'a;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_read_back_whatever_its_figures() {
+        let epoch = |val_loss| {
+            Event::Epoch(EpochRecord {
+                epoch: 3,
+                train_loss: 0.1,
+                val_loss,
+                metrics: vec![("val_rmse".into(), 2.0 * val_loss)],
+                learning_rate: 1e-3,
+                rows_per_second: 1e6,
+                seconds: 0.5,
+                best: true,
+            })
+        };
+        let read = |event: &Event| -> Event {
+            serde_json::from_str(&serde_json::to_string(event).unwrap()).unwrap()
+        };
+        assert_eq!(read(&epoch(0.3)), epoch(0.3));
+        for val_loss in [f64::INFINITY, f64::NAN] {
+            let Event::Epoch(record) = read(&epoch(val_loss)) else { panic!("an epoch stays one") };
+            assert!(record.val_loss.is_nan() && record.metrics[0].1.is_nan(), "{record:?}");
+            assert_eq!((record.train_loss, record.metrics[0].0.as_str()), (0.1, "val_rmse"));
+        }
+    }
+}

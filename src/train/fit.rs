@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use statera_kernels::{CpuLevel, Scalar};
 
-use super::callbacks::{EarlyStopping, ReduceOnPlateau, monitored};
+use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::optimizer::Optimizer;
 use super::step::Stepper;
@@ -84,7 +84,8 @@ impl<T: Scalar> Rows<T> {
 /// What training left behind.
 #[derive(Debug, Clone)]
 pub struct Fitted<T> {
-    /// The parameters of the best epoch (or of the last, if `checkpoint.restore_best` is off).
+    /// The parameters of the best epoch (or of the last, if `checkpoint.restore_best` is off and the loss stayed
+    /// finite).
     pub params: Vec<T>,
     /// The epoch they are of, from 1 on.
     pub best_epoch: usize,
@@ -126,7 +127,7 @@ pub fn fit<T: Scalar>(
     let batch_size = config.train.batch_size.min(n_train);
     let bounds = batch_bounds(n_train, batch_size);
     let mut params = network.init::<T>(seed);
-    let mut best = params.clone();
+    let mut kept = params.clone();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows);
@@ -136,7 +137,7 @@ pub fn fit<T: Scalar>(
 
     let mut early_stopping = EarlyStopping::new(&config.early_stopping);
     let mut plateau = ReduceOnPlateau::new(&config.reduce_on_plateau);
-    let (mut best_figure, mut best_epoch) = (f64::INFINITY, 0);
+    let (mut best, mut diverges) = (BestEpoch::default(), false);
     let mut rate = config.optimizer.learning_rate;
     let mut history: Vec<EpochRecord> = Vec::new();
     let mut reason = format!("all {} epochs are done", config.train.epochs);
@@ -186,6 +187,7 @@ pub fn fit<T: Scalar>(
                     return Err(divergence_error(&event));
                 }
                 reason = divergence_reason(&event);
+                diverges = true;
                 break 'epochs;
             }
             if last_progress.elapsed() > Duration::from_millis(100) {
@@ -218,11 +220,9 @@ pub fn fit<T: Scalar>(
             seconds: begin.elapsed().as_secs_f64(),
             best: false,
         };
-        let figure = monitored(config.checkpoint.monitor, &record);
-        if figure < best_figure || best_epoch == 0 {
-            (best_figure, best_epoch) = (figure, epoch);
+        if best.observe(epoch, monitored(config.checkpoint.monitor, &record)) {
             record.best = true;
-            best.copy_from_slice(&params);
+            kept.copy_from_slice(&params);
         }
         history.push(record.clone());
         if let Answer::Stop(why) = listener(&Event::Epoch(record.clone())) {
@@ -246,11 +246,13 @@ pub fn fit<T: Scalar>(
             "set train.epochs to 1 or more",
         ));
     }
-    if !config.checkpoint.restore_best {
-        (best, best_epoch) = (params, epochs_run);
+    let mut best_epoch = best.epoch();
+    // Steps before numbers ceased to be finite leave weights that nobody wants.
+    if !config.checkpoint.restore_best && !diverges {
+        (kept, best_epoch) = (params, epochs_run);
     }
     listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
-    Ok(Fitted { params: best, best_epoch, history, reason, seconds })
+    Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
 }
 
 fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {

@@ -70,20 +70,12 @@ impl Truth<'_> {
 /// A metric by its name, and its value.
 pub type Named = (&'static str, f64);
 
-/// The metric that is shown first and that models are compared by: `rmse`, or `accuracy`.
-pub fn primary(truth: Truth) -> &'static str {
-    match truth {
-        Truth::Values(_) => "rmse",
-        Truth::Classes(_) => "accuracy",
-    }
-}
-
 /// Whether a larger value of the metric is a better one: not for errors and losses.
 pub fn higher_is_better(name: &str) -> bool {
     !matches!(name, "rmse" | "mae" | "median_ae" | "mape" | "mse" | "log_loss" | "brier" | "ece")
 }
 
-/// All metrics that are defined for these rows, the primary one first.
+/// All metrics that are defined for these rows, `rmse` or `accuracy` first.
 ///
 /// With errors e = y − t over n rows of truth t and predictions y:
 ///
@@ -507,11 +499,11 @@ mod tests {
     }
 
     #[test]
-    fn the_primary_metric_stands_first() {
+    fn the_metric_that_people_ask_for_stands_first() {
         let values = (Predictions::Values(vec![1.0, 2.5]), Truth::Values(&[1.0, 2.0]));
         let classes = (Predictions::binary(&[0.4, 0.8]), Truth::Classes(&[0, 1]));
-        for (predictions, truth) in [values, classes] {
-            assert_eq!(metrics(&predictions, truth)[0].0, primary(truth));
+        for ((predictions, truth), first) in [(values, "rmse"), (classes, "accuracy")] {
+            assert_eq!(metrics(&predictions, truth)[0].0, first);
         }
         assert!(higher_is_better("r2") && higher_is_better("accuracy") && higher_is_better("mcc"));
         assert!(!higher_is_better("rmse") && !higher_is_better("ece") && !higher_is_better("log_loss"));
