@@ -90,7 +90,8 @@ impl Scale {
 }
 
 fn axis(svg: &mut String, scale: &Scale, bottom: f64) {
-    let step = nice(scale.limit / 3.0);
+    // At most four labels on either side.
+    let step = nice(scale.limit / 4.0);
     let n = (scale.limit / step).floor() as i32;
     for i in -n..=n {
         let x = scale.x(f64::from(i) * step);
@@ -100,12 +101,12 @@ fn axis(svg: &mut String, scale: &Scale, bottom: f64) {
             "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{stroke}\"/>"
         );
         let unit = if scale.in_percent { " %" } else { "" };
-        let label = if i == 0 { "0".to_owned() } else { signed(f64::from(i) * step) + unit };
+        let label = if i == 0 { "0".to_owned() } else { tick(f64::from(i) * step, step) + unit };
         text(svg, [x, bottom + 20.0], "middle", "", &label);
     }
     let keys = [(Verdict::Helps, "helps"), (Verdict::WithinNoise, "within noise"), (Verdict::Hurts, "hurts")];
     for (i, (verdict, words)) in keys.into_iter().enumerate() {
-        let x = PLOT[0] + 110.0 * i as f64;
+        let x = PLOT[0] + 130.0 * i as f64;
         marker(svg, verdict, [x + 6.0, bottom + 43.0]);
         text(svg, [x + 18.0, bottom + 47.0], "start", "fill=\"#57606a\"", words);
     }
@@ -198,10 +199,16 @@ fn short_name(name: &str) -> String {
     std::iter::once('…').chain(name.chars().skip(skipped)).collect()
 }
 
-/// 1, 2 or 5 times a power of ten, the nearest one not above `x`.
+/// 1, 2 or 5 times a power of ten, the smallest one not below `x`.
 fn nice(x: f64) -> f64 {
     let power = 10.0_f64.powf(x.log10().floor());
-    [5.0, 2.0].into_iter().map(|m| m * power).find(|step| *step <= x).unwrap_or(power)
+    [1.0, 2.0, 5.0].into_iter().map(|m| m * power).find(|step| *step >= x).unwrap_or(10.0 * power)
+}
+
+/// A multiple of `step` with its sign, in the decimals that the step has.
+fn tick(x: f64, step: f64) -> String {
+    let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{x:+.decimals$}").replace('-', "−")
 }
 
 /// A number with its sign, as few digits as tell it.
@@ -245,9 +252,10 @@ mod tests {
 
     #[test]
     fn ticks_and_figures_read_well() {
-        for (x, step) in [(3.4, 2.0), (0.7, 0.5), (12.0, 10.0), (99.0, 50.0), (1.0, 1.0)] {
+        for (x, step) in [(3.4, 5.0), (0.7, 1.0), (12.0, 20.0), (99.0, 100.0), (1.0, 1.0)] {
             assert!((nice(x) - step).abs() < 1e-9, "{x}: {}", nice(x));
         }
+        assert_eq!([tick(-10.0, 5.0), tick(0.002, 0.001)], ["−10", "+0.002"]);
         let read = [-0.001, 0.0, -0.25, 3.21, 250.4].map(signed);
         assert_eq!(read, ["0.00", "0.0", "−0.25", "+3.2", "+250"]);
         assert_eq!(escaped("a<b & \"c\"\u{7}"), "a&lt;b &amp; &quot;c&quot; ");
