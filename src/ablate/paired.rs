@@ -94,7 +94,7 @@ mod tests {
         let paired = Paired::new(&[1.0, 2.0, 4.0, 5.0, 8.0], 0.95).unwrap();
         let [low, high] = paired.interval.unwrap();
         assert!((paired.mean - 4.0).abs() < 1e-12 && paired.n == 5);
-        assert!((low - 0.599_58).abs() < 1e-5 && (high - 7.400_42).abs() < 1e-5, "{low} {high}");
+        assert!((low - 0.599_563).abs() < 1e-5 && (high - 7.400_437).abs() < 1e-5, "{low} {high}");
         assert_eq!(Paired::new(&[0.0; 3], 0.95).unwrap().interval, Some([0.0, 0.0]));
         assert_eq!(Paired::new(&[2.0], 0.95).unwrap().interval, None);
         assert_eq!(Paired::new(&[], 0.95), None);

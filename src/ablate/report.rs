@@ -33,7 +33,7 @@ impl Verdict {
         match self {
             Self::Helps => "helps",
             Self::WithinNoise => "within noise",
-            Self::NoDifference => "no difference",
+            Self::NoDifference => "no change",
             Self::Hurts => "hurts",
             Self::Fails => "fails",
             Self::Unknown => "unknown",

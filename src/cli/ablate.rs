@@ -17,9 +17,11 @@ use statera::run::Folder;
 use super::{INTERRUPTED, Settings, text};
 
 const AFTER_HELP: &str = "\
-The settings as they are make the reference. Each variant changes one thing, and all are trained with
-the same seeds: a seed draws the same split for all. Only validation rows are looked at; the test rows
-stay untouched, to test with `statera train` what was chosen.
+The settings as they are make the reference. Each variant changes one thing, and all are trained
+with the same seeds: a seed draws the same split for all. Only validation rows are looked at; the
+test rows stay untouched, to test with `statera train` what was chosen.
+
+Values of one setting: --vary train.batch_size=16,64 or --vary 'network.hidden=[32],[64,64]'.
 
 What is left behind: a folder with ablation.csv (every trial), ablation.json, ablation.svg and
 config.toml (the reference).
@@ -35,9 +37,8 @@ pub(crate) struct Arguments {
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Compare values of one setting in place of the built-in list, for example
-    /// --vary train.batch_size=16,64 (repeatable)
-    #[arg(long, value_name = "KEY=VALUE,VALUE")]
+    /// Compare values of one setting, not the built-in list (repeatable)
+    #[arg(long, value_name = "KEY=A,B")]
     vary: Vec<String>,
     /// How many seeds to train everything with
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -47,7 +48,7 @@ pub(crate) struct Arguments {
     /// The first seed
     #[arg(long)]
     seed: Option<u64>,
-    /// Models to train at a time; 0 takes one a core; the result does not depend on them
+    /// Models at a time; 0 takes one a core; the result stays the same
     #[arg(long)]
     threads: Option<usize>,
     /// The folder to make (default: the next free runs/TABLE-ablate-NUMBER)
