@@ -287,6 +287,15 @@ impl Config {
         Self::resolve(check::read(text, Origin::Text)?)
     }
 
+    /// These settings with others `key=value` laid over them in their order.
+    pub fn with(&self, sets: &[String]) -> Result<Self> {
+        let mut given = Vec::new();
+        for set in sets {
+            given.extend(check::read_set(set)?);
+        }
+        Self::lay(self.to_table(), given)
+    }
+
     /// All values as a configuration file, in the order of [`keys::KEYS`].
     ///
     /// Where the layers are listed one by one, the short forms that they replace are left out.
@@ -338,7 +347,11 @@ impl Config {
 
     /// Lays checked settings over the defaults, later ones over earlier ones.
     fn resolve(given: Vec<Given>) -> Result<Self> {
-        let mut table = check::defaults();
+        Self::lay(check::defaults(), given)
+    }
+
+    /// Lays checked settings over a table of all settings.
+    fn lay(mut table: Table, given: Vec<Given>) -> Result<Self> {
         let mut short_form = None;
         for (path, value) in given {
             let dotted = path.join(".");

@@ -62,6 +62,11 @@ impl Dense {
         }
     }
 
+    /// How the weights start, `auto` replaced by what it stands for.
+    pub(crate) fn starts_by(&self) -> Initializer {
+        init::resolve(self.initializer, self.activation)
+    }
+
     pub(crate) fn detail(&self) -> String {
         let activation = activation::name(self.activation);
         match self.drop_connect {
@@ -219,7 +224,7 @@ impl Dense {
 
     pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
         let shape = [self.in_features, self.out_features];
-        let initializer = init::resolve(self.initializer, self.activation);
+        let initializer = self.starts_by();
         init::fill(initializer, shape, &mut params[self.weight.clone()], stream);
         if let Some(bias) = &self.bias {
             init::fill(self.bias_initializer, shape, &mut params[bias.clone()], stream);

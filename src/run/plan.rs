@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::objective::{loss_name, loss_of, weights_of};
 use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
@@ -32,20 +33,20 @@ pub struct Choice {
 }
 
 /// A run that is ready to train.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The settings, with every `auto` replaced by what it came to.
     pub config: Config,
     /// The file.
-    pub raw: RawTable,
+    pub raw: Arc<RawTable>,
     /// What its columns are, the target left out.
     pub schema: Schema,
     /// Its typed columns.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// The target, row by row.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// Which rows are for what.
-    pub split: Split,
+    pub split: Arc<Split>,
     /// The preparation, fitted on the training rows.
     pub pipeline: Pipeline,
     /// What is predicted.
@@ -62,9 +63,14 @@ pub struct Plan {
 
 impl Plan {
     /// Reads the table of `config.data` and decides everything.
-    pub fn new(mut config: Config) -> Result<Self> {
+    pub fn new(config: Config) -> Result<Self> {
         let path = table_path(&config)?;
         let raw = data::read_csv(&path, &ReadOptions { null_words: config.data.null.clone() })?;
+        Self::of(config, Arc::new(raw))
+    }
+
+    /// Decides everything about a table that has been read with the words for missing cells of `config`.
+    pub fn of(mut config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let target_column = target_name(&config, &raw)?;
         let mut choices = Vec::new();
 
@@ -141,6 +147,7 @@ impl Plan {
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
+        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
             raw,
@@ -155,6 +162,22 @@ impl Plan {
             network,
             choices,
         })
+    }
+
+    /// The same data, split and preparation under other settings of network, loss and training.
+    ///
+    /// The settings of `config` that lead to the data are not looked at.
+    pub fn with_learner(&self, mut config: Config) -> Result<Self> {
+        let (loss, _) = loss_of(&config, self.target.task, &self.labels, &self.raw)?;
+        let weights = weights_of(&config, &self.labels, &self.raw, &self.split.train, &self.split.val)?;
+        let weights = weights.map(|(weights, _)| weights);
+        config.task = self.config.task;
+        config.loss.name = loss_name(loss);
+        check_monitors(&config, self.target.task)?;
+        let n_inputs = self.pipeline.features().len();
+        let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
+        check_batch_norm(&config, &network)?;
+        Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
     /// The prepared inputs (rows×inputs) of some rows.
