@@ -1,5 +1,6 @@
 //! Statera trains, weighs and shows the weights of neural networks on tables.
 
+pub mod ablate;
 pub mod config;
 pub mod data;
 pub mod error;

@@ -1,5 +1,6 @@
 //! Arguments in, library calls, words out. No logic of its own.
 
+mod ablate;
 mod config;
 mod evaluate;
 mod predict;
@@ -36,6 +37,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Show the layers and parameters of a trained model or of a configuration
     Summary(summary::Arguments),
+    /// Say what each technique is worth on a table, over several seeds, with intervals
+    Ablate(ablate::Arguments),
     /// List all settings with their defaults, or check a configuration file
     Config(config::Arguments),
 }
@@ -75,6 +78,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(&arguments).map(done),
         Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Command::Summary(arguments) => summary::run(&arguments).map(done),
+        Command::Ablate(arguments) => ablate::run(&arguments),
         Command::Config(arguments) => config::run(&arguments).map(done),
     };
     outcome.unwrap_or_else(|error| fail(&error))

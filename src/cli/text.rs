@@ -149,6 +149,22 @@ pub(crate) fn number_beside(x: f64, largest: f64) -> String {
     }
 }
 
+/// A difference to the digits that [`number`] shows of the number `beside` it.
+pub(crate) fn beside(x: f64, beside: f64) -> String {
+    let decimals = match beside.abs() {
+        size if !(1e-3..1e12).contains(&size) || !x.is_finite() => return number(x),
+        size if size >= 1000.0 && x.abs() >= 1000.0 => return number(x),
+        size if size >= 1000.0 => 0,
+        size if size >= 100.0 => 1,
+        size if size >= 10.0 => 2,
+        size if size >= 1.0 => 3,
+        _ => 4,
+    };
+    let text = format!("{x:.decimals$}");
+    // What rounds to nothing has no sign.
+    if text.contains(|c: char| ('1'..='9').contains(&c)) { text } else { text.replace('-', "") }
+}
+
 /// A path as people write it: without a detour over `..`.
 pub(crate) fn path(path: &Path) -> String {
     let detour = path.components().skip(1).any(|part| part == Component::ParentDir);
@@ -215,6 +231,22 @@ mod tests {
             (f64::NAN, 1.0, "NaN"),
         ] {
             assert_eq!(number_beside(x, largest), text);
+        }
+    }
+
+    #[test]
+    fn differences_have_the_digits_of_what_they_stand_beside() {
+        for (x, size, text) in [
+            (-283.04, 5154.0, "-283"),
+            (-0.2, 5154.0, "0"),
+            (1516.2, 5154.0, "1,516"),
+            (-3.229e-4, 0.66, "-0.0003"),
+            (-3.2294, 6.6, "-3.229"),
+            (0.123, 45.0, "0.12"),
+            (12.345, 150.0, "12.3"),
+            (1e-5, 1e-4, "1.000e-5"),
+        ] {
+            assert_eq!(beside(x, size), text);
         }
     }
 

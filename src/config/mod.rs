@@ -22,8 +22,8 @@ use toml::{Table, Value};
 
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm, OptimizerName,
-    Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
+    OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
 };
 pub use layers::{Initializer, LayerSpec};
 
@@ -77,6 +77,8 @@ pub struct DataConfig {
     pub target: String,
     /// Cells that count as missing.
     pub null: Vec<String>,
+    /// The column of the rows' weights; empty for none.
+    pub weight: String,
     /// What is known of single columns.
     pub columns: BTreeMap<String, ColumnConfig>,
 }
@@ -152,6 +154,24 @@ pub struct LossConfig {
     pub name: LossName,
     /// Where [`LossName::Huber`] turns into a straight line.
     pub delta: f64,
+    /// The quantile of [`LossName::Quantile`].
+    pub quantile: f64,
+    /// The exponent of [`LossName::Focal`].
+    pub gamma: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// How much rows count by their class.
+    pub class_weights: ClassWeights,
+}
+
+/// How much rows count by their class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClassWeights {
+    /// By a rule.
+    Rule(ClassWeighting),
+    /// By this table; a class that is not in it counts 1.
+    Table(BTreeMap<String, f64>),
 }
 
 /// Epochs and batches.
@@ -337,6 +357,15 @@ impl Config {
         Self::resolve(check::read(text, Origin::Text)?)
     }
 
+    /// These settings with others `key=value` laid over them in their order.
+    pub fn with(&self, sets: &[String]) -> Result<Self> {
+        let mut given = Vec::new();
+        for set in sets {
+            given.extend(check::read_set(set)?);
+        }
+        Self::lay(self.to_table(), given)
+    }
+
     /// All values as a configuration file, in the order of [`keys::KEYS`].
     ///
     /// Where the layers are listed one by one, the short forms that they replace are left out.
@@ -370,6 +399,7 @@ impl Config {
             match network.norm {
                 Norm::None => {}
                 Norm::Batch => layers.push(LayerSpec::batch_norm()),
+                Norm::Layer => layers.push(LayerSpec::layer_norm()),
             }
             if network.dropout > 0.0 {
                 layers.push(LayerSpec::Dropout { rate: network.dropout });
@@ -387,7 +417,11 @@ impl Config {
 
     /// Lays checked settings over the defaults, later ones over earlier ones.
     fn resolve(given: Vec<Given>) -> Result<Self> {
-        let mut table = check::defaults();
+        Self::lay(check::defaults(), given)
+    }
+
+    /// Lays checked settings over a table of all settings.
+    fn lay(mut table: Table, given: Vec<Given>) -> Result<Self> {
         let mut short_form = None;
         for (path, value) in given {
             let dotted = path.join(".");

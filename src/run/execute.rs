@@ -10,7 +10,7 @@ use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
 use crate::train::events::{EpochRecord, Listener};
-use crate::train::fit::{Fitted, fit};
+use crate::train::fit::{Fitted, Rows, fit};
 use crate::train::metrics::{Predictions, higher_is_better, metrics};
 
 /// A trained and tested model.
@@ -37,29 +37,8 @@ fn execute_in<T: Scalar>(
     listener: &mut Listener,
     wrap: impl Fn(Vec<T>) -> Params,
 ) -> Result<Trained> {
-    let train = plan.prepared::<T>(plan.split.train.rows())?;
-    let val = plan.prepared::<T>(&plan.split.val)?;
-    let level = CpuLevel::detect();
-    let std = plan.target.scaler.std;
-    let fitted = fit(&plan.network, plan.loss, level, &plan.config, &train, &val, std, listener)?;
-    let card = Card {
-        target: plan.target.clone(),
-        loss: plan.loss,
-        n_inputs: plan.network.n_inputs(),
-        layers: plan.network.specs().to_vec(),
-        schema: plan.schema.clone(),
-        pipeline: plan.pipeline.clone(),
-        null: plan.config.data.null.clone(),
-        metrics: serde_json::Value::Null,
-        provenance: Provenance {
-            statera: env!("CARGO_PKG_VERSION").into(),
-            seed: plan.config.seed,
-            data_sha256: plan.raw.sha256.clone(),
-            n_train: plan.split.train.rows().len(),
-        },
-    };
-    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
-    let mut model = Model::new(card, wrap(params));
+    let rows = [plan.prepared::<T>(plan.split.train.rows())?, plan.prepared::<T>(&plan.split.val)?];
+    let Untested { mut model, best_epoch, history, reason, seconds } = train(plan, &rows, listener, wrap)?;
     let mut report = Report {
         task: plan.target.task,
         target: plan.target.column.clone(),
@@ -88,6 +67,51 @@ fn execute_in<T: Scalar>(
         metrics.remove("fit_seconds");
     }
     Ok(Trained { model, report, history })
+}
+
+/// A trained model before any row has judged it.
+#[derive(Debug)]
+pub struct Untested {
+    /// The model, no metrics in it yet.
+    pub model: Model,
+    /// The epoch whose weights it has.
+    pub best_epoch: usize,
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
+    /// Why training ended.
+    pub reason: String,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// Trains the plan's network on prepared rows, those to learn from and those to watch.
+pub fn train<T: Scalar>(
+    plan: &Plan,
+    [train, val]: &[Rows<T>; 2],
+    listener: &mut Listener,
+    wrap: impl Fn(Vec<T>) -> Params,
+) -> Result<Untested> {
+    let level = CpuLevel::detect();
+    let std = plan.target.scaler.std;
+    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, val, std, listener)?;
+    let card = Card {
+        target: plan.target.clone(),
+        loss: plan.loss,
+        n_inputs: plan.network.n_inputs(),
+        layers: plan.network.specs().to_vec(),
+        schema: plan.schema.clone(),
+        pipeline: plan.pipeline.clone(),
+        null: plan.config.data.null.clone(),
+        metrics: serde_json::Value::Null,
+        provenance: Provenance {
+            statera: env!("CARGO_PKG_VERSION").into(),
+            seed: plan.config.seed,
+            data_sha256: plan.raw.sha256.clone(),
+            n_train: plan.split.train.rows().len(),
+        },
+    };
+    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
+    Ok(Untested { model: Model::new(card, wrap(params)), best_epoch, history, reason, seconds })
 }
 
 /// Fills in what the model and the simple models reach on validation and test rows.

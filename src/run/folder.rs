@@ -12,19 +12,16 @@ use crate::train::events::{EpochRecord, Event};
 
 use super::report::Report;
 
-/// A folder that a run is being written to; taken away again unless training comes to its end.
+/// A folder of results that is being written; taken away again unless it is kept.
 #[derive(Debug)]
-pub struct RunFolder {
+pub struct Folder {
     path: PathBuf,
     /// The folders above it that were made for it, from the outermost on.
     parents: Vec<PathBuf>,
-    events: File,
-    history: File,
-    /// Whether there is a trained model to keep.
-    trained: bool,
+    kept: bool,
 }
 
-impl RunFolder {
+impl Folder {
     /// Refuses a folder that exists.
     pub fn check(out: &Path) -> Result<()> {
         if out.symlink_metadata().is_ok() { Err(exists(out)) } else { Ok(()) }
@@ -43,22 +40,7 @@ impl RunFolder {
             None => next_free(above, &file_name(stem)),
         };
         let path = made.inspect_err(|_| remove_empty(&parents))?;
-        let open = |name: &str| {
-            let file = path.join(name);
-            OpenOptions::new()
-                .create_new(true)
-                .append(true)
-                .open(&file)
-                .map_err(|e| Error::io("create", &file, e))
-        };
-        let files = open("events.jsonl").and_then(|events| Ok((events, open("history.csv")?)));
-        match files {
-            Ok((events, history)) => Ok(Self { path, parents, events, history, trained: false }),
-            Err(error) => {
-                remove(&path, &parents);
-                Err(error)
-            }
-        }
+        Ok(Self { path, parents, kept: false })
     }
 
     /// Where it is.
@@ -71,6 +53,60 @@ impl RunFolder {
         write_atomically(&self.path.join(name), bytes)
     }
 
+    /// From here on the folder stays, whatever happens.
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Folder {
+    /// What came to nothing leaves nothing, nor the folders made for it.
+    fn drop(&mut self) {
+        if !self.kept {
+            remove(&self.path, &self.parents);
+        }
+    }
+}
+
+/// A folder that a run is being written to; taken away again unless training comes to its end.
+#[derive(Debug)]
+pub struct RunFolder {
+    folder: Folder,
+    events: File,
+    history: File,
+}
+
+impl RunFolder {
+    /// Refuses a folder that exists.
+    pub fn check(out: &Path) -> Result<()> {
+        Folder::check(out)
+    }
+
+    /// Makes the folder as [`Folder::create`] does, with the two files that grow.
+    pub fn create(out: Option<&Path>, stem: &str) -> Result<Self> {
+        let folder = Folder::create(out, stem)?;
+        let open = |name: &str| {
+            let file = folder.path.join(name);
+            OpenOptions::new()
+                .create_new(true)
+                .append(true)
+                .open(&file)
+                .map_err(|e| Error::io("create", &file, e))
+        };
+        let (events, history) = (open("events.jsonl")?, open("history.csv")?);
+        Ok(Self { folder, events, history })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// Writes a whole file into the folder.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.folder.write(name, bytes)
+    }
+
     /// Appends an event to `events.jsonl`, and an epoch to `history.csv`.
     pub fn tell(&mut self, event: &Event) -> Result<()> {
         if matches!(event, Event::Progress { .. }) {
@@ -81,7 +117,7 @@ impl RunFolder {
         line.push('\n');
         self.events
             .write_all(line.as_bytes())
-            .map_err(|e| Error::io("write", &self.path.join("events.jsonl"), e))?;
+            .map_err(|e| Error::io("write", &self.path().join("events.jsonl"), e))?;
         if let Event::Epoch(record) = event {
             self.tell_history(record)?;
         }
@@ -110,30 +146,21 @@ impl RunFolder {
         );
         self.history
             .write_all(lines.as_bytes())
-            .map_err(|e| Error::io("write", &self.path.join("history.csv"), e))
+            .map_err(|e| Error::io("write", &self.path().join("history.csv"), e))
     }
 
     /// Writes what training and testing came to; what is written stays, even if not all of it can be.
     pub fn finish(&mut self, model: &Model, report: &Report) -> Result<()> {
-        self.trained = true;
-        model.save(&self.path.join(MODEL_FILE))?;
+        self.folder.keep();
+        model.save(&self.path().join(MODEL_FILE))?;
         let sync = |file: &File, name: &str| {
-            file.sync_all().map_err(|e| Error::io("write", &self.path.join(name), e))
+            file.sync_all().map_err(|e| Error::io("write", &self.path().join(name), e))
         };
         sync(&self.events, "events.jsonl")?;
         sync(&self.history, "history.csv")?;
         let metrics = serde_json::to_string_pretty(&report.to_json())
             .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
         self.write("metrics.json", (metrics + "\n").as_bytes())
-    }
-}
-
-impl Drop for RunFolder {
-    /// A run that came to nothing leaves nothing, nor the folders made for it.
-    fn drop(&mut self) {
-        if !self.trained {
-            remove(&self.path, &self.parents);
-        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 pub mod execute;
 pub mod folder;
+mod objective;
 pub mod plan;
 pub mod report;
 
 pub use execute::{Trained, execute};
-pub use folder::RunFolder;
+pub use folder::{Folder, RunFolder};
 pub use plan::{Choice, Plan};
 pub use report::Report;

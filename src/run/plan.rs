@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::objective::{loss_name, loss_of, weights_of};
 use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -31,26 +33,28 @@ pub struct Choice {
 }
 
 /// A run that is ready to train.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The settings, with every `auto` replaced by what it came to.
     pub config: Config,
     /// The file.
-    pub raw: RawTable,
+    pub raw: Arc<RawTable>,
     /// What its columns are, the target left out.
     pub schema: Schema,
     /// Its typed columns.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// The target, row by row.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// Which rows are for what.
-    pub split: Split,
+    pub split: Arc<Split>,
     /// The preparation, fitted on the training rows.
     pub pipeline: Pipeline,
     /// What is predicted.
     pub target: TargetSpec,
     /// What training makes small.
     pub loss: Loss,
+    /// How much each row of the table counts in the loss; none where all count alike.
+    pub weights: Option<Vec<f64>>,
     /// The network, without parameters.
     pub network: Network,
     /// What was decided, in the order of deciding.
@@ -59,9 +63,14 @@ pub struct Plan {
 
 impl Plan {
     /// Reads the table of `config.data` and decides everything.
-    pub fn new(mut config: Config) -> Result<Self> {
+    pub fn new(config: Config) -> Result<Self> {
         let path = table_path(&config)?;
         let raw = data::read_csv(&path, &ReadOptions { null_words: config.data.null.clone() })?;
+        Self::of(config, Arc::new(raw))
+    }
+
+    /// Decides everything about a table that has been read with the words for missing cells of `config`.
+    pub fn of(mut config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let target_column = target_name(&config, &raw)?;
         let mut choices = Vec::new();
 
@@ -123,18 +132,52 @@ impl Plan {
         let table = Table::from_raw(&raw, &schema)?;
         let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
-        let (loss, loss_reason) = loss_of(&config, task)?;
+        let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
         let other_loss = match (config.loss.name, task) {
             (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
             _ => "",
         };
         config.loss.name = loss_name(loss);
         choices.push(choice("loss", config.loss.name.to_string(), loss_reason, other_loss));
+        let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
+            choices.push(choice("weights", told.choice, told.reason, told.instead));
+            weights
+        });
         check_monitors(&config, task)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
-        Ok(Self { config, raw, schema, table, labels, split, pipeline, target, loss, network, choices })
+        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
+        Ok(Self {
+            config,
+            raw,
+            schema,
+            table,
+            labels,
+            split,
+            pipeline,
+            target,
+            loss,
+            weights,
+            network,
+            choices,
+        })
+    }
+
+    /// The same data, split and preparation under other settings of network, loss and training.
+    ///
+    /// The settings of `config` that lead to the data are not looked at.
+    pub fn with_learner(&self, mut config: Config) -> Result<Self> {
+        let (loss, _) = loss_of(&config, self.target.task, &self.labels, &self.raw)?;
+        let weights = weights_of(&config, &self.labels, &self.raw, &self.split.train, &self.split.val)?;
+        let weights = weights.map(|(weights, _)| weights);
+        config.task = self.config.task;
+        config.loss.name = loss_name(loss);
+        check_monitors(&config, self.target.task)?;
+        let n_inputs = self.pipeline.features().len();
+        let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
+        check_batch_norm(&config, &network)?;
+        Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
     /// The prepared inputs (rows×inputs) of some rows.
@@ -142,7 +185,7 @@ impl Plan {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
     }
 
-    /// Inputs and scaled targets of some rows, in the precision of training.
+    /// Inputs, scaled targets and weights of some rows, in the precision of training.
     pub fn prepared<T: Scalar>(&self, rows: &[usize]) -> Result<Rows<T>> {
         let x = self.inputs(rows)?.into_iter().map(T::from_f64).collect();
         let targets = match &self.labels.target {
@@ -151,6 +194,10 @@ impl Plan {
                 OwnedTargets::Values(scaled.collect())
             }
             Target::Classes { codes, .. } => OwnedTargets::Classes(rows.iter().map(|&r| codes[r]).collect()),
+        };
+        let targets = match &self.weights {
+            None => targets,
+            Some(weights) => targets.weighted(rows.iter().map(|&r| T::from_f64(weights[r])).collect()),
         };
         Ok(Rows { x, targets })
     }
@@ -176,7 +223,8 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     Ok(config.data.target.clone())
 }
 
-/// The schema of the columns to learn from: without the target, the split column, and what is set to be dropped.
+/// The schema of the columns to learn from: without the target, the columns of split and weights, and what is set to
+/// be dropped.
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let columns = &config.data.columns;
     if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
@@ -187,7 +235,7 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     }
     check_no_inputs(config, target)?;
     let is_dropped = |name: &str| columns.get(name).is_some_and(|c| c.drop == Some(true));
-    let no_input = |name: &str| name == target || name == config.split.column;
+    let no_input = |name: &str| name == target || name == config.split.column || name == config.data.weight;
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let kinds: BTreeMap<_, _> =
@@ -227,8 +275,11 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
 
 /// Settings of a column that is no input would say nothing.
 fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
-    let no_inputs =
-        [(target, "the column to predict"), (&config.split.column, "the column that splits the rows")];
+    let no_inputs = [
+        (target, "the column to predict"),
+        (&config.split.column, "the column that splits the rows"),
+        (&config.data.weight, "the column that weights the rows"),
+    ];
     for (name, what) in no_inputs {
         if config.data.columns.get(name).is_some_and(|set| *set != ColumnConfig::default()) {
             return Err(Error::setting(
@@ -338,51 +389,6 @@ fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) 
         Target::Classes { classes, .. } => (classes.clone(), TargetScaler::IDENTITY),
     };
     Ok(TargetSpec { column: labels.column.clone(), task, classes, scaler })
-}
-
-fn loss_of(config: &Config, task: TaskKind) -> Result<(Loss, String)> {
-    let delta = config.loss.delta;
-    let natural = match task {
-        TaskKind::Regression => Loss::Mse,
-        TaskKind::Binary => Loss::BinaryCrossentropy,
-        TaskKind::Multiclass => Loss::CategoricalCrossentropy,
-    };
-    let loss = match config.loss.name {
-        LossName::Auto => {
-            let of = match task {
-                TaskKind::Regression => "a regression",
-                TaskKind::Binary => "two classes",
-                TaskKind::Multiclass => "several classes",
-            };
-            return Ok((natural, format!("the usual one for {of}")));
-        }
-        LossName::Mse => Loss::Mse,
-        LossName::Mae => Loss::Mae,
-        LossName::Huber => Loss::Huber { delta },
-        LossName::BinaryCrossentropy => Loss::BinaryCrossentropy,
-        LossName::CategoricalCrossentropy => Loss::CategoricalCrossentropy,
-    };
-    let fits = match task {
-        TaskKind::Regression => !loss.is_classification(),
-        _ => loss == natural,
-    };
-    if !fits {
-        return Err(Error::setting(
-            format!("loss.name: {} does not go with the task {task}", config.loss.name),
-            format!("--set loss.name={}", loss_name(natural)),
-        ));
-    }
-    Ok((loss, "as set".into()))
-}
-
-fn loss_name(loss: Loss) -> LossName {
-    match loss {
-        Loss::Mse => LossName::Mse,
-        Loss::Mae => LossName::Mae,
-        Loss::Huber { .. } => LossName::Huber,
-        Loss::BinaryCrossentropy => LossName::BinaryCrossentropy,
-        Loss::CategoricalCrossentropy => LossName::CategoricalCrossentropy,
-    }
 }
 
 /// A figure that the task does not have cannot be watched.

@@ -90,13 +90,18 @@ pub struct Verdict {
     pub beats: bool,
 }
 
+/// The metric that comes first: `rmse`, or `log_loss`, which judges the probabilities themselves.
+pub fn primary(task: TaskKind) -> &'static str {
+    match task {
+        TaskKind::Regression => "rmse",
+        TaskKind::Binary | TaskKind::Multiclass => "log_loss",
+    }
+}
+
 impl Report {
-    /// The metric that comes first: `rmse`, or `log_loss`, which judges the probabilities themselves.
+    /// The metric that comes first.
     pub fn primary(&self) -> &'static str {
-        match self.task {
-            TaskKind::Regression => "rmse",
-            TaskKind::Binary | TaskKind::Multiclass => "log_loss",
-        }
+        primary(self.task)
     }
 
     /// The document that is written to `metrics.json`.

@@ -21,9 +21,9 @@ pub struct Stepper<'n, T> {
     accumulate: usize,
     clip_value: f64,
     clip_norm: f64,
-    /// Σ rows·gradient over the batches since the last step; empty where each batch makes a step.
+    /// Σ weight·gradient over the batches since the last step; empty where each batch makes a step.
     held: Vec<T>,
-    held_rows: usize,
+    held_weight: f64,
     held_batches: usize,
 }
 
@@ -40,6 +40,7 @@ struct Batch<'a, T> {
     targets: Targets<'a, T>,
     n_rows: usize,
     n_shards: usize,
+    scale: T,
 }
 
 impl<'n, T: Scalar> Stepper<'n, T> {
@@ -66,7 +67,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             clip_value: 0.0,
             clip_norm: 0.0,
             held: Vec::new(),
-            held_rows: 0,
+            held_weight: 0.0,
             held_batches: 0,
         }
     }
@@ -80,11 +81,12 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         self
     }
 
-    /// Makes training step number `step` on `x` (B×inputs); returns the mean loss of the rows.
+    /// Makes training step number `step` on `x` (B×inputs); returns the loss of the rows, their weighted mean.
     ///
     /// The batch is cut evenly into shards; one thread computes a shard; gradients are summed along a fixed
-    /// binary tree over the shards. When the loss is not finite, nothing is changed. Where gradients are accumulated,
-    /// the optimiser makes its step with the last batch of each group, see [`Stepper::flush`].
+    /// binary tree over the shards. When the loss is not finite, nothing is changed; nor is it when the weights of
+    /// the rows are all zero, whose loss is 0. Where gradients are
+    /// accumulated, the optimiser makes its step with the last batch of each group, see [`Stepper::flush`].
     pub fn step(
         &mut self,
         step: u32,
@@ -96,6 +98,10 @@ impl<'n, T: Scalar> Stepper<'n, T> {
     ) -> f64 {
         let n_rows = targets.len();
         let n_shards = n_rows.div_ceil(self.shard_rows);
+        let weight = targets.total_weight();
+        if weight == 0.0 {
+            return 0.0;
+        }
         let batch = Batch {
             network: self.network,
             loss: self.loss,
@@ -107,15 +113,19 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             targets,
             n_rows,
             n_shards,
+            scale: T::from_f64(1.0 / weight),
         };
         let shards = &mut self.shards[..n_shards];
         batch.run(0, shards);
-        let loss = shards[0].loss_sum / n_rows as f64;
+        let (loss, factor) = self.loss.of_mean(shards[0].loss_sum / weight);
         if loss.is_finite() {
+            if let Some(factor) = factor {
+                shards[0].grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
+            }
             self.network.absorb_statistics(params, shards);
             if self.accumulate > 1 {
-                T::combine(self.level, T::from_f64(n_rows as f64), &shards[0].grads, T::ONE, &mut self.held);
-                self.held_rows += n_rows;
+                T::combine(self.level, T::from_f64(weight), &shards[0].grads, T::ONE, &mut self.held);
+                self.held_weight += weight;
                 self.held_batches += 1;
                 if self.held_batches == self.accumulate {
                     self.flush(rate, params, optimizer);
@@ -130,17 +140,17 @@ impl<'n, T: Scalar> Stepper<'n, T> {
     }
 
     /// Makes the step of the batches that are held, if there are any: the mean of their gradients over all of their
-    /// rows is that of one batch of all these rows.
+    /// rows, each by its weight, is that of one batch of all these rows (but for `rmse`, a root of each batch's own).
     pub fn flush(&mut self, rate: f64, params: &mut [T], optimizer: &mut Optimizer<T>) {
         if self.held_batches == 0 {
             return;
         }
-        let share = T::from_f64(1.0 / self.held_rows as f64);
+        let share = T::from_f64(1.0 / self.held_weight);
         self.held.iter_mut().for_each(|g| *g *= share);
         clip(self.network, self.clip_value, self.clip_norm, &mut self.held);
         optimizer.step(self.level, rate, params, &self.held);
         self.held.fill(T::ZERO);
-        (self.held_rows, self.held_batches) = (0, 0);
+        (self.held_weight, self.held_batches) = (0.0, 0);
     }
 
     /// Whether batches are held that have not made a step yet.
@@ -212,7 +222,7 @@ impl<T: Scalar> Batch<'_, T> {
             mode: Mode::Train { seed: self.seed, step: self.step, shard: shard as u32 },
         };
         let x = &self.x[rows.start * n_inputs..rows.end * n_inputs];
-        let scale = T::from_f64(1.0 / self.n_rows as f64);
-        self.network.forward_backward(&pass, self.loss, x, self.targets.slice(rows), scale, false, work);
+        let targets = self.targets.slice(rows);
+        self.network.forward_backward(&pass, self.loss, x, targets, self.scale, false, work);
     }
 }

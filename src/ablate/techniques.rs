@@ -1,0 +1,374 @@
+//! The techniques that a study tries by itself, and the values that its user names.
+
+use serde::Serialize;
+use toml::Value;
+
+use super::{Variant, same_data};
+use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys};
+use crate::error::{Error, Result, nearest};
+use crate::nn::Layer;
+use crate::run::Plan;
+
+/// One thing that can be done otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Technique {
+    /// In plain words.
+    pub name: &'static str,
+    /// The settings that make it, by their keys; several where one alone would be no fair trial.
+    pub changes: &'static [(&'static str, Change)],
+    /// Whether it means anything under these settings, in which no `auto` is left of task and loss.
+    pub applies: fn(&Config) -> bool,
+}
+
+/// What becomes of a setting.
+#[derive(Debug, Clone, Copy)]
+pub enum Change {
+    /// This value, as it stands behind `--set key=`.
+    To(&'static str),
+    /// The reference's number, or each of its numbers, times this.
+    Times(f64),
+    /// A list as long as this, every item the reference's first.
+    Length(usize),
+}
+
+use Change::{Length, Times, To};
+
+fn always(_: &Config) -> bool {
+    true
+}
+
+fn regression(config: &Config) -> bool {
+    config.task == Task::Regression
+}
+
+fn adamw(config: &Config) -> bool {
+    config.optimizer.name == OptimizerName::Adamw
+}
+
+/// A technique that applies always.
+const fn row(name: &'static str, changes: &'static [(&'static str, Change)]) -> Technique {
+    Technique { name, changes, applies: always }
+}
+
+/// Every technique that is tried where it applies and changes something. A new one is a row.
+#[rustfmt::skip]
+pub static TECHNIQUES: &[Technique] = &[
+    row("He weights", &[("network.initializer", To("he_normal"))]),
+    row("Xavier weights", &[("network.initializer", To("xavier_uniform"))]),
+    row("LeCun weights", &[("network.initializer", To("lecun_normal"))]),
+    row("orthogonal weights", &[("network.initializer", To("orthogonal"))]),
+    row("weights of std 0.01", &[("network.initializer", To("normal"))]),
+    row("activation relu", &[("network.activation", To("relu"))]),
+    row("activation leaky relu", &[("network.activation", To("leaky_relu"))]),
+    row("activation tanh", &[("network.activation", To("tanh"))]),
+    row("activation sigmoid", &[("network.activation", To("sigmoid"))]),
+    row("no normalisation", &[("network.norm", To("none"))]),
+    row("batch normalisation", &[("network.norm", To("batch"))]),
+    row("no dropout", &[("network.dropout", To("0"))]),
+    row("dropout 0.1", &[("network.dropout", To("0.1"))]),
+    row("dropout 0.5", &[("network.dropout", To("0.5"))]),
+    row("half the width", &[("network.hidden", Times(0.5))]),
+    row("double the width", &[("network.hidden", Times(2.0))]),
+    row("1 hidden layer", &[("network.hidden", Length(1))]),
+    row("3 hidden layers", &[("network.hidden", Length(3))]),
+    // Adam's steps are as long as the learning rate, those of sgd shrink with the gradient: it is given more.
+    Technique { applies: |c| c.optimizer.name != OptimizerName::Sgd, ..row("sgd at 10 × the rate", &[
+        ("optimizer.name", To("sgd")), ("optimizer.learning_rate", Times(10.0)),
+    ]) },
+    row("adam", &[("optimizer.name", To("adam"))]),
+    row("adamw", &[("optimizer.name", To("adamw"))]),
+    Technique { applies: adamw, ..row("no weight decay", &[("optimizer.weight_decay", To("0"))]) },
+    Technique { applies: adamw, ..row("weight decay 0.1", &[("optimizer.weight_decay", To("0.1"))]) },
+    row("L2 penalty 0.001", &[("optimizer.l2", To("0.001"))]),
+    row("learning rate × 0.3", &[("optimizer.learning_rate", Times(0.3))]),
+    row("learning rate × 3", &[("optimizer.learning_rate", Times(3.0))]),
+    row("no learning rate cuts", &[("reduce_on_plateau.enabled", To("false"))]),
+    row("batches of 16", &[("train.batch_size", To("16"))]),
+    row("batches of 128", &[("train.batch_size", To("128"))]),
+    row("rows never shuffled", &[("train.shuffle", To("false"))]),
+    row("no early stopping", &[("early_stopping.enabled", To("false"))]),
+    Technique { applies: regression, ..row("squared error as loss", &[("loss.name", To("mse"))]) },
+    Technique { applies: regression, ..row("absolute error as loss", &[("loss.name", To("mae"))]) },
+    Technique { applies: regression, ..row("huber as loss", &[("loss.name", To("huber"))]) },
+    row("min–max scale", &[("prepare.scale", To("min_max"))]),
+    row("robust scale", &[("prepare.scale", To("robust"))]),
+    Technique { applies: regression, ..row("target not scaled", &[("prepare.target_scale", To("none"))]) },
+];
+
+impl Technique {
+    /// The settings with this technique; none where it cannot be set.
+    fn variant(&self, reference: &Config) -> Option<Variant> {
+        let mut config = reference.clone();
+        let mut settings = Vec::new();
+        for (key, change) in self.changes {
+            let listed = key.starts_with("network.") && !reference.network.layers.is_empty();
+            if listed {
+                config.network.layers = relayered(&reference.network.layers, key, *change)?;
+                settings.push(("network.layers".to_owned(), literal(&config.network.layers)));
+            } else {
+                let value = changed(reference, key, *change)?;
+                config = config.with(&[format!("{key}={value}")]).ok()?;
+                settings.push(((*key).to_owned(), value));
+            }
+        }
+        Some(Variant { name: self.name.to_owned(), settings, config })
+    }
+}
+
+/// The techniques that apply to the planned reference and change something about it.
+pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
+    let applying = TECHNIQUES.iter().filter(|t| (t.applies)(&plan.config));
+    let variants = applying.filter_map(|t| t.variant(reference));
+    let differs = |v: &Variant| {
+        !same_data(&v.config, reference)
+            || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))
+    };
+    variants.filter(differs).collect()
+}
+
+/// All that training depends on beside the rows, said in one way.
+fn trained_by(plan: &Plan) -> (Config, Vec<LayerSpec>) {
+    let mut layers = plan.network.specs().to_vec();
+    for (spec, layer) in layers.iter_mut().zip(plan.network.layers()) {
+        if let (LayerSpec::Dense { initializer, .. }, Layer::Dense(dense)) = (spec, layer) {
+            *initializer = dense.starts_by();
+        }
+    }
+    let mut config = plan.config.clone();
+    config.network = Config::default().network;
+    (config, layers)
+}
+
+/// The new value of a setting as it stands behind `--set key=`; none where the change means nothing.
+fn changed(reference: &Config, key: &str, change: Change) -> Option<String> {
+    let numbers = |change: &dyn Fn(&[usize]) -> Option<Vec<usize>>| {
+        let changed = (key == "network.hidden").then(|| change(&reference.network.hidden))??;
+        Some(literal(&changed))
+    };
+    match change {
+        To(value) => Some(value.to_owned()),
+        Times(factor) if key == "optimizer.learning_rate" => {
+            // To the digits that people write, so that 0.001 × 3 is 0.003.
+            let rate = format!("{:.6e}", reference.optimizer.learning_rate * factor).parse::<f64>().ok()?;
+            Some(rate.to_string())
+        }
+        Times(factor) => numbers(&|hidden| Some(hidden.iter().map(|&n| scaled(n, factor)).collect())),
+        Length(n) => numbers(&|hidden| Some(vec![*hidden.first()?; n])),
+    }
+}
+
+fn scaled(units: usize, factor: f64) -> usize {
+    ((units as f64 * factor).round() as usize).max(1)
+}
+
+/// A value as TOML on one line.
+fn literal(value: &impl Serialize) -> String {
+    Value::try_from(value).map_or_else(|e| e.to_string(), |value| value.to_string())
+}
+
+/// Layers that are listed one by one, changed as the short form `key` would be; none where it means nothing.
+fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<LayerSpec>> {
+    let mut layers = layers.to_vec();
+    let is_dropout = |layer: &LayerSpec| matches!(layer, LayerSpec::Dropout { .. });
+    let is_norm = |layer: &LayerSpec| matches!(layer, LayerSpec::BatchNorm { .. });
+    match (key, change) {
+        ("network.initializer", To(_)) => {
+            let start: Initializer = start_of(key, change)?.network.initializer;
+            for layer in &mut layers {
+                if let LayerSpec::Dense { initializer, .. } = layer {
+                    *initializer = start;
+                }
+            }
+        }
+        ("network.activation", To(_)) => {
+            let wanted = start_of(key, change)?.network.activation;
+            for layer in &mut layers {
+                if let LayerSpec::Dense { activation: f, .. } | LayerSpec::Activation { function: f, .. } =
+                    layer
+                    && *f != Activation::Linear
+                {
+                    *f = wanted;
+                }
+            }
+        }
+        ("network.dropout", To(_)) => {
+            let wanted = start_of(key, change)?.network.dropout;
+            if wanted == 0.0 {
+                layers.retain(|layer| !is_dropout(layer));
+            } else if layers.iter().any(is_dropout) {
+                for layer in &mut layers {
+                    if let LayerSpec::Dropout { rate } = layer {
+                        *rate = wanted;
+                    }
+                }
+            } else {
+                layers = after_each_dense(layers, &LayerSpec::Dropout { rate: wanted });
+            }
+        }
+        ("network.norm", To("none")) => layers.retain(|layer| !is_norm(layer)),
+        ("network.norm", To("batch")) if !layers.iter().any(is_norm) => {
+            layers = after_each_dense(layers, &LayerSpec::batch_norm());
+        }
+        ("network.hidden", Times(factor)) => {
+            for layer in &mut layers {
+                if let LayerSpec::Dense { units, .. } = layer {
+                    *units = scaled(*units, factor);
+                }
+            }
+        }
+        _ => return None,
+    }
+    // Without a layer the list would stand for the short forms.
+    (!layers.is_empty()).then_some(layers)
+}
+
+/// The defaults with one setting changed, to read its value from.
+fn start_of(key: &str, change: Change) -> Option<Config> {
+    let To(value) = change else { return None };
+    Config::default().with(&[format!("{key}={value}")]).ok()
+}
+
+fn after_each_dense(layers: Vec<LayerSpec>, added: &LayerSpec) -> Vec<LayerSpec> {
+    let with = |layer: LayerSpec| {
+        let more = matches!(layer, LayerSpec::Dense { .. }).then(|| added.clone());
+        std::iter::once(layer).chain(more)
+    };
+    layers.into_iter().flat_map(with).collect()
+}
+
+/// Settings that say which rows are judged, or nothing about training.
+const FIXED: [&str; 10] = [
+    "seed",
+    "threads",
+    "task",
+    "data.path",
+    "data.target",
+    "split.val",
+    "split.test",
+    "split.column",
+    "split.stratify",
+    "evaluate.",
+];
+
+/// The variants that `--vary key=value,value` asks for.
+pub(super) fn varied(reference: &Config, vary: &[String]) -> Result<Vec<Variant>> {
+    let mut variants = Vec::new();
+    for asked in vary {
+        let (key, values) = asked.split_once('=').map_or((asked.as_str(), ""), |(k, v)| (k.trim(), v.trim()));
+        let values = items(values);
+        if key.is_empty() || values.iter().any(String::is_empty) {
+            let key = if key.is_empty() { "train.batch_size" } else { key };
+            let shown = match keys::find(key).or_else(|| nearest_key(key)) {
+                Some(known) => format!("--vary {}=A,B", known.path),
+                None => "--vary train.batch_size=16,64".to_owned(),
+            };
+            return Err(Error::setting(format!("--vary `{asked}`: expected key=value,value"), shown));
+        }
+        if FIXED.iter().any(|fixed| key == *fixed || (fixed.ends_with('.') && key.starts_with(fixed))) {
+            return Err(Error::setting(
+                format!("--vary {key}: all variants are trained and judged on the same rows and seeds"),
+                format!("--set {key}={} for the study as a whole", values[0]),
+            ));
+        }
+        for value in values {
+            let set = format!("{key}={value}");
+            let config = reference.with(std::slice::from_ref(&set)).map_err(|error| as_vary(&set, error))?;
+            let settings = vec![(key.to_owned(), value.clone())];
+            variants.push(Variant { name: format!("{key} = {value}"), settings, config });
+        }
+    }
+    Ok(variants)
+}
+
+fn nearest_key(key: &str) -> Option<&'static keys::Key> {
+    keys::find(nearest(key, keys::KEYS.iter().map(|key| key.path))?)
+}
+
+/// The error of a setting, said of the option that it stands in.
+fn as_vary(set: &str, error: Error) -> Error {
+    match error {
+        Error::Setting(problem) => {
+            let what = problem.what.strip_prefix(&format!("--set {set}: ")).unwrap_or(&problem.what);
+            Error::setting(format!("--vary {set}: {what}"), problem.remedy.replace("--set ", "--vary "))
+        }
+        other => other,
+    }
+}
+
+/// The parts of a text between commas that stand outside of brackets and quotes.
+fn items(text: &str) -> Vec<String> {
+    let (mut parts, mut depth, mut quote) = (vec![String::new()], 0_usize, None);
+    for c in text.chars() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None => match c {
+                '"' | '\'' => quote = Some(c),
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                ',' if depth == 0 => {
+                    parts.push(String::new());
+                    continue;
+                }
+                _ => {}
+            },
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts.into_iter().map(|part| part.trim().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_cut_at_commas_outside_of_brackets_and_quotes() {
+        assert_eq!(items("a,b , c"), ["a", "b", "c"]);
+        assert_eq!(items("[64],[64, 32],[]"), ["[64]", "[64, 32]", "[]"]);
+        assert_eq!(items("{name='normal', std=0.1},'a,b'"), ["{name='normal', std=0.1}", "'a,b'"]);
+        assert_eq!(items("a,,b"), ["a", "", "b"]);
+        assert_eq!(items("]],a"), ["]]", "a"]);
+    }
+
+    /// Every row can be set, over the defaults as over layers that are listed one by one.
+    #[test]
+    fn every_technique_can_be_set() {
+        let mut ours = Config::default();
+        let mut layers = ours.expanded_layers();
+        layers.insert(0, LayerSpec::batch_norm());
+        let listed = ours.with(&[format!("network.layers={}", literal(&layers))]).unwrap();
+        ours.optimizer.name = OptimizerName::Sgd;
+        for technique in TECHNIQUES {
+            let variant = technique.variant(&ours).unwrap_or_else(|| panic!("{}", technique.name));
+            let sets: Vec<String> = variant.settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            assert_eq!(ours.with(&sets).unwrap(), variant.config, "{}", technique.name);
+            assert!(!variant.settings.is_empty() && technique.name.chars().count() <= 22);
+            if let Some(variant) = technique.variant(&listed) {
+                let sets: Vec<String> = variant.settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                assert_eq!(listed.with(&sets).unwrap(), variant.config, "{}", technique.name);
+            }
+        }
+        let mut names: Vec<&str> = TECHNIQUES.iter().map(|t| t.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TECHNIQUES.len());
+    }
+
+    #[test]
+    fn listed_layers_are_changed_as_short_forms_are() {
+        let dense = |f| LayerSpec::dense(8, f, Initializer::Auto);
+        let layers = [dense(Activation::Relu), LayerSpec::Dropout { rate: 0.5 }, dense(Activation::Linear)];
+        let to = |key, value| relayered(&layers, key, To(value));
+        assert_eq!(to("network.dropout", "0").unwrap(), [layers[0].clone(), layers[2].clone()]);
+        assert_eq!(to("network.dropout", "0.1").unwrap()[1], LayerSpec::Dropout { rate: 0.1 });
+        assert_eq!(to("network.norm", "none").unwrap(), layers);
+        assert_eq!(to("network.norm", "batch").unwrap().len(), 5);
+        let tanh = to("network.activation", "tanh").unwrap();
+        assert_eq!([&tanh[0], &tanh[2]], [&dense(Activation::Tanh), &dense(Activation::Linear)]);
+        assert_eq!(relayered(&layers, "network.hidden", Length(3)), None);
+        assert_eq!(relayered(&[LayerSpec::batch_norm()], "network.norm", To("none")), None);
+    }
+}
