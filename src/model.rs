@@ -361,6 +361,9 @@ fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::R
     for (i, layer) in card.layers.iter().enumerate() {
         let (asked, added) = match *layer {
             LayerSpec::Dense { units: 0, .. } => return Err(format!("layers.{i} (dense): it has no units")),
+            LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(&drop_connect) => {
+                return Err(format!("layers.{i} (dense): drop_connect {drop_connect}"));
+            }
             LayerSpec::Dense { units, bias, .. } => {
                 let per_unit = width.checked_add(usize::from(bias));
                 width = units;
@@ -379,6 +382,19 @@ fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::R
                 (Some(0), 0)
             }
             LayerSpec::Activation { .. } => (Some(0), 0),
+            LayerSpec::LayerNorm { epsilon } => {
+                if epsilon.is_nan() || epsilon <= 0.0 {
+                    return Err(format!("layers.{i} (layer_norm): epsilon {epsilon}"));
+                }
+                (width.checked_mul(2), 2)
+            }
+            LayerSpec::GaussianNoise { std } => {
+                if !(0.0..=f64::MAX).contains(&std) {
+                    return Err(format!("layers.{i} (gaussian_noise): std {std}"));
+                }
+                (Some(0), 0)
+            }
+            LayerSpec::Scale {} => (Some(width), 1),
         };
         let total = asked.and_then(|n| params.checked_add(n)).filter(|&n| n <= n_bytes);
         let wide = features.checked_add(width).filter(|&n| n / FEATURES_PER_BYTE <= n_bytes);
@@ -410,8 +426,8 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
     let n_classes = card.target.classes.len();
     let fits = match card.target.task {
         TaskKind::Regression => n_classes == 0 && !card.loss.is_classification(),
-        TaskKind::Binary => n_classes == 2 && card.loss == Loss::BinaryCrossentropy,
-        TaskKind::Multiclass => n_classes >= 2 && card.loss == Loss::CategoricalCrossentropy,
+        TaskKind::Binary => n_classes == 2 && card.loss.is_binary(),
+        TaskKind::Multiclass => n_classes >= 2 && card.loss.is_categorical(),
     };
     if !fits {
         return Err(format!(

@@ -20,6 +20,10 @@ pub enum Purpose {
     Dropout = 4,
     /// Bootstrap intervals.
     Bootstrap = 5,
+    /// Gaussian noise.
+    Noise = 6,
+    /// Masks of DropConnect.
+    DropConnect = 7,
 }
 
 /// A stream of random numbers, read in order or by position.

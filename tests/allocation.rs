@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 use std::sync::Barrier;
 
-use common::{activation, classes, dense, numbers, optimizer};
+use common::{activation, classes, dense, drop_connect, numbers, optimizer};
 use statera::config::{Activation, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::optimizer::Optimizer;
@@ -36,8 +36,9 @@ fn allocations_of_steps<T: Scalar>(
     loss: Loss,
     optimizer_name: OptimizerName,
     n_shards: usize,
+    weighted: bool,
 ) -> usize {
-    let n_outputs = if loss == Loss::CategoricalCrossentropy { 3 } else { 1 };
+    let n_outputs = if loss.is_categorical() { 3 } else { 1 };
     let network = Network::new(specs, N_INPUTS, n_outputs);
     let mut params = network.init::<T>(1);
     let mut optimizer = Optimizer::new(&optimizer(optimizer_name), network.views());
@@ -45,8 +46,13 @@ fn allocations_of_steps<T: Scalar>(
     let mut stepper = Stepper::new(&network, loss, level, 1, N_ROWS, N_ROWS.div_ceil(n_shards));
     let (x, values) = (numbers::<T>(N_ROWS * N_INPUTS, 1), numbers::<T>(N_ROWS, 2));
     let classes = classes(N_ROWS, n_outputs.max(2), 3);
-    let takes_classes = matches!(loss, Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy);
-    let targets = if takes_classes { Targets::Classes(&classes) } else { Targets::Values(&values) };
+    let weights = [T::ONE; N_ROWS];
+    let targets = match (loss.is_classification(), weighted) {
+        (true, false) => Targets::Classes(&classes),
+        (true, true) => Targets::WeightedClasses(&classes, &weights),
+        (false, false) => Targets::Values(&values),
+        (false, true) => Targets::WeightedValues(&values, &weights),
+    };
     let mut step = |step: u32| {
         // The last batch of an epoch is a smaller one.
         let n = if step % 5 == 4 { N_ROWS - 3 } else { N_ROWS };
@@ -66,6 +72,11 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
         LayerSpec::batch_norm(),
         LayerSpec::Dropout { rate: 0.3 },
         activation(Activation::Tanh),
+        drop_connect(30, Activation::Gelu, 0.2),
+        activation(Activation::Mish),
+        LayerSpec::layer_norm(),
+        LayerSpec::GaussianNoise { std: 0.1 },
+        LayerSpec::Scale {},
     ];
     let mut stacks: Vec<Vec<LayerSpec>> = alone.iter().map(|spec| vec![spec.clone()]).collect();
     stacks.push(alone.to_vec());
@@ -80,18 +91,30 @@ fn check_all(n_shards: usize, place: &str) {
         Loss::Mse,
         Loss::Mae,
         Loss::Huber { delta: 1.0 },
+        Loss::Rmse,
+        Loss::LogCosh,
+        Loss::Quantile { quantile: 0.9 },
+        Loss::Poisson,
         Loss::BinaryCrossentropy,
+        Loss::SmoothBinaryCrossentropy { label_smoothing: 0.1 },
+        Loss::BinaryFocal { gamma: 2.0 },
+        Loss::Hinge,
         Loss::CategoricalCrossentropy,
+        Loss::SmoothCategoricalCrossentropy { label_smoothing: 0.1 },
+        Loss::CategoricalFocal { gamma: 2.0 },
     ];
     for specs in stacks() {
-        let single = allocations_of_steps::<f32>(&specs, Loss::Mse, OptimizerName::Adam, n_shards);
-        let double = allocations_of_steps::<f64>(&specs, Loss::Mse, OptimizerName::Sgd, n_shards);
+        let single = allocations_of_steps::<f32>(&specs, Loss::Mse, OptimizerName::Adam, n_shards, false);
+        let double = allocations_of_steps::<f64>(&specs, Loss::Mse, OptimizerName::Sgd, n_shards, true);
         assert_eq!((single, double), (0, 0), "{place}: {specs:?}");
     }
     for optimizer in optimizers {
         for loss in losses {
-            let found = allocations_of_steps::<f32>(&[dense(9, Activation::Relu)], loss, optimizer, n_shards);
-            assert_eq!(found, 0, "{place}: {loss:?} {optimizer}");
+            let specs = [dense(9, Activation::Relu)];
+            for weighted in [false, true] {
+                let found = allocations_of_steps::<f32>(&specs, loss, optimizer, n_shards, weighted);
+                assert_eq!(found, 0, "{place}: {loss:?} {optimizer}, weighted {weighted}");
+            }
         }
     }
 }

@@ -86,31 +86,59 @@ fn losses_of_torch() {
     let mut found = Vec::new();
     for case in file["cases"].as_array().unwrap() {
         let name = case["loss_name"].as_str().unwrap();
+        let setting = |key: &str| case["settings"][key].as_f64().unwrap();
         let loss = match name {
             "mse" => Loss::Mse,
             "mae" => Loss::Mae,
-            "huber" => Loss::Huber { delta: case["settings"]["delta"].as_f64().unwrap() },
+            "huber" => Loss::Huber { delta: setting("delta") },
             "binary_crossentropy" => Loss::BinaryCrossentropy,
             "categorical_crossentropy" => Loss::CategoricalCrossentropy,
+            "rmse" => Loss::Rmse,
+            "log_cosh" => Loss::LogCosh,
+            "quantile" => Loss::Quantile { quantile: setting("quantile") },
+            "poisson" => Loss::Poisson,
+            "binary_focal" => Loss::BinaryFocal { gamma: setting("gamma") },
+            "categorical_focal" => Loss::CategoricalFocal { gamma: setting("gamma") },
+            "hinge" => Loss::Hinge,
+            "smooth_binary_crossentropy" => {
+                Loss::SmoothBinaryCrossentropy { label_smoothing: setting("label_smoothing") }
+            }
+            "smooth_categorical_crossentropy" => {
+                Loss::SmoothCategoricalCrossentropy { label_smoothing: setting("label_smoothing") }
+            }
             other => panic!("losses.json has a loss that is not tested: {other}"),
         };
         let (outputs, truth) = (flat(&case["inputs"]), flat(&case["targets"]));
-        let takes_classes = matches!(loss, Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy);
+        let takes_classes = loss.is_classification();
         if takes_classes && truth.iter().any(|t| t.fract() != 0.0) {
             // Targets between two classes are not among those that a loss takes.
             continue;
         }
         let classes: Vec<u32> = truth.iter().map(|t| *t as u32).collect();
-        let targets = if takes_classes { Targets::Classes(&classes) } else { Targets::Values(&truth) };
+        let weights = case.get("weights").map(flat);
+        let targets = match (&weights, takes_classes) {
+            (None, true) => Targets::Classes(&classes),
+            (None, false) => Targets::Values(&truth),
+            (Some(weights), true) => Targets::WeightedClasses(&classes, weights),
+            (Some(weights), false) => Targets::WeightedValues(&truth, weights),
+        };
         let mut gradient = vec![f64::NAN; outputs.len()];
-        let share = 1.0 / truth.len() as f64;
+        let share = 1.0 / targets.total_weight();
         let sum = loss.forward_backward(&outputs, targets, share, &mut gradient);
-        assert_near(name, &[sum * share], &flat(&case["loss"]), 1e-14, 0.0);
+        let (value, factor) = loss.of_mean(sum * share);
+        gradient.iter_mut().for_each(|g| *g *= factor.unwrap_or(1.0));
+        assert_near(name, &[value], &flat(&case["loss"]), 1e-14, 0.0);
         // Next to a probability of 1, what is left over has the precision of the 1.
         assert_near(name, &gradient, &flat(&case["grad"]), 1e-13, 1e-3);
-        found.push(name);
+        found.push(format!("{name}{}", if weights.is_some() { ", weighted" } else { "" }));
     }
-    assert_eq!(found, ["mse", "mae", "huber", "binary_crossentropy", "categorical_crossentropy"]);
+    found.dedup();
+    let expected = "mse mae huber binary_crossentropy categorical_crossentropy rmse log_cosh quantile poisson \
+                    binary_focal categorical_focal hinge smooth_binary_crossentropy \
+                    smooth_categorical_crossentropy";
+    let weighted = ["mse", "rmse", "binary_crossentropy", "categorical_crossentropy"];
+    let weighted = weighted.iter().map(|name| format!("{name}, weighted"));
+    assert_eq!(found, expected.split(' ').map(str::to_owned).chain(weighted).collect::<Vec<_>>());
 }
 
 /// The network of network.json, with activations inside the dense layers or as layers of their own.

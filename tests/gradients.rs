@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{activation, classes, dense_of, numbers, parameters};
+use common::{activation, classes, dense_of, drop_connect, numbers, parameters};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, Initializer, LayerSpec, LossName};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
@@ -15,12 +15,38 @@ const MARGIN: f64 = 0.01;
 const TOLERANCE: f64 = 1e-6;
 const INFER: Mode = Mode::Infer;
 
-const ACTIVATIONS: [Activation; 5] =
-    [Activation::Linear, Activation::Relu, Activation::LeakyRelu, Activation::Sigmoid, Activation::Tanh];
+const ACTIVATIONS: [Activation; 12] = [
+    Activation::Linear,
+    Activation::Relu,
+    Activation::LeakyRelu,
+    Activation::Sigmoid,
+    Activation::Tanh,
+    Activation::Elu,
+    Activation::Selu,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Mish,
+    Activation::Softplus,
+    Activation::Softsign,
+];
+/// Those with a derivative, the first or the second, that jumps at zero.
+const KINKED: [Activation; 5] =
+    [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Selu, Activation::Softsign];
 
-/// Rows, inputs and (for dense layers) outputs.
-const SHAPES: [[usize; 3]; 9] =
-    [[1, 1, 1], [2, 1, 1], [1, 5, 1], [1, 1, 4], [2, 3, 2], [3, 7, 5], [4, 16, 8], [9, 17, 17], [5, 33, 3]];
+/// Rows, inputs and (for dense layers) outputs. Some have as many rows as a tile or more.
+const SHAPES: [[usize; 3]; 11] = [
+    [1, 1, 1],
+    [2, 1, 1],
+    [1, 5, 1],
+    [1, 1, 4],
+    [2, 3, 2],
+    [3, 7, 5],
+    [4, 16, 8],
+    [9, 17, 17],
+    [5, 33, 3],
+    [20, 6, 3],
+    [37, 3, 2],
+];
 
 /// One layer of every kind with every function that it can have.
 fn variants(units: usize) -> Vec<LayerSpec> {
@@ -39,18 +65,31 @@ fn variants(units: usize) -> Vec<LayerSpec> {
     for rate in [0.0, 0.3, 0.9] {
         variants.push(LayerSpec::Dropout { rate });
     }
+    for epsilon in [0.01, 0.5] {
+        variants.push(LayerSpec::LayerNorm { epsilon });
+    }
+    for std in [0.0, 0.7] {
+        variants.push(LayerSpec::GaussianNoise { std });
+    }
+    variants.push(LayerSpec::Scale {});
+    for function in [Activation::Relu, Activation::Gelu] {
+        variants.push(drop_connect(units, function, 0.3));
+    }
     variants
 }
 
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
-        LayerSpec::Dense { units, activation, bias, .. } => {
-            format!("dense({units}, {activation}, bias {bias})")
+        LayerSpec::Dense { units, activation, bias, drop_connect, .. } => {
+            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect})")
         }
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
+        LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
+        LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
+        LayerSpec::Scale {} => "scale".into(),
     }
 }
 
@@ -78,7 +117,7 @@ impl<T: Scalar> Problem<T> {
             x: numbers(n_rows * n_inputs, 4 * salt + 1),
             values: numbers(n_rows * n_outputs, 4 * salt + 2),
             classes: match loss {
-                Loss::CategoricalCrossentropy => classes(n_rows, n_outputs, 4 * salt + 3),
+                _ if loss.is_categorical() => classes(n_rows, n_outputs, 4 * salt + 3),
                 _ => classes(n_rows * n_outputs, 2, 4 * salt + 3),
             },
             network,
@@ -89,9 +128,10 @@ impl<T: Scalar> Problem<T> {
     }
 
     fn targets(&self) -> Targets<'_, T> {
-        match self.loss {
-            Loss::Mse | Loss::Mae | Loss::Huber { .. } => Targets::Values(&self.values),
-            Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy => Targets::Classes(&self.classes),
+        if self.loss.is_classification() {
+            Targets::Classes(&self.classes)
+        } else {
+            Targets::Values(&self.values)
         }
     }
 
@@ -124,7 +164,7 @@ impl<T: Scalar> Problem<T> {
         let outputs = self.network.forward(&self.pass(params), x, work);
         let mut unused = vec![T::ZERO; outputs.len()];
         let sum = self.loss.forward_backward(outputs, self.targets(), T::ONE, &mut unused);
-        sum * self.scale().to_f64()
+        self.loss.of_mean(sum * self.scale().to_f64()).0
     }
 
     /// ∂L/∂parameters and ∂L/∂x, from memory that is larger than needed and full of another pass's numbers.
@@ -138,7 +178,11 @@ impl<T: Scalar> Problem<T> {
             let pass = self.pass(&self.params);
             let (targets, scale) = (self.targets(), self.scale());
             self.network.forward_backward(&pass, self.loss, &self.x, targets, scale, wants_dx, &mut work);
-            (work.grads.clone(), work.input_gradient()[..self.x.len()].to_vec())
+            let (_, factor) = self.loss.of_mean(work.loss_sum * scale.to_f64());
+            let own = |g: &[T]| g.iter().map(|&g| factor.map_or(g, |f| g * T::from_f64(f))).collect();
+            let grads: Vec<T> = own(&work.grads);
+            let dx: Vec<T> = own(&work.input_gradient()[..self.x.len()]);
+            (grads, dx)
         };
         let (without, _) = run(false);
         let (grads, dx) = run(true);
@@ -186,7 +230,7 @@ impl Problem<f64> {
             else {
                 return true;
             };
-            if !matches!(function, Activation::Relu | Activation::LeakyRelu) {
+            if !KINKED.contains(function) {
                 return true;
             }
             // The parameters of the first layers are the front of the vector.
@@ -202,7 +246,8 @@ impl Problem<f64> {
         let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
         layers_are
             && match self.loss {
-                Loss::Mae => errors.all(|e| e > MARGIN),
+                Loss::Mae | Loss::Quantile { .. } => errors.all(|e| e > MARGIN),
+                Loss::Hinge => y.iter().all(|z| (z.abs() - 1.0).abs() > MARGIN),
                 Loss::Huber { delta } => errors.all(|e| (e - delta).abs() > MARGIN),
                 _ => true,
             }
@@ -273,6 +318,20 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             dense(6, Activation::Sigmoid),
             dense(2, Activation::Linear),
         ],
+        vec![
+            LayerSpec::Scale {},
+            LayerSpec::GaussianNoise { std: 0.3 },
+            drop_connect(units, Activation::Gelu, 0.2),
+            LayerSpec::LayerNorm { epsilon: 0.01 },
+            activation(Activation::Mish),
+            dropout(0.3),
+            dense(5, Activation::Silu),
+            LayerSpec::GaussianNoise { std: 0.2 },
+            batch_norm(),
+            LayerSpec::LayerNorm { epsilon: 0.01 },
+            LayerSpec::GaussianNoise { std: 0.2 },
+            dense(2, Activation::Linear),
+        ],
     ]
 }
 
@@ -302,7 +361,7 @@ fn gradients_of_every_layer_after_every_other() {
 
 #[test]
 fn gradients_of_long_stacks() {
-    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9]] {
+    for [n_rows, n_inputs, units] in [[3, 7, 5], [5, 17, 4], [8, 3, 9], [18, 4, 3], [35, 2, 3]] {
         for specs in stacks(units) {
             for trains in [false, true] {
                 Problem::smooth(&specs, [n_rows, n_inputs], Loss::Mse, trains).check();
@@ -317,8 +376,23 @@ fn losses() -> Vec<(LossName, Loss, Vec<usize>)> {
         (LossName::Mse, Loss::Mse, vec![1, 3]),
         (LossName::Mae, Loss::Mae, vec![1, 3]),
         (LossName::Huber, Loss::Huber { delta: 0.7 }, vec![1, 3]),
+        (LossName::Rmse, Loss::Rmse, vec![1, 3]),
+        (LossName::LogCosh, Loss::LogCosh, vec![1, 3]),
+        (LossName::Quantile, Loss::Quantile { quantile: 0.8 }, vec![1, 3]),
+        (LossName::Poisson, Loss::Poisson, vec![1, 3]),
         (LossName::BinaryCrossentropy, Loss::BinaryCrossentropy, vec![1]),
+        (LossName::BinaryCrossentropy, Loss::SmoothBinaryCrossentropy { label_smoothing: 0.2 }, vec![1]),
+        (LossName::Focal, Loss::BinaryFocal { gamma: 2.0 }, vec![1]),
+        (LossName::Focal, Loss::BinaryFocal { gamma: 0.3 }, vec![1]),
+        (LossName::Hinge, Loss::Hinge, vec![1]),
         (LossName::CategoricalCrossentropy, Loss::CategoricalCrossentropy, vec![2, 3, 17]),
+        (
+            LossName::CategoricalCrossentropy,
+            Loss::SmoothCategoricalCrossentropy { label_smoothing: 0.2 },
+            vec![2, 3, 17],
+        ),
+        (LossName::Focal, Loss::CategoricalFocal { gamma: 2.0 }, vec![2, 3, 17]),
+        (LossName::Focal, Loss::CategoricalFocal { gamma: 0.3 }, vec![2, 3]),
     ]
 }
 
@@ -363,7 +437,9 @@ fn nothing_is_left_out_of_the_lists() {
     let functions = ACTIVATIONS.map(Activation::name);
     assert_eq!(functions, Activation::NAMES);
     let losses: Vec<&str> = losses().iter().map(|(name, ..)| name.name()).collect();
-    assert_eq!(losses, LossName::NAMES[1..], "all but auto");
+    for name in &LossName::NAMES[1..] {
+        assert!(losses.contains(name), "{name} is not among the losses here");
+    }
 }
 
 #[test]
@@ -417,12 +493,7 @@ fn losses_and_gradients_are_finite_far_out() {
     for size in [100.0_f32, 1000.0] {
         for (_, loss, _) in losses() {
             for x in [[size, -size, 0.0], [size, size, size], [-size, -size, -size]] {
-                finite_in_single_precision(
-                    &[],
-                    loss,
-                    &x,
-                    if loss == Loss::CategoricalCrossentropy { 3 } else { 1 },
-                );
+                finite_in_single_precision(&[], loss, &x, if loss.is_categorical() { 3 } else { 1 });
             }
         }
         for function in ACTIVATIONS {
@@ -470,7 +541,11 @@ fn summaries_count_what_the_views_hold() {
             let (trainable, fixed, out) = match spec {
                 LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
                 LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
-                LayerSpec::Dropout { .. } | LayerSpec::Activation { .. } => (0, 0, features),
+                LayerSpec::Dropout { .. }
+                | LayerSpec::Activation { .. }
+                | LayerSpec::GaussianNoise { .. } => (0, 0, features),
+                LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
+                LayerSpec::Scale {} => (features, 0, features),
             };
             assert_eq!((row.trainable, row.fixed, row.out_features), (trainable, fixed, out), "{row:?}");
             assert_eq!((row.kind, layer.out_features()), (layer.kind(), out));

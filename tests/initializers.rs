@@ -158,6 +158,13 @@ fn auto_follows_the_activation() {
         (Activation::LeakyRelu, Initializer::HeNormal),
         (Activation::Sigmoid, Initializer::XavierUniform),
         (Activation::Tanh, Initializer::XavierUniform),
+        (Activation::Elu, Initializer::HeNormal),
+        (Activation::Selu, Initializer::LecunNormal),
+        (Activation::Gelu, Initializer::HeNormal),
+        (Activation::Silu, Initializer::HeNormal),
+        (Activation::Mish, Initializer::HeNormal),
+        (Activation::Softplus, Initializer::XavierUniform),
+        (Activation::Softsign, Initializer::XavierUniform),
     ] {
         let of = |initializer| initial(&[dense_of(7, function, initializer, None)], 5, 1);
         assert_eq!(of(Initializer::Auto), of(chosen), "{function}");

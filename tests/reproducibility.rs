@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{activation, bits, classes, dense, levels, numbers, optimizer, parameters};
+use common::{activation, bits, classes, dense, drop_connect, levels, numbers, optimizer, parameters};
 use proptest::prelude::*;
 use statera::config::{Activation, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets};
@@ -19,6 +19,23 @@ fn network(n_inputs: usize, units: usize, rate: f64) -> Network {
         dense(units, Activation::Tanh),
         LayerSpec::Dropout { rate },
         dense(7, Activation::Sigmoid),
+    ];
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// The layers that draw numbers of their own besides dropout, and those that sum along rows.
+fn other_network(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let specs = [
+        LayerSpec::Scale {},
+        LayerSpec::GaussianNoise { std: rate },
+        drop_connect(units, Activation::Gelu, rate),
+        LayerSpec::layer_norm(),
+        LayerSpec::GaussianNoise { std: rate },
+        dense(units, Activation::Selu),
+        // Its statistics are those of a shard.
+        LayerSpec::batch_norm(),
+        activation(Activation::Mish),
+        dense(7, Activation::Softplus),
     ];
     Network::new(&specs, n_inputs, 1)
 }
@@ -94,9 +111,10 @@ proptest! {
     ) {
         let optimizer = if adaptive { OptimizerName::Adamw } else { OptimizerName::Sgd };
         let run = Run { level: CpuLevel::Portable, threads: 1, seed, shard_rows: 128, optimizer };
-        let network = network(n_inputs, units, rate);
-        check_threads_and_levels::<f32>(&network, run);
-        check_threads_and_levels::<f64>(&network, run);
+        for network in [network(n_inputs, units, rate), other_network(n_inputs, units, rate)] {
+            check_threads_and_levels::<f32>(&network, run);
+            check_threads_and_levels::<f64>(&network, run);
+        }
     }
 }
 
@@ -127,6 +145,8 @@ fn check_rows_alone<T: Scalar>(network: &Network, loss: Loss, n_rows: usize, bat
 fn a_row_is_predicted_alone_as_in_any_batch() {
     check_rows_alone::<f32>(&network(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301, 400]);
     check_rows_alone::<f64>(&network(9, 33, 0.5), Loss::BinaryCrossentropy, 130, &[2, 7, 97, 130]);
+    check_rows_alone::<f32>(&other_network(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301, 400]);
+    check_rows_alone::<f64>(&other_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
     // Wide enough for products that are packed and cut.
     let wide = Network::new(&[dense(170, Activation::Relu), LayerSpec::batch_norm()], 600, 3);
     check_rows_alone::<f32>(&wide, Loss::CategoricalCrossentropy, 130, &[2, 16, 96, 100, 130]);
@@ -158,6 +178,55 @@ fn dropout_of_nothing_is_no_dropout() {
     let shorter = Network::from_specs(shorter, 6);
     let start = without_dropout().init(RUN.seed);
     assert_eq!(train_from::<f32>(&shorter, RUN, start), expected);
+}
+
+/// The stack that noise and masked weights are added to.
+fn plain() -> Vec<LayerSpec> {
+    vec![dense(15, Activation::Relu), dense(4, Activation::Gelu), dense(1, Activation::Linear)]
+}
+
+/// [`plain`] with noise before and behind its first layer, and with masked weights in the second.
+fn noisy(std: f64, rate: f64) -> Network {
+    let mut specs = plain();
+    specs[1] = drop_connect(4, Activation::Gelu, rate);
+    specs.insert(1, LayerSpec::GaussianNoise { std });
+    specs.insert(0, LayerSpec::GaussianNoise { std });
+    Network::from_specs(specs, 6)
+}
+
+#[test]
+fn noise_of_nothing_and_masks_of_nothing_are_absent() {
+    let plain = Network::from_specs(plain(), 6);
+    let start = plain.init::<f32>(RUN.seed);
+    let expected = train_from::<f32>(&plain, RUN, start.clone());
+    assert_eq!(train_from::<f32>(&noisy(0.0, 0.0), RUN, start.clone()), expected);
+    assert_ne!(train_from::<f32>(&noisy(0.1, 0.0), RUN, start.clone()), expected);
+    assert_ne!(train_from::<f32>(&noisy(0.0, 0.1), RUN, start), expected);
+}
+
+#[test]
+fn noise_and_masks_leave_inference_alone() {
+    let expected = outputs(&Network::from_specs(plain(), 6), Mode::Infer);
+    assert_eq!(outputs(&noisy(0.5, 0.5), Mode::Infer), expected);
+    let training = Mode::Train { seed: 1, step: 0, shard: 0 };
+    assert_ne!(outputs(&noisy(0.5, 0.0), training), expected);
+    assert_ne!(outputs(&noisy(0.0, 0.5), training), expected);
+}
+
+#[test]
+fn every_seed_step_shard_and_layer_has_its_own_noise_and_mask() {
+    let mode = |seed, step, shard| Mode::Train { seed, step, shard };
+    let noise = || LayerSpec::GaussianNoise { std: 0.5 };
+    let layers = [noise(), drop_connect(50, Activation::Linear, 0.5)];
+    for layer in layers {
+        let of = |specs: Vec<LayerSpec>, mode| outputs(&Network::from_specs(specs, 50), mode);
+        let base = of(vec![layer.clone()], mode(1, 2, 3));
+        assert_eq!(base, of(vec![layer.clone()], mode(1, 2, 3)));
+        for other in [mode(2, 2, 3), mode(1 + (1 << 32), 2, 3), mode(1, 3, 3), mode(1, 2, 4), mode(1, 3, 2)] {
+            assert_ne!(base, of(vec![layer.clone()], other), "{other:?}");
+        }
+        assert_ne!(base, of(vec![activation(Activation::Linear), layer], mode(1, 2, 3)));
+    }
 }
 
 /// The outputs of a pass over 40 rows.

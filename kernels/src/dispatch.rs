@@ -3,6 +3,7 @@
 use crate::activation::{self, Activation};
 use crate::batch_norm;
 use crate::dropout;
+use crate::layer_norm;
 use crate::level::CpuLevel;
 use crate::math::Real;
 use crate::optimizer::{self, AdamStep, SgdStep};
@@ -56,7 +57,9 @@ macro_rules! kernels {
 kernels! {
     /// Replaces z by f(z).
     fn activate(function: Activation, z: &mut [T]) = activation::forward;
-    /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z).
+    /// Replaces z by f(z), and writes f′(z) to `derivative` where the function keeps it.
+    fn activate_keeping(function: Activation, z: &mut [T], derivative: &mut [T]) = activation::forward_keeping;
+    /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z), or f′(z) of a function that keeps it.
     fn activate_backward(function: Activation, y: &[T], dy: &mut [T]) = activation::backward;
     /// [`Kernels::activate_backward`] on rows of F features, and sums(F) += Σ over the rows of ∂L/∂z.
     fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
@@ -76,6 +79,24 @@ kernels! {
     fn drop_out(y: &mut [T], kept: &[u8], scale: T) = dropout::drop_out;
     /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
     fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) = dropout::fill_kept;
+    /// Fills `to` with standard normal numbers.
+    fn fill_normal(to: &mut [T], key: [u32; 2], stream: [u32; 3]) = dropout::fill_normal;
+    /// y += factor·x, element by element.
+    fn add_scaled(x: &[T], factor: T, y: &mut [T]) = add_scaled;
+    /// y = γ·(x − mean)/√(variance + ε) + β, row by row (x and y B×F, γ and β F); moments (B×2) ← mean, 1/√….
+    fn layer_norm(
+        x: &[T], gamma: &[T], beta: &[T], epsilon: T, y: &mut [T], moments: &mut [T],
+    ) = layer_norm::layer_norm;
+    /// dγ(F) += Σ over rows of dy·x̂, dβ(F) += Σ over rows of dy, and dx, written over dy (B×F).
+    fn layer_norm_backward(
+        x: &[T], moments: &[T], gamma: &[T], dy: &mut [T], dgamma: &mut [T], dbeta: &mut [T],
+    ) = layer_norm::layer_norm_backward;
+    /// y = x·factor, column by column (x and y B×F, factor F).
+    fn scale_columns(x: &[T], factor: &[T], y: &mut [T]) = layer_norm::scale_columns;
+    /// dfactor(F) += Σ over rows of dy·x, and dx = dy·factor, written over dy (B×F).
+    fn scale_columns_backward(
+        x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T],
+    ) = layer_norm::scale_columns_backward;
     /// y = x·factor, element by element.
     fn multiply(x: &[T], factor: &[T], y: &mut [T]) = multiply;
     /// y += x, element by element.
@@ -133,6 +154,13 @@ impl Scalar for f64 {}
 fn multiply<T: Real>(x: &[T], factor: &[T], y: &mut [T]) {
     for ((y, &x), &f) in y.iter_mut().zip(x).zip(factor) {
         *y = x * f;
+    }
+}
+
+#[inline(always)]
+fn add_scaled<T: Real>(x: &[T], factor: T, y: &mut [T]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = factor.mul_add(x, *y);
     }
 }
 

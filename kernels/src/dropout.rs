@@ -1,6 +1,6 @@
-//! Dropout from counter-based random numbers.
+//! Dropout and noise from counter-based random numbers.
 
-use crate::math::Real;
+use crate::math::{Real, ln_normal};
 
 /// Blocks that are computed side by side.
 const LANES: usize = 16;
@@ -39,6 +39,64 @@ fn fill_chunk(chunk: &mut [u8; CHUNK], words: &[[u64; LANES]; 4], drop_below: u3
             }
         }
     }
+}
+
+/// Fills `to` with standard normal numbers, of single precision in any type.
+///
+/// Element `i` depends only on the key, the stream and `i`: it is made of word ⌊i / 16⌋ mod 4 of block
+/// ⌊i / 64⌋·16 + i mod 16 of Philox4x32-10, through the inverse of the distribution function, so that no number
+/// lies beyond ±5.2.
+#[inline(always)]
+pub(crate) fn fill_normal<T: Real>(to: &mut [T], key: [u32; 2], stream: [u32; 3]) {
+    for (first, chunk) in (0..).step_by(LANES).zip(to.chunks_mut(4 * LANES)) {
+        let mut normals = [0.0_f32; 4 * LANES];
+        for (part, word) in normals.chunks_exact_mut(LANES).zip(&blocks(first, stream, key)) {
+            for (to, &lane) in part.iter_mut().zip(word) {
+                *to = normal(lane as u32);
+            }
+        }
+        for (to, normal) in chunk.iter_mut().zip(normals) {
+            *to = T::from_f64(f64::from(normal));
+        }
+    }
+}
+
+/// √2·erf⁻¹(x) with x = (2k + 1)/2²³ − 1, k being the upper 23 bits of a random word; Giles 2012, "Approximating the
+/// erfinv function", its polynomials for single precision.
+#[inline(always)]
+fn normal(word: u32) -> f32 {
+    // x and 1 − |x| are exact: the numbers are symmetric, and neither end is met.
+    let x = ((2 * (word >> 9) + 1) as i32 - (1 << 23)) as f32 * (1.0 / 8_388_608.0);
+    let w = -ln_normal((1.0 - x) * (1.0 + x));
+    let near = w - 2.5;
+    let mut p = 2.810_226_4e-8_f32;
+    for c in [
+        3.432_739_4e-7,
+        -3.523_387_7e-6,
+        -4.391_506_5e-6,
+        2.185_808_7e-4,
+        -1.253_725e-3,
+        -4.177_681_6e-3,
+        2.466_407_3e-1,
+        1.501_409_4,
+    ] {
+        p = p.mul_add(near, c);
+    }
+    let far = w.sqrt() - 3.0;
+    let mut q = -2.002_142_6e-4_f32;
+    for c in [
+        1.009_505_6e-4,
+        1.349_343_2e-3,
+        -3.673_428_4e-3,
+        5.739_507_7e-3,
+        -7.622_461_3e-3,
+        9.438_870_5e-3,
+        1.001_674,
+        2.832_976_8,
+    ] {
+        q = q.mul_add(far, c);
+    }
+    std::f32::consts::SQRT_2 * x * if w < 5.0 { p } else { q }
 }
 
 /// y ← y·scale where `kept` is not 0, and 0 elsewhere.
@@ -91,6 +149,29 @@ fn round(c: [[u64; LANES]; 4], k: [u32; 2]) -> [[u64; LANES]; 4] {
 
 #[cfg(test)]
 mod tests {
+    /// Φ(z) by Kummer's series, whose terms are all of one sign.
+    fn distribution(z: f64) -> f64 {
+        let (mut term, mut sum) = (z, z);
+        for n in 1..200 {
+            term *= z * z / f64::from(2 * n + 1);
+            sum += term;
+        }
+        0.5 + sum * (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt()
+    }
+
+    #[test]
+    fn normal_numbers_are_the_quantiles_of_their_words() {
+        for word in (0..u32::MAX).step_by(65_521) {
+            let k = f64::from(word >> 9);
+            let expected = (2.0 * k + 1.0) / 16_777_216.0;
+            let got = distribution(f64::from(super::normal(word)));
+            let tail = expected.min(1.0 - expected);
+            assert!((got - expected).abs() < 1e-6 * tail.max(0.1), "{word}: {got}, not {expected}");
+        }
+        assert_eq!(super::normal(0), -super::normal(u32::MAX));
+        assert!((5.1..5.3).contains(&super::normal(u32::MAX)));
+    }
+
     #[test]
     fn the_lanes_are_philox() {
         let words = super::blocks(32, [5, 6, 7], [8, 9]);

@@ -10,6 +10,7 @@ mod activation;
 mod batch_norm;
 mod dispatch;
 mod dropout;
+mod layer_norm;
 mod level;
 mod math;
 pub mod naive;

@@ -38,6 +38,15 @@ pub trait Real:
     fn ln(self) -> Self;
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
+    /// e^self − 1 without cancellation near zero; in single precision for numbers of at most 87.
+    fn exp_m1(self) -> Self;
+    /// ln(1 + self) without cancellation near zero, for numbers of at least 0.
+    fn ln_1p(self) -> Self;
+    /// e^(a²/2)·Φ(−a) for a from 0 to 1000: the lower tail of the normal distribution, its decay taken out.
+    ///
+    /// (1 + 2a) times it is smooth in s = (a − 3)/(a + 3), which maps [0, ∞) to [−1, 1); it is evaluated as a
+    /// Chebyshev series in s, the way of Shepherd & Laframboise 1981 for the error function, written in powers.
+    fn scaled_normal_tail(self) -> Self;
     /// Whether the number is neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// The larger of two numbers; `self` where `other` is NaN.
@@ -58,6 +67,110 @@ pub trait Real:
         let upper = Self::ONE / (Self::ONE + e);
         if self < Self::ZERO { e * upper } else { upper }
     }
+}
+
+/// The powers of s in (1 + 2a)·e^(a²/2)·Φ(−a), highest first, from a Chebyshev fit in 40 digits.
+const TAIL_F32: [f32; 12] = [
+    9.739_503e-6,
+    1.315_723_2e-4,
+    6.625_75e-6,
+    -0.001_077_878,
+    -3.852_131_2e-4,
+    0.006_963_119_4,
+    -5.785_391e-4,
+    -0.051_581_97,
+    0.136_540_55,
+    -0.156_090_2,
+    0.013_349_12,
+    0.850_597_7,
+];
+/// As [`TAIL_F32`], to double precision.
+const TAIL_F64: [f64; 27] = [
+    1.023_405_148_091_315_2e-7,
+    4.938_611_528_983_435e-8,
+    -6.452_809_662_846_108e-7,
+    -3.126_693_814_312_972e-7,
+    1.774_964_789_521_884_8e-6,
+    8.804_113_260_223_575e-7,
+    -2.703_925_192_965_469_7e-6,
+    -1.356_038_996_776_246e-6,
+    2.143_638_335_447_163e-6,
+    4.649_151_621_983_633e-7,
+    -1.759_520_094_877_211e-7,
+    4.916_475_392_063_408e-6,
+    2.303_440_111_077_11e-6,
+    -2.101_479_549_469_216e-5,
+    -3.549_824_167_569_868e-5,
+    5.012_602_533_704_687_4e-5,
+    0.000_220_680_480_681_896_23,
+    -3.366_716_729_492_834_6e-5,
+    -0.001_170_871_556_421_127_5,
+    -0.000_363_808_730_043_145_7,
+    0.007_009_376_145_546_668,
+    -0.000_584_330_925_710_391_6,
+    -0.051_592_532_514_255_86,
+    0.136_541_237_307_572_87,
+    -0.156_089_311_626_959_4,
+    0.013_349_096_207_446_492,
+    0.850_597_638_488_933_5,
+];
+
+#[inline(always)]
+fn normal_tail<T: Real, const N: usize>(a: T, powers: &[T; N]) -> T {
+    let three = T::from_f64(3.0);
+    let s = (a - three) / (a + three);
+    let mut p = powers[0];
+    for &power in &powers[1..] {
+        p = p.mul_add(s, power);
+    }
+    p / a.mul_add(T::from_f64(2.0), T::ONE)
+}
+
+/// The natural logarithm of a normal positive number, by the polynomial of the Cephes library (`logf`);
+/// within 2 units in the last place.
+#[inline(always)]
+pub(crate) fn ln_normal(x: f32) -> f32 {
+    // The bits of √½, so that the rest lies in [√½, √2).
+    const ROOT_HALF: u32 = 0x3F35_04F3;
+    let shifted = x.to_bits().wrapping_sub(ROOT_HALF);
+    let e = (shifted as i32 >> 23) as f32;
+    let m = f32::from_bits((shifted & 0x007F_FFFF).wrapping_add(ROOT_HALF)) - 1.0;
+    let z = m * m;
+    let mut p = 7.037_683_6e-2_f32;
+    p = p.mul_add(m, -1.151_461e-1);
+    p = p.mul_add(m, 1.167_699_9e-1);
+    p = p.mul_add(m, -1.242_014_1e-1);
+    p = p.mul_add(m, 1.424_932_3e-1);
+    p = p.mul_add(m, -1.666_805_8e-1);
+    p = p.mul_add(m, 2.000_071_5e-1);
+    p = p.mul_add(m, -2.499_999_4e-1);
+    p = p.mul_add(m, 3.333_333e-1);
+    let y = (p * m).mul_add(z, e * -2.121_944_4e-4);
+    let y = z.mul_add(-0.5, y);
+    let y = e.mul_add(0.693_359_4, m + y);
+    if x.is_nan() { x } else { y }
+}
+
+/// e^r − 1 and n, where x = n·ln 2 + r and n is the nearest whole number: range reduction by Cody & Waite, then the
+/// polynomial of degree 5 of the Cephes library (`expf`).
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, i32) {
+    // Adding and taking away 1.5·2²³ rounds to the nearest whole number.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
+    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
+    let mut p = 1.987_569_1e-4_f32;
+    p = p.mul_add(r, 1.398_2e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 0.5);
+    let y = p.mul_add(r * r, r);
+    let whole = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+    (y, whole)
 }
 
 impl Real for f32 {
@@ -88,23 +201,9 @@ impl Real for f32 {
     /// within 2 units in the last place.
     #[inline(always)]
     fn exp(self) -> Self {
-        // Adding and taking away 1.5·2²³ rounds to the nearest whole number.
-        const ROUND: f32 = 12_582_912.0;
-        const LN2_HIGH: f32 = 0.693_359_4;
-        const LN2_LOW: f32 = -2.121_944_4e-4;
-        let x = self.at_most(88.722_83).at_least(-87.336_54);
-        let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
-        let n = rounded - ROUND;
-        let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
-        let mut p = 1.987_569_1e-4_f32;
-        p = p.mul_add(r, 1.398_2e-3);
-        p = p.mul_add(r, 8.333_452e-3);
-        p = p.mul_add(r, 4.166_579_6e-2);
-        p = p.mul_add(r, 1.666_666_5e-1);
-        p = p.mul_add(r, 0.5);
-        let y = p.mul_add(r * r, r) + 1.0;
+        let (y, whole) = exp_parts(self.at_most(88.722_83).at_least(-87.336_54));
+        let y = y + 1.0;
         // 2ⁿ in two factors: n can be 128, which no single exponent field holds.
-        let whole = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
         let half = whole >> 1;
         let rest = whole.wrapping_sub(half);
         let power = |k: i32| f32::from_bits((k.wrapping_add(127) as u32) << 23);
@@ -116,6 +215,27 @@ impl Real for f32 {
     #[inline(always)]
     fn ln(self) -> Self {
         self.ln()
+    }
+
+    /// As [`Real::exp`], with the whole part e^r − 1 kept apart from the 1; within 3 units in the last place.
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        let (y, whole) = exp_parts(self.at_most(87.0).at_least(-87.0));
+        let power = f32::from_bits((whole.wrapping_add(127) as u32) << 23);
+        let y = y.mul_add(power, power - 1.0);
+        if self.is_nan() { self } else { y }
+    }
+
+    /// ln u + (x − (u − 1))/u with u = 1 + x rounded; within 3 units in the last place.
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        let u = 1.0 + self;
+        ln_normal(u) + (self - (u - 1.0)) / u
+    }
+
+    #[inline(always)]
+    fn scaled_normal_tail(self) -> Self {
+        normal_tail(self, &TAIL_F32)
     }
 
     /// The odd rational function of degree 13/6 known from Eigen, exact to 1 within ±7.9;
@@ -179,6 +299,18 @@ impl Real for f64 {
     #[inline(always)]
     fn tanh(self) -> Self {
         self.tanh()
+    }
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        self.exp_m1()
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        self.ln_1p()
+    }
+    #[inline(always)]
+    fn scaled_normal_tail(self) -> Self {
+        normal_tail(self, &TAIL_F64)
     }
     #[inline(always)]
     fn is_finite(self) -> bool {

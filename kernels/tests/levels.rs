@@ -136,19 +136,49 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         Activation::LeakyRelu(0.1),
         Activation::Sigmoid,
         Activation::Tanh,
+        Activation::Elu,
+        Activation::Selu,
+        Activation::Gelu,
+        Activation::Silu,
+        Activation::Mish,
+        Activation::Softplus,
+        Activation::Softsign,
     ] {
         same_bits(&format!("{function:?}"), |level| {
             let mut y: Vec<T> = wide.iter().map(|&w| w * T::from_f64(60.0)).collect();
+            let (mut kept, mut again) = (dy.clone(), y.clone());
             T::activate(level, function, &mut y);
+            T::activate_keeping(level, function, &mut again, &mut kept);
+            assert!(y == again);
+            let y = if function.keeps_derivative() { kept } else { y };
             let mut d = dy.clone();
             T::activate_backward(level, function, &y, &mut d);
             let (mut apart, mut together, mut once) = (zeros(), zeros(), dy.clone());
             T::column_sums(level, &d, &mut apart);
             T::activate_backward_with_sums(level, function, &y, &mut once, &mut together);
             assert!(once == d && together == apart);
-            vec![y, d]
+            vec![again, y, d]
         });
     }
+    same_bits("layer_norm and its backward pass", |level| {
+        let (mut y, mut moments) = (x.clone(), vec![T::ZERO; 2 * rows]);
+        T::layer_norm(level, &x, &a, &b, T::from_f64(1e-3), &mut y, &mut moments);
+        let (mut dgamma, mut dbeta, mut dx) = (zeros(), zeros(), dy.clone());
+        T::layer_norm_backward(level, &x, &moments, &a, &mut dx, &mut dgamma, &mut dbeta);
+        vec![y, moments, dgamma, dbeta, dx]
+    });
+    same_bits("scale_columns and its backward pass", |level| {
+        let (mut y, mut dx, mut dfactor) = (x.clone(), dy.clone(), zeros());
+        T::scale_columns(level, &x, &a, &mut y);
+        T::scale_columns_backward(level, &x, &a, &mut dx, &mut dfactor);
+        vec![y, dx, dfactor]
+    });
+    same_bits("noise", |level| {
+        let (mut noise, mut y) = (x.clone(), x.clone());
+        T::fill_normal(level, &mut noise, [1, 2], [3, 4, 5]);
+        T::add_scaled(level, &noise, T::from_f64(0.3), &mut y);
+        vec![noise, y]
+    });
     same_bits("column_sums", |level| {
         let mut sums = zeros();
         T::column_sums(level, &x, &mut sums);
@@ -237,4 +267,15 @@ fn a_dropout_mask_drops_its_share() {
     let dropped = kept.iter().filter(|&&k| k == 0).count() as f64;
     // A quarter of 2²⁰, standard deviation 443.
     assert!((dropped - f64::from(1 << 18)).abs() < 2200.0, "{dropped}");
+}
+
+#[test]
+fn noise_is_normal() {
+    let mut noise = vec![0.0_f64; 1 << 20];
+    f64::fill_normal(CpuLevel::detect(), &mut noise, [9, 9], [0, 0, 0]);
+    let moment = |p| noise.iter().map(|x| x.powi(p)).sum::<f64>() / noise.len() as f64;
+    // Five standard deviations of each, which are √(1/n), √(2/n), √(15/n) and √(96/n).
+    for (p, expected, bound) in [(1, 0.0, 0.005), (2, 1.0, 0.007), (3, 0.0, 0.019), (4, 3.0, 0.048)] {
+        assert!((moment(p) - expected).abs() < bound, "moment {p}: {}", moment(p));
+    }
 }

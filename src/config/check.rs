@@ -9,7 +9,7 @@ use super::fault::{
     ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, quote, quote_short,
     section_remedy, tidy, unknown, unknown_within,
 };
-use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, find, sections};
+use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, NOT_NEGATIVE, find, sections};
 use super::layers::{LAYER_KEYS, Variant};
 use crate::error::{Error, Result, nearest};
 
@@ -108,9 +108,12 @@ pub(super) fn insert<'a>(table: &mut Table, path: impl IntoIterator<Item = &'a s
             return;
         }
         let inner = table.entry(segment).or_insert_with(|| Value::Table(Table::new()));
+        // A table of weights takes the place of the name of a rule.
+        if !inner.is_table() {
+            *inner = Value::Table(Table::new());
+        }
         match inner {
             Value::Table(inner) => table = inner,
-            // A path of the tables never runs through a value.
             _ => return,
         }
     }
@@ -184,6 +187,21 @@ impl Reader<'_> {
                     }
                     continue;
                 }
+                // Weights are laid one by one over those of a file, or over the name of a rule.
+                (Some(key), DeValue::Table(weights)) if matches!(key.kind, Kind::ClassWeights(_)) => {
+                    for (class, weight) in weights {
+                        let within = format!("`{path}`, class `{}`: ", class.get_ref());
+                        let spot = Spot { name: within + "its weight", is_item: true, ..Spot::of(key, "") };
+                        match self.value(&NOT_NEGATIVE, &spot, weight) {
+                            Ok(weight) => {
+                                let segments = path.split('.').chain([class.get_ref().as_ref()]);
+                                given.push((segments.map(str::to_owned).collect(), weight));
+                            }
+                            Err(fault) => faults.push(fault),
+                        }
+                    }
+                    continue;
+                }
                 (Some(key), _) => self.value(&key.kind, &Spot::of(key, ""), value),
                 (None, DeValue::Table(inner)) if sections().contains(&path.as_str()) => {
                     self.section(&path, inner, given, faults);
@@ -236,7 +254,9 @@ impl Reader<'_> {
                 .ok_or_else(wrong),
             (Kind::Text, DeValue::String(text)) => Ok(Value::String(text.to_string())),
             (Kind::Path, DeValue::String(text)) => self.path(spot, text, value.span().start),
-            (Kind::Choice(names), DeValue::String(text)) if names.contains(&text.as_ref()) => {
+            (Kind::Choice(names) | Kind::ClassWeights(names), DeValue::String(text))
+                if names.contains(&text.as_ref()) =>
+            {
                 Ok(Value::String(text.to_string()))
             }
             (Kind::TextList, DeValue::Array(items)) => self.list(&Kind::Text, spot, items.iter()),
@@ -475,7 +495,7 @@ fn meant(kind: &Kind, found: &DeValue<'_>) -> Option<String> {
         DeValue::Boolean(b) => b.to_string(),
         _ => return None,
     };
-    if let Kind::Choice(names) = kind {
+    if let Kind::Choice(names) | Kind::ClassWeights(names) = kind {
         return nearest(&raw, names.iter().copied()).map(quote);
     }
     let candidates = [raw.clone(), quote(&raw), format!("[{raw}]"), format!("[{}]", quote(&raw))];

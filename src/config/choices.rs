@@ -94,6 +94,8 @@ choices! {
         None = "none",
         /// Batch normalisation.
         Batch = "batch",
+        /// Layer normalisation.
+        Layer = "layer",
     }
 
     /// The floating-point type that the network computes with.
@@ -116,6 +118,20 @@ choices! {
         Sigmoid = "sigmoid",
         /// The hyperbolic tangent.
         Tanh = "tanh",
+        /// `x` where positive, `exp(x) - 1` elsewhere.
+        Elu = "elu",
+        /// `1.0507 x` where positive, `1.7581 (exp(x) - 1)` elsewhere.
+        Selu = "selu",
+        /// `x` times the normal distribution function of `x`.
+        Gelu = "gelu",
+        /// `x / (1 + exp(-x))`
+        Silu = "silu",
+        /// `x tanh(ln(1 + exp(x)))`
+        Mish = "mish",
+        /// `ln(1 + exp(x))`
+        Softplus = "softplus",
+        /// `x / (1 + |x|)`
+        Softsign = "softsign",
     }
 
     /// The loss that training makes small.
@@ -124,14 +140,34 @@ choices! {
         Auto = "auto",
         /// Mean squared error.
         Mse = "mse",
+        /// Root of the mean squared error of a batch.
+        Rmse = "rmse",
         /// Mean absolute error.
         Mae = "mae",
         /// Squared near zero, absolute beyond `loss.delta`.
         Huber = "huber",
+        /// Logarithm of the hyperbolic cosine of the error.
+        LogCosh = "log_cosh",
+        /// The pinball loss of the quantile `loss.quantile`.
+        Quantile = "quantile",
+        /// Negative log-likelihood of counts, from the logarithm of their rate.
+        Poisson = "poisson",
         /// Cross-entropy of one logit.
         BinaryCrossentropy = "binary_crossentropy",
         /// Cross-entropy of one logit a class.
         CategoricalCrossentropy = "categorical_crossentropy",
+        /// Cross-entropy that counts rows less the better they are predicted, by `loss.gamma`.
+        Focal = "focal",
+        /// Margin of a binary classifier, up to 1.
+        Hinge = "hinge",
+    }
+
+    /// How classes are weighted that have no weight of their own.
+    ClassWeighting {
+        /// All alike.
+        None = "none",
+        /// Each by n / (C·n_c), with n rows to train on, n_c of them of the class, and C classes.
+        Balanced = "balanced",
     }
 
     /// The rule that turns gradients into steps.

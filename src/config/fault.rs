@@ -87,6 +87,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::TextList | Kind::IntList { .. } | Kind::Layers => "[]".into(),
         Kind::Initializer(kinds) => quote(kinds[0].name),
         Kind::Columns => "{}".into(),
+        Kind::ClassWeights(names) => quote(names[0]),
     }
 }
 

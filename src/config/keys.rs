@@ -7,11 +7,13 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
 
 use super::choices::{
-    Activation, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale, TargetScale,
-    Task,
+    Activation, ClassWeighting, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale,
+    TargetScale, Task,
 };
 use super::layers::{INITIALIZERS, Variant};
-use Kind::{Bool, Choice, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList};
+use Kind::{
+    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList,
+};
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,8 @@ pub enum Kind {
     Layers,
     /// A table of tables: a column's name, then its settings out of [`COLUMN_KEYS`].
     Columns,
+    /// One of these names, or a table of weights by the name of a class.
+    ClassWeights(&'static [&'static str]),
 }
 
 impl Kind {
@@ -99,6 +103,9 @@ impl Kind {
             }
             Layers => "a list of layers".into(),
             Columns => "a table for each column's name".into(),
+            ClassWeights(names) => {
+                format!("{}, or a table of weights of at least 0 as {{ yes = 5 }}", names.join(", "))
+            }
         }
     }
 
@@ -167,6 +174,8 @@ pub static KEYS: &[Key] = &[
     key("data.null", TextList,
         "['', 'NA', 'N/A', 'n/a', 'NaN', 'nan', 'null', 'NULL', 'None', '?', '-', 'missing']",
         "Cells with exactly one of these texts count as missing."),
+    key("data.weight", Text, "''",
+        "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
     key("data.columns", Columns, "{}",
         "What is known of single columns, by name; whatever is not given is decided from the data."),
 
@@ -206,6 +215,14 @@ pub static KEYS: &[Key] = &[
 
     key("loss.name", Choice(LossName::NAMES), "'auto'",
         "The loss that training makes small; auto takes mse for a number and cross-entropy for classes."),
+    key("loss.quantile", INNER, "0.5",
+        "Share of targets that the quantile loss puts below its predictions; 0.5 predicts the median."),
+    key("loss.gamma", Float { low: Included(0.0), high: Included(100.0) }, "2.0",
+        "How much less the focal loss counts rows that are predicted well; at 0 it is the cross-entropy."),
+    key("loss.label_smoothing", BELOW_ONE, "0.0",
+        "Share of the target that a cross-entropy spreads evenly over all classes while training; the validation loss goes without."),
+    key("loss.class_weights", ClassWeights(ClassWeighting::NAMES), "'none'",
+        "How much the loss counts the rows of each class: all alike, balanced so that every class counts the same, or by a table, in which a class without a weight has 1. Test metrics stay unweighted."),
     key("loss.delta", POSITIVE, "1.0",
         "Error, in units of the scaled target, from which the huber loss grows in a straight line."),
 

@@ -60,6 +60,8 @@ pub static LAYER_KEYS: &[Variant] = &[
             "Whether each output has a bias."),
         key("bias_initializer", Kind::Initializer(BIAS_INITIALIZERS), "'zeros'",
             "How the biases start."),
+        key("drop_connect", BELOW_ONE, "0.0",
+            "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
     ]),
     Variant::new("batch_norm", "Each input is brought to mean 0 and variance 1 over the batch, then scaled and shifted.", &[
         key("momentum", BELOW_ONE, "0.99",
@@ -76,6 +78,15 @@ pub static LAYER_KEYS: &[Variant] = &[
             "The function."),
         SLOPE,
     ]),
+    Variant::new("layer_norm", "The inputs of each row are brought to mean 0 and variance 1 among themselves, then scaled and shifted.", &[
+        key("epsilon", Kind::Float { low: std::ops::Bound::Excluded(0.0), high: std::ops::Bound::Included(1.0) }, "1e-5",
+            "Added to the variance before its root is taken (PyTorch's default)."),
+    ]),
+    Variant::new("gaussian_noise", "Normally distributed noise is added to each input in training.", &[
+        key("std", NOT_NEGATIVE, "0.1",
+            "Standard deviation of the noise; inputs of the network have deviation 1 by default."),
+    ]),
+    Variant::new("scale", "Each input is multiplied by a learned factor of its own, 1 at the start.", &[]),
 ];
 
 const ZEROS: Variant = Variant::new("zeros", "All zero.", &[]);
@@ -104,7 +115,7 @@ const TRUNCATED_NORMAL: Variant = Variant::new(
 /// Every way for the weights of a layer to start, by its `name`.
 #[rustfmt::skip]
 pub static INITIALIZERS: &[Variant] = &[
-    Variant::new("auto", "Chosen by the activation: He for the ReLU family, Xavier for the others.", &[]),
+    Variant::new("auto", "Chosen by the activation: LeCun for selu, He for relu and its relatives (leaky_relu, elu, gelu, silu, mish), Xavier for the others.", &[]),
     ZEROS,
     ONES,
     CONSTANT,
@@ -147,6 +158,8 @@ pub enum LayerSpec {
         bias: bool,
         /// How the biases start.
         bias_initializer: Initializer,
+        /// Share of the weights set to zero in a training step.
+        drop_connect: f64,
     },
     /// Batch normalisation with a learned scale and shift.
     BatchNorm {
@@ -167,6 +180,18 @@ pub enum LayerSpec {
         /// Slope of [`Activation::LeakyRelu`] for negative numbers.
         slope: f64,
     },
+    /// Layer normalisation with a learned scale and shift.
+    LayerNorm {
+        /// Added to the variance before its root is taken.
+        epsilon: f64,
+    },
+    /// Noise added in training.
+    GaussianNoise {
+        /// Standard deviation of the noise.
+        std: f64,
+    },
+    /// A learned factor for each input.
+    Scale {},
 }
 
 impl LayerSpec {
@@ -181,6 +206,11 @@ impl LayerSpec {
     /// A batch normalisation with its default settings.
     pub fn batch_norm() -> Self {
         Self::of("batch_norm", [])
+    }
+
+    /// A layer normalisation with its default settings.
+    pub fn layer_norm() -> Self {
+        Self::of("layer_norm", [])
     }
 
     /// A layer of this kind with these settings, the others at their defaults.
@@ -202,7 +232,7 @@ fn value(setting: impl Serialize) -> Value {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Initializer {
-    /// Chosen by the activation.
+    /// Chosen by the activation: LeCun for selu, He for the ReLU family, Xavier for the others.
     Auto,
     /// All zero.
     Zeros,

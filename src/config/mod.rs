@@ -22,8 +22,8 @@ use toml::{Table, Value};
 
 use check::{Given, Origin};
 pub use choices::{
-    Activation, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale, TargetScale,
-    Task,
+    Activation, ClassWeighting, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale,
+    TargetScale, Task,
 };
 pub use layers::{Initializer, LayerSpec};
 
@@ -73,6 +73,8 @@ pub struct DataConfig {
     pub target: String,
     /// Cells that count as missing.
     pub null: Vec<String>,
+    /// The column of the rows' weights; empty for none.
+    pub weight: String,
     /// What is known of single columns.
     pub columns: BTreeMap<String, ColumnConfig>,
 }
@@ -148,6 +150,24 @@ pub struct LossConfig {
     pub name: LossName,
     /// Where [`LossName::Huber`] turns into a straight line.
     pub delta: f64,
+    /// The quantile of [`LossName::Quantile`].
+    pub quantile: f64,
+    /// The exponent of [`LossName::Focal`].
+    pub gamma: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// How much rows count by their class.
+    pub class_weights: ClassWeights,
+}
+
+/// How much rows count by their class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClassWeights {
+    /// By a rule.
+    Rule(ClassWeighting),
+    /// By this table; a class that is not in it counts 1.
+    Table(BTreeMap<String, f64>),
 }
 
 /// Epochs and batches.
@@ -309,6 +329,7 @@ impl Config {
             match network.norm {
                 Norm::None => {}
                 Norm::Batch => layers.push(LayerSpec::batch_norm()),
+                Norm::Layer => layers.push(LayerSpec::layer_norm()),
             }
             if network.dropout > 0.0 {
                 layers.push(LayerSpec::Dropout { rate: network.dropout });

@@ -375,8 +375,11 @@ fn resolved_settings_read_back_the_same() {
         "",
         "seed = 9223372036854775807\ndata.null = []\nnetwork.hidden = []",
         "data.columns.age = { kind = 'number', scale = 'robust' }\ndata.columns.'a \"b\".c'.drop = false",
+        "loss.class_weights = 'balanced'",
+        "loss.class_weights = { name = 2, 'a \"b\".c' = 0 }\ndata.weight = 'w'",
         "data.target = 'a \"quoted\" name\\n'\noptimizer.epsilon = 1e-300",
         "network.initializer = { name = 'uniform', low = -1, high = 1 }\nnetwork.norm = 'batch'",
+        "network.layers = [{ type = 'scale' }, { type = 'gaussian_noise', std = 0 }, { type = 'layer_norm' }]",
         "[[network.layers]]\ntype = 'dense'\nunits = 3\ninitializer = { name = 'normal', std = 0.5 }\n\
          [[network.layers]]\ntype = 'activation'\nfunction = 'leaky_relu'",
     ];
@@ -399,11 +402,15 @@ fn short_forms_stand_for_layers() {
         initializer: Initializer::Ones,
         bias: true,
         bias_initializer: Initializer::Zeros,
+        drop_connect: 0.0,
     };
     let norm = LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
     let dropout = LayerSpec::Dropout { rate: 0.25 };
     let expected = [dense(8), norm.clone(), dropout.clone(), dense(4), norm, dropout];
     assert_eq!(config.unwrap().expanded_layers(), expected);
+    let config = Config::from_toml_str("network = { hidden = [8], norm = 'layer', dropout = 0 }").unwrap();
+    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::Auto);
+    assert_eq!(config.expanded_layers(), [dense, LayerSpec::LayerNorm { epsilon: 1e-5 }]);
     // A dense layer and a dropout for each of the two.
     assert_eq!(Config::default().expanded_layers().len(), 4);
     assert!(Config::from_toml_str("network.hidden = []").unwrap().expanded_layers().is_empty());

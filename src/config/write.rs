@@ -43,6 +43,10 @@ fn setting(out: &mut String, key: &Key, value: &Value) {
                 let _ = writeln!(out, "{name}.{} = {settings}", key_segment(column));
             }
         }
+        // A class may be called `name`, which is nothing to shorten.
+        (Kind::ClassWeights(_), Value::Table(_)) => {
+            let _ = writeln!(out, "{name} = {value}");
+        }
         (Kind::Layers, Value::Array(layers)) if !layers.is_empty() => {
             let _ = writeln!(out, "{name} = [");
             for layer in layers {

@@ -13,6 +13,7 @@ pub mod schema;
 pub mod split;
 pub mod table;
 pub mod target;
+pub mod weight;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -26,3 +27,5 @@ pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
 pub use split::{Split, TrainRows};
 pub use table::{Column, ColumnData, Note, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};
+pub use weight::read_weights;
+pub(crate) use weight::unfit_number;

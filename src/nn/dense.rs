@@ -1,15 +1,20 @@
 //! Dense: y = f(x·W + b).
+//!
+//! With DropConnect (Wan et al. 2013), training uses W∘M/(1 − rate) in place of W: each weight is zero with
+//! probability `rate`, and what is kept is scaled up, so that nothing is done in use. The paper draws a mask for each
+//! row; here all rows of a shard share one, drawn anew at every step, so that a product stays a product.
 
 use std::ops::Range;
 
 use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
 
 use super::activation;
+use super::dropout::Rate;
 use super::init;
-use super::layer::Pass;
+use super::layer::{Cache, Mode, Pass};
 use super::params::{Layout, Role};
 use crate::config::Initializer;
-use crate::random::Stream;
+use crate::random::{Purpose, Stream};
 
 /// For so many rows, which fill one or two registers, dxᵀ = W·dzᵀ costs less than transposing W; it has the same
 /// bits.
@@ -27,6 +32,8 @@ pub struct Dense {
     bias: Option<Range<usize>>,
     initializer: Initializer,
     bias_initializer: Initializer,
+    drop_connect: Rate,
+    layer_idx: u32,
 }
 
 impl Dense {
@@ -36,11 +43,23 @@ impl Dense {
         activation: Activation,
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
+        drop_connect: f64,
+        layer_idx: usize,
     ) -> Self {
         let weight = layout.add("weight", &[in_features, out_features], Role::Weight);
         let bias = bias_initializer.as_ref().map(|_| layout.add("bias", &[out_features], Role::Offset));
         let bias_initializer = bias_initializer.unwrap_or(Initializer::Zeros);
-        Self { in_features, out_features, activation, weight, bias, initializer, bias_initializer }
+        Self {
+            in_features,
+            out_features,
+            activation,
+            weight,
+            bias,
+            initializer,
+            bias_initializer,
+            drop_connect: Rate(drop_connect),
+            layer_idx: layer_idx as u32,
+        }
     }
 
     /// How the weights start, `auto` replaced by what it stands for.
@@ -49,7 +68,43 @@ impl Dense {
     }
 
     pub(crate) fn detail(&self) -> String {
-        activation::name(self.activation)
+        let activation = activation::name(self.activation);
+        match self.drop_connect {
+            Rate(0.0) => activation,
+            Rate(rate) => format!("{activation}, drop_connect {rate}"),
+        }
+    }
+
+    /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used.
+    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
+        let n_masked =
+            if self.drop_connect.drop_below() > 0 { self.in_features * self.out_features } else { 0 };
+        Cache {
+            numbers: vec![T::ZERO; activation::cache_len(self.activation, n_rows * self.out_features)],
+            weights: vec![T::ZERO; n_masked],
+            flags: vec![0; n_masked],
+        }
+    }
+
+    /// Whether this pass uses masked weights.
+    fn masks<T>(&self, pass: &Pass<T>) -> bool {
+        pass.mode != Mode::Infer && self.drop_connect.drop_below() > 0
+    }
+
+    /// The weights of this pass (I×O).
+    fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
+        if self.masks(pass) { &cache.weights } else { &pass.params[self.weight.clone()] }
+    }
+
+    /// Draws which weights the shard uses, and scales them.
+    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
+        if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.masks(pass)) {
+            let key = [seed as u32, (seed >> 32) as u32];
+            let stream = [shard, step, Purpose::DropConnect as u32 | self.layer_idx << 8];
+            T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
+            cache.weights.copy_from_slice(&pass.params[self.weight.clone()]);
+            T::drop_out(pass.level, &mut cache.weights, &cache.flags, self.drop_connect.scale());
+        }
     }
 
     /// The transposed weight, and what the products y = x·W, dW = xᵀ·dz and dx = dz·Wᵀ need.
@@ -67,19 +122,20 @@ impl Dense {
     pub(crate) fn forward<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        n_rows: usize,
+        [first_row, n_rows]: [usize; 2],
         x: &[T],
         y: &mut [T],
+        cache: &mut Cache<T>,
         scratch: &mut [T],
     ) {
         let (i, o) = (self.in_features, self.out_features);
-        let weight = Matrix::rows(&pass.params[self.weight.clone()], o);
+        let weight = Matrix::rows(self.weights(pass, cache), o);
         let start = match &self.bias {
             Some(bias) => Start::Bias(&pass.params[bias.clone()]),
             None => Start::Zero,
         };
         T::product(pass.level, [n_rows, i, o], Matrix::rows(x, i), weight, y, start, scratch);
-        T::activate(pass.level, self.activation, y);
+        activation::forward(self.activation, pass, first_row * o, y, &mut cache.numbers);
     }
 
     /// Puts Wᵀ (O×I) into the front of `scratch`, where [`Dense::backward_rows`] finds it.
@@ -90,6 +146,7 @@ impl Dense {
         pass: &Pass<T>,
         wants_dx: bool,
         grads: &mut [T],
+        cache: &Cache<T>,
         scratch: &mut [T],
     ) {
         if let Some(bias) = &self.bias {
@@ -99,21 +156,23 @@ impl Dense {
             return;
         }
         let shape = [self.in_features, self.out_features];
-        T::transpose_to(pass.level, shape, &pass.params[self.weight.clone()], scratch);
+        T::transpose_to(pass.level, shape, self.weights(pass, cache), scratch);
     }
 
     /// dz = dy ∘ f′(z), written over dy (B×O); db += Σ over rows of dz; dx = dz·Wᵀ (B×I).
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        n_rows: usize,
+        [first_row, n_rows]: [usize; 2],
         y: &[T],
         dy: &mut [T],
         dx: Option<&mut [T]>,
         grads: &mut [T],
+        cache: &Cache<T>,
         scratch: &mut [T],
     ) {
         let (i, o) = (self.in_features, self.out_features);
+        let y = activation::backward_input(self.activation, first_row * o, y, &cache.numbers);
         match &self.bias {
             Some(bias) => {
                 let db = &mut grads[bias.clone()];
@@ -126,7 +185,7 @@ impl Dense {
             let (dz_t, scratch) = scratch.split_at_mut(n_rows * o);
             let (dx_t, scratch) = scratch.split_at_mut(n_rows * i);
             T::transpose_to(pass.level, [n_rows, o], dy, dz_t);
-            let weight = Matrix::rows(&pass.params[self.weight.clone()], o);
+            let weight = Matrix::rows(self.weights(pass, cache), o);
             let dz_t = Matrix::rows(dz_t, n_rows);
             T::product(pass.level, [i, o, n_rows], weight, dz_t, dx_t, Start::Zero, scratch);
             T::transpose_to(pass.level, [i, n_rows], dx_t, dx);
@@ -137,13 +196,14 @@ impl Dense {
         }
     }
 
-    /// dW = xᵀ·dz, with x B×I and dz B×O.
+    /// dW = xᵀ·dz, with x B×I and dz B×O; of the weights that were used, where there is a mask.
     pub(crate) fn backward_weights<T: Scalar>(
         &self,
         pass: &Pass<T>,
         x: &[T],
         dz: &[T],
         grads: &mut [T],
+        cache: &Cache<T>,
         scratch: &mut [T],
     ) {
         let (b, i, o) = (pass.n_rows, self.in_features, self.out_features);
@@ -157,6 +217,9 @@ impl Dense {
             Start::Zero,
             scratch,
         );
+        if self.masks(pass) {
+            T::drop_out(pass.level, dw, &cache.flags, self.drop_connect.scale());
+        }
     }
 
     pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {

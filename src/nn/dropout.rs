@@ -6,6 +6,22 @@ use statera_kernels::Scalar;
 use super::layer::{Mode, Pass};
 use crate::random::Purpose;
 
+/// A probability of zero, to the nearest 1/65536.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rate(pub(crate) f64);
+
+impl Rate {
+    /// How many of 65,536 equally likely numbers drop an element.
+    pub(crate) fn drop_below(self) -> u32 {
+        (self.0 * 65_536.0).round().min(65_535.0) as u32
+    }
+
+    /// What is kept is multiplied by 1 over the share that is kept.
+    pub(crate) fn scale<T: Scalar>(self) -> T {
+        T::from_f64(65_536.0 / f64::from(65_536 - self.drop_below()))
+    }
+}
+
 /// Sets each input to zero with probability `rate` (to the nearest 1/65536) while training.
 #[derive(Debug, Clone)]
 pub struct Dropout {
@@ -21,14 +37,11 @@ impl Dropout {
         Self { features, rate, layer_idx: layer_idx as u32 }
     }
 
-    /// How many of 65,536 equally likely numbers drop an input.
-    fn drop_below(&self) -> u32 {
-        (self.rate * 65_536.0).round().min(65_535.0) as u32
-    }
-
     /// Draws which of the shard's B×F inputs are kept.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, kept: &mut [u8]) {
-        if let (Mode::Train { seed, step, shard }, drop_below @ 1..) = (pass.mode, self.drop_below()) {
+        if let (Mode::Train { seed, step, shard }, drop_below @ 1..) =
+            (pass.mode, Rate(self.rate).drop_below())
+        {
             let key = [seed as u32, (seed >> 32) as u32];
             // The layer shares a word with the purpose: 2²⁴ layers are enough.
             let stream = [shard, step, Purpose::Dropout as u32 | self.layer_idx << 8];
@@ -38,10 +51,9 @@ impl Dropout {
 
     /// Scales what is kept and zeroes the rest, in place: of y forward, of dy backward (rows×F).
     pub(crate) fn apply<T: Scalar>(&self, pass: &Pass<T>, first_row: usize, y: &mut [T], kept: &[u8]) {
-        let drop_below = self.drop_below();
-        if pass.mode != Mode::Infer && drop_below > 0 {
-            let scale = T::from_f64(65_536.0 / f64::from(65_536 - drop_below));
-            T::drop_out(pass.level, y, &kept[first_row * self.features..], scale);
+        let rate = Rate(self.rate);
+        if pass.mode != Mode::Infer && rate.drop_below() > 0 {
+            T::drop_out(pass.level, y, &kept[first_row * self.features..], rate.scale());
         }
     }
 }

@@ -5,15 +5,28 @@ use statera_kernels::{Activation, Scalar};
 use crate::config::Initializer;
 use crate::random::Stream;
 
-/// What `auto` stands for with an activation: He for the ReLU family, Xavier for all others.
+/// What `auto` stands for with an activation: LeCun for selu, He for the ReLU family, Xavier for all others.
 ///
-/// He et al. 2015 derive 2/fan_in for units that are zero half of the time; Glorot & Bengio 2010 derive
-/// 2/(fan_in + fan_out) for units that are symmetric about zero.
+/// Klambauer et al. 2017 ask for 1/fan_in, with which selu keeps mean 0 and variance 1; He et al. 2015 derive
+/// 2/fan_in for units that are zero half of the time, which the smooth relatives of relu nearly are; Glorot & Bengio
+/// 2010 derive 2/(fan_in + fan_out) for units that are symmetric about zero.
 pub fn resolve(initializer: Initializer, activation: Activation) -> Initializer {
-    match (initializer, activation) {
-        (Initializer::Auto, Activation::Relu | Activation::LeakyRelu(_)) => Initializer::HeNormal,
-        (Initializer::Auto, _) => Initializer::XavierUniform,
-        (other, _) => other,
+    if initializer != Initializer::Auto {
+        return initializer;
+    }
+    match activation {
+        Activation::Selu => Initializer::LecunNormal,
+        Activation::Relu
+        | Activation::LeakyRelu(_)
+        | Activation::Elu
+        | Activation::Gelu
+        | Activation::Silu
+        | Activation::Mish => Initializer::HeNormal,
+        Activation::Linear
+        | Activation::Sigmoid
+        | Activation::Tanh
+        | Activation::Softplus
+        | Activation::Softsign => Initializer::XavierUniform,
     }
 }
 

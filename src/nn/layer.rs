@@ -6,16 +6,19 @@ use super::activation::{self, ActivationLayer};
 use super::batch_norm::BatchNorm;
 use super::dense::Dense;
 use super::dropout::Dropout;
+use super::gaussian_noise::GaussianNoise;
+use super::layer_norm::LayerNorm;
 use super::params::Layout;
+use super::scale::Scale;
 use crate::config::LayerSpec;
 use crate::random::{Purpose, Stream};
 
 /// Whether a network learns or is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Dropout off, running statistics used.
+    /// Dropout and noise off, running statistics used.
     Infer,
-    /// Dropout on, statistics of the shard used.
+    /// Dropout and noise on, statistics of the shard used.
     Train {
         /// The seed that every random number descends from.
         seed: u64,
@@ -40,10 +43,19 @@ pub struct Pass<'a, T> {
 }
 
 /// What a layer keeps of a shard from its forward to its backward pass.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cache<T> {
     pub(crate) numbers: Vec<T>,
+    /// The weights that are used, where they are not the parameters as they stand.
+    pub(crate) weights: Vec<T>,
     pub(crate) flags: Vec<u8>,
+}
+
+impl<T: Scalar> Cache<T> {
+    /// A cache of so many numbers and flags.
+    fn new(n_numbers: usize, n_flags: usize) -> Self {
+        Self { numbers: vec![T::ZERO; n_numbers], weights: Vec::new(), flags: vec![0; n_flags] }
+    }
 }
 
 /// A layer of a network; its parameters are ranges of the network's one vector.
@@ -57,6 +69,12 @@ pub enum Layer {
     Dropout(Dropout),
     /// An activation alone.
     Activation(ActivationLayer),
+    /// Layer normalisation.
+    LayerNorm(LayerNorm),
+    /// Noise added in training.
+    GaussianNoise(GaussianNoise),
+    /// A learned factor for each feature.
+    Scale(Scale),
 }
 
 impl Layer {
@@ -64,15 +82,23 @@ impl Layer {
     pub(crate) fn build(spec: &LayerSpec, layer_idx: usize, in_features: usize, layout: &mut Layout) -> Self {
         layout.begin_layer(layer_idx);
         match spec {
-            LayerSpec::Dense { units, activation, slope, initializer, bias, bias_initializer } => {
-                Self::Dense(Dense::new(
-                    layout,
-                    [in_features, *units],
-                    activation::function(*activation, *slope),
-                    *initializer,
-                    bias.then_some(*bias_initializer),
-                ))
-            }
+            LayerSpec::Dense {
+                units,
+                activation,
+                slope,
+                initializer,
+                bias,
+                bias_initializer,
+                drop_connect,
+            } => Self::Dense(Dense::new(
+                layout,
+                [in_features, *units],
+                activation::function(*activation, *slope),
+                *initializer,
+                bias.then_some(*bias_initializer),
+                *drop_connect,
+                layer_idx,
+            )),
             LayerSpec::BatchNorm { momentum, epsilon } => {
                 Self::BatchNorm(BatchNorm::new(layout, in_features, *momentum, *epsilon))
             }
@@ -80,6 +106,13 @@ impl Layer {
             LayerSpec::Activation { function, slope } => {
                 Self::Activation(ActivationLayer::new(in_features, activation::function(*function, *slope)))
             }
+            LayerSpec::LayerNorm { epsilon } => {
+                Self::LayerNorm(LayerNorm::new(layout, in_features, *epsilon))
+            }
+            LayerSpec::GaussianNoise { std } => {
+                Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
+            }
+            LayerSpec::Scale {} => Self::Scale(Scale::new(layout, in_features)),
         }
     }
 
@@ -90,6 +123,9 @@ impl Layer {
             Self::BatchNorm(_) => "batch_norm",
             Self::Dropout(_) => "dropout",
             Self::Activation(_) => "activation",
+            Self::LayerNorm(_) => "layer_norm",
+            Self::GaussianNoise(_) => "gaussian_noise",
+            Self::Scale(_) => "scale",
         }
     }
 
@@ -100,6 +136,9 @@ impl Layer {
             Self::BatchNorm(layer) => layer.features,
             Self::Dropout(layer) => layer.features,
             Self::Activation(layer) => layer.features,
+            Self::LayerNorm(layer) => layer.features,
+            Self::GaussianNoise(layer) => layer.features,
+            Self::Scale(layer) => layer.features,
         }
     }
 
@@ -107,18 +146,27 @@ impl Layer {
     pub fn detail(&self) -> String {
         match self {
             Self::Dense(layer) => layer.detail(),
-            Self::BatchNorm(_) => String::new(),
+            Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) => String::new(),
+            Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
         }
     }
 
-    /// What the layer keeps from the forward to the backward pass of `n_rows` rows.
-    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
+    /// What the layer keeps from the forward to the backward pass of `n_rows` rows; without training, only what
+    /// the forward pass itself works with.
+    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize, trains: bool) -> Cache<T> {
         match self {
-            Self::BatchNorm(layer) => Cache { numbers: vec![T::ZERO; layer.cache_len()], flags: Vec::new() },
-            Self::Dropout(layer) => Cache { numbers: Vec::new(), flags: vec![0; layer.features * n_rows] },
-            Self::Dense(_) | Self::Activation(_) => Cache::default(),
+            Self::BatchNorm(layer) => Cache::new(layer.cache_len(), 0),
+            Self::LayerNorm(_) => Cache::new(LayerNorm::cache_len(n_rows), 0),
+            _ if !trains => Cache::new(0, 0),
+            Self::Dense(layer) => layer.cache(n_rows),
+            Self::Dropout(layer) => Cache::new(0, layer.features * n_rows),
+            Self::Activation(layer) => {
+                Cache::new(activation::cache_len(layer.function, layer.features * n_rows), 0)
+            }
+            Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
+            Self::Scale(_) => Cache::new(0, 0),
         }
     }
 
@@ -126,13 +174,13 @@ impl Layer {
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         match self {
             Self::Dense(layer) => layer.scratch_len(n_rows),
-            Self::BatchNorm(_) | Self::Dropout(_) | Self::Activation(_) => 0,
+            _ => 0,
         }
     }
 
     /// Whether y is computed over x, in the same memory.
     pub(crate) fn is_in_place(&self) -> bool {
-        matches!(self, Self::Dropout(_) | Self::Activation(_))
+        matches!(self, Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_))
     }
 
     /// Whether the backward pass reads y, which a later layer must then not compute over.
@@ -142,7 +190,11 @@ impl Layer {
         match self {
             Self::Dense(layer) => activation::reads_size(layer.activation),
             Self::Activation(layer) => activation::reads_size(layer.function),
-            Self::BatchNorm(_) | Self::Dropout(_) => false,
+            Self::BatchNorm(_)
+            | Self::Dropout(_)
+            | Self::LayerNorm(_)
+            | Self::GaussianNoise(_)
+            | Self::Scale(_) => false,
         }
     }
 
@@ -156,12 +208,19 @@ impl Layer {
         matches!(self, Self::Dense(_))
     }
 
+    /// Whether [`Layer::backward_rows`] computes gradients of parameters, and not of x alone.
+    pub(crate) fn learns_by_rows(&self) -> bool {
+        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_))
+    }
+
     /// Forward, first part: what is done once for all rows of the shard, given x (B×in).
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, x: &[T], cache: &mut Cache<T>) {
         match self {
             Self::BatchNorm(layer) => layer.prepare(pass, x, &mut cache.numbers),
             Self::Dropout(layer) => layer.prepare(pass, &mut cache.flags),
-            Self::Dense(_) | Self::Activation(_) => {}
+            Self::GaussianNoise(layer) => layer.prepare(pass, &mut cache.numbers),
+            Self::Dense(layer) => layer.prepare(pass, cache),
+            Self::Activation(_) | Self::LayerNorm(_) | Self::Scale(_) => {}
         }
     }
 
@@ -169,30 +228,41 @@ impl Layer {
     pub(crate) fn forward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        [first_row, n_rows]: [usize; 2],
+        rows @ [first_row, _]: [usize; 2],
         x: &[T],
         y: &mut [T],
-        cache: &Cache<T>,
+        cache: &mut Cache<T>,
         scratch: &mut [T],
     ) {
         match self {
-            Self::Dense(layer) => layer.forward(pass, n_rows, x, y, scratch),
+            Self::Dense(layer) => layer.forward(pass, rows, x, y, cache, scratch),
             Self::BatchNorm(layer) => layer.forward(pass, x, y, &cache.numbers),
             Self::Dropout(layer) => layer.apply(pass, first_row, y, &cache.flags),
-            Self::Activation(layer) => T::activate(pass.level, layer.function, y),
+            Self::Activation(layer) => {
+                let first_number = first_row * layer.features;
+                activation::forward(layer.function, pass, first_number, y, &mut cache.numbers);
+            }
+            Self::LayerNorm(layer) => layer.forward(pass, rows, x, y, &mut cache.numbers),
+            Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
+            Self::Scale(layer) => layer.forward(pass, x, y),
         }
     }
 
-    /// What a layer with weights computes once before [`Layer::backward_rows`], and keeps in `scratch`.
+    /// What is done once before [`Layer::backward_rows`]: gradients that rows are added to become zero, and a layer
+    /// with weights keeps in `scratch` what it needs.
     pub(crate) fn prepare_backward<T: Scalar>(
         &self,
         pass: &Pass<T>,
         wants_dx: bool,
         grads: &mut [T],
+        cache: &Cache<T>,
         scratch: &mut [T],
     ) {
-        if let Self::Dense(layer) = self {
-            layer.prepare_backward(pass, wants_dx, grads, scratch);
+        match self {
+            Self::Dense(layer) => layer.prepare_backward(pass, wants_dx, grads, cache, scratch),
+            Self::LayerNorm(layer) => layer.prepare_backward(grads),
+            Self::Scale(layer) => layer.prepare_backward(grads),
+            Self::BatchNorm(_) | Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
         }
     }
 
@@ -229,7 +299,7 @@ impl Layer {
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        [first_row, n_rows]: [usize; 2],
+        rows @ [first_row, _]: [usize; 2],
         [x, y]: [&[T]; 2],
         dy: &mut [T],
         dx: Option<&mut [T]>,
@@ -238,10 +308,17 @@ impl Layer {
         scratch: &mut [T],
     ) {
         match self {
-            Self::Dense(layer) => layer.backward_rows(pass, n_rows, y, dy, dx, grads, scratch),
+            Self::Dense(layer) => layer.backward_rows(pass, rows, y, dy, dx, grads, cache, scratch),
             Self::BatchNorm(layer) => layer.backward_rows(pass, x, dy, &cache.numbers),
             Self::Dropout(layer) => layer.apply(pass, first_row, dy, &cache.flags),
-            Self::Activation(layer) => T::activate_backward(pass.level, layer.function, y, dy),
+            Self::Activation(layer) => {
+                let first_number = first_row * layer.features;
+                let y = activation::backward_input(layer.function, first_number, y, &cache.numbers);
+                T::activate_backward(pass.level, layer.function, y, dy);
+            }
+            Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
+            Self::GaussianNoise(_) => {}
+            Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
         }
     }
 
@@ -252,10 +329,11 @@ impl Layer {
         x: &[T],
         dz: &[T],
         grads: &mut [T],
+        cache: &Cache<T>,
         scratch: &mut [T],
     ) {
         if let Self::Dense(layer) = self {
-            layer.backward_weights(pass, x, dz, grads, scratch);
+            layer.backward_weights(pass, x, dz, grads, cache, scratch);
         }
     }
 
@@ -276,7 +354,9 @@ impl Layer {
         match self {
             Self::Dense(layer) => layer.init(params, &mut stream),
             Self::BatchNorm(layer) => layer.init(params),
-            Self::Dropout(_) | Self::Activation(_) => {}
+            Self::LayerNorm(layer) => layer.init(params),
+            Self::Scale(layer) => layer.init(params),
+            Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
         }
     }
 }

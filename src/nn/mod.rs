@@ -7,14 +7,17 @@ mod activation;
 mod batch_norm;
 mod dense;
 mod dropout;
+mod gaussian_noise;
 pub mod init;
 mod layer;
+mod layer_norm;
 pub mod loss;
 pub mod network;
 pub mod params;
+mod scale;
 
 pub use layer::{Layer, Mode, Pass};
-pub use loss::{Loss, Targets};
+pub use loss::{LARGEST_LOG_RATE, Loss, Targets};
 pub use network::{Network, SummaryRow, Workspace};
 pub use params::View;
 

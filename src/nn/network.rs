@@ -88,9 +88,11 @@ impl Network {
             let shares = i > 0
                 && match layer {
                     Layer::Dropout(_) => !layers[i - 1].reads_output(),
-                    // An activation changes signs too, which relu reads; batch norm reads nothing of its output.
-                    Layer::Activation(_) => matches!(layers[i - 1], Layer::BatchNorm(_)),
-                    Layer::Dense(_) | Layer::BatchNorm(_) => false,
+                    // These change signs too, which relu reads; norms and scale read nothing of their output.
+                    Layer::Activation(_) | Layer::GaussianNoise(_) => {
+                        matches!(layers[i - 1], Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_))
+                    }
+                    Layer::Dense(_) | Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_) => false,
                 };
             buffers.push(match buffers.last() {
                 Some(&last) if shares => last,
@@ -178,7 +180,7 @@ impl Network {
         let (gradient, n_grads) = if trains { (max_rows * widest, self.n_params) } else { (0, 0) };
         Workspace {
             outputs,
-            caches: self.layers.iter().map(|l| l.cache(max_rows)).collect(),
+            caches: self.layers.iter().map(|l| l.cache(max_rows, trains)).collect(),
             dy: zeros(gradient),
             dx: zeros(gradient),
             scratch: zeros(scratch),
@@ -247,7 +249,7 @@ impl Network {
         if own_buffer && layer.is_in_place() {
             y.copy_from_slice(x);
         }
-        layer.forward_rows(pass, tile, x, y, &work.caches[i], &mut work.scratch);
+        layer.forward_rows(pass, tile, x, y, &mut work.caches[i], &mut work.scratch);
     }
 
     /// Runs forward and backward; leaves Σ of the rows' losses in `work.loss_sum` and the gradient of `scale`
@@ -308,15 +310,15 @@ impl Network {
             self.layers[top].add_backward_sums(pass, 0, [input, &dy[..n]], grads, &caches[top]);
         }
         self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
-        if let Some(i) = with_weights {
-            self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, scratch);
+        for (i, cache) in caches.iter().enumerate().take(end).skip(begin) {
+            self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, cache, scratch);
         }
         for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
             let n_rows = self.tile_rows.min(pass.n_rows - first_row);
             let part = |features: usize| first_row * features..(first_row + n_rows) * features;
             for i in (begin..end).rev() {
                 let (layer, wants_dx) = (&self.layers[i], wants_dx || i > 0);
-                if !wants_dx && !layer.has_weights() {
+                if !wants_dx && !layer.learns_by_rows() {
                     continue;
                 }
                 let input = &self.input_of(i, pass.n_rows, x, outputs)[part(self.in_features(i))];
@@ -355,7 +357,7 @@ impl Network {
         if let Some(i) = with_weights {
             let input = self.input_of(i, pass.n_rows, x, outputs);
             let dz = &dy[..pass.n_rows * self.layers[i].out_features()];
-            self.layers[i].backward_weights(pass, input, dz, grads, scratch);
+            self.layers[i].backward_weights(pass, input, dz, grads, &caches[i], scratch);
             std::mem::swap(dy, dx);
         }
     }

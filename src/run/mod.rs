@@ -2,6 +2,7 @@
 
 pub mod execute;
 pub mod folder;
+mod objective;
 pub mod plan;
 pub mod report;
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::objective::{loss_name, loss_of, weights_of};
 use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -52,6 +53,8 @@ pub struct Plan {
     pub target: TargetSpec,
     /// What training makes small.
     pub loss: Loss,
+    /// How much each row of the table counts in the loss; none where all count alike.
+    pub weights: Option<Vec<f64>>,
     /// The network, without parameters.
     pub network: Network,
     /// What was decided, in the order of deciding.
@@ -129,26 +132,42 @@ impl Plan {
         let table = Table::from_raw(&raw, &schema)?;
         let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
-        let (loss, loss_reason) = loss_of(&config, task)?;
+        let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
         let other_loss = match (config.loss.name, task) {
             (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
             _ => "",
         };
         config.loss.name = loss_name(loss);
         choices.push(choice("loss", config.loss.name.to_string(), loss_reason, other_loss));
+        let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
+            choices.push(choice("weights", told.choice, told.reason, told.instead));
+            weights
+        });
         check_monitors(&config, task)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
-        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
-        Ok(Self { config, raw, schema, table, labels, split, pipeline, target, loss, network, choices })
+        Ok(Self {
+            config,
+            raw,
+            schema,
+            table: Arc::new(table),
+            labels: Arc::new(labels),
+            split: Arc::new(split),
+            pipeline,
+            target,
+            loss,
+            weights,
+            network,
+            choices,
+        })
     }
 
     /// The same data, split and preparation under other settings of network, loss and training.
     ///
     /// The settings of `config` that lead to the data are not looked at.
     pub fn with_learner(&self, mut config: Config) -> Result<Self> {
-        let (loss, _) = loss_of(&config, self.target.task)?;
+        let (loss, _) = loss_of(&config, self.target.task, &self.labels, &self.raw)?;
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
@@ -163,7 +182,7 @@ impl Plan {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
     }
 
-    /// Inputs and scaled targets of some rows, in the precision of training.
+    /// Inputs, scaled targets and weights of some rows, in the precision of training.
     pub fn prepared<T: Scalar>(&self, rows: &[usize]) -> Result<Rows<T>> {
         let x = self.inputs(rows)?.into_iter().map(T::from_f64).collect();
         let targets = match &self.labels.target {
@@ -172,6 +191,10 @@ impl Plan {
                 OwnedTargets::Values(scaled.collect())
             }
             Target::Classes { codes, .. } => OwnedTargets::Classes(rows.iter().map(|&r| codes[r]).collect()),
+        };
+        let targets = match &self.weights {
+            None => targets,
+            Some(weights) => targets.weighted(rows.iter().map(|&r| T::from_f64(weights[r])).collect()),
         };
         Ok(Rows { x, targets })
     }
@@ -197,7 +220,8 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     Ok(config.data.target.clone())
 }
 
-/// The schema of the columns to learn from: without the target, the split column, and what is set to be dropped.
+/// The schema of the columns to learn from: without the target, the columns of split and weights, and what is set to
+/// be dropped.
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let columns = &config.data.columns;
     if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
@@ -208,7 +232,7 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     }
     check_no_inputs(config, target)?;
     let is_dropped = |name: &str| columns.get(name).is_some_and(|c| c.drop == Some(true));
-    let no_input = |name: &str| name == target || name == config.split.column;
+    let no_input = |name: &str| name == target || name == config.split.column || name == config.data.weight;
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let kinds: BTreeMap<_, _> =
@@ -248,8 +272,11 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
 
 /// Settings of a column that is no input would say nothing.
 fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
-    let no_inputs =
-        [(target, "the column to predict"), (&config.split.column, "the column that splits the rows")];
+    let no_inputs = [
+        (target, "the column to predict"),
+        (&config.split.column, "the column that splits the rows"),
+        (&config.data.weight, "the column that weights the rows"),
+    ];
     for (name, what) in no_inputs {
         if config.data.columns.get(name).is_some_and(|set| *set != ColumnConfig::default()) {
             return Err(Error::setting(
@@ -359,51 +386,6 @@ fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) 
         Target::Classes { classes, .. } => (classes.clone(), TargetScaler::IDENTITY),
     };
     Ok(TargetSpec { column: labels.column.clone(), task, classes, scaler })
-}
-
-fn loss_of(config: &Config, task: TaskKind) -> Result<(Loss, String)> {
-    let delta = config.loss.delta;
-    let natural = match task {
-        TaskKind::Regression => Loss::Mse,
-        TaskKind::Binary => Loss::BinaryCrossentropy,
-        TaskKind::Multiclass => Loss::CategoricalCrossentropy,
-    };
-    let loss = match config.loss.name {
-        LossName::Auto => {
-            let of = match task {
-                TaskKind::Regression => "a regression",
-                TaskKind::Binary => "two classes",
-                TaskKind::Multiclass => "several classes",
-            };
-            return Ok((natural, format!("the usual one for {of}")));
-        }
-        LossName::Mse => Loss::Mse,
-        LossName::Mae => Loss::Mae,
-        LossName::Huber => Loss::Huber { delta },
-        LossName::BinaryCrossentropy => Loss::BinaryCrossentropy,
-        LossName::CategoricalCrossentropy => Loss::CategoricalCrossentropy,
-    };
-    let fits = match task {
-        TaskKind::Regression => !loss.is_classification(),
-        _ => loss == natural,
-    };
-    if !fits {
-        return Err(Error::setting(
-            format!("loss.name: {} does not go with the task {task}", config.loss.name),
-            format!("--set loss.name={}", loss_name(natural)),
-        ));
-    }
-    Ok((loss, "as set".into()))
-}
-
-fn loss_name(loss: Loss) -> LossName {
-    match loss {
-        Loss::Mse => LossName::Mse,
-        Loss::Mae => LossName::Mae,
-        Loss::Huber { .. } => LossName::Huber,
-        Loss::BinaryCrossentropy => LossName::BinaryCrossentropy,
-        Loss::CategoricalCrossentropy => LossName::CategoricalCrossentropy,
-    }
 }
 
 /// A figure that the task does not have cannot be watched.

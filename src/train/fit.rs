@@ -29,6 +29,10 @@ pub enum OwnedTargets<T> {
     Values(Vec<T>),
     /// Class indices.
     Classes(Vec<u32>),
+    /// Scaled numbers and the weights of the rows.
+    WeightedValues(Vec<T>, Vec<T>),
+    /// Class indices and the weights of the rows.
+    WeightedClasses(Vec<u32>, Vec<T>),
 }
 
 impl<T: Scalar> OwnedTargets<T> {
@@ -36,13 +40,29 @@ impl<T: Scalar> OwnedTargets<T> {
         match self {
             Self::Values(values) => Targets::Values(values),
             Self::Classes(classes) => Targets::Classes(classes),
+            Self::WeightedValues(values, weights) => Targets::WeightedValues(values, weights),
+            Self::WeightedClasses(classes, weights) => Targets::WeightedClasses(classes, weights),
         }
     }
 
     fn like(&self, n_rows: usize) -> Self {
+        let zeros = || vec![T::ZERO; n_rows];
         match self {
-            Self::Values(_) => Self::Values(vec![T::ZERO; n_rows]),
+            Self::Values(_) => Self::Values(zeros()),
             Self::Classes(_) => Self::Classes(vec![0; n_rows]),
+            Self::WeightedValues(..) => Self::WeightedValues(zeros(), zeros()),
+            Self::WeightedClasses(..) => Self::WeightedClasses(vec![0; n_rows], zeros()),
+        }
+    }
+
+    /// The same targets, each row counting by its weight.
+    #[must_use]
+    pub fn weighted(self, weights: Vec<T>) -> Self {
+        match self {
+            Self::Values(values) | Self::WeightedValues(values, _) => Self::WeightedValues(values, weights),
+            Self::Classes(classes) | Self::WeightedClasses(classes, _) => {
+                Self::WeightedClasses(classes, weights)
+            }
         }
     }
 }
@@ -70,15 +90,23 @@ impl<T: Scalar> Rows<T> {
             to.copy_from_slice(&self.x[from..from + n_inputs]);
         }
         match (&self.targets, &mut batch.targets) {
-            (OwnedTargets::Values(from), OwnedTargets::Values(to)) => {
-                to.iter_mut().zip(order).for_each(|(to, &row)| *to = from[row as usize]);
+            (OwnedTargets::Values(from), OwnedTargets::Values(to)) => pick(from, order, to),
+            (OwnedTargets::Classes(from), OwnedTargets::Classes(to)) => pick(from, order, to),
+            (OwnedTargets::WeightedValues(from, w), OwnedTargets::WeightedValues(to, weights)) => {
+                pick(from, order, to);
+                pick(w, order, weights);
             }
-            (OwnedTargets::Classes(from), OwnedTargets::Classes(to)) => {
-                to.iter_mut().zip(order).for_each(|(to, &row)| *to = from[row as usize]);
+            (OwnedTargets::WeightedClasses(from, w), OwnedTargets::WeightedClasses(to, weights)) => {
+                pick(from, order, to);
+                pick(w, order, weights);
             }
             _ => unreachable!("a batch is made like its rows"),
         }
     }
+}
+
+fn pick<V: Copy>(from: &[V], order: &[u32], to: &mut [V]) {
+    to.iter_mut().zip(order).for_each(|(to, &row)| *to = from[row as usize]);
 }
 
 /// What training left behind.
@@ -161,9 +189,11 @@ pub fn fit<T: Scalar>(
         }
         let epoch_begin = Instant::now();
         if config.train.shuffle {
+            // From the same order every time: an epoch's order follows from seed and epoch alone.
+            order.iter_mut().enumerate().for_each(|(i, row)| *row = i as u32);
             Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
         }
-        let (mut first, mut loss_sum) = (0, 0.0);
+        let (mut first, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
         for (step, &end) in bounds.iter().enumerate() {
             let n_rows = end - first;
             train.gather(&order[first..end], n_inputs, &mut batch);
@@ -178,7 +208,8 @@ pub fn fit<T: Scalar>(
             );
             steps = steps.wrapping_add(1);
             first = end;
-            loss_sum += mean * n_rows as f64;
+            let weight = targets.total_weight();
+            (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
             if !mean.is_finite() {
                 let layer = stepper.first_non_finite_layer(n_rows);
                 let event = diverged(network, layer, epoch, step + 1, rate);
@@ -195,7 +226,7 @@ pub fn fit<T: Scalar>(
                 let answer = listener(&Event::Progress {
                     epoch,
                     step: step + 1,
-                    train_loss: loss_sum / first as f64,
+                    train_loss: loss_sum / weight_sum,
                     rows_per_second: first as f64 / epoch_begin.elapsed().as_secs_f64(),
                 });
                 if let Answer::Stop(why) = answer {
@@ -212,7 +243,7 @@ pub fn fit<T: Scalar>(
         let (val_loss, metrics) = watch.look(&params);
         let mut record = EpochRecord {
             epoch,
-            train_loss: loss_sum / first as f64,
+            train_loss: loss_sum / weight_sum,
             val_loss,
             metrics,
             learning_rate: rate,
@@ -296,17 +327,19 @@ impl<'a, T: Scalar> Watch<'a, T> {
         let n = val.len() * network.n_outputs();
         let work = network.inference_workspace(val.len().clamp(1, 256));
         let zeros = || vec![T::ZERO; n];
+        let loss = loss.without_smoothing();
         Self { network, loss, level, val, target_std, work, outputs: zeros(), unused_gradient: zeros() }
     }
 
-    /// The mean loss and the metrics of the validation rows.
+    /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted.
     fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
         let n_rows = self.val.len() as f64;
         self.network.raw_outputs_into(self.level, params, &self.val.x, &mut self.work, &mut self.outputs);
         let targets = self.val.targets.view();
         let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
-        let metrics = match targets {
-            Targets::Values(truth) => {
+        let metrics = match targets.parted().0 {
+            Targets::Values(truth) | Targets::WeightedValues(truth, _) => {
+                self.loss.predict(&mut self.outputs, self.network.n_outputs());
                 let errors = || self.outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64());
                 let mse = errors().map(|e| e * e).sum::<f64>() / n_rows;
                 let mae = errors().map(f64::abs).sum::<f64>() / n_rows;
@@ -315,13 +348,13 @@ impl<'a, T: Scalar> Watch<'a, T> {
                     ("val_mae".to_owned(), mae * self.target_std),
                 ]
             }
-            Targets::Classes(truth) => {
+            Targets::Classes(truth) | Targets::WeightedClasses(truth, _) => {
                 let rows = self.outputs.chunks_exact(self.network.n_outputs()).zip(truth);
                 let right = rows.filter(|(logits, class)| decided_class(logits) == **class).count();
                 vec![("val_accuracy".to_owned(), right as f64 / n_rows)]
             }
         };
-        (sum / n_rows, metrics)
+        (self.loss.of_mean(sum / targets.total_weight()).0, metrics)
     }
 }
 

@@ -31,6 +31,7 @@ struct Batch<'a, T> {
     targets: Targets<'a, T>,
     n_rows: usize,
     n_shards: usize,
+    scale: T,
 }
 
 impl<'n, T: Scalar> Stepper<'n, T> {
@@ -49,10 +50,11 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         Self { network, loss, level, seed, shard_rows, shards }
     }
 
-    /// Makes training step number `step` on `x` (B×inputs); returns the mean loss of the rows.
+    /// Makes training step number `step` on `x` (B×inputs); returns the loss of the rows, their weighted mean.
     ///
     /// The batch is cut evenly into shards; one thread computes a shard; gradients are summed along a fixed
-    /// binary tree over the shards. When the loss is not finite, nothing is changed.
+    /// binary tree over the shards. When the loss is not finite, nothing is changed; nor is it when the weights of
+    /// the rows are all zero, whose loss is 0.
     pub fn step(
         &mut self,
         step: u32,
@@ -64,6 +66,10 @@ impl<'n, T: Scalar> Stepper<'n, T> {
     ) -> f64 {
         let n_rows = targets.len();
         let n_shards = n_rows.div_ceil(self.shard_rows);
+        let weight = targets.total_weight();
+        if weight == 0.0 {
+            return 0.0;
+        }
         let batch = Batch {
             network: self.network,
             loss: self.loss,
@@ -75,11 +81,15 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             targets,
             n_rows,
             n_shards,
+            scale: T::from_f64(1.0 / weight),
         };
         let shards = &mut self.shards[..n_shards];
         batch.run(0, shards);
-        let loss = shards[0].loss_sum / n_rows as f64;
+        let (loss, factor) = self.loss.of_mean(shards[0].loss_sum / weight);
         if loss.is_finite() {
+            if let Some(factor) = factor {
+                shards[0].grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
+            }
             self.network.absorb_statistics(params, shards);
             optimizer.step(self.level, rate, params, &shards[0].grads);
         }
@@ -127,7 +137,7 @@ impl<T: Scalar> Batch<'_, T> {
             mode: Mode::Train { seed: self.seed, step: self.step, shard: shard as u32 },
         };
         let x = &self.x[rows.start * n_inputs..rows.end * n_inputs];
-        let scale = T::from_f64(1.0 / self.n_rows as f64);
-        self.network.forward_backward(&pass, self.loss, x, self.targets.slice(rows), scale, false, work);
+        let targets = self.targets.slice(rows);
+        self.network.forward_backward(&pass, self.loss, x, targets, self.scale, false, work);
     }
 }

@@ -55,7 +55,17 @@ pub(crate) fn dense_of(
         initializer,
         bias: bias_initializer.is_some(),
         bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
+        drop_connect: 0.0,
     }
+}
+
+/// A dense layer that drops this share of its weights in training.
+pub(crate) fn drop_connect(units: usize, function: Activation, rate: f64) -> LayerSpec {
+    let mut spec = dense_of(units, function, Initializer::Auto, Some(Initializer::Zeros));
+    if let LayerSpec::Dense { drop_connect, .. } = &mut spec {
+        *drop_connect = rate;
+    }
+    spec
 }
 
 /// An activation as a layer.
