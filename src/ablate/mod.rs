@@ -143,5 +143,6 @@ fn same_data(a: &Config, b: &Config) -> bool {
         && a.prepare == b.prepare
         && a.split == b.split
         && a.task == b.task
+        && a.loss.class_weights == b.loss.class_weights
         && a.network.precision == b.network.precision
 }

@@ -60,10 +60,13 @@ pub static TECHNIQUES: &[Technique] = &[
     row("weights of std 0.01", &[("network.initializer", To("normal"))]),
     row("activation relu", &[("network.activation", To("relu"))]),
     row("activation leaky relu", &[("network.activation", To("leaky_relu"))]),
+    row("activation gelu", &[("network.activation", To("gelu"))]),
+    row("activation selu", &[("network.activation", To("selu"))]),
     row("activation tanh", &[("network.activation", To("tanh"))]),
     row("activation sigmoid", &[("network.activation", To("sigmoid"))]),
     row("no normalisation", &[("network.norm", To("none"))]),
     row("batch normalisation", &[("network.norm", To("batch"))]),
+    row("layer normalisation", &[("network.norm", To("layer"))]),
     row("no dropout", &[("network.dropout", To("0"))]),
     row("dropout 0.1", &[("network.dropout", To("0.1"))]),
     row("dropout 0.5", &[("network.dropout", To("0.5"))]),
@@ -170,7 +173,8 @@ fn literal(value: &impl Serialize) -> String {
 fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<LayerSpec>> {
     let mut layers = layers.to_vec();
     let is_dropout = |layer: &LayerSpec| matches!(layer, LayerSpec::Dropout { .. });
-    let is_norm = |layer: &LayerSpec| matches!(layer, LayerSpec::BatchNorm { .. });
+    let is_norm =
+        |layer: &LayerSpec| matches!(layer, LayerSpec::BatchNorm { .. } | LayerSpec::LayerNorm { .. });
     match (key, change) {
         ("network.initializer", To(_)) => {
             let start: Initializer = start_of(key, change)?.network.initializer;
@@ -208,6 +212,9 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
         ("network.norm", To("none")) => layers.retain(|layer| !is_norm(layer)),
         ("network.norm", To("batch")) if !layers.iter().any(is_norm) => {
             layers = after_each_dense(layers, &LayerSpec::batch_norm());
+        }
+        ("network.norm", To("layer")) if !layers.iter().any(is_norm) => {
+            layers = after_each_dense(layers, &LayerSpec::layer_norm());
         }
         ("network.hidden", Times(factor)) => {
             for layer in &mut layers {
