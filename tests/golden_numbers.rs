@@ -4,7 +4,7 @@ mod common;
 
 use common::{activation, dense_of, optimizer};
 use serde_json::Value;
-use statera::config::{Activation, Initializer, LayerSpec, OptimizerConfig, OptimizerName};
+use statera::config::{Activation, Initializer, LayerSpec, MomentumForm, OptimizerConfig, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets, View};
 use statera::train::optimizer::Optimizer;
 use statera::train::step::Stepper;
@@ -262,86 +262,141 @@ fn problem_gradient(name: &str, problem: &Value, w: &[f64]) -> Vec<f64> {
     }
 }
 
-/// Our settings for a case of optimizers.json; none for what is no optimiser of ours.
-fn settings_of(case: &Value) -> Option<OptimizerConfig> {
+/// Our settings for a case of optimizers.json.
+fn settings_of(case: &Value) -> OptimizerConfig {
     let given = &case["settings"];
     let number = |key: &str| given[key].as_f64().unwrap_or_else(|| panic!("{given} has no {key}"));
-    let mut settings = match case["optimizer"].as_str().unwrap() {
-        "sgd" if given["momentum_form"] != "ema" => OptimizerConfig {
-            momentum: number("momentum"),
-            nesterov: given["nesterov"].as_bool().unwrap(),
-            ..optimizer(OptimizerName::Sgd)
-        },
-        name @ ("adam" | "adamw") => OptimizerConfig {
-            beta1: number("beta1"),
-            beta2: number("beta2"),
-            epsilon: number("eps"),
-            ..optimizer(if name == "adam" { OptimizerName::Adam } else { OptimizerName::Adamw })
-        },
-        _ => return None,
-    };
+    let flag = |key: &str| given[key].as_bool().unwrap_or_else(|| panic!("{given} has no {key}"));
+    let name = case["optimizer"].as_str().unwrap();
+    let position = OptimizerName::NAMES.iter().position(|n| *n == name);
+    let mut settings =
+        optimizer(OptimizerName::ALL[position.unwrap_or_else(|| panic!("{name} is not known"))]);
+    settings.learning_rate = number("lr");
+    match settings.name {
+        OptimizerName::Sgd => {
+            settings.momentum = number("momentum");
+            settings.nesterov = flag("nesterov");
+            if given["momentum_form"] == "ema" {
+                settings.momentum_form = MomentumForm::Ema;
+            }
+        }
+        OptimizerName::Adam
+        | OptimizerName::Adamw
+        | OptimizerName::Amsgrad
+        | OptimizerName::Nadam
+        | OptimizerName::ScheduleFreeAdamw => {
+            (settings.beta1, settings.beta2) = (number("beta1"), number("beta2"));
+            settings.epsilon = number("eps");
+            if settings.name == OptimizerName::Nadam {
+                settings.momentum_decay = number("momentum_decay");
+            }
+        }
+        OptimizerName::Adagrad => settings.epsilon = number("eps"),
+        OptimizerName::Rmsprop => {
+            (settings.rho, settings.epsilon) = (number("rho"), number("eps"));
+            (settings.rmsprop_momentum, settings.centered) = (number("momentum"), flag("centered"));
+        }
+        OptimizerName::Adadelta => (settings.rho, settings.adadelta_epsilon) = (number("rho"), number("eps")),
+        OptimizerName::Lion => (settings.beta1, settings.lion_beta2) = (number("beta1"), number("beta2")),
+        OptimizerName::Muon => {
+            (settings.muon_momentum, settings.muon_nesterov) = (number("momentum"), flag("nesterov"));
+            assert_eq!((number("ns_steps"), number("eps")), (5.0, 1e-7));
+            assert_eq!(flat(&given["ns_coefficients"]), [3.4445, -4.775, 2.0315]);
+        }
+    }
     (settings.weight_decay, settings.l2) = match given["weight_decay_kind"].as_str() {
         Some("coupled") => (0.0, number("weight_decay")),
         Some("decoupled") => (number("weight_decay"), 0.0),
         _ => (0.0, 0.0),
     };
-    settings.learning_rate = number("lr");
-    Some(settings)
+    settings
 }
 
 fn view(offset: usize, n: usize, trainable: bool, decays: bool) -> View {
     View { name: format!("layers.{offset}"), shape: vec![n], offset, trainable, decays }
 }
 
+/// A matrix of rows, with rows and columns exchanged.
+fn transposed(w: &[f64], n_columns: usize) -> Vec<f64> {
+    (0..n_columns).flat_map(|c| w.iter().skip(c).step_by(n_columns).copied()).collect()
+}
+
+/// Aᵀ(AW − B) for W of n rows.
+fn matrix_gradient(problem: &Value, w: &[f64], n_rows: usize) -> Vec<f64> {
+    let (a, b) = (flat(&problem["a"]), flat(&problem["b"]));
+    let n_columns = w.len() / n_rows;
+    let mut gradient = vec![0.0; w.len()];
+    for (a, b) in a.chunks_exact(n_rows).zip(b.chunks_exact(n_columns)) {
+        for c in 0..n_columns {
+            let rest = (0..n_rows).map(|r| a[r] * w[r * n_columns + c]).sum::<f64>() - b[c];
+            (0..n_rows).for_each(|r| gradient[r * n_columns + c] += a[r] * rest);
+        }
+    }
+    gradient
+}
+
 #[test]
 fn optimizers_step_by_step() {
     let file = golden("optimizers");
     let mut found = Vec::new();
+    let mut all = Vec::new();
     for case in file["cases"].as_array().unwrap() {
-        let Some(settings) = settings_of(case) else { continue };
+        let settings = settings_of(case);
         let name = case["problem"].as_str().unwrap();
         let problem = &file["problems"][name];
-        let label = format!(
-            "{} {name} momentum {} nesterov {} decay {} l2 {}",
-            settings.name, settings.momentum, settings.nesterov, settings.weight_decay, settings.l2
-        );
+        let label = format!("{name} {settings:?}");
+        let matrix = name.starts_with("matrix").then(|| problem["start"].as_array().unwrap().len());
         for level in common::levels() {
-            let mut w = flat(&problem["start"]);
-            let mut optimizer = Optimizer::new(&settings, &[view(0, w.len(), true, true)]);
+            let start = flat(&problem["start"]);
+            let n = start.len();
+            // A weight of a layer is (in, out), that of torch (out, in).
+            let turn =
+                |w: &[f64], n_columns| if matrix.is_some() { transposed(w, n_columns) } else { w.to_vec() };
+            let n_columns = matrix.map_or(1, |n_rows| n / n_rows);
+            let n_rows = n / n_columns;
+            let mut view = view(0, n, true, true);
+            if matrix.is_some() {
+                view.shape = vec![n_columns, n_rows];
+            }
+            let mut w = turn(&start, n_columns);
+            let mut optimizer = Optimizer::new(&settings, &[view]);
             let steps = case["steps"].as_array().unwrap();
-            assert!(steps.len() >= 20);
+            assert_eq!(steps.len(), 50);
+            let mut used = vec![0.0; n];
             for (t, expected) in steps.iter().enumerate() {
-                let gradient = problem_gradient(name, problem, &w);
-                optimizer.step(level, settings.learning_rate, &mut w, &gradient);
-                assert_near(&format!("{label}, step {t}"), &w, &flat(expected), 1e-9, 0.0);
+                let at = turn(&w, n_rows);
+                let gradient = match matrix {
+                    Some(n_rows) => matrix_gradient(problem, &at, n_rows),
+                    None => problem_gradient(name, problem, &at),
+                };
+                optimizer.step(level, settings.learning_rate, &mut w, &turn(&gradient, n_columns));
+                let what = format!("{label}, step {t}");
+                assert_near(&what, &turn(&w, n_rows), &flat(expected), 1e-9, 1e-3);
+                optimizer.write_weights_to_use(&w, &mut used);
+                if let Some(expected) = case.get("eval_steps") {
+                    assert_near(&what, &used, &flat(&expected[t]), 1e-9, 1e-3);
+                } else {
+                    assert_eq!(used, w, "{what}");
+                }
             }
         }
-        found.push((settings.name.name(), name, label));
+        found.push(settings.name.name());
+        all.push(label);
     }
-    let kinds: Vec<(&str, &str)> = found.iter().map(|(kind, problem, _)| (*kind, *problem)).collect();
-    let expected = ["quadratic", "rosenbrock"].map(|problem| {
-        [
-            ("sgd", problem),
-            ("sgd", problem),
-            ("sgd", problem),
-            ("adam", problem),
-            ("adam", problem),
-            ("adamw", problem),
-        ]
-    });
-    assert_eq!(kinds, expected.concat());
     for name in OptimizerName::NAMES {
-        assert!(kinds.iter().any(|(kind, _)| kind == name), "{name} has no numbers to compare with");
+        assert!(found.contains(name), "{name} has no numbers to compare with");
     }
-    let mut labels: Vec<&String> = found.iter().map(|(.., label)| label).collect();
-    labels.dedup();
-    assert_eq!(labels.len(), 12, "every case has settings of its own");
+    let n = all.len();
+    assert_eq!(n, 44);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), n, "every case has settings of its own");
 }
 
 /// The steps of a case of the quadratic problem, by its settings.
 fn quadratic_steps(file: &Value, wanted: &OptimizerConfig) -> Vec<Vec<f64>> {
     let mut cases = file["cases"].as_array().unwrap().iter();
-    let case = cases.find(|c| c["problem"] == "quadratic" && settings_of(c).as_ref() == Some(wanted));
+    let case = cases.find(|c| c["problem"] == "quadratic" && settings_of(c) == *wanted);
     case.unwrap()["steps"].as_array().unwrap().iter().map(flat).collect()
 }
 

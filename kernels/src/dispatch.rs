@@ -6,7 +6,10 @@ use crate::dropout;
 use crate::layer_norm;
 use crate::level::CpuLevel;
 use crate::math::Real;
-use crate::optimizer::{self, AdamStep, SgdStep};
+use crate::optimizer::{
+    self, AdadeltaStep, AdagradStep, AdamStep, LionStep, MuonStep, NadamStep, RmspropStep, ScheduleFreeStep,
+    SgdStep,
+};
 use crate::peak;
 use crate::product::{self, Matrix, Start};
 use crate::vector::Plain;
@@ -105,6 +108,30 @@ kernels! {
     fn adam_step(step: &AdamStep<T>, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) = optimizer::adam_step;
     /// One step of gradient descent with momentum over `p`, given gradients `g` and the velocity `u`.
     fn sgd_step(step: &SgdStep<T>, p: &mut [T], g: &[T], u: &mut [T]) = optimizer::sgd_step;
+    /// One step of AMSGrad over `p`, given gradients `g` and the state `m`, `v` and the `largest` v.
+    fn amsgrad_step(
+        step: &AdamStep<T>, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], largest: &mut [T],
+    ) = optimizer::amsgrad_step;
+    /// One step of Nadam over `p`, given gradients `g` and the state `m`, `v`.
+    fn nadam_step(step: &NadamStep<T>, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) = optimizer::nadam_step;
+    /// One step of Adagrad over `p`, given gradients `g` and the `sum` of their squares.
+    fn adagrad_step(step: &AdagradStep<T>, p: &mut [T], g: &[T], sum: &mut [T]) = optimizer::adagrad_step;
+    /// One step of RMSprop over `p`, given gradients `g`, mean squares `v`, the velocity `u` and means `a`.
+    fn rmsprop_step(
+        step: &RmspropStep<T>, p: &mut [T], g: &[T], v: &mut [T], u: &mut [T], a: &mut [T],
+    ) = optimizer::rmsprop_step;
+    /// One step of Adadelta over `p`, given gradients `g` and the mean squares of gradients `v` and of steps `s`.
+    fn adadelta_step(step: &AdadeltaStep<T>, p: &mut [T], g: &[T], v: &mut [T], s: &mut [T]) = optimizer::adadelta_step;
+    /// One step of Lion over `p`, given gradients `g` and their running mean `m`.
+    fn lion_step(step: &LionStep<T>, p: &mut [T], g: &[T], m: &mut [T]) = optimizer::lion_step;
+    /// One step of schedule-free AdamW over `y`, given gradients `g` and the state `z`, `v` and the mean `x`.
+    fn schedule_free_step(
+        step: &ScheduleFreeStep<T>, y: &mut [T], g: &[T], z: &mut [T], v: &mut [T], x: &mut [T],
+    ) = optimizer::schedule_free_step;
+    /// The direction `u` that Muon makes orthogonal, of the parameters `p`, gradients `g` and their mean `m`.
+    fn muon_direction(step: &MuonStep<T>, p: &[T], g: &[T], m: &mut [T], u: &mut [T]) = optimizer::muon_direction;
+    /// y ← a·x + b·y, element by element.
+    fn combine(a: T, x: &[T], b: T, y: &mut [T]) = optimizer::combine;
 }
 
 /// `f32` or `f64`: the number types that networks compute in.

@@ -24,5 +24,8 @@ pub use activation::Activation;
 pub use dispatch::{Kernels, Scalar};
 pub use level::CpuLevel;
 pub use math::Real;
-pub use optimizer::{AdamStep, SgdStep};
+pub use optimizer::{
+    AdadeltaStep, AdagradStep, AdamStep, LionStep, MuonStep, NadamStep, RmspropStep, ScheduleFreeStep,
+    SgdStep, sum_of_squares,
+};
 pub use product::{Matrix, Start, product_scratch_len};

@@ -1,7 +1,9 @@
 //! Every kernel at every CPU level that this machine has gives the bits of its plain version.
 
 use statera_kernels::{
-    Activation, AdamStep, CpuLevel, Kernels, Matrix, Real, Scalar, SgdStep, Start, naive, product_scratch_len,
+    Activation, AdadeltaStep, AdagradStep, AdamStep, CpuLevel, Kernels, LionStep, Matrix, MuonStep,
+    NadamStep, Real, RmspropStep, Scalar, ScheduleFreeStep, SgdStep, Start, naive, product_scratch_len,
+    sum_of_squares,
 };
 
 fn levels() -> impl Iterator<Item = CpuLevel> {
@@ -240,13 +242,83 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         same_bits("sgd", |level| {
             let (mut p, mut u) = (x.clone(), vec![T::ZERO; n]);
             let f = T::from_f64;
-            let step = SgdStep { rate: f(0.01), momentum: f(0.9), nesterov, l2: f(0.01), keep: f(0.999) };
+            let step = SgdStep {
+                rate: f(0.01),
+                momentum: f(0.9),
+                share: f(0.5),
+                nesterov,
+                l2: f(0.01),
+                keep: f(0.999),
+            };
             for _ in 0..3 {
                 T::sgd_step(level, &step, &mut p, &dy, &mut u);
             }
             vec![p, u]
         });
     }
+    check_optimizers(&x, &dy);
+}
+
+/// A step over parameters and three numbers of state each.
+type Step<'a, T> = dyn Fn(&mut [T], &mut [T], &mut [T], &mut [T]) + 'a;
+/// What a kernel writes at a level.
+type AtLevel<'a, T> = Box<dyn Fn(CpuLevel) -> Vec<Vec<T>> + 'a>;
+
+fn check_optimizers<T: Scalar>(x: &[T], dy: &[T]) {
+    let f = T::from_f64;
+    let state = || vec![T::ZERO; x.len()];
+    let (rate, l2, epsilon, beta1, beta2) = (f(0.01), f(0.01), f(1e-8), f(0.9), f(0.99));
+    let (keep, inv_root_correction) = (f(0.999), f(1.1));
+    let mut runs: Vec<(&str, AtLevel<T>)> = Vec::new();
+    let run = |step: &Step<T>| {
+        let (mut p, mut a, mut b, mut c) = (x.to_vec(), state(), state(), state());
+        (0..3).for_each(|_| step(&mut p, &mut a, &mut b, &mut c));
+        vec![p, a, b, c]
+    };
+    let adam = AdamStep { rate, inv_root_correction, beta1, beta2, epsilon, l2, keep };
+    runs.push(("amsgrad", Box::new(move |l| run(&|p, a, b, c| T::amsgrad_step(l, &adam, p, dy, a, b, c)))));
+    let nadam = NadamStep {
+        rate_of_gradient: rate,
+        rate_of_mean: f(0.02),
+        inv_root_correction,
+        beta1,
+        beta2,
+        epsilon,
+        l2,
+    };
+    runs.push(("nadam", Box::new(move |l| run(&|p, a, b, _| T::nadam_step(l, &nadam, p, dy, a, b)))));
+    let adagrad = AdagradStep { rate, epsilon, l2 };
+    runs.push(("adagrad", Box::new(move |l| run(&|p, a, _, _| T::adagrad_step(l, &adagrad, p, dy, a)))));
+    for centered in [false, true] {
+        let step = RmspropStep { rate, rho: beta2, epsilon, momentum: beta1, centered, l2 };
+        runs.push((
+            "rmsprop",
+            Box::new(move |l| run(&|p, a, b, c| T::rmsprop_step(l, &step, p, dy, a, b, c))),
+        ));
+    }
+    let adadelta = AdadeltaStep { rate, rho: beta1, epsilon, l2 };
+    runs.push((
+        "adadelta",
+        Box::new(move |l| run(&|p, a, b, _| T::adadelta_step(l, &adadelta, p, dy, a, b))),
+    ));
+    let lion = LionStep { rate, beta1, beta2, l2, keep };
+    runs.push(("lion", Box::new(move |l| run(&|p, a, _, _| T::lion_step(l, &lion, p, dy, a)))));
+    let free =
+        ScheduleFreeStep { rate, inv_root_correction, beta1, beta2, epsilon, l2, decay: l2, share: f(0.3) };
+    runs.push((
+        "schedule_free",
+        Box::new(move |l| run(&|p, a, b, c| T::schedule_free_step(l, &free, p, dy, a, b, c))),
+    ));
+    for nesterov in [false, true] {
+        let step = MuonStep { momentum: beta1, nesterov, l2 };
+        runs.push(("muon", Box::new(move |l| run(&|p, a, b, _| T::muon_direction(l, &step, p, dy, a, b)))));
+    }
+    runs.push(("combine", Box::new(move |l| run(&|p, _, _, _| T::combine(l, rate, dy, keep, p)))));
+    for (what, run) in runs {
+        same_bits(what, run);
+    }
+    let expected: f64 = x.iter().map(|x| x.to_f64() * x.to_f64()).sum();
+    assert!((sum_of_squares(x) - expected).abs() <= 1e-12 * expected);
 }
 
 #[test]

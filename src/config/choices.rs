@@ -15,6 +15,9 @@ macro_rules! choices {
             /// The names of all variants, in the order of declaration.
             pub const NAMES: &'static [&'static str] = &[$($text),+];
 
+            /// All variants, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The name that stands for this variant in files.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
@@ -178,6 +181,62 @@ choices! {
         Adam = "adam",
         /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
         Adamw = "adamw",
+        /// Adam that never forgets its largest denominator (Reddi, Kale & Kumar 2018).
+        Amsgrad = "amsgrad",
+        /// Adam with Nesterov's momentum (Dozat 2016).
+        Nadam = "nadam",
+        /// Steps over the root of the sum of squared gradients (Duchi, Hazan & Singer 2011).
+        Adagrad = "adagrad",
+        /// Steps over the root of the running mean of squared gradients (Tieleman & Hinton 2012).
+        Rmsprop = "rmsprop",
+        /// Steps in the unit of the parameters (Zeiler 2012).
+        Adadelta = "adadelta",
+        /// The sign of a running mean of gradients (Chen et al. 2023).
+        Lion = "lion",
+        /// Orthogonal steps for weight matrices (Jordan et al. 2024), AdamW for the rest.
+        Muon = "muon",
+        /// AdamW whose average of weights takes the place of a schedule (Defazio et al. 2024).
+        ScheduleFreeAdamw = "schedule_free_adamw",
+    }
+
+    /// What the momentum of sgd keeps.
+    MomentumForm {
+        /// The sum of gradients, older ones fading.
+        Sum = "sum",
+        /// Their running mean: each counts 1 − momentum.
+        Ema = "ema",
+    }
+
+    /// How the learning rate changes over training.
+    ScheduleName {
+        /// Not at all.
+        Constant = "constant",
+        /// Multiplied by a factor every so many epochs.
+        Step = "step",
+        /// The same, step by step.
+        Exponential = "exponential",
+        /// A power of the time left.
+        Polynomial = "polynomial",
+        /// Half a cosine wave, or several.
+        Cosine = "cosine",
+        /// Up, then down (Smith & Topin 2019).
+        OneCycle = "one_cycle",
+        /// One over the time.
+        InverseTime = "inverse_time",
+        /// Four cosine waves, ever longer (Holzmüller et al. 2024).
+        Coslog4 = "coslog4",
+        /// Flat for half of the time, then half a cosine wave.
+        FlatCos = "flat_cos",
+    }
+
+    /// Which average of weights is validated and kept.
+    AverageKind {
+        /// None: the weights themselves.
+        None = "none",
+        /// The exponentially fading mean over steps.
+        Ema = "ema",
+        /// The mean over the ends of epochs (Izmailov et al. 2018).
+        Swa = "swa",
     }
 
     /// A figure taken after every epoch, that a callback can watch.

@@ -22,8 +22,8 @@ use toml::{Table, Value};
 
 use check::{Given, Origin};
 pub use choices::{
-    Activation, ClassWeighting, ColumnKind, Impute, LossName, Monitor, Norm, OptimizerName, Precision, Scale,
-    TargetScale, Task,
+    Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
+    OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
 };
 pub use layers::{Initializer, LayerSpec};
 
@@ -53,6 +53,10 @@ pub struct Config {
     pub train: TrainConfig,
     /// How gradients become steps.
     pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    pub schedule: ScheduleConfig,
+    /// Which average of weights is kept.
+    pub average: AverageConfig,
     /// When training ends before its last epoch.
     pub early_stopping: EarlyStoppingConfig,
     /// When the learning rate is cut.
@@ -182,6 +186,12 @@ pub struct TrainConfig {
     pub shuffle: bool,
     /// Rows of a batch that one thread computes together.
     pub shard_rows: usize,
+    /// Batches of one step of the optimiser.
+    pub accumulate: usize,
+    /// Size that numbers of the gradient are cut to; 0 for none.
+    pub clip_value: f64,
+    /// Length that the gradient is shortened to; 0 for none.
+    pub clip_norm: f64,
 }
 
 /// How gradients become steps.
@@ -194,6 +204,8 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Momentum of sgd.
     pub momentum: f64,
+    /// What that momentum keeps.
+    pub momentum_form: MomentumForm,
     /// Whether that momentum is Nesterov's.
     pub nesterov: bool,
     /// Decay of Adam's first moment.
@@ -206,6 +218,64 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Weight of the penalty ½·λ·w².
     pub l2: f64,
+    /// Decay of the mean squares of rmsprop and adadelta.
+    pub rho: f64,
+    /// Whether rmsprop takes off the mean.
+    pub centered: bool,
+    /// Momentum of rmsprop.
+    pub rmsprop_momentum: f64,
+    /// Added inside the roots of adadelta.
+    pub adadelta_epsilon: f64,
+    /// How fast the momentum of nadam rises.
+    pub momentum_decay: f64,
+    /// Decay of lion's running mean.
+    pub lion_beta2: f64,
+    /// Momentum of muon.
+    pub muon_momentum: f64,
+    /// Whether that momentum is Nesterov's.
+    pub muon_nesterov: bool,
+    /// The learning rate of what is no weight matrix, as a share of muon's.
+    pub muon_fallback: f64,
+}
+
+/// How the learning rate changes over training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// The curve.
+    pub name: ScheduleName,
+    /// Epochs of linear warm-up.
+    pub warmup: f64,
+    /// What step and exponential multiply by.
+    pub factor: f64,
+    /// The epochs that takes.
+    pub every: f64,
+    /// How fast inverse_time falls.
+    pub decay: f64,
+    /// The power of polynomial.
+    pub power: f64,
+    /// Where the curve ends.
+    pub end: f64,
+    /// How often cosine begins anew.
+    pub restarts: usize,
+    /// How its waves grow.
+    pub growth: f64,
+    /// The share of one_cycle that rises.
+    pub rise: f64,
+    /// Where one_cycle begins.
+    pub start: f64,
+}
+
+/// Which average of weights is validated and kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AverageConfig {
+    /// The average.
+    pub kind: AverageKind,
+    /// The share that ema keeps.
+    pub decay: f64,
+    /// The first epoch of swa.
+    pub start: usize,
 }
 
 /// When training ends before its last epoch.
@@ -370,6 +440,15 @@ impl Config {
             return Err(Error::setting(
                 format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
                 "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
+            ));
+        }
+        if self.average.kind != AverageKind::None && self.optimizer.name == OptimizerName::ScheduleFreeAdamw {
+            return Err(Error::setting(
+                format!(
+                    "`average.kind` = \"{}\" averages what `optimizer.name` = \"schedule_free_adamw\" averages itself",
+                    self.average.kind
+                ),
+                "average.kind = \"none\", or optimizer.name = \"adamw\"",
             ));
         }
         if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {

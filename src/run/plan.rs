@@ -147,13 +147,14 @@ impl Plan {
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
+        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
             raw,
             schema,
-            table: Arc::new(table),
-            labels: Arc::new(labels),
-            split: Arc::new(split),
+            table,
+            labels,
+            split,
             pipeline,
             target,
             loss,
@@ -168,13 +169,15 @@ impl Plan {
     /// The settings of `config` that lead to the data are not looked at.
     pub fn with_learner(&self, mut config: Config) -> Result<Self> {
         let (loss, _) = loss_of(&config, self.target.task, &self.labels, &self.raw)?;
+        let weights = weights_of(&config, &self.labels, &self.raw, &self.split.train, &self.split.val)?;
+        let weights = weights.map(|(weights, _)| weights);
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
         let n_inputs = self.pipeline.features().len();
         let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
         check_batch_norm(&config, &network)?;
-        Ok(Self { config, loss, network, ..self.clone() })
+        Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
     /// The prepared inputs (rows×inputs) of some rows.

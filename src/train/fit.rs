@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::average::Average;
 use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::optimizer::Optimizer;
+use super::schedule::Schedule;
 use super::step::Stepper;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -158,7 +160,13 @@ pub fn fit<T: Scalar>(
     let mut kept = params.clone();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
-    let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows);
+    let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
+        .with_settings(&config.train);
+    let updates_per_epoch = bounds.len().div_ceil(config.train.accumulate);
+    let schedule = Schedule::new(&config.schedule, config.train.epochs, updates_per_epoch);
+    let mut average = Average::new(&config.average, params.len());
+    // What is validated and kept where that is not what is trained.
+    let mut apart = vec![T::ZERO; if optimizer.keeps_other_weights() { params.len() } else { 0 }];
     let mut batch = train.batch(max_rows, n_inputs);
     let mut watch = Watch::new(network, loss, level, val, target_std);
     let mut order: Vec<u32> = (0..n_train as u32).collect();
@@ -170,7 +178,7 @@ pub fn fit<T: Scalar>(
     let mut history: Vec<EpochRecord> = Vec::new();
     let mut reason = format!("all {} epochs are done", config.train.epochs);
     let begin = Instant::now();
-    let mut steps = 0_u32;
+    let (mut steps, mut updates) = (0_u32, 0_usize);
     let mut last_progress = begin;
 
     let mut stop = match listener(&Event::Started {
@@ -194,13 +202,15 @@ pub fn fit<T: Scalar>(
             Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
         }
         let (mut first, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
+        let mut rate_now = rate;
         for (step, &end) in bounds.iter().enumerate() {
             let n_rows = end - first;
             train.gather(&order[first..end], n_inputs, &mut batch);
             let targets = batch.targets.view().slice(0..n_rows);
+            rate_now = rate * schedule.factor(updates);
             let mean = stepper.step(
                 steps,
-                rate,
+                rate_now,
                 &mut params,
                 &mut optimizer,
                 &batch.x[..n_rows * n_inputs],
@@ -221,6 +231,14 @@ pub fn fit<T: Scalar>(
                 diverges = true;
                 break 'epochs;
             }
+            if step + 1 == bounds.len() {
+                // The last group of an epoch may be a smaller one.
+                stepper.flush(rate_now, &mut params, &mut optimizer);
+            }
+            if !stepper.holds() {
+                updates += 1;
+                average.after_step(level, &params);
+            }
             if last_progress.elapsed() > Duration::from_millis(100) {
                 last_progress = Instant::now();
                 let answer = listener(&Event::Progress {
@@ -240,20 +258,22 @@ pub fn fit<T: Scalar>(
             }
         }
         let rows_per_second = first as f64 / epoch_begin.elapsed().as_secs_f64();
-        let (val_loss, metrics) = watch.look(&params);
+        average.after_epoch(level, epoch, &params);
+        let used = weights_to_use(&params, &optimizer, &average, &mut apart);
+        let (val_loss, metrics) = watch.look(used);
         let mut record = EpochRecord {
             epoch,
             train_loss: loss_sum / weight_sum,
             val_loss,
             metrics,
-            learning_rate: rate,
+            learning_rate: rate_now,
             rows_per_second,
             seconds: begin.elapsed().as_secs_f64(),
             best: false,
         };
         if best.observe(epoch, monitored(config.checkpoint.monitor, &record)) {
             record.best = true;
-            kept.copy_from_slice(&params);
+            kept.copy_from_slice(used);
         }
         history.push(record.clone());
         if let Answer::Stop(why) = listener(&Event::Epoch(record.clone())) {
@@ -280,10 +300,25 @@ pub fn fit<T: Scalar>(
     let mut best_epoch = best.epoch();
     // Steps before numbers ceased to be finite leave weights that nobody wants.
     if !config.checkpoint.restore_best && !diverges {
-        (kept, best_epoch) = (params, epochs_run);
+        kept.copy_from_slice(weights_to_use(&params, &optimizer, &average, &mut apart));
+        best_epoch = epochs_run;
     }
     listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
     Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
+}
+
+/// The weights that are validated and kept: an average, schedule_free_adamw's x, or those that are trained.
+fn weights_to_use<'a, T: Scalar>(
+    params: &'a [T],
+    optimizer: &Optimizer<T>,
+    average: &'a Average<T>,
+    apart: &'a mut [T],
+) -> &'a [T] {
+    if optimizer.keeps_other_weights() {
+        optimizer.write_weights_to_use(params, apart);
+        return apart;
+    }
+    average.weights().unwrap_or(params)
 }
 
 fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {

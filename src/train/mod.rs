@@ -1,5 +1,6 @@
 //! Training: steps, optimisers, the fit loop, what it tells, and how the result is judged.
 
+pub mod average;
 pub mod baselines;
 pub mod bootstrap;
 pub mod callbacks;
@@ -7,5 +8,7 @@ pub mod events;
 pub mod fit;
 pub mod lbfgs;
 pub mod metrics;
+mod muon;
 pub mod optimizer;
+pub mod schedule;
 pub mod step;

@@ -1,66 +1,150 @@
 //! Optimisers: gradients in, changed parameters out.
 //!
-//! Each is one kernel over runs of the parameter vector; its equation and source stand in the kernel.
+//! Each is one kernel over runs of the parameter vector; its equation and source stand in the kernel. Muon adds the
+//! orthogonal part of a matrix, in [`super::muon`].
 
 use std::ops::Range;
 
-use statera_kernels::{AdamStep, CpuLevel, Scalar, SgdStep};
+use statera_kernels::{
+    AdadeltaStep, AdagradStep, AdamStep, CpuLevel, LionStep, MuonStep, NadamStep, RmspropStep, Scalar,
+    ScheduleFreeStep, SgdStep,
+};
 
-use crate::config::{OptimizerConfig, OptimizerName};
+use super::muon::Orthogonal;
+use crate::config::{MomentumForm, OptimizerConfig, OptimizerName};
 use crate::nn::View;
 
-/// An optimiser with its state: up to two numbers a parameter.
+/// An optimiser with its state: up to three numbers a parameter.
 #[derive(Debug)]
 pub struct Optimizer<T> {
     settings: OptimizerConfig,
-    /// Trainable runs of the parameter vector, and whether they decay.
-    runs: Vec<(Range<usize>, bool)>,
-    first: Vec<T>,
-    second: Vec<T>,
+    runs: Vec<Run>,
+    /// What is kept from step to step; which of the three are used stands in [`n_states`].
+    state: [Vec<T>; 3],
+    /// Scratch of muon.
+    orthogonal: Orthogonal<T>,
     /// Steps made so far.
     steps: u32,
+    /// Of nadam: μ₁⋯μₜ.
+    momentum_product: f64,
+    /// Of schedule_free_adamw: the sum of squared learning rates.
+    rate_squares: f64,
+}
+
+/// A trainable run of the parameter vector.
+#[derive(Debug)]
+struct Run {
+    range: Range<usize>,
+    decays: bool,
+    /// Rows and columns of a weight that muon steps.
+    matrix: Option<[usize; 2]>,
+}
+
+/// How many numbers an optimiser keeps for each parameter.
+fn n_states(name: OptimizerName) -> usize {
+    match name {
+        OptimizerName::Sgd | OptimizerName::Adagrad | OptimizerName::Lion => 1,
+        OptimizerName::Adam
+        | OptimizerName::Adamw
+        | OptimizerName::Nadam
+        | OptimizerName::Adadelta
+        | OptimizerName::Muon => 2,
+        OptimizerName::Amsgrad | OptimizerName::Rmsprop | OptimizerName::ScheduleFreeAdamw => 3,
+    }
+}
+
+/// Whether an optimiser takes `weight_decay`, apart from the gradient.
+fn decouples(name: OptimizerName) -> bool {
+    matches!(
+        name,
+        OptimizerName::Adamw | OptimizerName::Lion | OptimizerName::Muon | OptimizerName::ScheduleFreeAdamw
+    )
 }
 
 impl<T: Scalar> Optimizer<T> {
     /// An optimiser for the parameters that `views` describe.
     pub fn new(settings: &OptimizerConfig, views: &[View]) -> Self {
         let n_params = views.last().map_or(0, |v| v.range().end);
-        let n_second = if settings.name == OptimizerName::Sgd { 0 } else { n_params };
-        let mut runs: Vec<(Range<usize>, bool)> = Vec::new();
+        let n_states = n_states(settings.name);
+        let mut runs: Vec<Run> = Vec::new();
         for view in views.iter().filter(|v| v.trainable) {
             // Without decay all runs are alike, and neighbours become one.
             let decays = view.decays && (settings.weight_decay != 0.0 || settings.l2 != 0.0);
+            let matrix = match view.shape[..] {
+                [rows, columns] if settings.name == OptimizerName::Muon && view.decays => {
+                    Some([rows, columns])
+                }
+                _ => None,
+            };
             match runs.last_mut() {
-                Some((run, same)) if run.end == view.offset && *same == decays => run.end = view.range().end,
-                _ => runs.push((view.range(), decays)),
+                Some(run)
+                    if run.range.end == view.offset
+                        && run.decays == decays
+                        && run.matrix.is_none()
+                        && matrix.is_none() =>
+                {
+                    run.range.end = view.range().end;
+                }
+                _ => runs.push(Run { range: view.range(), decays, matrix }),
             }
         }
+        let orthogonal = Orthogonal::new(runs.iter().filter_map(|run| run.matrix));
         Self {
             settings: settings.clone(),
             runs,
-            first: vec![T::ZERO; n_params],
-            second: vec![T::ZERO; n_second],
+            state: std::array::from_fn(|i| vec![T::ZERO; if i < n_states { n_params } else { 0 }]),
+            orthogonal,
             steps: 0,
+            momentum_product: 1.0,
+            rate_squares: 0.0,
         }
     }
 
     /// Changes `params` by one step along `grads` at the learning rate `rate`.
     ///
-    /// `weight_decay` is that of `adamw` (decoupled, Loshchilov & Hutter 2019); `l2` adds the gradient of
-    /// ½·l2·p² in any optimiser.
+    /// `weight_decay` is decoupled (Loshchilov & Hutter 2019) and that of `adamw`, `lion`, `muon` and
+    /// `schedule_free_adamw`; `l2` adds the gradient of ½·l2·p² in any optimiser.
     pub fn step(&mut self, level: CpuLevel, rate: f64, params: &mut [T], grads: &[T]) {
         self.steps += 1;
         let s = &self.settings;
         let f = T::from_f64;
-        for (run, decays) in &self.runs {
-            let l2 = f(if *decays { s.l2 } else { 0.0 });
-            let (p, g) = (&mut params[run.clone()], &grads[run.clone()]);
-            let first = &mut self.first[run.clone()];
+        let t = f64::from(self.steps);
+        let inv_root_correction = || f(1.0 / (1.0 - s.beta2.powf(t)).sqrt());
+        // Dozat's μ of this step and of the next, and the products up to them.
+        let momentum_at = |t: f64| s.beta1 * (1.0 - 0.5 * 0.96_f64.powf(t * s.momentum_decay));
+        let (mu, next_mu) = (momentum_at(t), momentum_at(t + 1.0));
+        self.momentum_product *= mu;
+        self.rate_squares += rate * rate;
+        let share = if self.rate_squares > 0.0 { rate * rate / self.rate_squares } else { 0.0 };
+        if s.name == OptimizerName::ScheduleFreeAdamw && self.steps == 1 {
+            self.state[0].copy_from_slice(params);
+            self.state[2].copy_from_slice(params);
+        }
+        let [first, second, third] = &mut self.state;
+        for run in &self.runs {
+            let l2 = f(if run.decays { s.l2 } else { 0.0 });
+            let decay = if run.decays && decouples(s.name) { s.weight_decay } else { 0.0 };
+            let (p, g) = (&mut params[run.range.clone()], &grads[run.range.clone()]);
+            let first = &mut first[run.range.clone()];
+            // An optimiser that does not use a state has none.
+            let second = second.get_mut(run.range.clone()).unwrap_or_default();
+            let third = third.get_mut(run.range.clone()).unwrap_or_default();
+            let adam = |rate: f64| AdamStep {
+                rate: f(rate / (1.0 - s.beta1.powf(t))),
+                inv_root_correction: inv_root_correction(),
+                beta1: f(s.beta1),
+                beta2: f(s.beta2),
+                epsilon: f(s.epsilon),
+                l2,
+                keep: f(1.0 - rate * decay),
+            };
             match s.name {
                 OptimizerName::Sgd => {
+                    let share = if s.momentum_form == MomentumForm::Ema { 1.0 - s.momentum } else { 1.0 };
                     let step = SgdStep {
                         rate: f(rate),
                         momentum: f(s.momentum),
+                        share: f(share),
                         nesterov: s.nesterov,
                         l2,
                         keep: T::ONE,
@@ -68,19 +152,96 @@ impl<T: Scalar> Optimizer<T> {
                     T::sgd_step(level, &step, p, g, first);
                 }
                 OptimizerName::Adam | OptimizerName::Adamw => {
-                    let decay = if *decays && s.name == OptimizerName::Adamw { s.weight_decay } else { 0.0 };
-                    let t = f64::from(self.steps);
-                    let step = AdamStep {
-                        rate: f(rate / (1.0 - s.beta1.powf(t))),
-                        inv_root_correction: f(1.0 / (1.0 - s.beta2.powf(t)).sqrt()),
+                    T::adam_step(level, &adam(rate), p, g, first, second);
+                }
+                OptimizerName::Amsgrad => T::amsgrad_step(level, &adam(rate), p, g, first, second, third),
+                OptimizerName::Nadam => {
+                    let product = self.momentum_product;
+                    let step = NadamStep {
+                        rate_of_gradient: f(rate * (1.0 - mu) / (1.0 - product)),
+                        rate_of_mean: f(rate * next_mu / (1.0 - product * next_mu)),
+                        inv_root_correction: inv_root_correction(),
                         beta1: f(s.beta1),
                         beta2: f(s.beta2),
                         epsilon: f(s.epsilon),
                         l2,
+                    };
+                    T::nadam_step(level, &step, p, g, first, second);
+                }
+                OptimizerName::Adagrad => {
+                    let step = AdagradStep { rate: f(rate), epsilon: f(s.epsilon), l2 };
+                    T::adagrad_step(level, &step, p, g, first);
+                }
+                OptimizerName::Rmsprop => {
+                    let step = RmspropStep {
+                        rate: f(rate),
+                        rho: f(s.rho),
+                        epsilon: f(s.epsilon),
+                        momentum: f(s.rmsprop_momentum),
+                        centered: s.centered,
+                        l2,
+                    };
+                    T::rmsprop_step(level, &step, p, g, first, second, third);
+                }
+                OptimizerName::Adadelta => {
+                    let step =
+                        AdadeltaStep { rate: f(rate), rho: f(s.rho), epsilon: f(s.adadelta_epsilon), l2 };
+                    T::adadelta_step(level, &step, p, g, first, second);
+                }
+                OptimizerName::Lion => {
+                    let step = LionStep {
+                        rate: f(rate),
+                        beta1: f(s.beta1),
+                        beta2: f(s.lion_beta2),
+                        l2,
                         keep: f(1.0 - rate * decay),
                     };
-                    T::adam_step(level, &step, p, g, first, &mut self.second[run.clone()]);
+                    T::lion_step(level, &step, p, g, first);
                 }
+                OptimizerName::ScheduleFreeAdamw => {
+                    let step = ScheduleFreeStep {
+                        rate: f(rate),
+                        inv_root_correction: inv_root_correction(),
+                        beta1: f(s.beta1),
+                        beta2: f(s.beta2),
+                        epsilon: f(s.epsilon),
+                        l2,
+                        decay: f(decay),
+                        share: f(share),
+                    };
+                    T::schedule_free_step(level, &step, p, g, first, second, third);
+                }
+                OptimizerName::Muon => {
+                    let Some(shape) = run.matrix else {
+                        T::adam_step(level, &adam(rate * s.muon_fallback), p, g, first, second);
+                        continue;
+                    };
+                    let step = MuonStep { momentum: f(s.muon_momentum), nesterov: s.muon_nesterov, l2 };
+                    // The second state of a matrix is free to hold the direction.
+                    T::muon_direction(level, &step, p, g, first, second);
+                    self.orthogonal.of(level, shape, second);
+                    let [n_in, n_out] = shape.map(|n| n as f64);
+                    let stretch = (n_out / n_in).max(1.0).sqrt();
+                    T::combine(level, f(-rate * stretch), second, f(1.0 - rate * decay), p);
+                }
+            }
+        }
+    }
+
+    /// Whether the weights to validate and keep are others than those that are trained; see
+    /// [`Optimizer::write_weights_to_use`].
+    pub fn keeps_other_weights(&self) -> bool {
+        self.settings.name == OptimizerName::ScheduleFreeAdamw
+    }
+
+    /// Copies `params` to `to`, with the mean x of schedule_free_adamw in place of y where it is trained.
+    ///
+    /// Running statistics are those that training at y has left.
+    pub fn write_weights_to_use(&self, params: &[T], to: &mut [T]) {
+        to.copy_from_slice(params);
+        if self.keeps_other_weights() && self.steps > 0 {
+            for run in &self.runs {
+                to[run.range.clone()].copy_from_slice(&self.state[2][run.range.clone()]);
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use statera_kernels::{CpuLevel, Scalar};
+use statera_kernels::{CpuLevel, Scalar, sum_of_squares};
 
 use super::optimizer::Optimizer;
+use crate::config::TrainConfig;
 use crate::nn::{Loss, Mode, Network, Pass, Targets, Workspace};
 
 /// The memory of a training step, planned once: one workspace a shard.
@@ -16,6 +17,14 @@ pub struct Stepper<'n, T> {
     seed: u64,
     shard_rows: usize,
     shards: Vec<Workspace<T>>,
+    /// Batches of one step of the optimiser.
+    accumulate: usize,
+    clip_value: f64,
+    clip_norm: f64,
+    /// Σ weight·gradient over the batches since the last step; empty where each batch makes a step.
+    held: Vec<T>,
+    held_weight: f64,
+    held_batches: usize,
 }
 
 /// What all shards of a step share.
@@ -47,14 +56,37 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         let n_shards = max_rows.div_ceil(shard_rows).max(1);
         // A smaller batch in fewer shards can have larger ones: up to `shard_rows`.
         let shards = (0..n_shards).map(|_| network.workspace(max_rows.min(shard_rows))).collect();
-        Self { network, loss, level, seed, shard_rows, shards }
+        Self {
+            network,
+            loss,
+            level,
+            seed,
+            shard_rows,
+            shards,
+            accumulate: 1,
+            clip_value: 0.0,
+            clip_norm: 0.0,
+            held: Vec::new(),
+            held_weight: 0.0,
+            held_batches: 0,
+        }
+    }
+
+    /// The same with `accumulate`, `clip_value` and `clip_norm` of the settings.
+    pub fn with_settings(mut self, settings: &TrainConfig) -> Self {
+        self.accumulate = settings.accumulate;
+        (self.clip_value, self.clip_norm) = (settings.clip_value, settings.clip_norm);
+        let n_held = if settings.accumulate > 1 { self.network.n_params() } else { 0 };
+        self.held = vec![T::ZERO; n_held];
+        self
     }
 
     /// Makes training step number `step` on `x` (B×inputs); returns the loss of the rows, their weighted mean.
     ///
     /// The batch is cut evenly into shards; one thread computes a shard; gradients are summed along a fixed
     /// binary tree over the shards. When the loss is not finite, nothing is changed; nor is it when the weights of
-    /// the rows are all zero, whose loss is 0.
+    /// the rows are all zero, whose loss is 0. Where gradients are
+    /// accumulated, the optimiser makes its step with the last batch of each group, see [`Stepper::flush`].
     pub fn step(
         &mut self,
         step: u32,
@@ -91,9 +123,39 @@ impl<'n, T: Scalar> Stepper<'n, T> {
                 shards[0].grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
             }
             self.network.absorb_statistics(params, shards);
-            optimizer.step(self.level, rate, params, &shards[0].grads);
+            if self.accumulate > 1 {
+                T::combine(self.level, T::from_f64(weight), &shards[0].grads, T::ONE, &mut self.held);
+                self.held_weight += weight;
+                self.held_batches += 1;
+                if self.held_batches == self.accumulate {
+                    self.flush(rate, params, optimizer);
+                }
+            } else {
+                let grads = &mut self.shards[0].grads;
+                clip(self.network, self.clip_value, self.clip_norm, grads);
+                optimizer.step(self.level, rate, params, grads);
+            }
         }
         loss
+    }
+
+    /// Makes the step of the batches that are held, if there are any: the mean of their gradients over all of their
+    /// rows, each by its weight, is that of one batch of all these rows (but for `rmse`, a root of each batch's own).
+    pub fn flush(&mut self, rate: f64, params: &mut [T], optimizer: &mut Optimizer<T>) {
+        if self.held_batches == 0 {
+            return;
+        }
+        let share = T::from_f64(1.0 / self.held_weight);
+        self.held.iter_mut().for_each(|g| *g *= share);
+        clip(self.network, self.clip_value, self.clip_norm, &mut self.held);
+        optimizer.step(self.level, rate, params, &self.held);
+        self.held.fill(T::ZERO);
+        (self.held_weight, self.held_batches) = (0.0, 0);
+    }
+
+    /// Whether batches are held that have not made a step yet.
+    pub fn holds(&self) -> bool {
+        self.held_batches > 0
     }
 
     /// The first layer whose output in the last step of `n_rows` rows was not finite.
@@ -103,6 +165,29 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         shards.find_map(|(shard, work)| {
             self.network.first_non_finite_layer(rows_of_shard(shard, n_shards, n_rows).len(), work)
         })
+    }
+}
+
+/// Cuts each number of the gradient to ±`value`, then shortens the whole to the length `norm`; 0 does neither.
+///
+/// The length is that of all trained parameters together: g ← g · norm / |g| where |g| > norm (Pascanu, Mikolov &
+/// Bengio 2013, algorithm 1). Its squares are summed in one order, in double precision.
+fn clip<T: Scalar>(network: &Network, value: f64, norm: f64, grads: &mut [T]) {
+    let trainable = || network.views().iter().filter(|view| view.trainable);
+    if value > 0.0 {
+        let (low, high) = (T::from_f64(-value), T::from_f64(value));
+        for view in trainable() {
+            grads[view.range()].iter_mut().for_each(|g| *g = g.at_least(low).at_most(high));
+        }
+    }
+    if norm > 0.0 {
+        let length = trainable().map(|view| sum_of_squares(&grads[view.range()])).sum::<f64>().sqrt();
+        if length > norm {
+            let share = T::from_f64(norm / length);
+            for view in trainable() {
+                grads[view.range()].iter_mut().for_each(|g| *g *= share);
+            }
+        }
     }
 }
 
