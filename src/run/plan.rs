@@ -147,13 +147,14 @@ impl Plan {
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
+        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
             raw,
             schema,
-            table: Arc::new(table),
-            labels: Arc::new(labels),
-            split: Arc::new(split),
+            table,
+            labels,
+            split,
             pipeline,
             target,
             loss,
