@@ -1,7 +1,7 @@
 //! Optimisers: gradients in, changed parameters out.
 //!
 //! Each is one kernel over runs of the parameter vector; its equation and source stand in the kernel. Muon adds the
-//! orthogonal part of a matrix, in [`super::muon`].
+//! orthogonal part of a matrix, in `muon.rs`.
 
 use std::ops::Range;
 
