@@ -1,6 +1,6 @@
 # What a newcomer runs. `make help` lists the targets.
 #
-# Needed: Rust's toolchain, Python 3 and Node. Missing parts of the toolchain (rustfmt, clippy) are added
+# Needed: Rust's toolchain and Python 3. Missing parts of the toolchain (rustfmt, clippy) are added
 # with rustup; every crate comes from the versions locked in Cargo.lock.
 
 SHELL := /bin/bash
