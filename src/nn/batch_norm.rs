@@ -42,6 +42,11 @@ impl BatchNorm {
         6 * self.features
     }
 
+    /// Of these, mean and variance are what a shard leaves for the running statistics.
+    pub(crate) fn n_statistics(&self) -> usize {
+        2 * self.features
+    }
+
     /// The statistics and factors for all rows, from x (B×F) in training.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, x: &[T], cache: &mut [T]) {
         let f = self.features;
@@ -121,19 +126,19 @@ impl BatchNorm {
     pub(crate) fn absorb<'a, T: Scalar>(
         &self,
         params: &mut [T],
-        caches: impl ExactSizeIterator<Item = &'a [T]>,
+        statistics: impl ExactSizeIterator<Item = &'a [T]>,
     ) {
         let f = self.features;
         let keep = T::from_f64(self.momentum);
-        let share = T::from_f64((1.0 - self.momentum) / caches.len() as f64);
+        let share = T::from_f64((1.0 - self.momentum) / statistics.len() as f64);
         let (mean, variance) = params[self.running_mean.start..self.running_var.end].split_at_mut(f);
         for running in mean.iter_mut().chain(&mut *variance) {
             *running *= keep;
         }
-        for cache in caches {
+        for shard in statistics {
             for i in 0..f {
-                mean[i] += share * cache[i];
-                variance[i] += share * cache[f + i];
+                mean[i] += share * shard[i];
+                variance[i] += share * shard[f + i];
             }
         }
     }

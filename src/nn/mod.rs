@@ -8,6 +8,7 @@ mod batch_norm;
 mod dense;
 mod dropout;
 mod gaussian_noise;
+mod inference;
 pub mod init;
 mod layer;
 mod layer_norm;
