@@ -3,6 +3,7 @@
 mod ablate;
 mod config;
 mod evaluate;
+mod interrupt;
 mod predict;
 mod progress;
 mod summary;
