@@ -110,7 +110,7 @@ impl<T: Scalar> Rows<'_, T> {
                 for _ in 0..MOST_PASSES {
                     let z = self.outputs(n_units, bias, own);
                     let variance = variance(z.iter());
-                    if !(variance > 0.0) || (variance - 1.0).abs() <= tolerance {
+                    if variance == 0.0 || (variance - 1.0).abs() <= tolerance {
                         break;
                     }
                     let factor = T::from_f64(1.0 / variance.sqrt());
