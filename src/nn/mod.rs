@@ -10,6 +10,7 @@ mod dropout;
 mod gaussian_noise;
 mod inference;
 pub mod init;
+mod init_on;
 mod layer;
 mod layer_norm;
 pub mod loss;
