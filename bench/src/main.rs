@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use statera::config::Config;
+use statera::nn::buffer::Buffer;
 use statera::nn::{CpuLevel, Loss, Network, Targets};
 use statera::random::{Purpose, Stream};
 use statera::train::{optimizer::Optimizer, step::Stepper};
@@ -53,6 +54,7 @@ fn main() {
         let mut times = Vec::new();
         for _ in 0..REPEATS {
             times.push(measure(&network, &config, level, batch_size));
+            if std::env::var("SLICES").is_ok() { eprintln!("{batch} {:.2} us, peak {:.1}", times.last().unwrap()*1e6, self::peak(level)/1e9); }
             peak = peak.max(self::peak(level));
         }
         times.sort_by(f64::total_cmp);
@@ -94,7 +96,7 @@ fn measure(network: &Network, config: &Config, level: CpuLevel, batch_size: usiz
     let mut stream = Stream::new(0, Purpose::Init, 1000);
     let all_x: Vec<f32> = (0..ROWS * FEATURES).map(|_| stream.normal() as f32).collect();
     let all_t: Vec<f32> = (0..ROWS).map(|_| stream.normal() as f32).collect();
-    let mut params = network.init::<f32>(0);
+    let mut params = Buffer::of(&network.init::<f32>(0), 0);
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let mut stepper = Stepper::new(network, Loss::Mse, level, 0, batch_size, config.train.shard_rows);
     let mut order: Vec<usize> = (0..ROWS).collect();

@@ -12,6 +12,7 @@ use super::schedule::Schedule;
 use super::step::Stepper;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Network, Targets, Workspace};
 use crate::random::{Purpose, Stream};
 
@@ -156,8 +157,8 @@ pub fn fit<T: Scalar>(
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let batch_size = config.train.batch_size.min(n_train);
     let bounds = batch_bounds(n_train, batch_size);
-    let mut params = network.init::<T>(seed);
-    let mut kept = params.clone();
+    let mut params = Buffer::of(&network.init::<T>(seed), 0);
+    let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
