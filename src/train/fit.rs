@@ -9,6 +9,7 @@ use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::start::start;
 use super::step::Stepper;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -157,7 +158,7 @@ pub fn fit<T: Scalar>(
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let batch_size = config.train.batch_size.min(n_train);
     let bounds = batch_bounds(n_train, batch_size);
-    let mut params = Buffer::of(&network.init::<T>(seed), 0);
+    let mut params = Buffer::of(&start(network, level, seed, train), 0);
     let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
