@@ -155,7 +155,7 @@ fn by_definition<T: Scalar>(
             let mut found = vec![T::ZERO; network.n_statistics()];
             network.write_statistics(&work, &mut found);
             statistics.extend(found);
-            (work.loss_sum, work.grads)
+            (work.loss_sum, work.grads.to_vec())
         })
         .collect();
     let (loss, grads) = total(&mut sums);
@@ -181,7 +181,7 @@ fn steps_in_shared_memory_are_those_of_a_workspace_for_each_shard() {
                 let (x, t, step) = (&x[..n * 5], &t[..n], step as u32);
                 let loss = stepper.step(step, 0.01, &mut params, &mut ours, x, Targets::Values(t));
                 let (sum, grads, found) = by_definition(&network, run, &expected, [x, t], step);
-                network.absorb_statistics(&mut expected, &found);
+                network.absorb_statistics(run.level, &mut expected, &found);
                 theirs.step(run.level, 0.01, &mut expected, &grads);
                 let place = format!("{n} rows in shards of {shard_rows} on {threads} threads");
                 assert_eq!(loss.to_bits(), (sum / n as f64).to_bits(), "{place}");

@@ -7,6 +7,7 @@ use statera_kernels::{CpuLevel, Scalar, sum_of_squares};
 
 use super::optimizer::Optimizer;
 use crate::config::TrainConfig;
+use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Mode, Network, Pass, Targets, Workspace};
 
 /// The memory of a training step, planned once.
@@ -47,9 +48,9 @@ struct Desk<T> {
 }
 
 /// Gradient and loss of some shards.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Sum<T> {
-    grads: Vec<T>,
+    grads: Buffer<T>,
     loss: f64,
 }
 
@@ -87,12 +88,12 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         // Several parts a thread, so that none waits long for the others; more threads than shards have nothing to do.
         let n_parts = if n_threads == 1 { 1 } else { (4 * n_threads).min(n_shards).next_power_of_two() };
         let depth = n_shards.div_ceil(n_parts).ilog2() as usize;
-        let sum = Sum { grads: vec![T::ZERO; network.n_params()], loss: 0.0 };
+        let sum = |_| Sum { grads: Buffer::new(network.n_params(), 1), loss: 0.0 };
         let desk = |_| {
             // A smaller batch in fewer shards can have larger ones: up to `shard_rows`.
             let mut work = network.workspace(max_rows.min(shard_rows));
-            work.grads = Vec::new();
-            Mutex::new(Desk { work, waiting: vec![sum.clone(); depth] })
+            work.grads = Buffer::new(0, 1);
+            Mutex::new(Desk { work, waiting: (0..depth).map(sum).collect() })
         };
         Self {
             network,
@@ -101,7 +102,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             seed,
             shard_rows,
             desks: (0..n_threads.min(n_shards)).map(desk).collect(),
-            sums: vec![sum; n_parts],
+            sums: (0..n_parts).map(sum).collect(),
             statistics: vec![T::ZERO; n_shards * network.n_statistics()],
             accumulate: 1,
             clip_value: 0.0,
@@ -164,7 +165,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             if let Some(factor) = factor {
                 grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
             }
-            self.network.absorb_statistics(params, statistics);
+            self.network.absorb_statistics(self.level, params, statistics);
             if self.accumulate > 1 {
                 T::combine(self.level, T::from_f64(weight), grads, T::ONE, &mut self.held);
                 self.held_weight += weight;
