@@ -153,7 +153,8 @@ fn the_start_is_that_of_training_and_sees_training_rows_alone() {
     let (n, mut told) = (lines.len(), Vec::new());
     for other in ["9.99", "0.01"] {
         for (i, line) in lines.iter_mut().enumerate().skip(n - 40) {
-            *line = format!("{other},3,red,7,{}", ["val", "test"][i % 2]);
+            // A target that no training row comes near has no say either.
+            *line = format!("{other},3,red,777,{}", ["val", "test"][i % 2]);
         }
         std::fs::write(folder.path().join("t.csv"), lines.join("\n")).unwrap();
         let all = [

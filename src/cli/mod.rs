@@ -38,7 +38,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Show the layers and parameters of a trained model or of a configuration
     Summary(summary::Arguments),
-    /// Show what the weights of a trained model are like, or with --init what each initialiser makes of a table
+    /// Show the weights of a trained model, or with --init the start of a network on a table
     Inspect(inspect::Arguments),
     /// Say what each technique is worth on a table, over several seeds, with intervals
     Ablate(ablate::Arguments),
