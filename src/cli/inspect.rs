@@ -127,6 +127,9 @@ fn init(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One of the figures of a layer.
+type Figure = fn(&LayerScale) -> Option<f64>;
+
 fn described(plan: &Plan, report: &StartReport) -> String {
     let mut out = format!(
         "The start on {}, seed {}, dropout and noise off; root mean squares\n",
@@ -144,7 +147,6 @@ fn described(plan: &Plan, report: &StartReport) -> String {
         out += &text::wrapped_table(&automatic);
     }
     let inputs = report.starts[0].inputs;
-    type Figure = fn(&LayerScale) -> Option<f64>;
     let figures: [(String, Figure); 3] = [
         (format!("Outputs of the layers (inputs: {})", scale(inputs)), |l| Some(l.outputs)),
         ("Spread of the outputs over the rows, about the mean of each unit".into(), |l| Some(l.spread)),
@@ -166,7 +168,7 @@ fn described(plan: &Plan, report: &StartReport) -> String {
 }
 
 /// A row for each layer that has the figure, a column for each initialiser; several tables where one is too wide.
-fn by_layer(starts: &[Start], figure: fn(&LayerScale) -> Option<f64>) -> String {
+fn by_layer(starts: &[Start], figure: Figure) -> String {
     const MOST: usize = 4;
     let mut out = String::new();
     for part in starts.chunks(MOST) {
