@@ -70,6 +70,30 @@ fn a_block_that_makes_nothing_changes_nothing() {
 }
 
 #[test]
+fn weights_in_and_behind_blocks_start_from_what_enters_them() {
+    let unit = |n| LayerSpec::dense(n, Activation::Linear, Initializer::UnitVariance);
+    let [first, inner, last] = [dense(5, Activation::Tanh), unit(5), unit(3)];
+    let specs = [first.clone(), residual([residual([inner.clone()])]), last.clone()];
+    let network = Network::from_specs(specs.to_vec(), 4);
+    assert!(network.looks_at_rows());
+    let x = numbers::<f64>(200 * 4, 1);
+    let params = network.init_on::<f64>(CpuLevel::detect(), 1, &x);
+    let (h, at_inner) = run(&[first], 4, &params, &x);
+    let (f, at_last) = run(&[inner], 5, &params[at_inner..], &h);
+    // The outer block adds x to what the inner one, which adds it too, makes of it.
+    let entered = sums(&h, &sums(&h, &f));
+    let (z, _) = run(&[last], 5, &params[at_inner + at_last..], &entered);
+    for (outputs, n) in [(f, 5), (z, 3)] {
+        for unit in 0..n {
+            let column: Vec<f64> = outputs.iter().skip(unit).step_by(n).copied().collect();
+            let mean = column.iter().sum::<f64>() / 200.0;
+            let variance = column.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / 200.0;
+            assert!((variance - 1.0).abs() < 1e-12, "unit {unit} of {n}: {variance}");
+        }
+    }
+}
+
+#[test]
 fn names_of_parameters_nest() {
     let specs = vec![
         dense(4, Activation::Relu),

@@ -10,7 +10,7 @@ use super::choices::{
     Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
     OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
 };
-use super::layers::{INITIALIZERS, Variant};
+use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use Kind::{
     Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList,
 };
@@ -207,6 +207,8 @@ pub static KEYS: &[Key] = &[
         "Share of the outputs of each layer of network.hidden that a training step sets to zero."),
     key("network.initializer", Initializer(INITIALIZERS), "'auto'",
         "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }."),
+    key("network.bias_initializer", Initializer(BIAS_INITIALIZERS), "'zeros'",
+        "How the biases of each layer of network.hidden start."),
     key("network.drop_connect", BELOW_ONE, "0.0",
         "Share of the weights of each layer of network.hidden that a training step sets to zero."),
     key("network.residual", Bool, "false",

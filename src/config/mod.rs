@@ -142,6 +142,8 @@ pub struct NetworkConfig {
     pub dropout: f64,
     /// Short form: how the weights of each hidden layer start.
     pub initializer: Initializer,
+    /// Short form: how the biases of each hidden layer start.
+    pub bias_initializer: Initializer,
     /// Short form: share of the weights of each hidden layer set to zero in a training step.
     pub drop_connect: f64,
     /// Short form: whether hidden layers as wide as the one before are residual blocks.
@@ -343,12 +345,13 @@ pub struct EvaluateConfig {
 }
 
 /// The settings that stand for a list of layers, and say nothing beside one.
-const SHORT_FORMS: [&str; 9] = [
+const SHORT_FORMS: [&str; 10] = [
     "network.hidden",
     "network.activation",
     "network.norm",
     "network.dropout",
     "network.initializer",
+    "network.bias_initializer",
     "network.drop_connect",
     "network.residual",
     "network.input_noise",
@@ -422,7 +425,8 @@ impl Config {
         let mut width = None;
         for &units in &network.hidden {
             let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
-            if let LayerSpec::Dense { drop_connect, .. } = &mut dense {
+            if let LayerSpec::Dense { bias_initializer, drop_connect, .. } = &mut dense {
+                *bias_initializer = network.bias_initializer;
                 *drop_connect = network.drop_connect;
             }
             let mut block = vec![dense];

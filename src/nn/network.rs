@@ -2,17 +2,21 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::buffer::Buffer;
 use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
 use super::params::View;
-use super::stack::Stack;
+use super::stack::{Place, Stack};
 use crate::config::{Activation, Initializer, LayerSpec};
 
 /// Layers, and where their parameters lie; the parameters themselves are a vector that the caller owns.
 #[derive(Debug, Clone)]
 pub struct Network {
     specs: Vec<LayerSpec>,
-    stack: Stack,
+    layers: Vec<Layer>,
+    places: Vec<Place>,
+    /// Which of the workspace's outputs each layer writes.
+    buffers: Vec<usize>,
     /// How many rows go through the layers together.
     tile_rows: usize,
     views: Vec<View>,
@@ -30,15 +34,15 @@ const TILED_WEIGHT: usize = 12_288;
 #[derive(Debug)]
 pub struct Workspace<T> {
     /// The outputs of the layers, B×out; an in-place layer shares that of the layer before.
-    outputs: Vec<Vec<T>>,
+    outputs: Vec<Buffer<T>>,
     /// What each layer keeps from its forward to its backward pass.
     caches: Vec<Cache<T>>,
     /// The gradient on its way back: that of the layer at hand, and the one to be written.
-    dy: Vec<T>,
-    dx: Vec<T>,
-    scratch: Vec<T>,
+    dy: Buffer<T>,
+    dx: Buffer<T>,
+    scratch: Buffer<T>,
     /// ∂L/∂parameters, as long as the parameter vector.
-    pub grads: Vec<T>,
+    pub grads: Buffer<T>,
     /// The sum of the losses of the shard's rows.
     pub loss_sum: f64,
 }
@@ -76,11 +80,11 @@ impl Network {
 
     /// Stacks exactly these layers.
     pub fn from_specs(specs: Vec<LayerSpec>, n_inputs: usize) -> Self {
-        let (stack, layout) = Stack::build(&specs, n_inputs);
+        let (Stack { layers, places, buffers }, layout) = Stack::build(&specs, n_inputs);
         let largest = layout.views.iter().map(View::len).max().unwrap_or(0);
         let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
-        Self { specs, stack, tile_rows, views: layout.views, n_inputs, n_params }
+        Self { specs, layers, places, buffers, tile_rows, views: layout.views, n_inputs, n_params }
     }
 
     /// The layers as settings, the output layer included.
@@ -90,12 +94,12 @@ impl Network {
 
     /// The layers in the order they are run in, a residual block as its layers between its two ends.
     pub fn layers(&self) -> &[Layer] {
-        &self.stack.layers
+        &self.layers
     }
 
     /// The name of layer `i` of [`Network::layers`], as `layers.3`, or `layers.3.0` inside a block.
     pub fn layer_name(&self, i: usize) -> &str {
-        &self.stack.names[i]
+        &self.places[i].name
     }
 
     /// The named tensors of the parameter vector.
@@ -110,7 +114,7 @@ impl Network {
 
     /// Numbers that come out for a row.
     pub fn n_outputs(&self) -> usize {
-        self.stack.layers.last().map_or(self.n_inputs, Layer::out_features)
+        self.layers.last().map_or(self.n_inputs, Layer::out_features)
     }
 
     /// Length of the parameter vector, running statistics included.
@@ -120,7 +124,7 @@ impl Network {
 
     /// Multiply–adds in the matrix products of one training step, a row; for reports of speed.
     pub fn multiply_adds_per_row(&self) -> usize {
-        let mut dense = self.stack.layers.iter().enumerate().filter_map(|(i, layer)| match layer {
+        let mut dense = self.layers.iter().enumerate().filter_map(|(i, layer)| match layer {
             Layer::Dense(d) => Some((i, d.in_features * d.out_features)),
             _ => None,
         });
@@ -132,7 +136,7 @@ impl Network {
     /// A parameter vector drawn from the layers' initialisers.
     pub fn init<T: Scalar>(&self, seed: u64) -> Vec<T> {
         let mut params = vec![T::ZERO; self.n_params];
-        for (layer_idx, layer) in self.stack.layers.iter().enumerate() {
+        for (layer_idx, layer) in self.layers.iter().enumerate() {
             layer.init(&mut params, seed, layer_idx);
         }
         params
@@ -149,24 +153,24 @@ impl Network {
     }
 
     fn workspace_with<T: Scalar>(&self, max_rows: usize, trains: bool) -> Workspace<T> {
-        let zeros = |n: usize| vec![T::ZERO; n];
-        let widest = self.stack.layers.iter().map(Layer::out_features).fold(self.n_inputs, usize::max);
-        let scratch = self.stack.layers.iter().map(|l| l.scratch_len(max_rows)).max().unwrap_or(0);
-        let mut outputs: Vec<Vec<T>> = Vec::new();
-        for (layer, &buffer) in self.stack.layers.iter().zip(&self.stack.buffers) {
+        let widest = self.layers.iter().map(Layer::out_features).fold(self.n_inputs, usize::max);
+        let scratch = self.layers.iter().map(|l| l.scratch_len(max_rows)).max().unwrap_or(0);
+        // Rows of different buffers never begin at the same place of a page: see `Buffer`.
+        let mut outputs: Vec<Buffer<T>> = Vec::new();
+        for (layer, &buffer) in self.layers.iter().zip(&self.buffers) {
             if buffer == outputs.len() {
-                outputs.push(zeros(max_rows * layer.out_features()));
+                outputs.push(Buffer::new(max_rows * layer.out_features(), buffer % 2));
             }
         }
         // A network without parameters has a gradient all the same, that of its inputs.
         let (gradient, n_grads) = if trains { (max_rows * widest, self.n_params) } else { (0, 0) };
         Workspace {
             outputs,
-            caches: self.stack.layers.iter().map(|l| l.cache(max_rows, trains)).collect(),
-            dy: zeros(gradient),
-            dx: zeros(gradient),
-            scratch: zeros(scratch),
-            grads: zeros(n_grads),
+            caches: self.layers.iter().map(|l| l.cache(max_rows, trains)).collect(),
+            dy: Buffer::new(gradient, 2),
+            dx: Buffer::new(gradient, 3),
+            scratch: Buffer::new(scratch, 2),
+            grads: Buffer::new(n_grads, 1),
             loss_sum: 0.0,
         }
     }
@@ -175,19 +179,28 @@ impl Network {
     ///
     /// Rows run through the layers in tiles; a layer that joins rows begins a new run.
     pub fn forward<'w, T: Scalar>(&self, pass: &Pass<T>, x: &[T], work: &'w mut Workspace<T>) -> &'w mut [T] {
-        let n_layers = self.stack.layers.len();
+        let n_layers = self.layers.len();
         let mut begin = 0;
         while begin < n_layers {
-            let joins = |i: &usize| self.stack.layers[*i].joins_rows(pass.mode);
+            let joins = |i: &usize| self.layers[*i].joins_rows(pass.mode);
             let end = (begin + 1..n_layers).find(joins).unwrap_or(n_layers);
+            if begin == 0 {
+                self.layers[0].add_moments(pass, 0, &x[..pass.n_rows * self.n_inputs], &mut work.caches[0]);
+            }
             for i in begin..end {
-                let input = self.input_of(i, pass.n_rows, x, &work.outputs);
-                self.stack.layers[i].prepare(pass, input, &mut work.caches[i]);
+                self.layers[i].prepare(pass, &mut work.caches[i]);
             }
             for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
                 let n_rows = self.tile_rows.min(pass.n_rows - first_row);
                 for i in begin..end {
                     self.forward_tile(i, pass, [first_row, n_rows], x, work);
+                }
+                if let Some(next) = self.layers.get(end) {
+                    // The rows are still near: batch norm, which begins the next run, takes its moments here.
+                    let features = self.in_features(end);
+                    let part = first_row * features..(first_row + n_rows) * features;
+                    let input = &work.outputs[self.buffers[end - 1]][part];
+                    next.add_moments(pass, first_row, input, &mut work.caches[end]);
                 }
             }
             begin = end;
@@ -198,14 +211,14 @@ impl Network {
 
     /// Features of a row that enters layer `i`.
     fn in_features(&self, i: usize) -> usize {
-        i.checked_sub(1).map_or(self.n_inputs, |before| self.stack.layers[before].out_features())
+        i.checked_sub(1).map_or(self.n_inputs, |before| self.layers[before].out_features())
     }
 
     /// What enters layer `i` (B×in).
-    fn input_of<'a, T>(&self, i: usize, n_rows: usize, x: &'a [T], outputs: &'a [Vec<T>]) -> &'a [T] {
+    fn input_of<'a, T>(&self, i: usize, n_rows: usize, x: &'a [T], outputs: &'a [Buffer<T>]) -> &'a [T] {
         let n = n_rows * self.in_features(i);
         match i.checked_sub(1) {
-            Some(before) => &outputs[self.stack.buffers[before]][..n],
+            Some(before) => &outputs[self.buffers[before]][..n],
             None => &x[..n],
         }
     }
@@ -218,11 +231,11 @@ impl Network {
         x: &[T],
         work: &mut Workspace<T>,
     ) {
-        let layer = &self.stack.layers[i];
+        let layer = &self.layers[i];
         let part = |features: usize| first_row * features..(first_row + n_rows) * features;
-        let (before, after) = work.outputs.split_at_mut(self.stack.buffers[i]);
+        let (before, after) = work.outputs.split_at_mut(self.buffers[i]);
         let y = &mut after[0][part(layer.out_features())];
-        let own_buffer = i == 0 || self.stack.buffers[i - 1] != self.stack.buffers[i];
+        let own_buffer = i == 0 || self.buffers[i - 1] != self.buffers[i];
         let x = match before.last() {
             _ if !own_buffer => &[],
             None => &x[part(self.n_inputs)],
@@ -232,7 +245,7 @@ impl Network {
             y.copy_from_slice(x);
         }
         if let Layer::ResidualEnd(end) = layer {
-            return end.forward(pass, first_row, &before[self.stack.buffers[end.begin]], y);
+            return end.forward(pass, first_row, &before[self.buffers[end.begin]], y);
         }
         layer.forward_rows(pass, tile, x, y, &mut work.caches[i], &mut work.scratch);
     }
@@ -254,15 +267,15 @@ impl Network {
         let outputs = &work.outputs[work.outputs.len() - 1][..n];
         work.loss_sum = loss.forward_backward(outputs, targets, scale, &mut work.dy[..n]);
 
-        let mut end = self.stack.layers.len();
+        let mut end = self.layers.len();
         while end > 0 {
             // A run of layers whose rows do not meet: at most one of them has weights, as its ∂L/∂z has to be
             // kept until all rows are done.
             let top = end - 1;
             let mut begin = top;
-            let mut with_weights = self.stack.layers[top].has_weights().then_some(top);
+            let mut with_weights = self.layers[top].has_weights().then_some(top);
             while begin > 0 {
-                let next = &self.stack.layers[begin - 1];
+                let next = &self.layers[begin - 1];
                 // Statistics need the gradient of all rows, so that batch norm begins a run.
                 if matches!(next, Layer::BatchNorm(_)) || (next.has_weights() && with_weights.is_some()) {
                     break;
@@ -288,26 +301,26 @@ impl Network {
     ) {
         let Workspace { outputs, caches, dy, dx, scratch, grads, .. } = work;
         let top = end - 1;
-        if end == self.stack.layers.len() {
+        if end == self.layers.len() {
             // No run above has added the sums.
-            let n = pass.n_rows * self.stack.layers[top].out_features();
+            let n = pass.n_rows * self.layers[top].out_features();
             let input = self.input_of(top, pass.n_rows, x, outputs);
-            self.stack.layers[top].add_backward_sums(pass, 0, [input, &dy[..n]], grads, &caches[top]);
+            self.layers[top].add_backward_sums(pass, 0, [input, &dy[..n]], grads, &caches[top]);
         }
-        self.stack.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
+        self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
         for (i, cache) in caches.iter().enumerate().take(end).skip(begin) {
-            self.stack.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, cache, scratch);
+            self.layers[i].prepare_backward(pass, wants_dx || i > 0, grads, cache, scratch);
         }
         for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
             let n_rows = self.tile_rows.min(pass.n_rows - first_row);
             let part = |features: usize| first_row * features..(first_row + n_rows) * features;
             for i in (begin..end).rev() {
-                let (layer, wants_dx) = (&self.stack.layers[i], wants_dx || i > 0);
+                let (layer, wants_dx) = (&self.layers[i], wants_dx || i > 0);
                 if !wants_dx && !layer.learns_by_rows() {
                     continue;
                 }
                 let input = &self.input_of(i, pass.n_rows, x, outputs)[part(self.in_features(i))];
-                let output = &outputs[self.stack.buffers[i]][part(layer.out_features())];
+                let output = &outputs[self.buffers[i]][part(layer.out_features())];
                 let below_weights = with_weights.is_some_and(|w| i < w);
                 let (dy, dx) = if below_weights { (&mut *dx, None) } else { (&mut *dy, Some(&mut *dx)) };
                 let dx = dx
@@ -340,8 +353,8 @@ impl Network {
                 // The rows are still near: batch norm, which begins the next run, takes its sums here.
                 let input = &self.input_of(below, pass.n_rows, x, outputs)[part(self.in_features(below))];
                 let gradient = if with_weights.is_some() { &*dx } else { &*dy };
-                let gradient = &gradient[part(self.stack.layers[below].out_features())];
-                self.stack.layers[below].add_backward_sums(
+                let gradient = &gradient[part(self.layers[below].out_features())];
+                self.layers[below].add_backward_sums(
                     pass,
                     first_row,
                     [input, gradient],
@@ -352,16 +365,16 @@ impl Network {
         }
         if let Some(i) = with_weights {
             let input = self.input_of(i, pass.n_rows, x, outputs);
-            let dz = &dy[..pass.n_rows * self.stack.layers[i].out_features()];
-            self.stack.layers[i].backward_weights(pass, input, dz, grads, &caches[i], scratch);
+            let dz = &dy[..pass.n_rows * self.layers[i].out_features()];
+            self.layers[i].backward_weights(pass, input, dz, grads, &caches[i], scratch);
             std::mem::swap(dy, dx);
         }
     }
 
     /// Takes the statistics of a step's shards (of batch norm) into the running ones, in the order given.
-    pub fn absorb_statistics<T: Scalar>(&self, params: &mut [T], shards: &[Workspace<T>]) {
-        for (i, layer) in self.stack.layers.iter().enumerate() {
-            layer.absorb(params, shards.iter().map(|work| &work.caches[i].numbers[..]));
+    pub fn absorb_statistics<T: Scalar>(&self, level: CpuLevel, params: &mut [T], shards: &[Workspace<T>]) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.absorb(level, params, shards.iter().map(|work| &work.caches[i].numbers[..]));
         }
     }
 
@@ -419,27 +432,30 @@ impl Network {
         let finite = |(layer, &buffer): (&Layer, &usize)| {
             work.outputs[buffer][..n_rows * layer.out_features()].iter().all(|v| v.is_finite())
         };
-        self.stack.layers.iter().zip(&self.stack.buffers).position(|pair| !finite(pair))
+        self.layers.iter().zip(&self.buffers).position(|pair| !finite(pair))
     }
 
     /// The layers as the rows of a table, a residual block as a row followed by those of its layers.
     pub fn summary(&self) -> Vec<SummaryRow> {
-        let row = |(i, layer): (usize, &Layer)| {
+        let row = |(layer, place): (&Layer, &Place)| {
             if let Layer::ResidualEnd(_) = layer {
                 return None;
             }
-            let [trainable, fixed] = self.stack.counts(i, &self.views);
+            let count = |trainable: bool| {
+                let own = self.views[place.views.clone()].iter().filter(|v| v.trainable == trainable);
+                own.map(View::len).sum()
+            };
             Some(SummaryRow {
-                name: self.stack.names[i].clone(),
-                depth: self.stack.depths[i],
+                name: place.name.clone(),
+                depth: place.depth,
                 kind: layer.kind(),
                 detail: layer.detail(),
                 out_features: layer.out_features(),
-                trainable,
-                fixed,
+                trainable: count(true),
+                fixed: count(false),
             })
         };
-        self.stack.layers.iter().enumerate().filter_map(row).collect()
+        self.layers.iter().zip(&self.places).filter_map(row).collect()
     }
 }
 

@@ -3,22 +3,28 @@
 use std::ops::Range;
 
 use super::layer::Layer;
-use super::params::{Layout, View};
+use super::params::Layout;
 use super::residual::{ResidualBegin, ResidualEnd};
 use crate::config::LayerSpec;
 
 /// The layers of a network one after the other, blocks opened up, and where each has its name and memory.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Stack {
     pub(super) layers: Vec<Layer>,
-    /// `layers.3`, and inside a block `layers.3.0`; both ends of a block have its name.
-    pub(super) names: Vec<String>,
-    /// How many blocks each layer stands in.
-    pub(super) depths: Vec<usize>,
-    /// Which views are each layer's.
-    pub(super) views: Vec<Range<usize>>,
+    pub(super) places: Vec<Place>,
     /// Which of the workspace's outputs each layer writes.
     pub(super) buffers: Vec<usize>,
+}
+
+/// What a layer is called, and what is its own.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// `layers.3`, and inside a block `layers.3.0`; both ends of a block have its name.
+    pub(super) name: String,
+    /// How many blocks the layer stands in.
+    pub(super) depth: usize,
+    /// Which views are the layer's.
+    pub(super) views: Range<usize>,
 }
 
 impl Stack {
@@ -77,18 +83,8 @@ impl Stack {
 
     fn push(&mut self, layer: Layer, name: &str, depth: usize, first_view: usize, layout: &Layout) {
         self.layers.push(layer);
-        self.names.push(name.to_owned());
-        self.depths.push(depth);
-        self.views.push(first_view..layout.views.len());
-    }
-
-    /// How many numbers of layer `i` are trained, and how many are not.
-    pub(super) fn counts(&self, i: usize, views: &[View]) -> [usize; 2] {
-        let of = |trainable: bool| {
-            let own = views[self.views[i].clone()].iter().filter(|v| v.trainable == trainable);
-            own.map(View::len).sum()
-        };
-        [of(true), of(false)]
+        let views = first_view..layout.views.len();
+        self.places.push(Place { name: name.to_owned(), depth, views });
     }
 }
 

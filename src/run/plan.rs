@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::objective::{loss_name, loss_of, weights_of};
-use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task, check_blocks};
+use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task, check_blocks};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -15,6 +15,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
+use crate::nn::init::explain;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, Rows};
 use statera_kernels::Scalar;
@@ -146,6 +147,7 @@ impl Plan {
         check_monitors(&config, task)?;
 
         let network = network_of(&config, pipeline.features().len(), target.n_outputs())?;
+        choices.extend(starts(&config, &network));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
@@ -299,6 +301,25 @@ fn network_of(config: &Config, n_inputs: usize, n_outputs: usize) -> Result<Netw
     let network = Network::new(&layers, n_inputs, n_outputs);
     check_batch_norm(config, &network)?;
     Ok(network)
+}
+
+/// What `auto` came to as the start of the layers' weights.
+fn starts(config: &Config, network: &Network) -> Vec<Choice> {
+    let explained = explain(network.specs()).into_iter().map(|auto| Choice {
+        subject: "start".into(),
+        choice: auto.chosen,
+        reason: format!("auto for {} ({}): {}", auto.activation, auto.layers.join(", "), auto.reason),
+        instead: String::new(),
+    });
+    let mut choices: Vec<Choice> = explained.collect();
+    // The output layer is no part of the settings.
+    let can_be_set = config.network.layers.is_empty() && !config.network.hidden.is_empty();
+    if let Some(first) =
+        choices.first_mut().filter(|_| can_be_set && config.network.initializer == Initializer::Auto)
+    {
+        first.instead = "--set network.initializer=orthogonal".into();
+    }
+    choices
 }
 
 /// Batch normalisation makes nothing of a single row: its mean is the row, and what is left is zero.
