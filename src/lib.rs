@@ -6,6 +6,7 @@ pub mod data;
 pub mod error;
 pub mod files;
 mod find_model;
+pub mod inspect;
 pub mod model;
 pub mod nn;
 pub mod random;
