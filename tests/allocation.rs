@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 use std::sync::Barrier;
 
-use common::{activation, classes, dense, drop_connect, numbers, optimizer};
+use common::{activation, classes, dense, drop_connect, embeddings, numbers, optimizer};
 use statera::config::{Activation, Config, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::optimizer::Optimizer;
@@ -85,6 +85,10 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
     ];
     let mut stacks: Vec<Vec<LayerSpec>> = alone.iter().map(|spec| vec![spec.clone()]).collect();
     stacks.push(alone.to_vec());
+    // The last holds every kind of embedding.
+    let embedding = embeddings(N_INPUTS, 5).pop();
+    stacks.push(embedding.clone().into_iter().collect());
+    stacks.push(embedding.into_iter().chain(alone).collect());
     stacks.push(Vec::new());
     stacks
 }

@@ -7,6 +7,7 @@ mod activation;
 mod batch_norm;
 mod dense;
 mod dropout;
+mod embedding;
 mod gaussian_noise;
 pub mod init;
 mod layer;

@@ -92,7 +92,11 @@ impl Network {
                     Layer::Activation(_) | Layer::GaussianNoise(_) => {
                         matches!(layers[i - 1], Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_))
                     }
-                    Layer::Dense(_) | Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_) => false,
+                    Layer::Dense(_)
+                    | Layer::BatchNorm(_)
+                    | Layer::LayerNorm(_)
+                    | Layer::Scale(_)
+                    | Layer::Embedding(_) => false,
                 };
             buffers.push(match buffers.last() {
                 Some(&last) if shares => last,
@@ -100,7 +104,8 @@ impl Network {
                 None => 0,
             });
         }
-        let largest = layout.views.iter().map(View::len).max().unwrap_or(0);
+        // Of a table, a tile reads only the rows that it looks up.
+        let largest = layout.views.iter().filter(|v| !v.is_table).map(View::len).max().unwrap_or(0);
         let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
         Self { specs, layers, buffers, tile_rows, views: layout.views, n_inputs, n_params }
@@ -144,7 +149,11 @@ impl Network {
         });
         // Forward, weight gradient, input gradient; the first layer of all needs no input gradient.
         let first = dense.next().map_or(0, |(i, products)| if i == 0 { 2 * products } else { 3 * products });
-        first + dense.map(|(_, products)| 3 * products).sum::<usize>()
+        let embedding: usize = match self.layers.first() {
+            Some(Layer::Embedding(layer)) => layer.multiply_adds_per_row(),
+            _ => 0,
+        };
+        embedding + first + dense.map(|(_, products)| 3 * products).sum::<usize>()
     }
 
     /// A parameter vector drawn from the layers' initialisers.

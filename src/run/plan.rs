@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
 use crate::data::words::{counted, instead, listed, shown, thousands};
@@ -145,7 +146,8 @@ impl Plan {
         });
         check_monitors(&config, task)?;
 
-        let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
+        choices.extend(embedding::choice(&config, &pipeline));
+        let network = network_of(&config, &pipeline, &target);
         check_batch_norm(&config, &network)?;
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
@@ -174,8 +176,7 @@ impl Plan {
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
-        let n_inputs = self.pipeline.features().len();
-        let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
+        let network = network_of(&config, &self.pipeline, &self.target);
         check_batch_norm(&config, &network)?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
@@ -183,6 +184,16 @@ impl Plan {
     /// The prepared inputs (rows×inputs) of some rows.
     pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
+    }
+
+    /// The inputs of some rows as a model without embedding takes them, and how many a row has: where it can take
+    /// none, a single one that is always 0.
+    pub fn plain_inputs(&self, rows: &[usize]) -> Result<(Vec<f64>, usize)> {
+        let plain = self.pipeline.plain();
+        match plain.features().len() {
+            0 => Ok((vec![0.0; rows.len()], 1)),
+            n => Ok((plain.transform(&self.table, rows)?.0, n)),
+        }
     }
 
     /// Inputs, scaled targets and weights of some rows, in the precision of training.
@@ -201,6 +212,13 @@ impl Plan {
         };
         Ok(Rows { x, targets })
     }
+}
+
+/// The layers that the settings ask for, after an embedding where a column has one.
+fn network_of(config: &Config, pipeline: &Pipeline, target: &TargetSpec) -> Network {
+    let mut layers = Vec::from_iter(embedding::layer(config, pipeline));
+    layers.extend(config.expanded_layers());
+    Network::new(&layers, pipeline.features().len(), target.n_outputs())
 }
 
 fn table_path(config: &Config) -> Result<std::path::PathBuf> {
@@ -374,6 +392,8 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         per_column: per_column.filter_map(|(name, c)| c.scale.map(|s| (name.clone(), s))).collect(),
         impute: config.prepare.impute,
         indicators: config.prepare.indicators,
+        embedding: config.embedding.clone(),
+        encode: config.data.columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What several tests of the engine share.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use statera::config::{Activation, Config, Initializer, LayerSpec, OptimizerConfig, OptimizerName};
+use statera::config::{
+    Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName,
+};
 use statera::nn::{CpuLevel, Network, Scalar};
 
 /// Numbers in −2..2 without pattern, the same on every run.
@@ -71,6 +73,25 @@ pub(crate) fn drop_connect(units: usize, function: Activation, rate: f64) -> Lay
 /// An activation as a layer.
 pub(crate) fn activation(function: Activation) -> LayerSpec {
     LayerSpec::Activation { function, slope: 0.1 }
+}
+
+/// Embeddings of `n_inputs` inputs in `d` or so numbers each: of every kind alone, and of all kinds in turn.
+pub(crate) fn embeddings(n_inputs: usize, d: usize) -> Vec<LayerSpec> {
+    type Kind = fn(String, usize) -> EmbeddingSpec;
+    let kinds: [Kind; 6] = [
+        |column, dimension| EmbeddingSpec::Plr { column, frequencies: 3, sigma: 0.5, dimension },
+        |column, d| EmbeddingSpec::Pbld { column, frequencies: 5, sigma: 0.5, dimension: d + 1 },
+        |column, _| EmbeddingSpec::Ple { column, bins: 3, dimension: 0 },
+        |column, dimension| EmbeddingSpec::Ple { column, bins: 2, dimension },
+        |column, dimension| EmbeddingSpec::Table { column, levels: 2, dimension },
+        |_, _| EmbeddingSpec::Plain { inputs: 1 },
+    ];
+    let of = |kind: &dyn Fn(usize) -> Kind| LayerSpec::Embedding {
+        columns: (0..n_inputs).map(|i| kind(i)(format!("c{i}"), d)).collect(),
+    };
+    let mut all: Vec<LayerSpec> = kinds.iter().map(|kind| of(&|_| *kind)).collect();
+    all.push(of(&|i| kinds[i % kinds.len()]));
+    all
 }
 
 /// The default settings of an optimiser.
