@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{activation, classes, dense_of, drop_connect, embeddings, numbers, parameters};
+use common::{
+    activation, classes, dense_of, drop_connect, embedding_is_smooth, embeddings, numbers, parameters,
+};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, EmbeddingSpec, Initializer, LayerSpec, LossName};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
@@ -242,7 +244,7 @@ impl Problem<f64> {
             // Zero is what an earlier relu or dropout holds there, whatever the parameters.
             z.iter().all(|z| z.abs() > MARGIN || *z == 0.0)
         });
-        let layers_are = layers_are && self.embedding_is_smooth();
+        let layers_are = layers_are && embedding_is_smooth(&self.network, &self.params, &self.x, MARGIN);
         let mut work = self.network.workspace(self.n_rows);
         let y = self.network.forward(&self.pass(&self.params), &self.x, &mut work);
         let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
@@ -253,34 +255,6 @@ impl Problem<f64> {
                 Loss::Huber { delta } => errors.all(|e| (e - delta).abs() > MARGIN),
                 _ => true,
             }
-    }
-
-    /// Codes and the edges of bins are whole numbers; relu is at 0. With minus its weights, relu shows minus z.
-    fn embedding_is_smooth(&self) -> bool {
-        let LayerSpec::Embedding { columns } = &self.network.specs()[0] else { return true };
-        let network = Network::from_specs(self.network.specs()[..1].to_vec(), self.network.n_inputs());
-        let outputs = |sign: f64| {
-            let mut params = self.params[..network.n_params()].to_vec();
-            let linear = |name: &str| name.ends_with("weight") || name.ends_with("bias");
-            for view in network.views().iter().filter(|view| linear(&view.name)) {
-                params[view.range()].iter_mut().for_each(|p| *p *= sign);
-            }
-            let mut work = network.workspace(self.n_rows);
-            network.forward(&self.pass(&params), &self.x, &mut work).to_vec()
-        };
-        let (y, negative) = (outputs(1.0), outputs(-1.0));
-        let (n_in, n_out) = (network.n_inputs(), network.n_outputs());
-        let (mut input, mut output) = (0, 0);
-        columns.iter().all(|spec| {
-            let x = self.x[input..].iter().step_by(n_in);
-            let [y, negative] = [&y, &negative].map(|y| y.chunks(n_out).map(|row| &row[output..]));
-            let whole = matches!(spec, EmbeddingSpec::Table { .. } | EmbeddingSpec::Ple { .. });
-            let relu = matches!(spec, EmbeddingSpec::Plr { .. } | EmbeddingSpec::Ple { dimension: 1.., .. });
-            let far = |(a, b): (&f64, &f64)| a.max(*b) > MARGIN;
-            (input, output) = (input + spec.n_inputs(), output + spec.n_outputs());
-            (!whole || x.into_iter().all(|x| (x - x.round()).abs() > MARGIN))
-                && (!relu || y.zip(negative).all(|(a, b)| a.iter().zip(b).take(spec.n_outputs()).all(far)))
-        })
     }
 
     /// Compares every gradient with differences of the loss; the error is relative to the gradient, or to a
@@ -380,7 +354,7 @@ fn gradients_of_every_layer_alone() {
 #[test]
 fn gradients_of_embeddings_alone_and_before_every_layer() {
     for [n_rows, n_inputs, units] in SHAPES {
-        for embedding in embeddings(n_inputs, units) {
+        for embedding in embeddings(n_inputs, units.min(2)) {
             Problem::smooth(&[embedding], [n_rows, n_inputs], Loss::Mse, true).check();
         }
     }
@@ -494,7 +468,9 @@ fn single_precision_agrees_with_double() {
     for [n_rows, n_inputs, units] in SHAPES {
         all.extend(variants(units).into_iter().map(|variant| (vec![variant], [n_rows, n_inputs])));
         all.extend(stacks(units).into_iter().map(|stack| (stack, [n_rows + 3, n_inputs])));
-        all.extend(embeddings(n_inputs, units).into_iter().map(|spec| (vec![spec], [n_rows, n_inputs])));
+        all.extend(
+            embeddings(n_inputs, units.min(2)).into_iter().map(|spec| (vec![spec], [n_rows, n_inputs])),
+        );
     }
     for (specs, shape) in all {
         for trains in [false, true] {

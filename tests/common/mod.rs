@@ -94,6 +94,34 @@ pub(crate) fn embeddings(n_inputs: usize, d: usize) -> Vec<LayerSpec> {
     all
 }
 
+/// Whether no input of an embedding, if the network begins with one, comes within `margin` of a kink: codes and the
+/// edges of bins are whole numbers, and relu has its kink at 0. With minus its weights, relu shows minus z.
+pub(crate) fn embedding_is_smooth(network: &Network, params: &[f64], x: &[f64], margin: f64) -> bool {
+    let LayerSpec::Embedding { columns } = &network.specs()[0] else { return true };
+    let n_in = network.n_inputs();
+    let network = Network::from_specs(network.specs()[..1].to_vec(), n_in);
+    let n_out = network.n_outputs();
+    let outputs = |sign: f64| {
+        let mut params = params[..network.n_params()].to_vec();
+        let linear = |name: &str| name.ends_with("weight") || name.ends_with("bias");
+        for view in network.views().iter().filter(|view| linear(&view.name)) {
+            params[view.range()].iter_mut().for_each(|p| *p *= sign);
+        }
+        network.raw_outputs(CpuLevel::detect(), &params, x, &mut network.inference_workspace(1))
+    };
+    let (y, negative) = (outputs(1.0), outputs(-1.0));
+    let (mut input, mut output) = (0, 0);
+    columns.iter().all(|spec| {
+        let mut own = x[input..].iter().step_by(n_in);
+        let whole = matches!(spec, EmbeddingSpec::Table { .. } | EmbeddingSpec::Ple { .. });
+        let relu = matches!(spec, EmbeddingSpec::Plr { .. } | EmbeddingSpec::Ple { dimension: 1.., .. });
+        let outputs = output..output + spec.n_outputs();
+        (input, output) = (input + spec.n_inputs(), outputs.end);
+        let is_far = |i: usize| !outputs.contains(&(i % n_out)) || y[i].max(negative[i]) > margin;
+        (!whole || own.all(|x| (x - x.round()).abs() > margin)) && (!relu || (0..y.len()).all(is_far))
+    })
+}
+
 /// The default settings of an optimiser.
 pub(crate) fn optimizer(name: OptimizerName) -> OptimizerConfig {
     OptimizerConfig { name, ..Config::default().optimizer }
