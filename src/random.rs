@@ -24,6 +24,8 @@ pub enum Purpose {
     Noise = 6,
     /// Masks of DropConnect.
     DropConnect = 7,
+    /// Drawing the training rows that initial parameters are fitted on, and those that biases are put at.
+    InitRows = 16,
 }
 
 /// A stream of random numbers, read in order or by position.

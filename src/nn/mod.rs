@@ -5,11 +5,13 @@
 
 mod activation;
 mod batch_norm;
+pub mod buffer;
 mod dense;
 mod dropout;
 mod embedding;
 mod gaussian_noise;
 pub mod init;
+mod init_on;
 mod layer;
 mod layer_norm;
 pub mod loss;

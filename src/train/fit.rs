@@ -9,9 +9,11 @@ use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::start::start;
 use super::step::Stepper;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Network, Targets, Workspace};
 use crate::random::{Purpose, Stream};
 
@@ -156,8 +158,8 @@ pub fn fit<T: Scalar>(
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let batch_size = config.train.batch_size.min(n_train);
     let bounds = batch_bounds(n_train, batch_size);
-    let mut params = network.init::<T>(seed);
-    let mut kept = params.clone();
+    let mut params = Buffer::of(&start(network, level, seed, train), 0);
+    let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)

@@ -11,4 +11,5 @@ pub mod metrics;
 mod muon;
 pub mod optimizer;
 pub mod schedule;
+pub mod start;
 pub mod step;
