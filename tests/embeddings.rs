@@ -8,10 +8,11 @@ use std::path::Path;
 
 use cli::{call, quick};
 use serde_json::{Value, json};
-use statera::config::{EmbeddingSpec, LayerSpec};
+use statera::config::{EmbeddingSpec, LayerSpec, OptimizerConfig, OptimizerName};
 use statera::data::Bins;
 use statera::model::Model;
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets};
+use statera::train::optimizer::Optimizer;
 
 fn golden() -> Value {
     let path = format!("{}/tests/golden/embeddings.json", env!("CARGO_MANIFEST_DIR"));
@@ -144,6 +145,25 @@ fn tensors_are_named_and_only_weights_decay() {
         };
         assert!(of.iter().all(|p| p.abs() <= limit) && of.iter().any(|p| *p != 0.0), "{}: {of:?}", view.name);
     }
+}
+
+#[test]
+fn muon_leaves_tables_to_adamw() {
+    let columns = vec![EmbeddingSpec::Table { column: "c".into(), levels: 4, dimension: 3 }];
+    let network = Network::from_specs(vec![LayerSpec::Embedding { columns }], 1);
+    let start = network.init::<f64>(5);
+    let grads = common::numbers::<f64>(start.len(), 6);
+    let stepped = |settings: OptimizerConfig, rate: f64| {
+        let mut params = start.clone();
+        let mut optimizer = Optimizer::new(&settings, network.views());
+        for _ in 0..3 {
+            optimizer.step(CpuLevel::detect(), rate, &mut params, &grads);
+        }
+        params
+    };
+    let muon = common::optimizer(OptimizerName::Muon);
+    let rate = 0.01 * muon.muon_fallback;
+    assert_eq!(stepped(muon, 0.01), stepped(common::optimizer(OptimizerName::Adamw), rate));
 }
 
 /// A folder with `t.csv`: a number with missing cells, a whole number, two categories, a date, and the target `y`;

@@ -468,6 +468,15 @@ mod tests {
             (vec![number("1e999", "n")], "out of range"),
             (vec![number("null", "n")], "invalid type"),
             (vec![number("1", "n"), number("1", "n")], "twice"),
+            (
+                vec![number("1", "n").replace("\"indicator\":false}", "\"indicator\":false,\"bins\":[1,1]}")],
+                "edges of its bins",
+            ),
+            (
+                vec![number("1", "n").replace("\"indicator\":false}", "\"indicator\":false,\"bins\":[1]}")],
+                "edges of its bins",
+            ),
+            (vec![category("[]").replace("false}", "false,\"coded\":true}")], "codes of no levels"),
             (vec![category(r#"["b","a"]"#)], "not sorted"),
             (vec![category(r#"["a","a"]"#)], "not sorted"),
             (vec![category("[]")], "no features"),
