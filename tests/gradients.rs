@@ -2,11 +2,9 @@
 
 mod common;
 
-use common::{
-    activation, classes, dense_of, drop_connect, embedding_is_smooth, embeddings, numbers, parameters,
-};
+use common::{activation, classes, dense_of, drop_connect, numbers, parameters, residual};
 use statera::config::layers::LAYER_KEYS;
-use statera::config::{Activation, EmbeddingSpec, Initializer, LayerSpec, LossName};
+use statera::config::{Activation, Initializer, LayerSpec, LossName};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
 
 /// The step of the differences. Their rule is of fourth order: it is off by about h⁴/30 of the fifth derivative
@@ -77,6 +75,14 @@ fn variants(units: usize) -> Vec<LayerSpec> {
     for function in [Activation::Relu, Activation::Gelu] {
         variants.push(drop_connect(units, function, 0.3));
     }
+    // What keeps the width, whatever it is; blocks of dense layers are among the stacks.
+    variants.push(residual([activation(Activation::Tanh)]));
+    variants.push(residual([LayerSpec::layer_norm(), activation(Activation::Relu), LayerSpec::Scale {}]));
+    variants.push(residual([
+        LayerSpec::BatchNorm { momentum: 0.9, epsilon: 0.01 },
+        residual([LayerSpec::Scale {}]),
+        LayerSpec::Dropout { rate: 0.3 },
+    ]));
     variants
 }
 
@@ -91,9 +97,29 @@ fn name(spec: &LayerSpec) -> String {
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
         LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
-        LayerSpec::Scale {} => "scale".into(),
-        LayerSpec::Embedding { columns } => format!("{columns:?}"),
+        LayerSpec::Scale {} | LayerSpec::Embedding { .. } => format!("{spec:?}"),
+        LayerSpec::Residual { layers } => {
+            format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
+        }
     }
+}
+
+/// Stacks without blocks that end in each layer in turn, every layer in its place: what enters a block runs through
+/// its first layers as through any others.
+fn beginnings(specs: &[LayerSpec]) -> Vec<Vec<LayerSpec>> {
+    let mut all = Vec::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let before = |more: Vec<LayerSpec>| specs[..i].iter().cloned().chain(more).collect::<Vec<_>>();
+        match spec {
+            LayerSpec::Residual { layers } => {
+                let opened =
+                    |inner: Vec<LayerSpec>| before([vec![activation(Activation::Linear)], inner].concat());
+                all.extend(beginnings(layers).into_iter().map(opened));
+            }
+            spec => all.push(before(vec![spec.clone()])),
+        }
+    }
+    all
 }
 
 /// A network, the rows it sees, and a loss.
@@ -225,11 +251,9 @@ impl Problem<f64> {
     }
 
     fn is_smooth(&self) -> bool {
-        let specs = self.network.specs();
-        let layers_are = (0..specs.len()).all(|i| {
-            let mut part = specs[..=i].to_vec();
+        let layers_are = beginnings(self.network.specs()).into_iter().all(|mut part| {
             let (LayerSpec::Dense { activation: function, .. } | LayerSpec::Activation { function, .. }) =
-                &mut part[i]
+                part.last_mut().expect("a beginning has a layer")
             else {
                 return true;
             };
@@ -244,7 +268,6 @@ impl Problem<f64> {
             // Zero is what an earlier relu or dropout holds there, whatever the parameters.
             z.iter().all(|z| z.abs() > MARGIN || *z == 0.0)
         });
-        let layers_are = layers_are && embedding_is_smooth(&self.network, &self.params, &self.x, MARGIN);
         let mut work = self.network.workspace(self.n_rows);
         let y = self.network.forward(&self.pass(&self.params), &self.x, &mut work);
         let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
@@ -336,6 +359,24 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             LayerSpec::GaussianNoise { std: 0.2 },
             dense(2, Activation::Linear),
         ],
+        vec![
+            residual([LayerSpec::Scale {}, activation(Activation::Gelu)]),
+            dense(units, Activation::Tanh),
+            residual([
+                dense(units, Activation::Relu),
+                batch_norm(),
+                dropout(0.2),
+                residual([
+                    dense(3, Activation::Silu),
+                    LayerSpec::LayerNorm { epsilon: 0.01 },
+                    dense(units, Activation::Linear),
+                ]),
+            ]),
+            dropout(0.2),
+            residual([residual([dense(units, Activation::Sigmoid), dropout(0.2)])]),
+            batch_norm(),
+            dense(2, Activation::Linear),
+        ],
     ]
 }
 
@@ -346,22 +387,6 @@ fn gradients_of_every_layer_alone() {
             for trains in [false, true] {
                 Problem::smooth(std::slice::from_ref(&variant), [n_rows, n_inputs], Loss::Mse, trains)
                     .check();
-            }
-        }
-    }
-}
-
-#[test]
-fn gradients_of_embeddings_alone_and_before_every_layer() {
-    for [n_rows, n_inputs, units] in SHAPES {
-        for embedding in embeddings(n_inputs, units.min(2)) {
-            Problem::smooth(&[embedding], [n_rows, n_inputs], Loss::Mse, true).check();
-        }
-    }
-    for first in embeddings(6, 2) {
-        for second in variants(3) {
-            for trains in [false, true] {
-                Problem::smooth(&[first.clone(), second.clone()], [3, 6], Loss::Mse, trains).check();
             }
         }
     }
@@ -468,9 +493,6 @@ fn single_precision_agrees_with_double() {
     for [n_rows, n_inputs, units] in SHAPES {
         all.extend(variants(units).into_iter().map(|variant| (vec![variant], [n_rows, n_inputs])));
         all.extend(stacks(units).into_iter().map(|stack| (stack, [n_rows + 3, n_inputs])));
-        all.extend(
-            embeddings(n_inputs, units.min(2)).into_iter().map(|spec| (vec![spec], [n_rows, n_inputs])),
-        );
     }
     for (specs, shape) in all {
         for trains in [false, true] {
@@ -545,11 +567,40 @@ fn a_logit_far_on_the_wrong_side_costs_its_distance() {
     }
 }
 
+/// The names, counts and widths of layers by hand; returns the width after them.
+fn rows_of(
+    specs: &[LayerSpec],
+    n_inputs: usize,
+    list: &str,
+    rows: &mut Vec<(String, usize, usize, usize)>,
+) -> usize {
+    let mut features = n_inputs;
+    for (i, spec) in specs.iter().enumerate() {
+        let name = format!("{list}.{i}");
+        let (trainable, fixed, out) = match spec {
+            LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
+            LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
+            LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
+            LayerSpec::Scale {} => (features, 0, features),
+            LayerSpec::Embedding { .. } => unreachable!("tests/embeddings.rs has these"),
+            LayerSpec::Dropout { .. }
+            | LayerSpec::Activation { .. }
+            | LayerSpec::GaussianNoise { .. }
+            | LayerSpec::Residual { .. } => (0, 0, features),
+        };
+        rows.push((name.clone(), trainable, fixed, out));
+        if let LayerSpec::Residual { layers } = spec {
+            assert_eq!(rows_of(layers, features, &name, rows), features);
+        }
+        features = out;
+    }
+    features
+}
+
 #[test]
 fn summaries_count_what_the_views_hold() {
     let mut all: Vec<Vec<LayerSpec>> = variants(6).into_iter().map(|variant| vec![variant]).collect();
     all.extend(stacks(6));
-    all.extend(embeddings(4, 6).into_iter().map(|spec| vec![spec, LayerSpec::layer_norm()]));
     for specs in all {
         let network = Network::from_specs(specs.clone(), 4);
         let rows = network.summary();
@@ -560,26 +611,11 @@ fn summaries_count_what_the_views_hold() {
             offset += view.len();
         }
         assert_eq!(offset, network.n_params());
-        let mut features = 4;
-        for ((row, layer), spec) in rows.iter().zip(network.layers()).zip(&specs) {
-            let (trainable, fixed, out) = match spec {
-                LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
-                LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
-                LayerSpec::Dropout { .. }
-                | LayerSpec::Activation { .. }
-                | LayerSpec::GaussianNoise { .. } => (0, 0, features),
-                LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
-                LayerSpec::Scale {} => (features, 0, features),
-                LayerSpec::Embedding { columns } => {
-                    let n = columns.iter().map(|column| column.size().unwrap().0).sum();
-                    (n, 0, columns.iter().map(EmbeddingSpec::n_outputs).sum())
-                }
-            };
-            assert_eq!((row.trainable, row.fixed, row.out_features), (trainable, fixed, out), "{row:?}");
-            assert_eq!((row.kind, layer.out_features()), (layer.kind(), out));
-            features = out;
-        }
-        assert_eq!(rows.len(), specs.len());
+        let mut expected = Vec::new();
+        let features = rows_of(&specs, 4, "layers", &mut expected);
+        let got: Vec<_> =
+            rows.iter().map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features)).collect();
+        assert_eq!(got, expected, "{specs:?}");
         assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
         assert_eq!(network.n_outputs(), features);
         for n_rows in [1, 2, 5] {

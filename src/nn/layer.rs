@@ -10,6 +10,7 @@ use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::params::Layout;
+use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
 use crate::config::LayerSpec;
 use crate::random::{Purpose, Stream};
@@ -78,12 +79,16 @@ pub enum Layer {
     Scale(Scale),
     /// Raw columns, each made into several numbers; only ever the first layer.
     Embedding(Embedding),
+    /// Where a residual block begins; its layers follow in the stack.
+    ResidualBegin(ResidualBegin),
+    /// Where a residual block ends.
+    ResidualEnd(ResidualEnd),
 }
 
 impl Layer {
-    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector.
+    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector; a block is opened up
+    /// by the stack, which places its layers one by one.
     pub(crate) fn build(spec: &LayerSpec, layer_idx: usize, in_features: usize, layout: &mut Layout) -> Self {
-        layout.begin_layer(layer_idx);
         match spec {
             LayerSpec::Dense {
                 units,
@@ -117,6 +122,7 @@ impl Layer {
             }
             LayerSpec::Scale {} => Self::Scale(Scale::new(layout, in_features)),
             LayerSpec::Embedding { columns } => Self::Embedding(Embedding::new(layout, columns)),
+            LayerSpec::Residual { .. } => unreachable!("a block is no single layer"),
         }
     }
 
@@ -131,6 +137,7 @@ impl Layer {
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
             Self::Embedding(_) => "embedding",
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => "residual",
         }
     }
 
@@ -145,6 +152,8 @@ impl Layer {
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
             Self::Embedding(layer) => layer.out_features,
+            Self::ResidualBegin(layer) => layer.features,
+            Self::ResidualEnd(layer) => layer.features,
         }
     }
 
@@ -157,6 +166,7 @@ impl Layer {
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
             Self::Embedding(layer) => layer.detail(),
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => "x + f(x)".into(),
         }
     }
 
@@ -173,7 +183,8 @@ impl Layer {
                 Cache::new(activation::cache_len(layer.function, layer.features * n_rows), 0)
             }
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
-            Self::Scale(_) | Self::Embedding(_) => Cache::new(0, 0),
+            Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
+            Self::Scale(_) | Self::Embedding(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
         }
     }
 
@@ -188,7 +199,16 @@ impl Layer {
 
     /// Whether y is computed over x, in the same memory.
     pub(crate) fn is_in_place(&self) -> bool {
-        matches!(self, Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_))
+        match self {
+            Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => true,
+            Self::Dense(_) | Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_) => {
+                false
+            }
+        }
     }
 
     /// Whether the backward pass reads y, which a later layer must then not compute over.
@@ -203,7 +223,9 @@ impl Layer {
             | Self::LayerNorm(_)
             | Self::GaussianNoise(_)
             | Self::Scale(_)
-            | Self::Embedding(_) => false,
+            | Self::Embedding(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => false,
         }
     }
 
@@ -243,11 +265,18 @@ impl Layer {
             Self::Dropout(layer) => layer.prepare(pass, &mut cache.flags),
             Self::GaussianNoise(layer) => layer.prepare(pass, &mut cache.numbers),
             Self::Dense(layer) => layer.prepare(pass, cache),
-            Self::Activation(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_) => {}
+            Self::Activation(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::Embedding(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 
     /// Forward, second part: y = f(x) for `n_rows` rows from `first_row` on; in-place layers find x in y.
+    ///
+    /// The end of a block needs what entered it, and has a function of its own.
     pub(crate) fn forward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -269,6 +298,7 @@ impl Layer {
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
             Self::Embedding(layer) => layer.forward(pass, n_rows, x, y, scratch),
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
         }
     }
 
@@ -287,7 +317,12 @@ impl Layer {
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
             Self::Embedding(layer) => layer.prepare_backward(pass, wants_dx, grads, scratch),
-            Self::BatchNorm(_) | Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
+            Self::BatchNorm(_)
+            | Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 
@@ -320,7 +355,7 @@ impl Layer {
     /// Backward for `n_rows` rows from `first_row` on: turns ∂L/∂y in `dy` into ∂L/∂x, in the same memory.
     ///
     /// A dense layer turns it into ∂L/∂z, which [`Layer::backward_weights`] needs, and writes ∂L/∂x to `dx`
-    /// where it is wanted.
+    /// where it is wanted. The ends of a block have functions of their own.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -342,7 +377,7 @@ impl Layer {
                 T::activate_backward(pass.level, layer.function, y, dy);
             }
             Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
-            Self::GaussianNoise(_) => {}
+            Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
             Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
             Self::Embedding(layer) => layer.backward_rows(pass, n_rows, [x, y, dy], dx, grads, scratch),
         }
@@ -384,7 +419,11 @@ impl Layer {
             Self::LayerNorm(layer) => layer.init(params),
             Self::Scale(layer) => layer.init(params),
             Self::Embedding(layer) => layer.init(params, &mut stream),
-            Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
+            Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 }

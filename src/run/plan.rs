@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
-use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task};
+use crate::config::{
+    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, TargetScale, Task, check_blocks,
+};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -148,8 +150,7 @@ impl Plan {
         check_monitors(&config, task)?;
 
         choices.extend(embedding::choice(&config, &pipeline));
-        let network = network_of(&config, &pipeline, &target);
-        check_batch_norm(&config, &network)?;
+        let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(starts(&config, &network));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
@@ -178,8 +179,7 @@ impl Plan {
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
-        let network = network_of(&config, &self.pipeline, &self.target);
-        check_batch_norm(&config, &network)?;
+        let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
@@ -214,13 +214,6 @@ impl Plan {
         };
         Ok(Rows { x, targets })
     }
-}
-
-/// The layers that the settings ask for, after an embedding where a column has one.
-fn network_of(config: &Config, pipeline: &Pipeline, target: &TargetSpec) -> Network {
-    let mut layers = Vec::from_iter(embedding::layer(config, pipeline));
-    layers.extend(config.expanded_layers());
-    Network::new(&layers, pipeline.features().len(), target.n_outputs())
 }
 
 fn table_path(config: &Config) -> Result<std::path::PathBuf> {
@@ -315,6 +308,23 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
     Ok(())
 }
 
+/// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
+/// the batches.
+fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+    let n_inputs = pipeline.features().len();
+    let embedding = embedding::layer(config, pipeline);
+    let width = match &embedding {
+        Some(LayerSpec::Embedding { columns }) => columns.iter().map(EmbeddingSpec::n_outputs).sum(),
+        _ => n_inputs,
+    };
+    let layers = config.expanded_layers();
+    check_blocks(&layers, Some(width))?;
+    let layers: Vec<LayerSpec> = embedding.into_iter().chain(layers).collect();
+    let network = Network::new(&layers, n_inputs, n_outputs);
+    check_batch_norm(config, &network)?;
+    Ok(network)
+}
+
 /// What `auto` came to as the start of the layers' weights.
 fn starts(config: &Config, network: &Network) -> Vec<Choice> {
     let explained = explain(network.specs()).into_iter().map(|auto| Choice {
@@ -379,7 +389,8 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     let split = if s.column.is_empty() {
         Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
     } else {
-        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), s.val, config.seed)?
+        let are_classes = matches!(labels.target, Target::Classes { .. });
+        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), are_classes, s.val, config.seed)?
     };
     let mut reason = if s.column.is_empty() {
         let how = match (&labels.target, s.stratify) {

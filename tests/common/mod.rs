@@ -122,6 +122,11 @@ pub(crate) fn embedding_is_smooth(network: &Network, params: &[f64], x: &[f64], 
     })
 }
 
+/// A residual block of these layers.
+pub(crate) fn residual(layers: impl Into<Vec<LayerSpec>>) -> LayerSpec {
+    LayerSpec::Residual { layers: layers.into() }
+}
+
 /// The default settings of an optimiser.
 pub(crate) fn optimizer(name: OptimizerName) -> OptimizerConfig {
     OptimizerConfig { name, ..Config::default().optimizer }
