@@ -205,9 +205,11 @@ impl Layer {
             | Self::GaussianNoise(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => true,
-            Self::Dense(_) | Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_) => {
-                false
-            }
+            Self::Dense(_)
+            | Self::BatchNorm(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::Embedding(_) => false,
         }
     }
 

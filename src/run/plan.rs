@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, TargetScale, Task,
+    check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
