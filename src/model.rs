@@ -518,9 +518,10 @@ fn unfit_feature<'a>(pipeline: &'a Pipeline, columns: &[EmbeddingSpec]) -> Optio
         (FeatureKind::Position { n_bins }, spec) => {
             !matches!(spec, Some(EmbeddingSpec::Ple { bins, .. }) if *bins == n_bins)
         }
-        (FeatureKind::Number | FeatureKind::Part, None | Some(EmbeddingSpec::Plain { .. })) => false,
         (FeatureKind::Number, Some(EmbeddingSpec::Plr { .. } | EmbeddingSpec::Pbld { .. })) => false,
-        (FeatureKind::Number | FeatureKind::Part, Some(_)) => true,
+        (FeatureKind::Number | FeatureKind::Part, spec) => {
+            !matches!(spec, None | Some(EmbeddingSpec::Plain { .. }))
+        }
     };
     let features = pipeline.features();
     let at = features.iter().map(|feature| &feature.kind).position(unfit)?;

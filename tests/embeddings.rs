@@ -220,6 +220,8 @@ fn a_code_of_many_levels_is_left_to_the_network() {
     assert!((38..=39).contains(&dimension), "{levels} levels: {dimension}");
 }
 
+type Alter = fn(&mut Value);
+
 #[test]
 fn damaged_embeddings_are_refused() {
     let folder = folder();
@@ -227,7 +229,6 @@ fn damaged_embeddings_are_refused() {
     let sets = ["--out", "run", "--set", "embedding.numeric=ple", "--set", "embedding.categories=embedding"];
     call(path, &quick("t.csv", "y", &sets)).done();
     let model = std::fs::read(path.join("run/model.safetensors")).unwrap();
-    type Alter = fn(&mut Value);
     let cases: [(Alter, &str); 8] = [
         (|card| card["layers"][0]["columns"][0]["bins"] = json!(0), "no bins"),
         (|card| card["layers"][0]["columns"][0]["bins"] = json!(3), "as the pipeline prepares it"),

@@ -170,7 +170,6 @@ impl EmbeddingSpec {
     pub fn fault(&self) -> Option<&'static str> {
         match *self {
             Self::Plain { inputs: 0 } => Some("it takes no inputs"),
-            Self::Plain { .. } => None,
             Self::Table { levels: 0, .. } => Some("a table without levels"),
             Self::Table { dimension: 0, .. } | Self::Plr { dimension: 0, .. } => Some("its dimension is 0"),
             Self::Plr { frequencies: 0, .. } | Self::Pbld { frequencies: 0, .. } => Some("no frequencies"),
@@ -179,7 +178,11 @@ impl EmbeddingSpec {
             Self::Plr { sigma, .. } | Self::Pbld { sigma, .. } if !(0.0..=f64::MAX).contains(&sigma) => {
                 Some("its sigma is no number of at least 0")
             }
-            Self::Table { .. } | Self::Plr { .. } | Self::Pbld { .. } | Self::Ple { .. } => None,
+            Self::Plain { .. }
+            | Self::Table { .. }
+            | Self::Plr { .. }
+            | Self::Pbld { .. }
+            | Self::Ple { .. } => None,
         }
     }
 }
