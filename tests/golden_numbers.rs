@@ -313,7 +313,7 @@ fn settings_of(case: &Value) -> OptimizerConfig {
 }
 
 fn view(offset: usize, n: usize, trainable: bool, decays: bool) -> View {
-    View { name: format!("layers.{offset}"), shape: vec![n], offset, trainable, decays }
+    View { name: format!("layers.{offset}"), shape: vec![n], offset, trainable, decays, dense: None }
 }
 
 /// A matrix of rows, with rows and columns exchanged.

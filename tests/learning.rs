@@ -6,7 +6,7 @@ use common::{dense_of, numbers};
 use statera::config::{Activation, Config, Initializer, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network};
 use statera::train::events::{Answer, Event};
-use statera::train::fit::{Fitted, OwnedTargets, Rows, fit};
+use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
 
 /// Fits on `train` and watches `val`, all epochs long.
 fn run(
@@ -25,7 +25,8 @@ fn run(
     config.early_stopping.enabled = false;
     config.reduce_on_plateau.enabled = false;
     let mut listener = |_: &Event| Answer::GoOn;
-    fit(network, loss, CpuLevel::detect(), &config, train, val, 1.0, &mut listener).unwrap()
+    fit(network, loss, CpuLevel::detect(), &config, train, &RowFacts::default(), val, 1.0, &mut listener)
+        .unwrap()
 }
 
 /// Rows of y = 1.5·a − 2·b + 0.5·c + 0.25 + noise of variance 0.01.

@@ -129,6 +129,19 @@ impl Pipeline {
         &self.features
     }
 
+    /// Which columns of the matrix are the scaled numbers of number columns.
+    pub fn numeric_features(&self) -> Vec<usize> {
+        let mut at = 0;
+        let mut numeric = Vec::new();
+        for encoder in &self.encoders {
+            if matches!(encoder, Encoder::Number { .. }) {
+                numeric.push(at);
+            }
+            at += encoder.feature_names().len();
+        }
+        numeric
+    }
+
     /// How each column becomes features, in the order of the features.
     pub fn encoders(&self) -> &[Encoder] {
         &self.encoders

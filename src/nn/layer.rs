@@ -8,7 +8,7 @@ use super::dense::Dense;
 use super::dropout::Dropout;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
-use super::params::Layout;
+use super::params::{Layout, WeightRules};
 use super::scale::Scale;
 use crate::config::LayerSpec;
 use crate::random::{Purpose, Stream};
@@ -90,6 +90,10 @@ impl Layer {
                 bias,
                 bias_initializer,
                 drop_connect,
+                l1,
+                l2,
+                constraint,
+                max_norm,
             } => Self::Dense(Dense::new(
                 layout,
                 [in_features, *units],
@@ -97,6 +101,7 @@ impl Layer {
                 *initializer,
                 bias.then_some(*bias_initializer),
                 *drop_connect,
+                WeightRules { l1: *l1, l2: *l2, constraint: *constraint, max_norm: *max_norm },
                 layer_idx,
             )),
             LayerSpec::BatchNorm { momentum, epsilon } => {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::objective::{loss_name, loss_of, weights_of};
+use super::rows::{check_noise, facts};
 use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -16,7 +17,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
 use crate::nn::{Layer, Loss, Network};
-use crate::train::fit::{OwnedTargets, Rows};
+use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use statera_kernels::Scalar;
 
 /// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
@@ -144,6 +145,7 @@ impl Plan {
             weights
         });
         check_monitors(&config, task)?;
+        check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
@@ -174,6 +176,7 @@ impl Plan {
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
+        check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
         let n_inputs = self.pipeline.features().len();
         let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
         check_batch_norm(&config, &network)?;
@@ -183,6 +186,11 @@ impl Plan {
     /// The prepared inputs (rows×inputs) of some rows.
     pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
+    }
+
+    /// What training asks of the training rows besides their inputs and targets.
+    pub fn facts(&self) -> Result<RowFacts> {
+        facts(self)
     }
 
     /// Inputs, scaled targets and weights of some rows, in the precision of training.

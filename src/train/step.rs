@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use statera_kernels::{CpuLevel, Scalar, sum_of_squares};
 
+use super::noise::{GradientNoise, WeightNoise};
 use super::optimizer::Optimizer;
-use crate::config::TrainConfig;
+use crate::config::{NoiseConfig, TrainConfig};
 use crate::nn::{Loss, Mode, Network, Pass, Targets, Workspace};
 
 /// The memory of a training step, planned once: one workspace a shard.
@@ -25,6 +26,8 @@ pub struct Stepper<'n, T> {
     held: Vec<T>,
     held_weight: f64,
     held_batches: usize,
+    weight_noise: Option<WeightNoise<T>>,
+    gradient_noise: Option<GradientNoise<T>>,
 }
 
 /// What all shards of a step share.
@@ -69,6 +72,8 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             held: Vec::new(),
             held_weight: 0.0,
             held_batches: 0,
+            weight_noise: None,
+            gradient_noise: None,
         }
     }
 
@@ -78,6 +83,13 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         (self.clip_value, self.clip_norm) = (settings.clip_value, settings.clip_norm);
         let n_held = if settings.accumulate > 1 { self.network.n_params() } else { 0 };
         self.held = vec![T::ZERO; n_held];
+        self
+    }
+
+    /// The same with noise on weights and on gradients.
+    pub fn with_noise(mut self, settings: &NoiseConfig) -> Self {
+        self.weight_noise = WeightNoise::new(settings.weights, self.seed, self.network.views());
+        self.gradient_noise = GradientNoise::new(settings.gradients, self.seed, self.network.n_params());
         self
     }
 
@@ -102,6 +114,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         if weight == 0.0 {
             return 0.0;
         }
+        if let Some(noise) = &mut self.weight_noise {
+            noise.add(self.level, step, params);
+        }
         let batch = Batch {
             network: self.network,
             loss: self.loss,
@@ -117,6 +132,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         };
         let shards = &mut self.shards[..n_shards];
         batch.run(0, shards);
+        if let Some(noise) = &self.weight_noise {
+            noise.take_away(params);
+        }
         let (loss, factor) = self.loss.of_mean(shards[0].loss_sum / weight);
         if loss.is_finite() {
             if let Some(factor) = factor {
@@ -133,6 +151,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             } else {
                 let grads = &mut self.shards[0].grads;
                 clip(self.network, self.clip_value, self.clip_norm, grads);
+                if let Some(noise) = &mut self.gradient_noise {
+                    noise.add(self.level, grads);
+                }
                 optimizer.step(self.level, rate, params, grads);
             }
         }
@@ -148,6 +169,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         let share = T::from_f64(1.0 / self.held_weight);
         self.held.iter_mut().for_each(|g| *g *= share);
         clip(self.network, self.clip_value, self.clip_norm, &mut self.held);
+        if let Some(noise) = &mut self.gradient_noise {
+            noise.add(self.level, &mut self.held);
+        }
         optimizer.step(self.level, rate, params, &self.held);
         self.held.fill(T::ZERO);
         (self.held_weight, self.held_batches) = (0.0, 0);
