@@ -24,16 +24,18 @@ pub enum Purpose {
     Noise = 6,
     /// Masks of DropConnect.
     DropConnect = 7,
+    /// Drawing the training rows that initial parameters are fitted on, and those that biases are put at.
+    InitRows = 16,
     /// Noise on numeric inputs.
-    Jitter = 16,
+    Jitter = 24,
     /// Shares and partners of mixup.
-    Mixup = 17,
+    Mixup = 25,
     /// Wrong labels.
-    LabelNoise = 18,
+    LabelNoise = 26,
     /// Noise on weights.
-    WeightNoise = 19,
+    WeightNoise = 27,
     /// Noise on gradients.
-    GradientNoise = 20,
+    GradientNoise = 28,
 }
 
 /// A stream of random numbers, read in order or by position.

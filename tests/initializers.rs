@@ -2,12 +2,14 @@
 
 mod common;
 
-use common::{bits, dense_of};
+use common::{bits, dense_of, numbers};
 use statera::config::layers::{BIAS_INITIALIZERS, INITIALIZERS};
-use statera::config::{Activation, Initializer, LayerSpec};
-use statera::nn::Network;
-use statera::nn::init::fill;
+use statera::config::{Activation, Config, Initializer, LayerSpec};
+use statera::nn::init::{explain, fill};
+use statera::nn::{CpuLevel, Loss, Network};
 use statera::random::{Purpose, Stream};
+use statera::train::events::Answer;
+use statera::train::fit::{OwnedTargets, RowFacts, Rows, fit};
 
 /// Unlike, so that one taken for the other is noticed; a million weights together.
 const FAN_IN: usize = 500;
@@ -100,8 +102,9 @@ fn moments_of_a_million_draws() {
             assert!(reached(low) && reached(high), "{initializer:?} does not reach its limits");
         }
     }
-    // Those without a distribution are tested below.
-    assert_eq!(table.len() + ["auto", "zeros", "ones", "constant", "orthogonal"].len(), INITIALIZERS.len());
+    // Those without a distribution of their own are tested below.
+    let others = ["auto", "zeros", "ones", "constant", "orthogonal", "lsuv", "unit_variance"];
+    assert_eq!(table.len() + others.len(), INITIALIZERS.len());
 }
 
 #[test]
@@ -214,7 +217,8 @@ fn every_initialiser_of_biases_fills_them() {
         Initializer::Uniform { low: 0.2, high: 0.3 },
         Initializer::TruncatedNormal { std: 0.1 },
     ];
-    assert_eq!(table.len(), BIAS_INITIALIZERS.len());
+    // `he_plus` looks at rows, see below.
+    assert_eq!(table.len() + 1, BIAS_INITIALIZERS.len());
     for initializer in table {
         let tensors = initial(&[dense_of(8, Activation::Linear, Initializer::Ones, Some(initializer))], 3, 1);
         let constant =
@@ -224,4 +228,242 @@ fn every_initialiser_of_biases_fills_them() {
         bias.dedup();
         assert_eq!(bias.len(), if constant { 1 } else { 8 }, "{initializer:?}");
     }
+}
+
+#[test]
+fn auto_says_what_it_chose_and_why() {
+    let dense = |function| dense_of(4, function, Initializer::Auto, None);
+    let named = dense_of(4, Activation::Relu, Initializer::HeUniform, None);
+    let specs = [
+        dense(Activation::Relu),
+        LayerSpec::batch_norm(),
+        dense(Activation::Selu),
+        named,
+        dense(Activation::Relu),
+    ];
+    let told = explain(&specs);
+    let parts: Vec<_> =
+        told.iter().map(|t| (t.layers.join(" "), t.activation.as_str(), t.chosen.as_str())).collect();
+    assert_eq!(
+        parts,
+        [
+            ("layers.0 layers.4".to_owned(), "relu", "he_normal"),
+            ("layers.2".to_owned(), "selu", "lecun_normal")
+        ]
+    );
+    assert!(told[0].reason.contains("2/fan_in") && told[1].reason.contains("1/fan_in"));
+}
+
+const N_ROWS: usize = 300;
+const N_FEATURES: usize = 7;
+
+/// Rows of unlike columns: of another scale, off zero, and one that never changes.
+fn rows() -> Vec<f64> {
+    let mut x = numbers::<f64>(N_ROWS * N_FEATURES, 77);
+    for row in x.chunks_exact_mut(N_FEATURES) {
+        row[1] *= 30.0;
+        row[2] += 5.0;
+        row[3] = 0.25;
+    }
+    x
+}
+
+/// Every kind of neighbour that a dense layer can have, and dense layers that start by `initializer`.
+fn stack(initializer: Initializer, bias: Initializer) -> Vec<LayerSpec> {
+    let dense = |units, function| dense_of(units, function, initializer, Some(bias));
+    vec![
+        dense(20, Activation::Relu),
+        LayerSpec::batch_norm(),
+        LayerSpec::Dropout { rate: 0.5 },
+        dense(5, Activation::Tanh),
+        LayerSpec::GaussianNoise { std: 0.3 },
+        LayerSpec::layer_norm(),
+        dense(12, Activation::Relu),
+        dense(1, Activation::Linear),
+    ]
+}
+
+/// x·W + b of every dense layer of [`stack`] over [`rows`], in plain loops; x and the layer's number, too.
+fn pre_activations(specs: &[LayerSpec], params: &[f64]) -> Vec<(usize, Vec<f64>, Vec<f64>)> {
+    let (mut x, mut n_in, mut at, mut found) = (rows(), N_FEATURES, 0, Vec::new());
+    let moments = |v: &[f64]| {
+        let mean = v.iter().sum::<f64>() / v.len() as f64;
+        (mean, v.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / v.len() as f64)
+    };
+    for (i, spec) in specs.iter().enumerate() {
+        match spec {
+            LayerSpec::Dense { units, activation, .. } => {
+                let (weight, bias) = params[at..].split_at(n_in * units);
+                let row = |x: &[f64]| {
+                    let unit = |u| bias[u] + (0..n_in).map(|j| x[j] * weight[j * units + u]).sum::<f64>();
+                    (0..*units).map(unit).collect::<Vec<f64>>()
+                };
+                let z: Vec<f64> = x.chunks_exact(n_in).flat_map(row).collect();
+                let f = |z: &f64| match activation {
+                    Activation::Relu => z.max(0.0),
+                    Activation::Tanh => z.tanh(),
+                    _ => *z,
+                };
+                let y = z.iter().map(f).collect();
+                found.push((i, std::mem::replace(&mut x, y), z));
+                at += n_in * units + units;
+                n_in = *units;
+            }
+            LayerSpec::BatchNorm { epsilon, .. } => {
+                for column in 0..n_in {
+                    let values: Vec<f64> = x.iter().skip(column).step_by(n_in).copied().collect();
+                    let (mean, variance) = moments(&values);
+                    let to = x.iter_mut().skip(column).step_by(n_in);
+                    to.for_each(|v| *v = (*v - mean) / (variance + epsilon).sqrt());
+                }
+                at += 4 * n_in;
+            }
+            LayerSpec::LayerNorm { epsilon } => {
+                for row in x.chunks_exact_mut(n_in) {
+                    let (mean, variance) = moments(row);
+                    row.iter_mut().for_each(|v| *v = (*v - mean) / (variance + epsilon).sqrt());
+                }
+                at += 2 * n_in;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn variance(v: &[f64]) -> f64 {
+    let mean = v.iter().sum::<f64>() / v.len() as f64;
+    v.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / v.len() as f64
+}
+
+/// The weights of the dense layer `layer` (I×O).
+fn weights<'p>(network: &Network, params: &'p [f64], layer: usize) -> &'p [f64] {
+    let name = format!("layers.{layer}.weight");
+    &params[network.views().iter().find(|view| view.name == name).unwrap().range()]
+}
+
+#[test]
+fn layer_sequential_unit_variance() {
+    for tolerance in [0.1, 1e-9] {
+        let specs = stack(Initializer::Lsuv { tolerance }, Initializer::Zeros);
+        let network = Network::from_specs(specs.clone(), N_FEATURES);
+        assert!(network.looks_at_rows());
+        let orthogonal = network.init::<f64>(4);
+        let params = network.init_on(CpuLevel::detect(), 4, &rows());
+        let before = pre_activations(&specs, &orthogonal);
+        assert!(before.iter().any(|(_, _, z)| (variance(z) - 1.0).abs() > 0.3), "there was something to do");
+        for (layer, _, z) in pre_activations(&specs, &params) {
+            assert!((variance(&z) - 1.0).abs() <= tolerance, "layers.{layer}: variance {}", variance(&z));
+            // Scaled as a whole, and orthogonal before.
+            let (after, before) = (weights(&network, &params, layer), weights(&network, &orthogonal, layer));
+            let factor = after[0] / before[0];
+            assert!(factor > 0.0);
+            for (after, before) in after.iter().zip(before) {
+                assert!((after - factor * before).abs() < 1e-12 * factor);
+            }
+        }
+        let of = Initializer::Orthogonal { gain: 1.0 };
+        let same = Network::from_specs(stack(of, Initializer::Zeros), N_FEATURES).init::<f64>(4);
+        assert_eq!(bits(&orthogonal), bits(&same));
+    }
+    // Biases count as they start: with them of another mean each, the weights have less to bring in.
+    let biases = Initializer::Uniform { low: -1.0, high: 1.0 };
+    let specs = stack(Initializer::Lsuv { tolerance: 0.01 }, biases);
+    let network = Network::from_specs(specs.clone(), N_FEATURES);
+    let params = network.init_on(CpuLevel::detect(), 4, &rows());
+    for (layer, _, z) in pre_activations(&specs, &params) {
+        assert!((variance(&z) - 1.0).abs() <= 0.01, "layers.{layer}: variance {}", variance(&z));
+    }
+}
+
+#[test]
+fn unit_variance_of_every_unit() {
+    let specs = stack(Initializer::UnitVariance, Initializer::Zeros);
+    let network = Network::from_specs(specs.clone(), N_FEATURES);
+    let params = network.init_on(CpuLevel::detect(), 4, &rows());
+    for (layer, _, z) in pre_activations(&specs, &params) {
+        let units = z.len() / N_ROWS;
+        for unit in 0..units {
+            let of_unit: Vec<f64> = z.iter().skip(unit).step_by(units).copied().collect();
+            let variance = variance(&of_unit);
+            // A unit that is zero for all rows, behind relus that are, has nothing to be scaled.
+            assert!((variance - 1.0).abs() < 1e-9, "layers.{layer}, unit {unit}: variance {variance}");
+        }
+    }
+}
+
+#[test]
+fn he_plus_of_one_row_is_zero_there() {
+    let specs = stack(Initializer::HeNormal, Initializer::HePlus { rows: 1 });
+    let network = Network::from_specs(specs.clone(), N_FEATURES);
+    let params = network.init_on(CpuLevel::detect(), 9, &rows());
+    let mut kinks = Vec::new();
+    for (layer, _, z) in pre_activations(&specs, &params) {
+        let units = z.len() / N_ROWS;
+        for unit in 0..units {
+            let row = (0..N_ROWS).find(|row| z[row * units + unit].abs() < 1e-12);
+            kinks.push(row.unwrap_or_else(|| panic!("layers.{layer}, unit {unit} is zero at no row")));
+        }
+    }
+    kinks.sort_unstable();
+    kinks.dedup();
+    assert!(kinks.len() > 30, "38 units take their rows by chance: {kinks:?}");
+}
+
+#[test]
+fn he_plus_of_five_rows_has_the_moments_of_random_means() {
+    const UNITS: usize = 200_000;
+    let spec = dense_of(UNITS, Activation::Relu, Initializer::Ones, Some(Initializer::HePlus { rows: 5 }));
+    let network = Network::from_specs(vec![spec], 1);
+    let x: Vec<f64> = (0..40).map(|i| f64::from(i * i)).collect();
+    let params = network.init_on(CpuLevel::detect(), 2, &x);
+    let kinks: Vec<f64> = params[UNITS..].iter().map(|b| -b).collect();
+    let mean = kinks.iter().sum::<f64>() / UNITS as f64;
+    let (expected, spread) = (x.iter().sum::<f64>() / 40.0, variance(&x));
+    // With shares a uniform on the simplex of k rows, E Σ a² = 2/(k + 1): the variance is a third of that of a row.
+    let error = (spread / 3.0 / UNITS as f64).sqrt();
+    assert!((mean - expected).abs() < 5.0 * error, "{mean}, not {expected}");
+    // A kurtosis below 3, as the mean of several bounded draws has it, gives less than √(2/N) of error.
+    let share = variance(&kinks) / spread;
+    assert!((share * 3.0 - 1.0).abs() < 5.0 * (2.0 / UNITS as f64).sqrt(), "{share}, not a third");
+    let (low, high) = kinks.iter().fold((f64::MAX, f64::MIN), |(l, h), &k| (l.min(k), h.max(k)));
+    assert!(low >= 0.0 && high <= x[39], "outside of the rows: {low}, {high}");
+}
+
+#[test]
+fn what_looks_at_rows_is_the_same_on_every_level_and_finite_for_rows_that_are_alike() {
+    for initializer in [Initializer::Lsuv { tolerance: 0.1 }, Initializer::UnitVariance] {
+        let network = Network::from_specs(stack(initializer, Initializer::HePlus { rows: 5 }), N_FEATURES);
+        let x: Vec<f32> = rows().iter().map(|v| *v as f32).collect();
+        let start = |level, seed, x: &[f32]| bits(&network.init_on(level, seed, x));
+        let reference = start(CpuLevel::detect(), 1, &x);
+        for level in common::levels() {
+            assert_eq!(start(level, 1, &x), reference, "{level:?}");
+        }
+        assert_ne!(start(CpuLevel::detect(), 2, &x), reference);
+        for alike in [vec![0.0_f32; 20 * N_FEATURES], vec![0.3; 20 * N_FEATURES], vec![]] {
+            let params = network.init_on(CpuLevel::detect(), 1, &alike);
+            assert!(params.iter().all(|p| p.is_finite() && p.abs() < 100.0));
+        }
+    }
+    assert!(!Network::from_specs(stack(Initializer::Auto, Initializer::Ones), 3).looks_at_rows());
+}
+
+#[test]
+fn validation_rows_have_no_say_in_the_start() {
+    let specs = stack(Initializer::Lsuv { tolerance: 0.1 }, Initializer::HePlus { rows: 5 });
+    let network = Network::from_specs(specs, N_FEATURES);
+    let config = Config::default().with(&["train.epochs=1".into()]).unwrap();
+    let of = |x: Vec<f64>| Rows { targets: OwnedTargets::Values(vec![1.0; x.len() / N_FEATURES]), x };
+    let trained = |val: Vec<f64>| {
+        let mut listener = |_: &_| Answer::GoOn;
+        let (train, val) = (of(rows()), of(val));
+        let level = CpuLevel::detect();
+        bits(
+            &fit(&network, Loss::Mse, level, &config, &train, &RowFacts::default(), &val, 1.0, &mut listener)
+                .unwrap()
+                .params,
+        )
+    };
+    assert_eq!(trained(numbers(5 * N_FEATURES, 1)), trained(numbers(9 * N_FEATURES, 2)));
 }

@@ -235,8 +235,7 @@ fn gradient_noise_fades_as_published() {
     let settings = OptimizerConfig { momentum: 0.0, ..optimizer(OptimizerName::Sgd) };
     let noise = NoiseConfig { gradients: eta, ..Config::default().noise };
     let mut sgd = Optimizer::new(&settings, network.views());
-    let mut stepper =
-        Stepper::new(&network, Loss::Mse, CpuLevel::detect(), 1, 2, 2).with_noise(&noise);
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::detect(), 1, 2, 2).with_noise(&noise);
     let x = vec![0.0_f64; 2 * n_weights];
     let mut before = vec![0.0; n_weights];
     for t in 0..40 {

@@ -108,8 +108,7 @@ fn steps_end_at_the_minimum_that_coordinate_descent_finds() {
     ] {
         for minimum in file["minima"].as_array().unwrap() {
             let mut settings = optimizer(name);
-            (settings.l1, settings.l2) =
-                (minimum["l1"].as_f64().unwrap(), minimum["l2"].as_f64().unwrap());
+            (settings.l1, settings.l2) = (minimum["l1"].as_f64().unwrap(), minimum["l2"].as_f64().unwrap());
             settings.weight_decay = 0.0;
             let mut w = numbers_of(&file["start"]);
             w.push(0.0);

@@ -57,7 +57,10 @@ pub static TECHNIQUES: &[Technique] = &[
     row("Xavier weights", &[("network.initializer", To("xavier_uniform"))]),
     row("LeCun weights", &[("network.initializer", To("lecun_normal"))]),
     row("orthogonal weights", &[("network.initializer", To("orthogonal"))]),
+    row("LSUV weights", &[("network.initializer", To("lsuv"))]),
+    row("units of variance 1", &[("network.initializer", To("unit_variance"))]),
     row("weights of std 0.01", &[("network.initializer", To("normal"))]),
+    row("kinks at rows (he+5)", &[("network.bias_initializer", To("he_plus"))]),
     row("activation relu", &[("network.activation", To("relu"))]),
     row("activation leaky relu", &[("network.activation", To("leaky_relu"))]),
     row("activation gelu", &[("network.activation", To("gelu"))]),
@@ -181,6 +184,14 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
             for layer in &mut layers {
                 if let LayerSpec::Dense { initializer, .. } = layer {
                     *initializer = start;
+                }
+            }
+        }
+        ("network.bias_initializer", To(_)) => {
+            let start = start_of(key, change)?.network.bias_initializer;
+            for layer in &mut layers {
+                if let LayerSpec::Dense { bias_initializer, .. } = layer {
+                    *bias_initializer = start;
                 }
             }
         }

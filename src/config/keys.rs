@@ -10,7 +10,7 @@ use super::choices::{
     Activation, AverageKind, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Impute, LossName,
     MomentumForm, Monitor, Norm, OptimizerName, Pacing, Precision, Scale, ScheduleName, TargetScale, Task,
 };
-use super::layers::{INITIALIZERS, Variant};
+use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use Kind::{
     Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList,
 };
@@ -214,8 +214,10 @@ pub static KEYS: &[Key] = &[
         "Share of the outputs of each layer of network.hidden that a training step sets to zero."),
     key("network.initializer", Initializer(INITIALIZERS), "'auto'",
         "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }."),
+    key("network.bias_initializer", Initializer(BIAS_INITIALIZERS), "'zeros'",
+        "How the biases of each layer of network.hidden start."),
     key("network.layers", Layers, "[]",
-        "The hidden layers one by one, in place of hidden, activation, norm, dropout and initializer; \
+        "The hidden layers one by one, in place of hidden, activation, norm, dropout and the initializers; \
          the output layer is added by itself and is not listed."),
     key("network.precision", Choice(Precision::NAMES), "'f32'",
         "The floating-point type of weights and arithmetic: 32 or 64 bits."),

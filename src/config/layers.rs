@@ -143,10 +143,27 @@ pub static INITIALIZERS: &[Variant] = &[
     Variant::new("orthogonal", "A random orthogonal matrix (Saxe et al. 2014).", &[
         key("gain", POSITIVE, "1.0", "Factor on the matrix."),
     ]),
+    Variant::new("lsuv", "Orthogonal, then each layer in turn divided by the deviation of its outputs for training rows (layer-sequential unit variance: Mishkin & Matas 2016).", &[
+        key("tolerance", Kind::Float { low: std::ops::Bound::Excluded(0.0), high: std::ops::Bound::Excluded(1.0) }, "0.1",
+            "How far from 1 the variance may stay (the paper's default)."),
+    ]),
+    Variant::new("unit_variance", "Normal, then the weights of each unit divided by the deviation of its output for training rows (Holzmüller 2024).", &[]),
 ];
 
-/// Every way for biases to start: those that ask for no fan-in and no matrix.
-pub static BIAS_INITIALIZERS: &[Variant] = &[ZEROS, ONES, CONSTANT, NORMAL, UNIFORM, TRUNCATED_NORMAL];
+/// Every way for biases to start: those that ask for no fan-in and no matrix, and one that looks at the rows.
+#[rustfmt::skip]
+pub static BIAS_INITIALIZERS: &[Variant] = &[
+    ZEROS,
+    ONES,
+    CONSTANT,
+    NORMAL,
+    UNIFORM,
+    TRUNCATED_NORMAL,
+    Variant::new("he_plus", "Each unit's kink is put at a random mean of some training rows (he+5: Steinwart 2019, Holzmüller 2024).", &[
+        key("rows", Kind::Int { min: 1, max: 1000 }, "5",
+            "Training rows of each mean; 1 puts the kink at a row."),
+    ]),
+];
 
 /// One layer of a network, with all its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -297,4 +314,28 @@ pub enum Initializer {
         /// Factor on the matrix.
         gain: f64,
     },
+    /// Orthogonal, then scaled to outputs of variance 1 over training rows, layer by layer.
+    Lsuv {
+        /// How far from 1 the variance may stay.
+        tolerance: f64,
+    },
+    /// Normal, then scaled to outputs of variance 1 over training rows, unit by unit.
+    UnitVariance,
+    /// Of biases: minus what the unit is at a random mean of training rows.
+    HePlus {
+        /// Rows of each mean.
+        rows: usize,
+    },
+}
+
+impl Initializer {
+    /// The name that stands for this kind in files.
+    pub fn name(&self) -> String {
+        value(self)["name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether it looks at training rows.
+    pub fn looks_at_rows(&self) -> bool {
+        matches!(self, Self::Lsuv { .. } | Self::UnitVariance | Self::HePlus { .. })
+    }
 }

@@ -147,6 +147,8 @@ pub struct NetworkConfig {
     pub dropout: f64,
     /// Short form: how the weights of each hidden layer start.
     pub initializer: Initializer,
+    /// Short form: how the biases of each hidden layer start.
+    pub bias_initializer: Initializer,
     /// The hidden layers one by one; if there are any, the short forms say nothing.
     pub layers: Vec<LayerSpec>,
     /// The floating-point type.
@@ -394,8 +396,14 @@ pub struct EvaluateConfig {
 }
 
 /// The settings that stand for a list of layers, and say nothing beside one.
-const SHORT_FORMS: [&str; 5] =
-    ["network.hidden", "network.activation", "network.norm", "network.dropout", "network.initializer"];
+const SHORT_FORMS: [&str; 6] = [
+    "network.hidden",
+    "network.activation",
+    "network.norm",
+    "network.dropout",
+    "network.initializer",
+    "network.bias_initializer",
+];
 
 impl Config {
     /// The defaults, with the file laid over them, and over both the settings `key=value` of the command
@@ -456,7 +464,11 @@ impl Config {
         }
         let mut layers = Vec::new();
         for &units in &network.hidden {
-            layers.push(LayerSpec::dense(units, network.activation, network.initializer));
+            let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
+            if let LayerSpec::Dense { bias_initializer, .. } = &mut dense {
+                *bias_initializer = network.bias_initializer;
+            }
+            layers.push(dense);
             match network.norm {
                 Norm::None => {}
                 Norm::Batch => layers.push(LayerSpec::batch_norm()),

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::fault::{key_segment, plain, tidy};
 use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, sections};
-use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, LAYER_KEYS, Variant};
+use super::layers::{INITIALIZERS, LAYER_KEYS, Variant};
 
 /// The columns that a comment may fill.
 const WIDTH: usize = 100;
@@ -135,12 +135,9 @@ fn variants(out: &mut String, kinds: &[Variant]) {
 /// A setting of a layer, an initialiser or a column in one line.
 fn described(key: &Key) -> String {
     let expected = match key.kind {
-        // The list of names stands once, at `network.initializer`.
+        // The lists of names stand once, at the keys of the short form.
         Kind::Initializer(kinds) if kinds.len() == INITIALIZERS.len() => "as network.initializer".to_owned(),
-        Kind::Initializer(_) => {
-            let names: Vec<_> = BIAS_INITIALIZERS.iter().map(|kind| kind.name).collect();
-            format!("as network.initializer, but only {}", names.join(", "))
-        }
+        Kind::Initializer(_) => "as network.bias_initializer".to_owned(),
         _ => key.kind.expected(),
     };
     let default = key.default.map_or_else(String::new, |default| format!("; by default {}", tidy(default)));

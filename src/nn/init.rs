@@ -2,32 +2,77 @@
 
 use statera_kernels::{Activation, Scalar};
 
-use crate::config::Initializer;
+use super::activation;
+use crate::config::{Initializer, LayerSpec};
 use crate::random::Stream;
 
 /// What `auto` stands for with an activation: LeCun for selu, He for the ReLU family, Xavier for all others.
+pub fn resolve(initializer: Initializer, activation: Activation) -> Initializer {
+    if initializer == Initializer::Auto { auto(activation).0 } else { initializer }
+}
+
+/// What `auto` chooses for an activation, and why.
 ///
 /// Klambauer et al. 2017 ask for 1/fan_in, with which selu keeps mean 0 and variance 1; He et al. 2015 derive
 /// 2/fan_in for units that are zero half of the time, which the smooth relatives of relu nearly are; Glorot & Bengio
 /// 2010 derive 2/(fan_in + fan_out) for units that are symmetric about zero.
-pub fn resolve(initializer: Initializer, activation: Activation) -> Initializer {
-    if initializer != Initializer::Auto {
-        return initializer;
-    }
+pub fn auto(activation: Activation) -> (Initializer, &'static str) {
     match activation {
-        Activation::Selu => Initializer::LecunNormal,
-        Activation::Relu
-        | Activation::LeakyRelu(_)
-        | Activation::Elu
-        | Activation::Gelu
-        | Activation::Silu
-        | Activation::Mish => Initializer::HeNormal,
-        Activation::Linear
-        | Activation::Sigmoid
-        | Activation::Tanh
-        | Activation::Softplus
-        | Activation::Softsign => Initializer::XavierUniform,
+        Activation::Selu => {
+            (Initializer::LecunNormal, "selu keeps mean 0 and variance 1 with weights of variance 1/fan_in")
+        }
+        Activation::Relu | Activation::LeakyRelu(_) => {
+            (Initializer::HeNormal, "about half of the units are off, which variance 2/fan_in makes up for")
+        }
+        Activation::Elu | Activation::Gelu | Activation::Silu | Activation::Mish => (
+            Initializer::HeNormal,
+            "about half of the units are nearly off, which variance 2/fan_in makes up for",
+        ),
+        Activation::Linear => (
+            Initializer::XavierUniform,
+            "variance 2/(fan_in + fan_out) keeps values and gradients to one scale",
+        ),
+        Activation::Sigmoid | Activation::Tanh | Activation::Softplus | Activation::Softsign => (
+            Initializer::XavierUniform,
+            "about linear near 0, where variance 2/(fan_in + fan_out) keeps values and gradients to one scale",
+        ),
     }
+}
+
+/// What `auto` came to in some layers of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// `layers.<index>` each.
+    pub layers: Vec<String>,
+    /// Their activation.
+    pub activation: String,
+    /// The initialiser that was chosen.
+    pub chosen: String,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Says of every layer that starts by `auto` what that is, and why; layers of one activation together.
+pub fn explain(specs: &[LayerSpec]) -> Vec<Explained> {
+    let mut told: Vec<Explained> = Vec::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let LayerSpec::Dense { activation, slope, initializer: Initializer::Auto, .. } = spec else {
+            continue;
+        };
+        let (chosen, reason) = auto(activation::function(*activation, *slope));
+        let activation = activation.name();
+        let layer = format!("layers.{i}");
+        match told.iter_mut().find(|t| t.activation == activation) {
+            Some(same) => same.layers.push(layer),
+            None => told.push(Explained {
+                layers: vec![layer],
+                activation: activation.to_owned(),
+                chosen: chosen.name(),
+                reason,
+            }),
+        }
+    }
+    told
 }
 
 /// Fills a weight of `fan_in`×`fan_out` (or a bias of `fan_out`) with draws from the initialiser.
@@ -37,6 +82,9 @@ pub fn resolve(initializer: Initializer, activation: Activation) -> Initializer 
 /// √(6/n). `truncated_normal` is redrawn beyond two standard deviations and then divided by 0.8796, the
 /// standard deviation that remains, so that `std` is what is asked for. `orthogonal` (Saxe et al. 2014) has
 /// orthonormal rows or columns, whichever are fewer, times the gain.
+///
+/// Those that look at rows are left as they stand before: `lsuv` orthogonal, `unit_variance` of variance 1/n,
+/// `he_plus` zero; see [`Network::init_on`](super::Network::init_on).
 pub fn fill<T: Scalar>(
     initializer: Initializer,
     [fan_in, fan_out]: [usize; 2],
@@ -50,7 +98,7 @@ pub fn fill<T: Scalar>(
         }
     };
     match initializer {
-        Initializer::Zeros => weights.fill(T::ZERO),
+        Initializer::Zeros | Initializer::HePlus { .. } => weights.fill(T::ZERO),
         Initializer::Ones => weights.fill(T::ONE),
         Initializer::Constant { value } => weights.fill(T::from_f64(value)),
         Initializer::Uniform { low, high } => uniform(low, high),
@@ -60,11 +108,12 @@ pub fn fill<T: Scalar>(
         }
         Initializer::HeUniform => uniform(-(6.0 / n).sqrt(), (6.0 / n).sqrt()),
         Initializer::Normal { std } => normal(weights, std, stream),
-        Initializer::LecunNormal => normal(weights, (1.0 / n).sqrt(), stream),
+        Initializer::LecunNormal | Initializer::UnitVariance => normal(weights, (1.0 / n).sqrt(), stream),
         Initializer::XavierNormal => normal(weights, (2.0 / (n + m)).sqrt(), stream),
         Initializer::HeNormal => normal(weights, (2.0 / n).sqrt(), stream),
         Initializer::TruncatedNormal { std } => truncated_normal(weights, std, stream),
         Initializer::Orthogonal { gain } => orthogonal([fan_in, fan_out], weights, gain, stream),
+        Initializer::Lsuv { .. } => orthogonal([fan_in, fan_out], weights, 1.0, stream),
     }
 }
 

@@ -9,6 +9,7 @@ mod dense;
 mod dropout;
 mod gaussian_noise;
 pub mod init;
+mod init_on;
 mod layer;
 mod layer_norm;
 pub mod loss;

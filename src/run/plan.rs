@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
-use crate::config::{ColumnConfig, Config, LossName, Monitor, TargetScale, Task};
+use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -16,6 +16,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
+use crate::nn::init::explain;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use statera_kernels::Scalar;
@@ -149,6 +150,7 @@ impl Plan {
 
         let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
         check_batch_norm(&config, &network)?;
+        choices.extend(starts(&config, &network));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
@@ -301,6 +303,25 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What `auto` came to as the start of the layers' weights.
+fn starts(config: &Config, network: &Network) -> Vec<Choice> {
+    let explained = explain(network.specs()).into_iter().map(|auto| Choice {
+        subject: "start".into(),
+        choice: auto.chosen,
+        reason: format!("auto for {} ({}): {}", auto.activation, auto.layers.join(", "), auto.reason),
+        instead: String::new(),
+    });
+    let mut choices: Vec<Choice> = explained.collect();
+    // The output layer is no part of the settings.
+    let can_be_set = config.network.layers.is_empty() && !config.network.hidden.is_empty();
+    if let Some(first) =
+        choices.first_mut().filter(|_| can_be_set && config.network.initializer == Initializer::Auto)
+    {
+        first.instead = "--set network.initializer=orthogonal".into();
+    }
+    choices
 }
 
 /// Batch normalisation makes nothing of a single row: its mean is the row, and what is left is zero.

@@ -13,6 +13,7 @@ use super::noise::LabelNoise;
 use super::optimizer::Optimizer;
 pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
+use super::start::start;
 use super::step::Stepper;
 use super::watch::Watch;
 use crate::config::Config;
@@ -68,7 +69,7 @@ pub fn fit<T: Scalar>(
     let batch_size = config.train.batch_size.min(n_train);
     let mut bounds = Vec::new();
     bound_batches(n_train, batch_size, &mut bounds);
-    let mut params = network.init::<T>(seed);
+    let mut params = start(network, level, seed, train);
     let mut kept = params.clone();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;

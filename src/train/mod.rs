@@ -17,5 +17,6 @@ pub mod optimizer;
 mod proximal;
 pub mod rows;
 pub mod schedule;
+pub mod start;
 pub mod step;
 mod watch;

@@ -1,0 +1,169 @@
+//! Initial parameters that are fitted on training rows, layer by layer.
+
+use statera_kernels::{CpuLevel, Scalar};
+
+use super::Network;
+use crate::config::{Activation, Initializer, LayerSpec};
+use crate::random::{Purpose, Stream};
+
+/// Passes over one layer at most, as in the algorithm of Mishkin & Matas (2016).
+const MOST_PASSES: usize = 10;
+/// Rows that go through a layer together.
+const ROWS: usize = 256;
+
+impl Network {
+    /// Whether some layer starts from training rows, so that [`Network::init_on`] differs from [`Network::init`].
+    pub fn looks_at_rows(&self) -> bool {
+        self.specs().iter().any(looks_at_rows)
+    }
+
+    /// [`Network::init`], and then what the data-driven initialisers make of it on the training rows `x` (B×inputs).
+    ///
+    /// Layers are fitted first to last, each on what the layers before it, fitted already, make of the rows.
+    /// Dropout, noise and masks of weights are off; batch normalisation takes the statistics of these rows. With z
+    /// the outputs of a dense layer before its activation:
+    ///
+    /// - `lsuv` (Mishkin & Matas 2016, algorithm 1): W ← W/√Var(z) until |Var(z) − 1| is within the tolerance, the
+    ///   variance being that of all numbers of z together, biases included as they start;
+    /// - `unit_variance` (the `std` weights of Holzmüller, Grinsztajn & Steinwart 2024): each column of W is divided
+    ///   by the standard deviation of its unit's z over the rows;
+    /// - `he_plus` ("he+5": Steinwart 2019, as Holzmüller et al. 2024 use it): b = −Σ aⱼ·(x·W)ⱼ over `rows` random
+    ///   rows with repetition, the shares a uniform on the simplex, so that the unit is 0 at a random mean of rows.
+    ///
+    /// A layer or unit whose outputs do not vary is left as it is. Sums are made in one order and double precision:
+    /// the same rows and seed give the same bits.
+    pub fn init_on<T: Scalar>(&self, level: CpuLevel, seed: u64, x: &[T]) -> Vec<T> {
+        let mut params = self.init(seed);
+        let n_to_walk = self.specs().iter().rposition(looks_at_rows).map_or(0, |last| last + 1);
+        let (mut x, mut n_features, mut begin) = (x.to_vec(), self.n_inputs(), 0);
+        if x.is_empty() {
+            return params;
+        }
+        for (layer_idx, spec) in self.specs()[..n_to_walk].iter().enumerate() {
+            let layer = Network::from_specs(vec![spec.clone()], n_features);
+            let own = &mut params[begin..begin + layer.n_params()];
+            let rows = Rows { level, x: &x, n_features };
+            let mut used = Vec::new();
+            match spec {
+                LayerSpec::Dense { initializer, bias_initializer, bias, units, .. } => {
+                    rows.fit_weights(*initializer, *units, *bias, own);
+                    if let (true, Initializer::HePlus { rows: n_points }) = (bias, bias_initializer) {
+                        let mut stream = Stream::new(seed, Purpose::InitRows, 1 + layer_idx as u32);
+                        rows.put_kinks(*n_points, *units, own, &mut stream);
+                    }
+                }
+                LayerSpec::BatchNorm { .. } => {
+                    used = own.to_vec();
+                    let (mean, variance) = used[2 * n_features..].split_at_mut(n_features);
+                    T::column_moments(level, &x, mean, variance);
+                }
+                _ => {}
+            }
+            if used.is_empty() {
+                used = own.to_vec();
+            }
+            let mut work = layer.inference_workspace(ROWS);
+            x = layer.raw_outputs(level, &used, &x, &mut work);
+            n_features = layer.n_outputs();
+            begin += layer.n_params();
+        }
+        params
+    }
+}
+
+fn looks_at_rows(spec: &LayerSpec) -> bool {
+    match spec {
+        LayerSpec::Dense { initializer, bias_initializer, bias, .. } => {
+            initializer.looks_at_rows() || (*bias && bias_initializer.looks_at_rows())
+        }
+        LayerSpec::BatchNorm { .. }
+        | LayerSpec::Dropout { .. }
+        | LayerSpec::Activation { .. }
+        | LayerSpec::LayerNorm { .. }
+        | LayerSpec::GaussianNoise { .. }
+        | LayerSpec::Scale {} => false,
+    }
+}
+
+/// What enters a dense layer (B×I).
+struct Rows<'a, T> {
+    level: CpuLevel,
+    x: &'a [T],
+    n_features: usize,
+}
+
+impl<T: Scalar> Rows<'_, T> {
+    /// x·W + b (B×O) with `own` the weight (I×O) and then the bias, if there is one.
+    fn outputs(&self, n_units: usize, bias: bool, own: &[T]) -> Vec<T> {
+        let mut spec = LayerSpec::dense(n_units, Activation::Linear, Initializer::Zeros);
+        if let LayerSpec::Dense { bias: has_bias, .. } = &mut spec {
+            *has_bias = bias;
+        }
+        let layer = Network::from_specs(vec![spec], self.n_features);
+        layer.raw_outputs(self.level, own, self.x, &mut layer.inference_workspace(ROWS))
+    }
+
+    fn fit_weights(&self, initializer: Initializer, n_units: usize, bias: bool, own: &mut [T]) {
+        let n_weights = self.n_features * n_units;
+        match initializer {
+            Initializer::Lsuv { tolerance } => {
+                for _ in 0..MOST_PASSES {
+                    let z = self.outputs(n_units, bias, own);
+                    let variance = variance(z.iter());
+                    if variance == 0.0 || (variance - 1.0).abs() <= tolerance {
+                        break;
+                    }
+                    let factor = T::from_f64(1.0 / variance.sqrt());
+                    own[..n_weights].iter_mut().for_each(|w| *w *= factor);
+                }
+            }
+            Initializer::UnitVariance => {
+                let z = self.outputs(n_units, bias, own);
+                for unit in 0..n_units {
+                    let variance = variance(z.iter().skip(unit).step_by(n_units));
+                    if variance > 0.0 {
+                        let factor = T::from_f64(1.0 / variance.sqrt());
+                        own[unit..n_weights].iter_mut().step_by(n_units).for_each(|w| *w *= factor);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts the point where each unit changes sides at a random mean of `n_points` rows.
+    fn put_kinks(&self, n_points: usize, n_units: usize, own: &mut [T], stream: &mut Stream) {
+        let (weight, bias) = own.split_at_mut(self.n_features * n_units);
+        let n_rows = self.x.len() / self.n_features;
+        let mut points = Vec::with_capacity(n_points);
+        for (unit, bias) in bias.iter_mut().enumerate() {
+            // Exponential draws over their sum are uniform on the simplex.
+            points.clear();
+            points.extend((0..n_points).map(|_| (stream.below(n_rows), -(1.0 - stream.uniform()).ln())));
+            let sum: f64 = points.iter().map(|(_, share)| share).sum();
+            let mut kink = 0.0;
+            for &(row, share) in &points {
+                let x = &self.x[row * self.n_features..(row + 1) * self.n_features];
+                let column = weight[unit..].iter().step_by(n_units);
+                let z: f64 = x.iter().zip(column).map(|(x, w)| x.to_f64() * w.to_f64()).sum();
+                kink += share * z;
+            }
+            // All draws 0 is possible, if hardly.
+            if sum > 0.0 {
+                *bias = T::from_f64(-kink / sum);
+            }
+        }
+    }
+}
+
+/// The variance of numbers about their mean, in double precision; 0 where it may be nothing but rounding, which
+/// batch normalisation of rows that are alike makes larger.
+fn variance<'a, T: Scalar>(numbers: impl Iterator<Item = &'a T> + Clone) -> f64 {
+    let (mut n, mut sum) = (0.0, 0.0);
+    for v in numbers.clone() {
+        (n, sum) = (n + 1.0, sum + v.to_f64());
+    }
+    let mean = sum / n;
+    let variance = numbers.map(|v| (v.to_f64() - mean).powi(2)).sum::<f64>() / n;
+    if variance > 1e-8 * (mean * mean).max(1.0) { variance } else { 0.0 }
+}

@@ -1,0 +1,35 @@
+//! Where training begins: the initial parameters, fitted on training rows where an initialiser asks for it.
+
+use statera_kernels::{CpuLevel, Scalar};
+
+use super::fit::Rows;
+use crate::nn::Network;
+use crate::random::{Purpose, Stream};
+
+/// The most training rows that initial parameters are fitted on.
+pub const START_ROWS: usize = 1024;
+
+/// The initial parameters of a network that is to learn from `train`.
+///
+/// Data-driven initialisers see up to [`START_ROWS`] of the rows, drawn by the seed without repetition.
+pub fn start<T: Scalar>(network: &Network, level: CpuLevel, seed: u64, train: &Rows<T>) -> Vec<T> {
+    if !network.looks_at_rows() {
+        return network.init(seed);
+    }
+    let drawn = some_rows(seed, train.len(), START_ROWS);
+    let n_inputs = network.n_inputs();
+    let mut x = Vec::with_capacity(drawn.len() * n_inputs);
+    for row in drawn {
+        let from = row as usize * n_inputs;
+        x.extend_from_slice(&train.x[from..from + n_inputs]);
+    }
+    network.init_on(level, seed, &x)
+}
+
+/// Up to `most` of the numbers below `n_rows`, in the random order of the seed.
+pub(crate) fn some_rows(seed: u64, n_rows: usize, most: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n_rows as u32).collect();
+    Stream::new(seed, Purpose::InitRows, 0).shuffle(&mut order);
+    order.truncate(most);
+    order
+}
