@@ -7,7 +7,7 @@ use serde_json::Value;
 use statera::config::{
     Activation, Config, Constraint, Initializer, LayerSpec, MomentumForm, OptimizerConfig, OptimizerName,
 };
-use statera::nn::{CpuLevel, Loss, Network, Targets};
+use statera::nn::{CpuLevel, Loss, Network, Targets, View};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
 use statera::train::optimizer::Optimizer;
@@ -31,23 +31,21 @@ impl Problem {
         (Self { x, y: numbers_of(&file["y"]) }, file)
     }
 
-    /// The gradient of |y − Xw − b|² / n; w has the intercept behind it where it is one longer than a row.
+    /// The gradient of |y − Xw|² / n.
     fn gradient(&self, w: &[f64]) -> Vec<f64> {
         let mut gradient = vec![0.0; w.len()];
         let n = self.y.len() as f64;
         for (x, y) in self.x.iter().zip(&self.y) {
-            let row = || x.iter().copied().chain([1.0]).take(w.len());
-            let error = row().zip(w).map(|(x, w)| x * w).sum::<f64>() - y;
-            gradient.iter_mut().zip(row()).for_each(|(g, x)| *g += 2.0 / n * error * x);
+            let error = x.iter().zip(w).map(|(x, w)| x * w).sum::<f64>() - y;
+            gradient.iter_mut().zip(x).for_each(|(g, x)| *g += 2.0 / n * error * x);
         }
         gradient
     }
 }
 
-/// The views of a dense layer of `n` inputs and one unit.
-fn views(n: usize, bias: bool) -> Vec<statera::nn::View> {
-    let bias = bias.then_some(Initializer::Zeros);
-    Network::from_specs(vec![dense_of(1, Activation::Linear, Initializer::Zeros, bias)], n).views().to_vec()
+/// The view of the weight of `n` inputs and one unit.
+fn views(n: usize) -> Vec<View> {
+    Network::from_specs(vec![dense_of(1, Activation::Linear, Initializer::Zeros, None)], n).views().to_vec()
 }
 
 fn settings_of(case: &Value) -> OptimizerConfig {
@@ -79,7 +77,7 @@ fn proximal_steps_are_those_written_out_elsewhere() {
     for case in cases {
         let settings = settings_of(case);
         let mut w = numbers_of(&file["start"]);
-        let mut optimizer = Optimizer::new(&settings, &views(w.len(), false));
+        let mut optimizer = Optimizer::new(&settings, &views(w.len()));
         let steps = case["steps"].as_array().unwrap();
         assert_eq!(steps.len(), 50);
         for (t, expected) in steps.iter().enumerate() {
@@ -111,16 +109,14 @@ fn steps_end_at_the_minimum_that_coordinate_descent_finds() {
             (settings.l1, settings.l2) = (minimum["l1"].as_f64().unwrap(), minimum["l2"].as_f64().unwrap());
             settings.weight_decay = 0.0;
             let mut w = numbers_of(&file["start"]);
-            w.push(0.0);
-            let mut optimizer = Optimizer::new(&settings, &views(w.len() - 1, true));
+            let mut optimizer = Optimizer::new(&settings, &views(w.len()));
             for t in 0..20_000 {
                 let gradient = problem.gradient(&w);
                 // Rates fall so that adaptive steps come to rest.
                 let rate = rate / (1.0 + f64::from(t) / 100.0);
                 optimizer.step(CpuLevel::detect(), rate, &mut w, &gradient);
             }
-            let mut expected = numbers_of(&minimum["weight"]);
-            expected.push(minimum["bias"].as_f64().unwrap());
+            let expected = numbers_of(&minimum["weight"]);
             let off = w.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(off < 1e-5, "{name}, {minimum}: {w:?}, off by {off:e}");
             for (got, expected) in w.iter().zip(&expected) {

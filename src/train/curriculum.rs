@@ -1,6 +1,6 @@
 //! Curriculum learning (Bengio et al. 2009): the easiest rows first, then more and more, then all.
 
-use crate::config::{CurriculumConfig, Pacing};
+use crate::config::{CurriculumBy, CurriculumConfig, Pacing};
 
 /// Which rows each epoch learns from.
 #[derive(Debug, Clone)]
@@ -13,16 +13,17 @@ pub struct Curriculum {
 }
 
 impl Curriculum {
-    /// Rows by how hard they are, those as hard as each other in their own order; an epoch has `batch_size` rows at
-    /// least. No `difficulty` for no curriculum.
+    /// Rows by how hard they are, those as hard as each other in their own order and those without a number last; an epoch has `batch_size` rows at
+    /// least. Settings that ask for none give none, as does an empty `difficulty`.
     pub fn new(settings: &CurriculumConfig, difficulty: &[f64], batch_size: usize) -> Self {
+        let difficulty = if settings.by == CurriculumBy::None { &[] } else { difficulty };
         let mut order: Vec<u32> = (0..difficulty.len() as u32).collect();
         let hard = |row: u32| difficulty[row as usize];
-        if settings.reverse {
-            order.sort_by(|&a, &b| hard(b).total_cmp(&hard(a)));
-        } else {
-            order.sort_by(|&a, &b| hard(a).total_cmp(&hard(b)));
-        }
+        order.sort_by(|&a, &b| {
+            let by_size = hard(a).total_cmp(&hard(b));
+            let by_size = if settings.reverse { by_size.reverse() } else { by_size };
+            hard(a).is_nan().cmp(&hard(b).is_nan()).then(by_size)
+        });
         let mut ranks = vec![0; order.len()];
         for (rank, row) in order.into_iter().enumerate() {
             ranks[row as usize] = rank as u32;
@@ -65,7 +66,13 @@ mod tests {
     use crate::config::Config;
 
     fn settings(pacing: Pacing) -> CurriculumConfig {
-        CurriculumConfig { pacing, start: 0.25, epochs: 4, ..Config::default().curriculum }
+        CurriculumConfig {
+            by: CurriculumBy::Loss,
+            pacing,
+            start: 0.25,
+            epochs: 4,
+            ..Config::default().curriculum
+        }
     }
 
     #[test]
@@ -79,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_easiest_come_first_and_a_batch_at_least() {
-        let hard = [5.0, 1.0, 4.0, 1.0, 3.0, f64::INFINITY, 0.0, 2.0];
+        let hard = [5.0, 1.0, f64::NAN, 1.0, 3.0, f64::INFINITY, 0.0, 2.0];
         let chosen = |reverse, batch_size, epoch| {
             let settings = CurriculumConfig { reverse, ..settings(Pacing::Linear) };
             let mut order = vec![77];

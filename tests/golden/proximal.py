@@ -4,12 +4,12 @@ Made with scikit-learn 1.9.1, numpy 2.4.6.
     pip install scikit-learn==1.9.1 numpy==2.4.6
     python tests/golden/proximal.py
 
-The problem is |y - Xw - b|^2 / n + l1 |w|_1 + l2 |w|^2 / 2 over 60 rows of 8 columns, 3 of which matter.
+The problem is |y - Xw|^2 / n + l1 |w|_1 + l2 |w|^2 / 2 over 60 rows of 8 columns, 3 of which matter.
 
 "minima" are its solutions by scikit-learn's coordinate descent, which knows nothing of steps: halved, the problem is
 theirs with alpha * l1_ratio = l1 / 2 and alpha * (1 - l1_ratio) = l2 / 2.
 
-"steps" are 50 steps of each optimiser without intercept, written out in numpy from the papers' equations; each is
+"steps" are 50 steps of each optimiser, written out in numpy from the papers' equations; each is
 followed by w <- sign(w) * max(|w| - h * l1, 0), where h is what the optimiser multiplies a lasting gradient by.
 """
 
@@ -22,7 +22,7 @@ from sklearn.linear_model import ElasticNet
 N, P, STEPS, L1, L2 = 60, 8, 50, 0.5, 0.1
 rng = np.random.default_rng(20240607)
 X = np.round(rng.normal(size=(N, P)), 6)
-y = np.round(X @ np.array([1.5, 0, 0, -2.0, 0, 0.7, 0, 0]) + 0.25 + 0.5 * rng.normal(size=N), 6)
+y = np.round(X @ np.array([1.5, 0, 0, -2.0, 0, 0.7, 0, 0]) + 0.5 * rng.normal(size=N), 6)
 START = np.array([0.3, -0.7, 1.9, 0.05, -0.02, 0.4, 0.9, -1.1])
 
 
@@ -163,9 +163,9 @@ for name, step, settings in CASES:
 minima = []
 for l1, l2 in [(0.5, 0.0), (0.5, 0.4), (1.5, 0.0), (0.05, 2.0)]:
     alpha = (l1 + l2) / 2
-    model = ElasticNet(alpha=alpha, l1_ratio=l1 / (l1 + l2), tol=1e-14, max_iter=1_000_000).fit(X, y)
-    minima.append({"l1": l1, "l2": l2, "weight": model.coef_.tolist(), "bias": float(model.intercept_)})
-    print(l1, l2, model.coef_, model.intercept_)
+    model = ElasticNet(alpha=alpha, l1_ratio=l1 / (l1 + l2), fit_intercept=False, tol=1e-14, max_iter=1_000_000).fit(X, y)
+    minima.append({"l1": l1, "l2": l2, "weight": model.coef_.tolist()})
+    print(l1, l2, model.coef_)
 
 out = {"x": X.tolist(), "y": y.tolist(), "start": START.tolist(), "steps": steps, "minima": minima}
 path = Path(__file__).with_suffix(".json")
