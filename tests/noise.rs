@@ -216,7 +216,7 @@ proptest! {
             let (sum1, grads1) = run(Targets::Classes(&one));
             let (sum2, grads2) = run(Targets::Classes(&other));
             prop_assert!((sum - share * sum1 - (1.0 - share) * sum2).abs() < 1e-12 * sum.abs().max(1.0));
-            for ((g, a), b) in grads.iter().zip(&grads1).zip(&grads2) {
+            for ((g, a), b) in grads.iter().zip(grads1.iter()).zip(grads2.iter()) {
                 prop_assert!((g - share * a - (1.0 - share) * b).abs() < 1e-12);
             }
         }

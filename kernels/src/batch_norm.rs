@@ -151,27 +151,91 @@ fn replace<T: Real, const L: usize>(y: &[T], dy: &mut [T], f: impl Fn(T, T) -> T
     new
 }
 
-/// mean(F) and variance(F, divided by B) of the columns of x (B×F).
+/// Rows whose moments are taken at once: they are still near for the second look.
+const NEAR_ROWS: usize = 32;
+
+/// Takes the rows of x into mean(F) and squares(F) = Σ (x − mean)² of `n_before` rows; all zero before the first.
+///
+/// Rows are joined 32 at a time: the two looks of Chan, Golub & LeVeque 1983, "Algorithms for computing the sample
+/// variance", equations 2.1, so that no large mean cancels. Cuts at multiples of 32 rows change no bit.
 #[inline(always)]
-pub(crate) fn column_moments<T: Real>(x: &[T], mean: &mut [T], variance: &mut [T]) {
+pub(crate) fn add_column_moments<T: Real>(x: &[T], n_before: usize, mean: &mut [T], squares: &mut [T]) {
     let n = mean.len();
-    for_column_blocks!(n, column_moments_block(x, mean, variance));
+    let mut n_before = n_before;
+    for x in x.chunks(NEAR_ROWS * n) {
+        for_column_blocks!(n, add_column_moments_block(x, n_before, mean, squares));
+        n_before += x.len() / n;
+    }
 }
 
 #[inline(always)]
-fn column_moments_block<T: Real, const L: usize>(x: &[T], mean: &mut [T], variance: &mut [T], column: usize) {
+fn add_column_moments_block<T: Real, const L: usize>(
+    x: &[T],
+    n_before: usize,
+    mean: &mut [T],
+    squares: &mut [T],
+    column: usize,
+) {
     let n = mean.len();
     let n_rows = x.len() / n;
     let share = T::ONE / T::from_f64(n_rows as f64);
     let total = sum_down(n_rows, [T::ZERO; L], |row| block(x, row * n + column));
     let m: [T; L] = each(|i| total[i] * share);
-    // About the mean, not from the sum of squares: no cancellation when the mean is large.
-    let total = sum_down(n_rows, [T::ZERO; L], |row| {
+    let mut s = sum_down(n_rows, [T::ZERO; L], |row| {
         let x: [T; L] = block(x, row * n + column);
         each(|i| (x[i] - m[i]) * (x[i] - m[i]))
     });
-    mean[column..column + L].copy_from_slice(&m);
-    variance[column..column + L].copy_from_slice(&each::<T, L>(|i| total[i] * share));
+    let mut joined = m;
+    if n_before > 0 {
+        let (a, b) = (n_before as f64, n_rows as f64);
+        let (of_mean, of_squares) = (T::from_f64(b / (a + b)), T::from_f64(a * b / (a + b)));
+        let (mean, squares): ([T; L], [T; L]) = (block(mean, column), block(squares, column));
+        for i in 0..L {
+            let apart = m[i] - mean[i];
+            joined[i] = of_mean.mul_add(apart, mean[i]);
+            s[i] = of_squares.mul_add(apart * apart, squares[i] + s[i]);
+        }
+    }
+    mean[column..column + L].copy_from_slice(&joined);
+    squares[column..column + L].copy_from_slice(&s);
+}
+
+/// variance(F) ← variance·share; inv_std(F) = 1/√(variance + ε); scale(F) = γ·inv_std.
+#[inline(always)]
+pub(crate) fn normalize_factors<T: Real>(
+    variance: &mut [T],
+    share: T,
+    epsilon: T,
+    gamma: &[T],
+    inv_std: &mut [T],
+    scale: &mut [T],
+) {
+    let n = variance.len();
+    let (gamma, inv_std, scale) = (&gamma[..n], &mut inv_std[..n], &mut scale[..n]);
+    for i in 0..n {
+        variance[i] *= share;
+        inv_std[i] = T::ONE / (variance[i] + epsilon).sqrt();
+        scale[i] = gamma[i] * inv_std[i];
+    }
+}
+
+/// dγ ← dγ·inv_std, b = share·scale·inv_std·dγ and c = share·scale·dβ: see [`normalize_backward_input`].
+#[inline(always)]
+pub(crate) fn normalize_backward_factors<T: Real>(
+    share: T,
+    [inv_std, scale]: [&[T]; 2],
+    dgamma: &mut [T],
+    dbeta: &[T],
+    b: &mut [T],
+    c: &mut [T],
+) {
+    let n = dgamma.len();
+    let (inv_std, scale, dbeta, b, c) = (&inv_std[..n], &scale[..n], &dbeta[..n], &mut b[..n], &mut c[..n]);
+    for i in 0..n {
+        dgamma[i] *= inv_std[i];
+        b[i] = share * scale[i] * inv_std[i] * dgamma[i];
+        c[i] = share * scale[i] * dbeta[i];
+    }
 }
 
 /// y = (x − mean)·scale + shift, column by column.

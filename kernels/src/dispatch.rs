@@ -68,8 +68,18 @@ kernels! {
     fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
     /// sums(F) += Σ over the rows of x (B×F).
     fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
-    /// mean(F) and variance(F, divided by B) of the columns of x (B×F).
-    fn column_moments(x: &[T], mean: &mut [T], variance: &mut [T]) = batch_norm::column_moments;
+    /// Takes the rows of x (B×F) into mean(F) and squares(F) = Σ (x − mean)² of the `n_before` rows before.
+    ///
+    /// What is in `mean` and `squares` does not count where there are none; cuts at multiples of 32 rows change no bit.
+    fn add_column_moments(x: &[T], n_before: usize, mean: &mut [T], squares: &mut [T]) = batch_norm::add_column_moments;
+    /// variance(F) ← variance·share; inv_std(F) = 1/√(variance + ε); scale(F) = γ·inv_std.
+    fn normalize_factors(
+        variance: &mut [T], share: T, epsilon: T, gamma: &[T], inv_std: &mut [T], scale: &mut [T],
+    ) = batch_norm::normalize_factors;
+    /// dγ(F) ← dγ·inv_std; b(F) = share·scale·inv_std·dγ; c(F) = share·scale·dβ; given inv_std and scale (F).
+    fn normalize_backward_factors(
+        share: T, inv_std_and_scale: [&[T]; 2], dgamma: &mut [T], dbeta: &[T], b: &mut [T], c: &mut [T],
+    ) = batch_norm::normalize_backward_factors;
     /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F).
     fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) = batch_norm::normalize;
     /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy.

@@ -4,40 +4,53 @@ use crate::math::{Real, ln_normal};
 
 /// Blocks that are computed side by side.
 const LANES: usize = 16;
-/// Elements that they serve: eight 16-bit parts a block.
-const CHUNK: usize = 8 * LANES;
+/// Elements that are decided together: 32 bits in each lane.
+const GROUP: usize = 32 * LANES;
 
 /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
 ///
-/// Element `i` depends only on the key, the stream and `i`: it is one 16-bit part of block
-/// ⌊i / 128⌋·16 + i mod 16 of Philox4x32-10. A rate is therefore exact to 1/65536.
+/// Element `i` depends only on the key, the stream and `i`. A rate is exact to 1/65536. The numbers are compared
+/// bit by bit, 512 of them at once: of a rate such as 1/2 or 1/4, the lower bits decide nothing and are not drawn.
+/// The `b`-th bit, counted from the lowest drawn, of elements 512g to 512g + 511 is vector g·bits + b of the stream,
+/// a vector being one word of 16 blocks of Philox4x32-10: element 512g + 16s + l is bit s of lane l.
 #[inline(always)]
 pub(crate) fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) {
-    let mut chunks = kept.chunks_exact_mut(CHUNK);
-    let mut first = 0;
-    for chunk in &mut chunks {
-        let mut flags = [0; CHUNK];
-        fill_chunk(&mut flags, &blocks(first, stream, key), drop_below);
-        chunk.copy_from_slice(&flags);
-        first += LANES as u32;
+    if drop_below == 0 {
+        kept.fill(1);
+        return;
     }
-    let rest = chunks.into_remainder();
-    let mut flags = [0; CHUNK];
-    fill_chunk(&mut flags, &blocks(first, stream, key), drop_below);
-    rest.copy_from_slice(&flags[..rest.len()]);
-}
-
-#[inline(always)]
-fn fill_chunk(chunk: &mut [u8; CHUNK], words: &[[u64; LANES]; 4], drop_below: u32) {
-    let mut parts = chunk.chunks_exact_mut(LANES);
-    for word in words {
-        for shift in [0, 16] {
-            if let Some(part) = parts.next() {
-                for (to, lane) in part.iter_mut().zip(word) {
-                    *to = u8::from(((lane >> shift) & 0xFFFF) as u32 >= drop_below);
+    let unused = drop_below.trailing_zeros();
+    let n_bits = 16_u32.saturating_sub(unused).max(1);
+    let threshold = drop_below >> unused;
+    let (mut vectors, mut next, mut first) = ([[0; LANES]; 4], 4, 0);
+    for group in kept.chunks_mut(GROUP) {
+        // All ones: numbers that are equal so far are not less.
+        let mut keeps = [u64::MAX; LANES];
+        for bit in 0..n_bits {
+            if next == 4 {
+                vectors = blocks(first, stream, key);
+                (next, first) = (0, first + LANES as u32);
+            }
+            let drawn = vectors[next];
+            next += 1;
+            if threshold >> bit & 1 == 1 {
+                for lane in 0..LANES {
+                    keeps[lane] &= drawn[lane];
+                }
+            } else {
+                for lane in 0..LANES {
+                    keeps[lane] |= drawn[lane];
                 }
             }
         }
+        let keeps: [u32; LANES] = std::array::from_fn(|lane| keeps[lane] as u32);
+        let mut flags = [0; GROUP];
+        for (shift, flags) in flags.chunks_exact_mut(LANES).enumerate() {
+            for (flag, keeps) in flags.iter_mut().zip(keeps) {
+                *flag = (keeps >> shift & 1) as u8;
+            }
+        }
+        group.copy_from_slice(&flags[..group.len()]);
     }
 }
 

@@ -51,8 +51,8 @@ pub enum Start<'a, T> {
     Add,
 }
 
-/// The shared dimension is cut here, so that a panel of B stays in the second-level cache.
-const SHARED_BLOCK: usize = 512;
+/// The shared dimension is cut here, so that a panel of B stays in the first-level cache.
+const SHARED_BLOCK: usize = 128;
 /// The widest panel of any level, in numbers: four registers of sixteen.
 const WIDEST_PANEL: usize = 64;
 /// The most columns that are computed as rows: a quarter of the widest register.
@@ -91,15 +91,25 @@ pub(crate) fn product<V: Vector>(
         a.assert_holds(m, k, "A");
         b.assert_holds(k, n, "B");
     }
-    // The last few columns would fill a register to a quarter or less. Where A is stored column after column,
-    // they are computed as rows instead: Cᵀ = Bᵀ·Aᵀ, into the scratch, and written from there.
+    // The last few columns would fill a register to a quarter or less. Where A is stored column after column, or
+    // where there are no others, they are computed as rows instead: Cᵀ = Bᵀ·Aᵀ, into the scratch, and written
+    // from there.
     let turned = match n % V::LANES {
-        rest @ 1.. if 4 * rest <= V::LANES && a.row_stride == 1 && m >= V::LANES => rest,
+        rest @ 1..=MOST_TURNED if 4 * rest <= V::LANES && m >= V::LANES => rest,
         _ => 0,
     };
-    let turned = if k > 0 && k <= SHARED_BLOCK && matches!(start, Start::Zero) { turned } else { 0 };
+    let turned = if k > 0 && (a.row_stride == 1 || turned == n) { turned } else { 0 };
     let whole = n - turned;
     let (columns, scratch) = scratch.split_at_mut(turned * m);
+    for (j, column) in columns.chunks_exact_mut(m).enumerate() {
+        match start {
+            Start::Zero => {}
+            Start::Bias(bias) => column.fill(bias[whole + j]),
+            Start::Add => {
+                column.iter_mut().zip(c[whole + j..].iter().step_by(n)).for_each(|(to, &from)| *to = from);
+            }
+        }
+    }
     // A loop over two products, not two calls: the code of all tiles is there once.
     for turn in [false, true] {
         let rest = Matrix { data: b.data.get(whole * b.column_stride..).unwrap_or(&[]), ..b };
@@ -109,6 +119,7 @@ pub(crate) fn product<V: Vector>(
             ([m, k, whole], a, b, &mut *c, n)
         };
         if shape[0] > 0 && shape[2] > 0 {
+            let start = if turn && !matches!(start, Start::Zero) { Start::Add } else { start };
             panels::<V>(shape, a, b, c, c_row, start, scratch, zero);
         }
     }

@@ -186,10 +186,28 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         T::column_sums(level, &x, &mut sums);
         vec![sums]
     });
-    same_bits("column_moments", |level| {
-        let (mut mean, mut variance) = (zeros(), zeros());
-        T::column_moments(level, &x, &mut mean, &mut variance);
-        vec![mean, variance]
+    same_bits("add_column_moments", |level| {
+        let (mut mean, mut squares) = (zeros(), zeros());
+        T::add_column_moments(level, &x, 0, &mut mean, &mut squares);
+        for column in 0..columns {
+            let values = || x.iter().skip(column).step_by(columns).map(|v| v.to_f64());
+            let expected = values().sum::<f64>() / rows as f64;
+            let spread = values().map(|v| (v - expected).powi(2)).sum::<f64>();
+            let near =
+                |got: T, expected: f64| (got.to_f64() - expected).abs() < 1e-5 * (1.0 + expected.abs());
+            assert!(near(mean[column], expected) && near(squares[column], spread));
+        }
+        vec![mean, squares]
+    });
+    same_bits("normalize_factors", |level| {
+        let (mut variance, mut inv_std, mut scale) = (wide[..columns].to_vec(), zeros(), zeros());
+        variance.iter_mut().for_each(|v| *v = v.abs());
+        let (share, epsilon) = (T::from_f64(0.3), T::from_f64(1e-3));
+        T::normalize_factors(level, &mut variance, share, epsilon, &a, &mut inv_std, &mut scale);
+        let (mut dgamma, mut b2, mut c2) = (b.clone(), zeros(), zeros());
+        let factors = [&inv_std[..], &scale[..]];
+        T::normalize_backward_factors(level, share, factors, &mut dgamma, &c, &mut b2, &mut c2);
+        vec![variance, inv_std, scale, dgamma, b2, c2]
     });
     same_bits("normalize", |level| {
         let mut y = x.clone();
@@ -339,6 +357,33 @@ fn a_dropout_mask_drops_its_share() {
     let dropped = kept.iter().filter(|&&k| k == 0).count() as f64;
     // A quarter of 2²⁰, standard deviation 443.
     assert!((dropped - f64::from(1 << 18)).abs() < 2200.0, "{dropped}");
+}
+
+/// The mask, written as its definition reads: a number is made of its drawn bits and compared.
+#[test]
+fn a_dropout_mask_compares_random_numbers() {
+    for drop_below in [1, 2, 13_107, 16_384, 32_768, 49_152, 65_535] {
+        let (key, stream) = ([9, 8], [7, 6, 5]);
+        let unused = u32::trailing_zeros(drop_below);
+        let n_bits = 16 - unused;
+        for n in [0, 1, 31, 511, 512, 513, 1500] {
+            let mut kept = vec![7; n];
+            f32::fill_kept(CpuLevel::detect(), &mut kept, key, stream, drop_below);
+            for (i, &kept) in kept.iter().enumerate() {
+                let (group, lane, bit) = (i / 512, i % 16, i % 512 / 16);
+                let number: u32 = (0..n_bits)
+                    .map(|b| {
+                        let vector = group as u32 * n_bits + b;
+                        let block = vector / 4 * 16 + lane as u32;
+                        let counter = [block, stream[0], stream[1], stream[2]];
+                        let word = statera_kernels::random::philox(counter, key)[vector as usize % 4];
+                        (word >> bit & 1) << b
+                    })
+                    .sum();
+                assert_eq!(kept, u8::from(number >= drop_below >> unused), "{i} of {n}, {drop_below}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use statera_kernels::Scalar;
+use statera_kernels::{CpuLevel, Scalar};
 
 use super::layer::{Mode, Pass};
 use super::params::{Layout, Role};
@@ -42,25 +42,30 @@ impl BatchNorm {
         6 * self.features
     }
 
-    /// The statistics and factors for all rows, from x (B×F) in training.
-    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, x: &[T], cache: &mut [T]) {
+    /// Takes rows of x, those from `first_row` on, into the moments of the shard, in training.
+    pub(crate) fn add_moments<T: Scalar>(&self, pass: &Pass<T>, first_row: usize, x: &[T], cache: &mut [T]) {
+        if pass.mode != Mode::Infer {
+            let (mean, rest) = cache.split_at_mut(self.features);
+            T::add_column_moments(pass.level, x, first_row, mean, &mut rest[..self.features]);
+        }
+    }
+
+    /// The factors for all rows, once all are taken in.
+    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut [T]) {
         let f = self.features;
         let (mean, rest) = cache.split_at_mut(f);
         let (variance, rest) = rest.split_at_mut(f);
         let (inv_std, rest) = rest.split_at_mut(f);
         let (scale, backward) = rest.split_at_mut(f);
+        let mut share = T::from_f64(1.0 / pass.n_rows as f64);
         if pass.mode == Mode::Infer {
             mean.copy_from_slice(&pass.params[self.running_mean.clone()]);
             variance.copy_from_slice(&pass.params[self.running_var.clone()]);
             backward.fill(T::ZERO);
-        } else {
-            T::column_moments(pass.level, x, mean, variance);
+            share = T::ONE;
         }
-        let epsilon = T::from_f64(self.epsilon);
-        for (inv_std, &variance) in inv_std.iter_mut().zip(&*variance) {
-            *inv_std = T::ONE / (variance + epsilon).sqrt();
-        }
-        T::multiply(pass.level, inv_std, &pass.params[self.weight.clone()], scale);
+        let gamma = &pass.params[self.weight.clone()];
+        T::normalize_factors(pass.level, variance, share, T::from_f64(self.epsilon), gamma, inv_std, scale);
     }
 
     /// y = (x − mean)·γ/std + β, with x and y B×F.
@@ -94,18 +99,11 @@ impl BatchNorm {
         let (forward, backward) = cache.split_at_mut(4 * f);
         let (inv_std, scale) = (&forward[2 * f..3 * f], &forward[3 * f..]);
         let (dgamma, dbeta) = grads[self.weight.start..self.bias.end].split_at_mut(f);
-        for (dgamma, &inv_std) in dgamma.iter_mut().zip(inv_std) {
-            *dgamma *= inv_std;
-        }
-        if pass.mode == Mode::Infer {
-            return;
-        }
-        let share = T::from_f64(-1.0 / pass.n_rows as f64);
         let (b, c) = backward.split_at_mut(f);
-        for i in 0..f {
-            b[i] = share * scale[i] * inv_std[i] * dgamma[i];
-            c[i] = share * scale[i] * dbeta[i];
-        }
+        // In use the statistics do not depend on x, and b and c are zero.
+        let share = if pass.mode == Mode::Infer { 0.0 } else { -1.0 / pass.n_rows as f64 };
+        let factors = [inv_std, scale];
+        T::normalize_backward_factors(pass.level, T::from_f64(share), factors, dgamma, dbeta, b, c);
     }
 
     /// dx = γ/std · (dy − dβ/B − x̂·dγ/B), over dy (B×F).
@@ -120,21 +118,17 @@ impl BatchNorm {
     /// One step of the running statistics, towards the mean of those of the shards.
     pub(crate) fn absorb<'a, T: Scalar>(
         &self,
+        level: CpuLevel,
         params: &mut [T],
         caches: impl ExactSizeIterator<Item = &'a [T]>,
     ) {
-        let f = self.features;
-        let keep = T::from_f64(self.momentum);
         let share = T::from_f64((1.0 - self.momentum) / caches.len() as f64);
-        let (mean, variance) = params[self.running_mean.start..self.running_var.end].split_at_mut(f);
-        for running in mean.iter_mut().chain(&mut *variance) {
-            *running *= keep;
-        }
+        // Mean and variance lie side by side, in the cache too.
+        let running = &mut params[self.running_mean.start..self.running_var.end];
+        let mut keep = T::from_f64(self.momentum);
         for cache in caches {
-            for i in 0..f {
-                mean[i] += share * cache[i];
-                variance[i] += share * cache[f + i];
-            }
+            T::combine(level, share, &cache[..2 * self.features], keep, running);
+            keep = T::ONE;
         }
     }
 

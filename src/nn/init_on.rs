@@ -55,7 +55,9 @@ impl Network {
                 LayerSpec::BatchNorm { .. } => {
                     used = own.to_vec();
                     let (mean, variance) = used[2 * n_features..].split_at_mut(n_features);
-                    T::column_moments(level, &x, mean, variance);
+                    T::add_column_moments(level, &x, 0, mean, variance);
+                    let share = T::from_f64(n_features as f64 / x.len() as f64);
+                    variance.iter_mut().for_each(|sum| *sum *= share);
                 }
                 _ => {}
             }

@@ -218,10 +218,23 @@ impl Layer {
         matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_))
     }
 
-    /// Forward, first part: what is done once for all rows of the shard, given x (B×in).
-    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, x: &[T], cache: &mut Cache<T>) {
+    /// Forward of batch norm, first part: takes rows of x, those from `first_row` on, into the moments over all rows.
+    pub(crate) fn add_moments<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        first_row: usize,
+        x: &[T],
+        cache: &mut Cache<T>,
+    ) {
+        if let Self::BatchNorm(layer) = self {
+            layer.add_moments(pass, first_row, x, &mut cache.numbers);
+        }
+    }
+
+    /// Forward, what is done once for all rows of the shard before [`Layer::forward_rows`].
+    pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
         match self {
-            Self::BatchNorm(layer) => layer.prepare(pass, x, &mut cache.numbers),
+            Self::BatchNorm(layer) => layer.prepare(pass, &mut cache.numbers),
             Self::Dropout(layer) => layer.prepare(pass, &mut cache.flags),
             Self::GaussianNoise(layer) => layer.prepare(pass, &mut cache.numbers),
             Self::Dense(layer) => layer.prepare(pass, cache),
@@ -345,11 +358,12 @@ impl Layer {
     /// Takes the statistics that the shards of a step left in `caches` into the running ones.
     pub(crate) fn absorb<'a, T: Scalar>(
         &self,
+        level: CpuLevel,
         params: &mut [T],
         caches: impl ExactSizeIterator<Item = &'a [T]>,
     ) {
         if let Self::BatchNorm(layer) = self {
-            layer.absorb(params, caches);
+            layer.absorb(level, params, caches);
         }
     }
 

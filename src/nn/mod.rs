@@ -5,6 +5,7 @@
 
 mod activation;
 mod batch_norm;
+pub mod buffer;
 mod dense;
 mod dropout;
 mod gaussian_noise;

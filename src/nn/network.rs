@@ -2,6 +2,7 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::buffer::Buffer;
 use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
 use super::params::{Layout, View};
@@ -31,15 +32,15 @@ const TILED_WEIGHT: usize = 12_288;
 #[derive(Debug)]
 pub struct Workspace<T> {
     /// The outputs of the layers, B×out; an in-place layer shares that of the layer before.
-    outputs: Vec<Vec<T>>,
+    outputs: Vec<Buffer<T>>,
     /// What each layer keeps from its forward to its backward pass.
     caches: Vec<Cache<T>>,
     /// The gradient on its way back: that of the layer at hand, and the one to be written.
-    dy: Vec<T>,
-    dx: Vec<T>,
-    scratch: Vec<T>,
+    dy: Buffer<T>,
+    dx: Buffer<T>,
+    scratch: Buffer<T>,
     /// ∂L/∂parameters, as long as the parameter vector.
-    pub grads: Vec<T>,
+    pub grads: Buffer<T>,
     /// The sum of the losses of the shard's rows.
     pub loss_sum: f64,
 }
@@ -167,13 +168,13 @@ impl Network {
     }
 
     fn workspace_with<T: Scalar>(&self, max_rows: usize, trains: bool) -> Workspace<T> {
-        let zeros = |n: usize| vec![T::ZERO; n];
         let widest = self.layers.iter().map(Layer::out_features).fold(self.n_inputs, usize::max);
         let scratch = self.layers.iter().map(|l| l.scratch_len(max_rows)).max().unwrap_or(0);
-        let mut outputs: Vec<Vec<T>> = Vec::new();
+        // Rows of different buffers never begin at the same place of a page: see `Buffer`.
+        let mut outputs: Vec<Buffer<T>> = Vec::new();
         for (layer, &buffer) in self.layers.iter().zip(&self.buffers) {
             if buffer == outputs.len() {
-                outputs.push(zeros(max_rows * layer.out_features()));
+                outputs.push(Buffer::new(max_rows * layer.out_features(), buffer % 2));
             }
         }
         // A network without parameters has a gradient all the same, that of its inputs.
@@ -181,10 +182,10 @@ impl Network {
         Workspace {
             outputs,
             caches: self.layers.iter().map(|l| l.cache(max_rows, trains)).collect(),
-            dy: zeros(gradient),
-            dx: zeros(gradient),
-            scratch: zeros(scratch),
-            grads: zeros(n_grads),
+            dy: Buffer::new(gradient, 2),
+            dx: Buffer::new(gradient, 3),
+            scratch: Buffer::new(scratch, 2),
+            grads: Buffer::new(n_grads, 1),
             loss_sum: 0.0,
         }
     }
@@ -198,14 +199,23 @@ impl Network {
         while begin < n_layers {
             let joins = |i: &usize| self.layers[*i].joins_rows(pass.mode);
             let end = (begin + 1..n_layers).find(joins).unwrap_or(n_layers);
+            if begin == 0 {
+                self.layers[0].add_moments(pass, 0, &x[..pass.n_rows * self.n_inputs], &mut work.caches[0]);
+            }
             for i in begin..end {
-                let input = self.input_of(i, pass.n_rows, x, &work.outputs);
-                self.layers[i].prepare(pass, input, &mut work.caches[i]);
+                self.layers[i].prepare(pass, &mut work.caches[i]);
             }
             for first_row in (0..pass.n_rows).step_by(self.tile_rows) {
                 let n_rows = self.tile_rows.min(pass.n_rows - first_row);
                 for i in begin..end {
                     self.forward_tile(i, pass, [first_row, n_rows], x, work);
+                }
+                if let Some(next) = self.layers.get(end) {
+                    // The rows are still near: batch norm, which begins the next run, takes its moments here.
+                    let features = self.in_features(end);
+                    let part = first_row * features..(first_row + n_rows) * features;
+                    let input = &work.outputs[self.buffers[end - 1]][part];
+                    next.add_moments(pass, first_row, input, &mut work.caches[end]);
                 }
             }
             begin = end;
@@ -220,7 +230,7 @@ impl Network {
     }
 
     /// What enters layer `i` (B×in).
-    fn input_of<'a, T>(&self, i: usize, n_rows: usize, x: &'a [T], outputs: &'a [Vec<T>]) -> &'a [T] {
+    fn input_of<'a, T>(&self, i: usize, n_rows: usize, x: &'a [T], outputs: &'a [Buffer<T>]) -> &'a [T] {
         let n = n_rows * self.in_features(i);
         match i.checked_sub(1) {
             Some(before) => &outputs[self.buffers[before]][..n],
@@ -372,9 +382,9 @@ impl Network {
     }
 
     /// Takes the statistics of a step's shards (of batch norm) into the running ones, in the order given.
-    pub fn absorb_statistics<T: Scalar>(&self, params: &mut [T], shards: &[Workspace<T>]) {
+    pub fn absorb_statistics<T: Scalar>(&self, level: CpuLevel, params: &mut [T], shards: &[Workspace<T>]) {
         for (i, layer) in self.layers.iter().enumerate() {
-            layer.absorb(params, shards.iter().map(|work| &work.caches[i].numbers[..]));
+            layer.absorb(level, params, shards.iter().map(|work| &work.caches[i].numbers[..]));
         }
     }
 

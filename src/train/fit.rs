@@ -18,6 +18,7 @@ use super::step::Stepper;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
 
@@ -69,8 +70,8 @@ pub fn fit<T: Scalar>(
     let batch_size = config.train.batch_size.min(n_train);
     let mut bounds = Vec::new();
     bound_batches(n_train, batch_size, &mut bounds);
-    let mut params = start(network, level, seed, train);
-    let mut kept = params.clone();
+    let mut params = Buffer::of(&start(network, level, seed, train), 0);
+    let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)

@@ -15,6 +15,7 @@ use super::muon::Orthogonal;
 use super::proximal;
 use crate::config::{MomentumForm, OptimizerConfig, OptimizerName};
 use crate::nn::View;
+use crate::nn::buffer::Buffer;
 
 /// An optimiser with its state: up to three numbers a parameter.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Optimizer<T> {
     settings: OptimizerConfig,
     runs: Vec<Run>,
     /// What is kept from step to step; which of the three are used stands in [`n_states`].
-    state: [Vec<T>; 3],
+    state: [Buffer<T>; 3],
     /// Scratch of muon.
     orthogonal: Orthogonal<T>,
     /// What weights are brought back to.
@@ -103,7 +104,8 @@ impl<T: Scalar> Optimizer<T> {
         Self {
             settings: settings.clone(),
             runs,
-            state: std::array::from_fn(|i| vec![T::ZERO; if i < n_states { n_params } else { 0 }]),
+            // Parameters and gradients take the first two quarters.
+            state: std::array::from_fn(|i| Buffer::new(if i < n_states { n_params } else { 0 }, i + 2)),
             orthogonal,
             constraints: Constraints::new(settings, views),
             steps: 0,
@@ -122,7 +124,8 @@ impl<T: Scalar> Optimizer<T> {
         let s = &self.settings;
         let f = T::from_f64;
         let t = f64::from(self.steps);
-        let inv_root_correction = || f(1.0 / (1.0 - s.beta2.powf(t)).sqrt());
+        let (power1, power2) = (s.beta1.powf(t), s.beta2.powf(t));
+        let inv_root_correction = || f(1.0 / (1.0 - power2).sqrt());
         // Dozat's μ of this step and of the next, and the products up to them.
         let momentum_at = |t: f64| s.beta1 * (1.0 - 0.5 * 0.96_f64.powf(t * s.momentum_decay));
         let (mu, next_mu) = (momentum_at(t), momentum_at(t + 1.0));
@@ -143,7 +146,7 @@ impl<T: Scalar> Optimizer<T> {
             let second = second.get_mut(run.range.clone()).unwrap_or_default();
             let third = third.get_mut(run.range.clone()).unwrap_or_default();
             let adam = |rate: f64| AdamStep {
-                rate: f(rate / (1.0 - s.beta1.powf(t))),
+                rate: f(rate / (1.0 - power1)),
                 inv_root_correction: inv_root_correction(),
                 beta1: f(s.beta1),
                 beta2: f(s.beta2),

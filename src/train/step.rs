@@ -140,7 +140,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             if let Some(factor) = factor {
                 shards[0].grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
             }
-            self.network.absorb_statistics(params, shards);
+            self.network.absorb_statistics(self.level, params, shards);
             if self.accumulate > 1 {
                 T::combine(self.level, T::from_f64(weight), &shards[0].grads, T::ONE, &mut self.held);
                 self.held_weight += weight;
