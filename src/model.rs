@@ -355,59 +355,89 @@ fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
 /// Whether a file of `n_bytes` with `n_tensors` can hold what the card's layers ask for, and whether each
 /// layer's settings are ones that can be computed with. Sums that overflow ask for more than any file holds.
 fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::Result<(), String> {
-    // Layers without parameters cost nothing in the file, yet as much memory as others.
-    const FEATURES_PER_BYTE: usize = 16;
-    let (mut width, mut params, mut tensors, mut features) = (card.n_inputs, 0_usize, 0_usize, 0_usize);
-    for (i, layer) in card.layers.iter().enumerate() {
-        let (asked, added) = match *layer {
-            LayerSpec::Dense { units: 0, .. } => return Err(format!("layers.{i} (dense): it has no units")),
-            LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(&drop_connect) => {
-                return Err(format!("layers.{i} (dense): drop_connect {drop_connect}"));
+    let mut asked = Asked { width: card.n_inputs, params: 0, tensors: 0, features: 0, n_bytes };
+    asked.add_list("layers", &card.layers)?;
+    if asked.tensors != n_tensors {
+        return Err(format!("the layers need {} tensors, the file has {n_tensors}", asked.tensors));
+    }
+    Ok(())
+}
+
+/// What layers ask for, added up.
+struct Asked {
+    /// Features of a row after them.
+    width: usize,
+    params: usize,
+    tensors: usize,
+    /// The features of all their outputs.
+    features: usize,
+    /// What the file has.
+    n_bytes: usize,
+}
+
+impl Asked {
+    fn add_list(&mut self, list: &str, layers: &[LayerSpec]) -> std::result::Result<(), String> {
+        layers.iter().enumerate().try_for_each(|(i, layer)| self.add(&format!("{list}.{i}"), layer))
+    }
+
+    fn add(&mut self, name: &str, layer: &LayerSpec) -> std::result::Result<(), String> {
+        // Layers without parameters cost nothing in the file, yet as much memory as others.
+        const FEATURES_PER_BYTE: usize = 16;
+        let width = self.width;
+        let (asked, added) = match layer {
+            LayerSpec::Dense { units: 0, .. } => return Err(format!("{name} (dense): it has no units")),
+            LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(drop_connect) => {
+                return Err(format!("{name} (dense): drop_connect {drop_connect}"));
             }
             LayerSpec::Dense { units, bias, .. } => {
-                let per_unit = width.checked_add(usize::from(bias));
-                width = units;
-                (per_unit.and_then(|n| n.checked_mul(units)), 1 + usize::from(bias))
+                self.width = *units;
+                let per_unit = width.checked_add(usize::from(*bias));
+                (per_unit.and_then(|n| n.checked_mul(*units)), 1 + usize::from(*bias))
             }
             LayerSpec::BatchNorm { momentum, epsilon } => {
-                if !(0.0..1.0).contains(&momentum) || epsilon <= 0.0 {
-                    return Err(format!("layers.{i} (batch_norm): momentum {momentum}, epsilon {epsilon}"));
+                if !(0.0..1.0).contains(momentum) || *epsilon <= 0.0 {
+                    return Err(format!("{name} (batch_norm): momentum {momentum}, epsilon {epsilon}"));
                 }
                 (width.checked_mul(4), 4)
             }
             LayerSpec::Dropout { rate } => {
-                if !(0.0..1.0).contains(&rate) {
-                    return Err(format!("layers.{i} (dropout): rate {rate}"));
+                if !(0.0..1.0).contains(rate) {
+                    return Err(format!("{name} (dropout): rate {rate}"));
                 }
                 (Some(0), 0)
             }
             LayerSpec::Activation { .. } => (Some(0), 0),
             LayerSpec::LayerNorm { epsilon } => {
-                if epsilon.is_nan() || epsilon <= 0.0 {
-                    return Err(format!("layers.{i} (layer_norm): epsilon {epsilon}"));
+                if epsilon.is_nan() || *epsilon <= 0.0 {
+                    return Err(format!("{name} (layer_norm): epsilon {epsilon}"));
                 }
                 (width.checked_mul(2), 2)
             }
             LayerSpec::GaussianNoise { std } => {
-                if !(0.0..=f64::MAX).contains(&std) {
-                    return Err(format!("layers.{i} (gaussian_noise): std {std}"));
+                if !(0.0..=f64::MAX).contains(std) {
+                    return Err(format!("{name} (gaussian_noise): std {std}"));
                 }
                 (Some(0), 0)
             }
             LayerSpec::Scale {} => (Some(width), 1),
+            LayerSpec::Residual { layers } => {
+                self.add_list(name, layers)?;
+                if self.width != width {
+                    let made = self.width;
+                    return Err(format!("{name} (residual): its layers make {made} features of {width}"));
+                }
+                (Some(0), 0)
+            }
         };
-        let total = asked.and_then(|n| params.checked_add(n)).filter(|&n| n <= n_bytes);
-        let wide = features.checked_add(width).filter(|&n| n / FEATURES_PER_BYTE <= n_bytes);
+        let total = asked.and_then(|n| self.params.checked_add(n)).filter(|&n| n <= self.n_bytes);
+        let wide = self.features.checked_add(self.width).filter(|&n| n / FEATURES_PER_BYTE <= self.n_bytes);
         let (Some(total), Some(wide)) = (total, wide) else {
             let kind = serde_json::to_value(layer).map_or(String::new(), |v| v["type"].to_string());
-            return Err(format!("layers.{i} ({}) asks for more than the file holds", kind.trim_matches('"')));
+            return Err(format!("{name} ({}) asks for more than the file holds", kind.trim_matches('"')));
         };
-        (params, features, tensors) = (total, wide, tensors + added);
+        (self.params, self.features, self.tensors) = (total, wide, self.tensors + added);
+        Ok(())
     }
-    if tensors != n_tensors {
-        return Err(format!("the layers need {tensors} tensors, the file has {n_tensors}"));
-    }
-    Ok(())
 }
 
 /// Whether the parts of a card fit each other.

@@ -44,6 +44,8 @@ fn what_does_not_fit_is_refused_before_training() {
         &[&layer("max_norm=2")],
         &["network.layers, layer 1 (dense): max_norm says nothing beside constraint = \"none\""],
     );
+    let block = "network.layers=[{type='dense',units=4},{type='residual',layers=[{type='dense',units=4,max_norm=2}]}]";
+    y(&[block], &["network.layers, layer 2 (residual): layers, layer 1 (dense): max_norm says nothing"]);
     y(&["optimizer.max_norm=2"], &["`optimizer.max_norm` = 2 says nothing without a constraint"]);
     y(
         &["early_stopping.window_change=0.1"],

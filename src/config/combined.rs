@@ -12,17 +12,32 @@ pub(super) fn check(config: &Config) -> Result<()> {
     check_curriculum(config)
 }
 
-/// What the settings and one dense layer after another say of weights: where it is said, and λ of L1, the constraint.
-fn weights(config: &Config) -> Vec<(String, f64, Constraint, Option<f64>)> {
+/// What is said of weights: where, λ of L1, the constraint, and a norm of the place's own.
+type Said = (String, f64, Constraint, Option<f64>);
+
+/// What the settings and one dense layer after another say of weights, those inside of blocks too.
+fn weights(config: &Config) -> Vec<Said> {
     let o = &config.optimizer;
     let mut all = vec![("optimizer.".to_owned(), o.l1, o.constraint, None)];
-    for (i, layer) in config.network.layers.iter().enumerate() {
-        if let LayerSpec::Dense { l1, constraint, max_norm, .. } = layer {
-            let place = format!("network.layers, layer {} (dense): ", i + 1);
-            all.push((place, l1.unwrap_or(o.l1), constraint.unwrap_or(o.constraint), *max_norm));
+    of_layers(&config.network.layers, "network.layers", config, &mut all);
+    all
+}
+
+fn of_layers(layers: &[LayerSpec], list: &str, config: &Config, all: &mut Vec<Said>) {
+    let o = &config.optimizer;
+    for (i, layer) in layers.iter().enumerate() {
+        let place = format!("{list}, layer {}", i + 1);
+        match layer {
+            LayerSpec::Dense { l1, constraint, max_norm, .. } => {
+                let constraint = constraint.unwrap_or(o.constraint);
+                all.push((format!("{place} (dense): "), l1.unwrap_or(o.l1), constraint, *max_norm));
+            }
+            LayerSpec::Residual { layers } => {
+                of_layers(layers, &format!("{place} (residual): layers"), config, all);
+            }
+            _ => {}
         }
     }
-    all
 }
 
 fn check_weights(config: &Config) -> Result<()> {

@@ -216,9 +216,17 @@ pub static KEYS: &[Key] = &[
         "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }."),
     key("network.bias_initializer", Initializer(BIAS_INITIALIZERS), "'zeros'",
         "How the biases of each layer of network.hidden start."),
+    key("network.drop_connect", BELOW_ONE, "0.0",
+        "Share of the weights of each layer of network.hidden that a training step sets to zero."),
+    key("network.residual", Bool, "false",
+        "Whether each layer of network.hidden that is as wide as the one before it, with its norm and dropout, is a residual block: y = x + f(x)."),
+    key("network.input_noise", NOT_NEGATIVE, "0.0",
+        "Standard deviation of the normally distributed noise added to each input in training; scaled number columns have deviation 1."),
+    key("network.input_scale", Bool, "false",
+        "Whether each input is first multiplied by a learned factor of its own."),
     key("network.layers", Layers, "[]",
-        "The hidden layers one by one, in place of hidden, activation, norm, dropout and the initializers; \
-         the output layer is added by itself and is not listed."),
+        "The hidden layers one by one, in place of all of the above; the output layer is added by itself and is not \
+         listed. `statera config --expanded` shows the list that the above stand for."),
     key("network.precision", Choice(Precision::NAMES), "'f32'",
         "The floating-point type of weights and arithmetic: 32 or 64 bits."),
 

@@ -95,6 +95,10 @@ pub static LAYER_KEYS: &[Variant] = &[
             "Standard deviation of the noise; inputs of the network have deviation 1 by default."),
     ]),
     Variant::new("scale", "Each input is multiplied by a learned factor of its own, 1 at the start.", &[]),
+    Variant::new("residual", "The inputs are added to what a list of layers makes of them, which are as many.", &[
+        bare("layers", Kind::Layers,
+            "The layers of the block, the last as wide as what enters the first."),
+    ]),
 ];
 
 const ZEROS: Variant = Variant::new("zeros", "All zero.", &[]);
@@ -229,6 +233,11 @@ pub enum LayerSpec {
     },
     /// A learned factor for each input.
     Scale {},
+    /// A residual block: what enters it is added to what its layers make of it.
+    Residual {
+        /// The layers, the last as wide as what enters the first.
+        layers: Vec<LayerSpec>,
+    },
 }
 
 impl LayerSpec {
@@ -248,6 +257,22 @@ impl LayerSpec {
     /// A layer normalisation with its default settings.
     pub fn layer_norm() -> Self {
         Self::of("layer_norm", [])
+    }
+
+    /// Changes a list of layers by `change`, and after it every list inside its blocks, however deep.
+    pub fn change_lists(layers: &mut Vec<Self>, change: &mut dyn FnMut(&mut Vec<Self>)) {
+        change(layers);
+        for layer in layers {
+            if let Self::Residual { layers } = layer {
+                Self::change_lists(layers, change);
+            }
+        }
+    }
+
+    /// Whether `is` holds for the layer itself or for one inside its block.
+    pub fn any(&self, is: &dyn Fn(&Self) -> bool) -> bool {
+        let inside = || matches!(self, Self::Residual { layers } if layers.iter().any(|layer| layer.any(is)));
+        is(self) || inside()
     }
 
     /// A layer of this kind with these settings, the others at their defaults.

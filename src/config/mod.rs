@@ -5,6 +5,7 @@
 //! against the tables before it is laid on, so the structs below are always filled from a table that is
 //! complete and in range, and need no defaults of their own.
 
+mod blocks;
 mod check;
 pub mod choices;
 mod combined;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Impute, LossName,
@@ -149,6 +151,14 @@ pub struct NetworkConfig {
     pub initializer: Initializer,
     /// Short form: how the biases of each hidden layer start.
     pub bias_initializer: Initializer,
+    /// Short form: share of the weights of each hidden layer set to zero in a training step.
+    pub drop_connect: f64,
+    /// Short form: whether hidden layers as wide as the one before are residual blocks.
+    pub residual: bool,
+    /// Short form: standard deviation of noise on the inputs.
+    pub input_noise: f64,
+    /// Short form: whether each input has a learned factor.
+    pub input_scale: bool,
     /// The hidden layers one by one; if there are any, the short forms say nothing.
     pub layers: Vec<LayerSpec>,
     /// The floating-point type.
@@ -396,13 +406,17 @@ pub struct EvaluateConfig {
 }
 
 /// The settings that stand for a list of layers, and say nothing beside one.
-const SHORT_FORMS: [&str; 6] = [
+const SHORT_FORMS: [&str; 10] = [
     "network.hidden",
     "network.activation",
     "network.norm",
     "network.dropout",
     "network.initializer",
     "network.bias_initializer",
+    "network.drop_connect",
+    "network.residual",
+    "network.input_noise",
+    "network.input_scale",
 ];
 
 impl Config {
@@ -463,22 +477,52 @@ impl Config {
             return network.layers.clone();
         }
         let mut layers = Vec::new();
+        if network.input_noise > 0.0 {
+            layers.push(LayerSpec::GaussianNoise { std: network.input_noise });
+        }
+        if network.input_scale {
+            layers.push(LayerSpec::Scale {});
+        }
+        let mut width = None;
         for &units in &network.hidden {
             let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
-            if let LayerSpec::Dense { bias_initializer, .. } = &mut dense {
+            if let LayerSpec::Dense { bias_initializer, drop_connect, .. } = &mut dense {
                 *bias_initializer = network.bias_initializer;
+                *drop_connect = network.drop_connect;
             }
-            layers.push(dense);
+            let mut block = vec![dense];
             match network.norm {
                 Norm::None => {}
-                Norm::Batch => layers.push(LayerSpec::batch_norm()),
-                Norm::Layer => layers.push(LayerSpec::layer_norm()),
+                Norm::Batch => block.push(LayerSpec::batch_norm()),
+                Norm::Layer => block.push(LayerSpec::layer_norm()),
             }
             if network.dropout > 0.0 {
-                layers.push(LayerSpec::Dropout { rate: network.dropout });
+                block.push(LayerSpec::Dropout { rate: network.dropout });
             }
+            if network.residual && width == Some(units) {
+                layers.push(LayerSpec::Residual { layers: block });
+            } else {
+                layers.append(&mut block);
+            }
+            width = Some(units);
         }
         layers
+    }
+
+    /// The same settings with the layers listed one by one that the short forms stand for.
+    ///
+    /// Where they stand for none, a linear model, the settings themselves.
+    #[must_use]
+    pub fn expanded(&self) -> Self {
+        let mut config = self.clone();
+        config.network.layers = self.expanded_layers();
+        if config.network.layers.is_empty() {
+            return config;
+        }
+        let defaults = Self::default().network;
+        config.network =
+            NetworkConfig { layers: config.network.layers, precision: config.network.precision, ..defaults };
+        config
     }
 
     fn to_table(&self) -> Table {
@@ -531,7 +575,16 @@ impl Config {
                 format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
             ));
         }
-        Ok(())
+        let NetworkConfig { hidden, layers, residual, .. } = &self.network;
+        if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Error::setting(
+                format!(
+                    "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
+                ),
+                "network.hidden = [128, 128], or network.residual = false",
+            ));
+        }
+        check_blocks(layers, None)
     }
 }
 

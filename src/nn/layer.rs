@@ -9,6 +9,7 @@ use super::dropout::Dropout;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::params::{Layout, WeightRules};
+use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
 use crate::config::LayerSpec;
 use crate::random::{Purpose, Stream};
@@ -75,12 +76,16 @@ pub enum Layer {
     GaussianNoise(GaussianNoise),
     /// A learned factor for each feature.
     Scale(Scale),
+    /// Where a residual block begins; its layers follow in the stack.
+    ResidualBegin(ResidualBegin),
+    /// Where a residual block ends.
+    ResidualEnd(ResidualEnd),
 }
 
 impl Layer {
-    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector.
+    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector; a block is opened up
+    /// by the stack, which places its layers one by one.
     pub(crate) fn build(spec: &LayerSpec, layer_idx: usize, in_features: usize, layout: &mut Layout) -> Self {
-        layout.begin_layer(layer_idx);
         match spec {
             LayerSpec::Dense {
                 units,
@@ -118,6 +123,7 @@ impl Layer {
                 Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
             }
             LayerSpec::Scale {} => Self::Scale(Scale::new(layout, in_features)),
+            LayerSpec::Residual { .. } => unreachable!("a block is no single layer"),
         }
     }
 
@@ -131,6 +137,7 @@ impl Layer {
             Self::LayerNorm(_) => "layer_norm",
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => "residual",
         }
     }
 
@@ -144,6 +151,8 @@ impl Layer {
             Self::LayerNorm(layer) => layer.features,
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
+            Self::ResidualBegin(layer) => layer.features,
+            Self::ResidualEnd(layer) => layer.features,
         }
     }
 
@@ -155,6 +164,7 @@ impl Layer {
             Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => "x + f(x)".into(),
         }
     }
 
@@ -171,7 +181,8 @@ impl Layer {
                 Cache::new(activation::cache_len(layer.function, layer.features * n_rows), 0)
             }
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
-            Self::Scale(_) => Cache::new(0, 0),
+            Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
+            Self::Scale(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
         }
     }
 
@@ -185,7 +196,14 @@ impl Layer {
 
     /// Whether y is computed over x, in the same memory.
     pub(crate) fn is_in_place(&self) -> bool {
-        matches!(self, Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_))
+        match self {
+            Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => true,
+            Self::Dense(_) | Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) => false,
+        }
     }
 
     /// Whether the backward pass reads y, which a later layer must then not compute over.
@@ -199,7 +217,9 @@ impl Layer {
             | Self::Dropout(_)
             | Self::LayerNorm(_)
             | Self::GaussianNoise(_)
-            | Self::Scale(_) => false,
+            | Self::Scale(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => false,
         }
     }
 
@@ -238,11 +258,17 @@ impl Layer {
             Self::Dropout(layer) => layer.prepare(pass, &mut cache.flags),
             Self::GaussianNoise(layer) => layer.prepare(pass, &mut cache.numbers),
             Self::Dense(layer) => layer.prepare(pass, cache),
-            Self::Activation(_) | Self::LayerNorm(_) | Self::Scale(_) => {}
+            Self::Activation(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 
     /// Forward, second part: y = f(x) for `n_rows` rows from `first_row` on; in-place layers find x in y.
+    ///
+    /// The end of a block needs what entered it, and has a function of its own.
     pub(crate) fn forward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -263,6 +289,7 @@ impl Layer {
             Self::LayerNorm(layer) => layer.forward(pass, rows, x, y, &mut cache.numbers),
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
         }
     }
 
@@ -280,7 +307,12 @@ impl Layer {
             Self::Dense(layer) => layer.prepare_backward(pass, wants_dx, grads, cache, scratch),
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
-            Self::BatchNorm(_) | Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
+            Self::BatchNorm(_)
+            | Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 
@@ -313,7 +345,7 @@ impl Layer {
     /// Backward for `n_rows` rows from `first_row` on: turns ∂L/∂y in `dy` into ∂L/∂x, in the same memory.
     ///
     /// A dense layer turns it into ∂L/∂z, which [`Layer::backward_weights`] needs, and writes ∂L/∂x to `dx`
-    /// where it is wanted.
+    /// where it is wanted. The ends of a block have functions of their own.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -335,7 +367,7 @@ impl Layer {
                 T::activate_backward(pass.level, layer.function, y, dy);
             }
             Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
-            Self::GaussianNoise(_) => {}
+            Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
             Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
         }
     }
@@ -375,7 +407,11 @@ impl Layer {
             Self::BatchNorm(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
             Self::Scale(layer) => layer.init(params),
-            Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
+            Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 }

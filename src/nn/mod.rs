@@ -16,7 +16,9 @@ mod layer_norm;
 pub mod loss;
 pub mod network;
 pub mod params;
+mod residual;
 mod scale;
+mod stack;
 
 pub use layer::{Layer, Mode, Pass};
 pub use loss::{LARGEST_LOG_RATE, Loss, Targets};

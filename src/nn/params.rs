@@ -7,7 +7,7 @@ use crate::config::Constraint;
 /// A named tensor inside the parameter vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// `layers.<index>.<tensor>`, for example `layers.1.weight`.
+    /// `layers.<index>.<tensor>`, for example `layers.1.weight`; inside a block `layers.3.0.weight`.
     pub name: String,
     /// Row count and column count, or one length. A weight is (in, out).
     pub shape: Vec<usize>,
@@ -71,9 +71,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Names the tensors that follow `layers.<layer_idx>.…`.
-    pub(crate) fn begin_layer(&mut self, layer_idx: usize) {
-        self.prefix = format!("layers.{layer_idx}");
+    /// Names the tensors that follow after the layer `name`.
+    pub(crate) fn begin_layer(&mut self, name: &str) {
+        name.clone_into(&mut self.prefix);
     }
 
     /// Takes the next place for a tensor.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
-use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task};
+use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task, check_blocks};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -148,8 +148,7 @@ impl Plan {
         check_monitors(&config, task)?;
         check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
 
-        let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
-        check_batch_norm(&config, &network)?;
+        let network = network_of(&config, pipeline.features().len(), target.n_outputs())?;
         choices.extend(starts(&config, &network));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
@@ -179,9 +178,7 @@ impl Plan {
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
         check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
-        let n_inputs = self.pipeline.features().len();
-        let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
-        check_batch_norm(&config, &network)?;
+        let network = network_of(&config, self.pipeline.features().len(), self.target.n_outputs())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
@@ -305,6 +302,15 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
     Ok(())
 }
 
+/// The network that the settings ask for, if its layers fit each other and the batches.
+fn network_of(config: &Config, n_inputs: usize, n_outputs: usize) -> Result<Network> {
+    let layers = config.expanded_layers();
+    check_blocks(&layers, Some(n_inputs))?;
+    let network = Network::new(&layers, n_inputs, n_outputs);
+    check_batch_norm(config, &network)?;
+    Ok(network)
+}
+
 /// What `auto` came to as the start of the layers' weights.
 fn starts(config: &Config, network: &Network) -> Vec<Choice> {
     let explained = explain(network.specs()).into_iter().map(|auto| Choice {
@@ -369,7 +375,8 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     let split = if s.column.is_empty() {
         Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
     } else {
-        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), s.val, config.seed)?
+        let are_classes = matches!(labels.target, Target::Classes { .. });
+        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), are_classes, s.val, config.seed)?
     };
     let mut reason = if s.column.is_empty() {
         let how = match (&labels.target, s.stratify) {

@@ -260,7 +260,8 @@ fn weights_to_use<'a, T: Scalar>(
 }
 
 fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {
-    let layer = layer.map_or("the loss".into(), |i| format!("layers.{i} ({})", network.layers()[i].kind()));
+    let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
+    let layer = layer.map_or("the loss".into(), named);
     Event::Diverged { epoch, step, layer, suggested_learning_rate: rate / 10.0 }
 }
 

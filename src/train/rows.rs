@@ -29,8 +29,8 @@ pub enum OwnedTargets<T> {
 }
 
 impl<T: Scalar> OwnedTargets<T> {
-    /// The same targets, borrowed.
-    pub(super) fn view(&self) -> Targets<'_, T> {
+    /// The same numbers, borrowed.
+    pub fn view(&self) -> Targets<'_, T> {
         match self {
             Self::Values(values) => Targets::Values(values),
             Self::Classes(classes) => Targets::Classes(classes),
@@ -78,6 +78,14 @@ impl<T: Scalar> Rows<T> {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The rows numbered `order`, each with `n_inputs` inputs.
+    #[must_use]
+    pub fn picked(&self, order: &[u32], n_inputs: usize) -> Self {
+        let mut batch = self.batch(order.len(), n_inputs, false);
+        gather(&self.x, &self.targets, order, n_inputs, &mut batch);
+        batch
     }
 
     /// Memory for a batch of `n_rows` of these rows; `mixes` says whether each is to be mixed of two.

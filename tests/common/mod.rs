@@ -77,6 +77,11 @@ pub(crate) fn activation(function: Activation) -> LayerSpec {
     LayerSpec::Activation { function, slope: 0.1 }
 }
 
+/// A residual block of these layers.
+pub(crate) fn residual(layers: impl Into<Vec<LayerSpec>>) -> LayerSpec {
+    LayerSpec::Residual { layers: layers.into() }
+}
+
 /// The default settings of an optimiser.
 pub(crate) fn optimizer(name: OptimizerName) -> OptimizerConfig {
     OptimizerConfig { name, ..Config::default().optimizer }
