@@ -78,7 +78,12 @@ fn what_does_not_fit_is_refused_before_training() {
     );
     y(&["augment.mixup=0.2", "loss.name=quantile"], &["quantile", "--set augment.mixup=0"]);
     y(&["augment.mixup=0.2", "train.batch_size=1"], &["no second row to mix with", "train.batch_size=32"]);
-    y(&["noise.labels=0.1", "loss.name=poisson", "prepare.target_scale=none"], &["poisson"]);
+    refused(
+        folder.path(),
+        "k",
+        &["noise.labels=0.1", "loss.name=poisson", "prepare.target_scale=none", "task=regression"],
+        &["noise.labels is 0.1: a count with normal noise is no count", "--set loss.name=mse"],
+    );
     y(
         &["augment.jitter=0.1", "data.columns.x.drop=true", "data.columns.k.kind=category"],
         &["no column of numbers to jitter", "--set augment.jitter=0"],

@@ -332,7 +332,7 @@ pub static KEYS: &[Key] = &[
     key("augment.jitter", NOT_NEGATIVE, "0.0",
         "Standard deviation of the noise that training adds to the scaled inputs of number columns and no others; 0 adds none."),
     key("augment.mixup", NOT_NEGATIVE, "0.0",
-        "α of mixup: every batch is mixed with itself turned round, in shares drawn from Beta(α, α) (Zhang et al. 2018); 0 mixes nothing."),
+        "α of mixup: every batch is mixed with its own rows in another order, in shares drawn from Beta(α, α) (Zhang et al. 2018); 0 mixes nothing."),
 
     key("noise.labels", NOT_NEGATIVE, "0.0",
         "How wrong labels are made in training, anew in each epoch: the share of classes that become another one, or the standard deviation added to scaled numbers."),

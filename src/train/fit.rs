@@ -68,7 +68,7 @@ pub fn fit<T: Scalar>(
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let batch_size = config.train.batch_size.min(n_train);
-    let mut bounds = Vec::new();
+    let mut bounds = Vec::with_capacity(n_train / batch_size + 1);
     bound_batches(n_train, batch_size, &mut bounds);
     let mut params = Buffer::of(&start(network, level, seed, train), 0);
     let mut kept = params.to_vec();
