@@ -149,29 +149,33 @@ fn read(name: &str) -> Result<Initializer> {
 fn started_by(config: &Config, start: Initializer) -> Config {
     let mut config = config.clone();
     config.network.initializer = start;
-    for layer in &mut config.network.layers {
-        if let LayerSpec::Dense { initializer, .. } = layer {
-            *initializer = start;
+    LayerSpec::change_lists(&mut config.network.layers, &mut |layers| {
+        for layer in layers {
+            if let LayerSpec::Dense { initializer, .. } = layer {
+                *initializer = start;
+            }
         }
-    }
+    });
     config
 }
 
 /// The same layers and parameters, with nothing random left in training.
 fn without_noise(network: &Network) -> Network {
     let mut specs = network.specs().to_vec();
-    for spec in &mut specs {
-        match spec {
-            LayerSpec::Dense { drop_connect, .. } => *drop_connect = 0.0,
-            LayerSpec::Dropout { rate } => *rate = 0.0,
-            LayerSpec::GaussianNoise { std } => *std = 0.0,
-            LayerSpec::BatchNorm { .. }
-            | LayerSpec::Activation { .. }
-            | LayerSpec::LayerNorm { .. }
-            | LayerSpec::Residual { .. }
-            | LayerSpec::Scale {} => {}
+    LayerSpec::change_lists(&mut specs, &mut |layers| {
+        for layer in layers {
+            match layer {
+                LayerSpec::Dense { drop_connect, .. } => *drop_connect = 0.0,
+                LayerSpec::Dropout { rate } => *rate = 0.0,
+                LayerSpec::GaussianNoise { std } => *std = 0.0,
+                LayerSpec::BatchNorm { .. }
+                | LayerSpec::Activation { .. }
+                | LayerSpec::LayerNorm { .. }
+                | LayerSpec::Scale {}
+                | LayerSpec::Residual { .. } => {}
+            }
         }
-    }
+    });
     Network::from_specs(specs, network.n_inputs())
 }
 
@@ -189,34 +193,35 @@ pub fn scales<T: Scalar>(
     let share = T::from_f64(1.0 / targets.total_weight().max(f64::MIN_POSITIVE));
     let mut work = network.workspace(n_rows);
     let pass = Pass { level, params, n_rows, mode };
-    let mut outputs = network.forward(&pass, x, &mut work).to_vec();
+    let outputs = network.forward(&pass, x, &mut work).to_vec();
     let mut gradient = vec![T::ZERO; outputs.len()];
     loss.forward_backward(&outputs, targets, T::ONE, &mut gradient);
     let of_outputs = rms(&gradient).max(f64::MIN_POSITIVE);
     network.forward_backward(&pass, loss, x, targets, share, false, &mut work);
 
     let mut layers = Vec::new();
-    for (i, layer) in network.layers().iter().enumerate() {
+    let mut look = |name: &str, upto: &[LayerSpec]| {
+        // The layers up to this one as a network: what a later layer computes over is then still there.
+        let upto = Network::from_specs(upto.to_vec(), network.n_inputs());
+        let Some(layer) = upto.layers().last() else { return };
         // Without their noise these do nothing.
         if matches!(layer, Layer::Dropout(_) | Layer::GaussianNoise(_)) {
-            continue;
+            return;
         }
-        // The layers up to this one as a network: what a later layer computes over is then still there.
-        let upto = Network::from_specs(network.specs()[..=i].to_vec(), network.n_inputs());
         let pass = Pass { params: &params[..upto.n_params()], ..pass };
-        let mut work_upto = upto.workspace(n_rows);
-        outputs = upto.forward(&pass, x, &mut work_upto).to_vec();
-        let name = format!("layers.{i}");
-        let weight = network.views().iter().find(|v| v.decays && v.name.starts_with(&format!("{name}.")));
+        let outputs = upto.forward(&pass, x, &mut upto.workspace(n_rows)).to_vec();
+        let weight = format!("{name}.weight");
+        let weight = network.views().iter().find(|v| v.decays && v.name == weight);
         layers.push(LayerScale {
+            name: name.to_owned(),
             kind: format!("{} {}", layer.kind(), detail(layer)).trim_end().to_owned(),
             outputs: rms(&outputs),
             spread: spread(&outputs, n_rows),
             weights: weight.map(|view| rms(&params[view.range()])),
             gradient: weight.map(|view| rms(&work.grads[view.range()]) / of_outputs),
-            name,
         });
-    }
+    };
+    each_layer("layers", &mut Vec::new(), network.specs(), &mut look);
     let mut start = Start {
         initializer: String::new(),
         inputs: rms(x),
@@ -226,6 +231,24 @@ pub fn scales<T: Scalar>(
     };
     start.troubles = troubles(&start, spread(x, n_rows));
     start
+}
+
+/// Looks at each layer with all that stand before it, and at a block after the layers inside it, which follow on
+/// what enters it.
+fn each_layer(
+    list: &str,
+    before: &mut Vec<LayerSpec>,
+    specs: &[LayerSpec],
+    look: &mut dyn FnMut(&str, &[LayerSpec]),
+) {
+    for (i, spec) in specs.iter().enumerate() {
+        let name = format!("{list}.{i}");
+        if let LayerSpec::Residual { layers } = spec {
+            each_layer(&name, &mut before.clone(), layers, look);
+        }
+        before.push(spec.clone());
+        look(&name, before);
+    }
 }
 
 fn detail(layer: &Layer) -> String {
@@ -301,13 +324,13 @@ fn remedy(
     }
     if is_listed {
         let mut with_norm = config.clone();
-        with_norm.network.layers = Vec::new();
-        for layer in &config.network.layers {
-            with_norm.network.layers.push(layer.clone());
-            if matches!(layer, LayerSpec::Dense { .. }) {
-                with_norm.network.layers.push(LayerSpec::layer_norm());
-            }
-        }
+        LayerSpec::change_lists(&mut with_norm.network.layers, &mut |layers| {
+            let with = |layer: LayerSpec| {
+                let norm = matches!(layer, LayerSpec::Dense { .. }).then(LayerSpec::layer_norm);
+                std::iter::once(layer).chain(norm)
+            };
+            *layers = std::mem::take(layers).into_iter().flat_map(with).collect();
+        });
         let sound = look(&with_norm, "")?.troubles.is_empty();
         return Ok(sound.then(|| "{ type = \"layer_norm\" } after each dense layer of network.layers".into()));
     }
