@@ -71,10 +71,13 @@ fn everything(config: &mut Config) {
     config.optimizer.constraint = Constraint::MaxNorm;
 }
 
+/// A technique and how it is turned on.
+type Technique = (&'static str, fn(&mut Config));
+
 #[test]
 fn each_makes_a_difference_and_none_when_off() {
     let expected = params(|_| {});
-    let changes: [(&str, fn(&mut Config)); 7] = [
+    let changes: [Technique; 7] = [
         ("jitter", |c| c.augment.jitter = 0.1),
         ("mixup", |c| c.augment.mixup = 0.4),
         ("labels", |c| c.noise.labels = 0.1),

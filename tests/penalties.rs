@@ -94,8 +94,9 @@ fn proximal_steps_are_those_written_out_elsewhere() {
 
 #[test]
 fn steps_end_at_the_minimum_that_coordinate_descent_finds() {
-    let (problem, file) = Problem::read();
     use OptimizerName as O;
+
+    let (problem, file) = Problem::read();
     for (name, rate) in [
         (O::Sgd, 0.02),
         (O::Adam, 0.1),

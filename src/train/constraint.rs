@@ -55,9 +55,10 @@ impl Constraints {
                     }
                 }
                 Constraint::MaxNorm => scale_units(weight, norms, |norm| (bound.max_norm / norm).min(1.0)),
-                // Weights that are all zero have no direction to be stretched in.
                 Constraint::UnitNorm => {
-                    scale_units(weight, norms, |norm| if norm > 0.0 { 1.0 / norm } else { 1.0 })
+                    // Weights that are all zero have no direction to be stretched in.
+                    let stretch = |norm: f64| if norm > 0.0 { 1.0 / norm } else { 1.0 };
+                    scale_units(weight, norms, stretch);
                 }
             }
         }
