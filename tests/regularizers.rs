@@ -77,6 +77,10 @@ fn what_does_not_fit_is_refused_before_training() {
         &["curriculum.column: there is no column `color`", "did you mean `colour`?"],
     );
     y(&["augment.mixup=0.2", "loss.name=quantile"], &["quantile", "--set augment.mixup=0"]);
+    y(
+        &["augment.mixup=0.2", "embedding.categories=embedding"],
+        &["the categories of column `colour` are codes", "--set embedding.categories=one_hot"],
+    );
     y(&["augment.mixup=0.2", "train.batch_size=1"], &["no second row to mix with", "train.batch_size=32"]);
     refused(
         folder.path(),
@@ -86,7 +90,7 @@ fn what_does_not_fit_is_refused_before_training() {
     );
     y(
         &["augment.jitter=0.1", "data.columns.x.drop=true", "data.columns.k.kind=category"],
-        &["no column of numbers to jitter", "--set augment.jitter=0"],
+        &["no input is a scaled number that could be jittered", "--set augment.jitter=0"],
     );
     y(
         &["network.norm=batch", "train.batch_size=1"],

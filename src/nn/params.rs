@@ -19,6 +19,8 @@ pub struct View {
     pub decays: bool,
     /// What a dense layer says of its weight; none for every other tensor.
     pub dense: Option<WeightRules>,
+    /// Whether rows of it are looked up, by a category's code, where other weights are multiplied with.
+    pub is_table: bool,
 }
 
 /// What a dense layer sets for its own weight in place of the optimiser's settings; unset leaves it to those.
@@ -56,6 +58,8 @@ impl View {
 pub(crate) enum Role {
     /// Trained, and shrunk by weight decay.
     Weight,
+    /// As a weight, but its rows are looked up.
+    Table,
     /// Trained, not shrunk: biases, scales, shifts.
     Offset,
     /// Kept by the layer itself: running statistics.
@@ -83,7 +87,8 @@ impl Layout {
             shape: shape.to_vec(),
             offset: self.len,
             trainable: role != Role::Statistic,
-            decays: role == Role::Weight,
+            decays: matches!(role, Role::Weight | Role::Table),
+            is_table: role == Role::Table,
             dense: None,
         };
         self.len += view.len();

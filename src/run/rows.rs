@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::config::{Config, CurriculumBy};
 use crate::data::words::{instead, shown};
-use crate::data::{self, Pipeline, TaskKind};
+use crate::data::{self, FeatureKind, Pipeline, TaskKind};
 use crate::error::{Error, Result};
 use crate::model::truth_of;
 use crate::nn::Loss;
@@ -51,6 +51,16 @@ pub(super) fn check_noise(
                 "--set augment.mixup=0, or --set loss.name=mse",
             ));
         }
+        let is_code = |kind: FeatureKind| matches!(kind, FeatureKind::Code { .. });
+        if let Some(coded) = pipeline.features().iter().find(|feature| is_code(feature.kind)) {
+            return Err(Error::setting(
+                format!(
+                    "augment.mixup is {alpha}, but the categories of column {} are codes, of which there is no mean",
+                    shown(&coded.column)
+                ),
+                "--set augment.mixup=0, or --set embedding.categories=one_hot",
+            ));
+        }
         if config.train.batch_size < 2 {
             return Err(Error::setting(
                 format!(
@@ -63,7 +73,7 @@ pub(super) fn check_noise(
     if config.augment.jitter > 0.0 && pipeline.numeric_features().is_empty() {
         return Err(Error::setting(
             format!(
-                "augment.jitter is {}, but the table has no column of numbers to jitter",
+                "augment.jitter is {}, but no input is a scaled number that could be jittered",
                 config.augment.jitter
             ),
             "--set augment.jitter=0",
@@ -105,10 +115,10 @@ fn numbers_in(plan: &Plan, column: &str) -> Result<Vec<f64>> {
 /// error, or minus the logarithm of what its class was given.
 fn losses_of_a_linear_model(plan: &Plan) -> Result<Vec<f64>> {
     let rows = plan.split.train.rows();
-    let x = plan.inputs(rows)?;
+    let (x, n_inputs) = plan.plain_inputs(rows)?;
     let truth = truth_of(&plan.labels.target, rows);
     let n_classes = plan.target.classes.len();
-    let models = baselines(&x, plan.pipeline.features().len(), truth.view(), n_classes, &x);
+    let models = baselines(&x, n_inputs, truth.view(), n_classes, &x);
     let Some((_, predictions)) = models.last() else { return Ok(Vec::new()) };
     Ok(match (predictions, truth.view()) {
         (Predictions::Values(y), Truth::Values(t)) => y.iter().zip(t).map(|(y, t)| (y - t).powi(2)).collect(),

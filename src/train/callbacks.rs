@@ -272,6 +272,7 @@ mod tests {
             offset,
             trainable,
             decays: true,
+            is_table: false,
             dense: None,
         };
         let views = [view("weight", 0, true), view("running_mean", 2, false)];

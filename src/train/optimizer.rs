@@ -83,7 +83,7 @@ impl<T: Scalar> Optimizer<T> {
             let of = |penalty: f64| if view.decays { penalty } else { 0.0 };
             let (l1, l2) = (of(rules.l1.unwrap_or(settings.l1)), of(rules.l2.unwrap_or(settings.l2)));
             let matrix = match view.shape[..] {
-                [rows, columns] if settings.name == OptimizerName::Muon && view.decays => {
+                [rows, columns] if settings.name == OptimizerName::Muon && view.decays && !view.is_table => {
                     Some([rows, columns])
                 }
                 _ => None,
