@@ -9,6 +9,6 @@ pub mod report;
 mod rows;
 
 pub use execute::{Trained, execute};
-pub use folder::{Folder, RunFolder};
+pub use folder::{Folder, RunFolder, Undo};
 pub use plan::{Choice, Plan};
 pub use report::Report;

@@ -151,7 +151,8 @@ pub fn fit<T: Scalar>(
             let weight = targets.total_weight();
             (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
             if !mean.is_finite() {
-                let layer = stepper.first_non_finite_layer(n_rows);
+                let x = &batch.x[..n_rows * n_inputs];
+                let layer = stepper.first_non_finite_layer(steps.wrapping_sub(1), &params, x);
                 let event = diverged(network, layer, epoch, step + 1, rate);
                 listener(&event);
                 if history.is_empty() {
