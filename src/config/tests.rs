@@ -413,7 +413,7 @@ fn short_forms_stand_for_layers() {
     let expected = [dense(8), norm.clone(), dropout.clone(), dense(4), norm, dropout];
     assert_eq!(config.unwrap().expanded_layers(), expected);
     let config = Config::from_toml_str("network = { hidden = [8], norm = 'layer', dropout = 0 }").unwrap();
-    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::Auto);
+    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::XavierNormal);
     assert_eq!(config.expanded_layers(), [dense, LayerSpec::LayerNorm { epsilon: 1e-5 }]);
     // A dense layer and a dropout for each of the two.
     assert_eq!(Config::default().expanded_layers().len(), 4);
@@ -427,7 +427,7 @@ fn hidden_layers_of_one_width_become_blocks() {
         of("hidden = [8, 8, 4, 4], residual = true, norm = 'layer', dropout = 0.1, drop_connect = 0.2, \
         input_noise = 0.3, input_scale = true");
     let part = |units| {
-        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::Auto);
+        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::XavierNormal);
         if let LayerSpec::Dense { drop_connect, .. } = &mut dense {
             *drop_connect = 0.2;
         }
