@@ -91,7 +91,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.initializer = 1",
             "`network.initializer`: expected one of auto, zeros,",
-            "network.initializer = \"auto\"",
+            "network.initializer = \"xavier_normal\"",
         ),
         // Out of range.
         (
@@ -104,7 +104,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.dropout = 1.0",
             "`network.dropout`: out of range: expected a number of at least 0 and below 1, got 1.0",
-            "network.dropout = 0.2",
+            "network.dropout = 0.1",
         ),
         (
             "optimizer.learning_rate = nan",
