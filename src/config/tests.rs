@@ -109,7 +109,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "optimizer.learning_rate = nan",
             "expected a number above 0 and at most 1000, got nan",
-            "optimizer.learning_rate = 0.001",
+            "optimizer.learning_rate = 0.002",
         ),
         (
             "early_stopping.min_delta = inf",
