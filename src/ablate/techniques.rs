@@ -54,7 +54,7 @@ const fn row(name: &'static str, changes: &'static [(&'static str, Change)]) -> 
 #[rustfmt::skip]
 pub static TECHNIQUES: &[Technique] = &[
     row("He weights", &[("network.initializer", To("he_normal"))]),
-    row("Xavier weights", &[("network.initializer", To("xavier_uniform"))]),
+    row("Xavier weights", &[("network.initializer", To("xavier_normal"))]),
     row("LeCun weights", &[("network.initializer", To("lecun_normal"))]),
     row("orthogonal weights", &[("network.initializer", To("orthogonal"))]),
     row("LSUV weights", &[("network.initializer", To("lsuv"))]),
@@ -72,6 +72,7 @@ pub static TECHNIQUES: &[Technique] = &[
     row("layer normalisation", &[("network.norm", To("layer"))]),
     row("no dropout", &[("network.dropout", To("0"))]),
     row("dropout 0.1", &[("network.dropout", To("0.1"))]),
+    row("dropout 0.2", &[("network.dropout", To("0.2"))]),
     row("dropout 0.5", &[("network.dropout", To("0.5"))]),
     row("drop connect 0.1", &[("network.drop_connect", To("0.1"))]),
     row("residual blocks", &[("network.residual", To("true"))]),

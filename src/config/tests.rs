@@ -91,7 +91,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.initializer = 1",
             "`network.initializer`: expected one of auto, zeros,",
-            "network.initializer = \"auto\"",
+            "network.initializer = \"xavier_normal\"",
         ),
         // Out of range.
         (
@@ -104,12 +104,12 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.dropout = 1.0",
             "`network.dropout`: out of range: expected a number of at least 0 and below 1, got 1.0",
-            "network.dropout = 0.2",
+            "network.dropout = 0.1",
         ),
         (
             "optimizer.learning_rate = nan",
             "expected a number above 0 and at most 1000, got nan",
-            "optimizer.learning_rate = 0.001",
+            "optimizer.learning_rate = 0.002",
         ),
         (
             "early_stopping.min_delta = inf",
@@ -418,7 +418,7 @@ fn short_forms_stand_for_layers() {
     let expected = [dense(8), norm.clone(), dropout.clone(), dense(4), norm, dropout];
     assert_eq!(config.unwrap().expanded_layers(), expected);
     let config = Config::from_toml_str("network = { hidden = [8], norm = 'layer', dropout = 0 }").unwrap();
-    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::Auto);
+    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::XavierNormal);
     assert_eq!(config.expanded_layers(), [dense, LayerSpec::LayerNorm { epsilon: 1e-5 }]);
     // A dense layer and a dropout for each of the two.
     assert_eq!(Config::default().expanded_layers().len(), 4);
@@ -432,7 +432,7 @@ fn hidden_layers_of_one_width_become_blocks() {
         of("hidden = [8, 8, 4, 4], residual = true, norm = 'layer', dropout = 0.1, drop_connect = 0.2, \
         input_noise = 0.3, input_scale = true");
     let part = |units| {
-        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::Auto);
+        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::XavierNormal);
         if let LayerSpec::Dense { drop_connect, .. } = &mut dense {
             *drop_connect = 0.2;
         }
