@@ -209,12 +209,18 @@ fn settings() -> Vec<Case> {
             "a setting of another optimiser",
             "train t.csv --target y --set optimizer.name=adam --set optimizer.momentum=0.5",
             2,
-            &["`optimizer.momentum` = 0.5 has no effect with `optimizer.name` = \"adam\"", "a setting of sgd"],
+            &[
+                "`optimizer.momentum` = 0.5 has no effect with `optimizer.name` = \"adam\"",
+                "a setting of sgd",
+            ],
         ),
         file(
             "a setting of another schedule",
             "[schedule]\nname = \"cosine\"\npower = 2\n",
-            &["f.toml: `schedule.power` = 2.0 has no effect with `schedule.name` = \"cosine\"", "of polynomial"],
+            &[
+                "f.toml: `schedule.power` = 2.0 has no effect with `schedule.name` = \"cosine\"",
+                "of polynomial",
+            ],
         ),
         case(
             "a setting of what is switched off",
@@ -237,7 +243,10 @@ fn settings() -> Vec<Case> {
             "a scale for classes",
             "train t.csv --target colour --set prepare.target_scale=none",
             2,
-            &["prepare.target_scale = none: column `colour` is a class and has no scale", "leave prepare.target"],
+            &[
+                "prepare.target_scale = none: column `colour` is a class and has no scale",
+                "leave prepare.target",
+            ],
         ),
         case(
             "shares that leave nothing",

@@ -289,7 +289,8 @@ fn what_of_a_file_loses_its_effect_by_the_command_line_is_said_and_left_out() {
     std::fs::write(folder.path().join("base.toml"), base).unwrap();
     let more = ["--config", "base.toml", "--set", "optimizer.name=sgd", "--out", "run", "--quiet"];
     let outcome = call(folder.path(), &quick("t.csv", "y", &more)).done();
-    let warning = "warning: base.toml: `optimizer.beta2` = 0.95 has no effect with `optimizer.name` = \"sgd\"";
+    let warning =
+        "warning: base.toml: `optimizer.beta2` = 0.95 has no effect with `optimizer.name` = \"sgd\"";
     says(&outcome.err, &[warning, "it is left out"]);
     assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
     // The run's own settings are read again without a word.
@@ -304,7 +305,10 @@ fn what_of_a_file_loses_its_effect_by_the_command_line_is_said_and_left_out() {
     std::fs::write(folder.path().join("s.csv"), lines.join("\n")).unwrap();
     let more = ["--config", "base.toml", "--split-column", "part", "--set", "split.val=0.4"];
     let outcome = call(folder.path(), &quick("s.csv", "y", &more)).done();
-    says(&outcome.err, &["warning: base.toml: `split.test` = 0.3 has no effect with `split.column` = \"part\""]);
+    says(
+        &outcome.err,
+        &["warning: base.toml: `split.test` = 0.3 has no effect with `split.column` = \"part\""],
+    );
     let told = outcome.err.split_whitespace().collect::<Vec<_>>().join(" ");
     says(&told, &["as column `part` says; split.val and split.stratify have no say in it"]);
 }

@@ -12,21 +12,24 @@ use super::keys::Key;
 pub enum When {
     /// The choice at this path is one of these.
     Is(&'static str, &'static [&'static str]),
-    /// The same, or the `encode` of a single column is one of these.
-    IsOrEncode(&'static str, &'static [&'static str]),
-    /// What stands at this path is not false, 0 or empty.
+    /// The same, or one of them stands at the setting of this name of a single column or layer.
+    IsOr(&'static str, &'static [&'static str], &'static str),
+    /// What stands at this path is not false, 0, none or empty.
     On(&'static str),
-    /// Nothing stands at this path: it is false, 0 or empty.
+    /// The same of at least one of these paths.
+    AnyOn(&'static [&'static str]),
+    /// Nothing stands at this path: it is false, 0, none or empty.
     Off(&'static str),
 }
 
-use When::{Is, IsOrEncode, Off, On};
+use When::{AnyOn, Is, IsOr, Off, On};
 
 impl When {
-    /// The setting that decides.
+    /// The setting that decides, the first of several.
     pub fn path(&self) -> &'static str {
         match *self {
-            Is(path, _) | IsOrEncode(path, _) | On(path) | Off(path) => path,
+            Is(path, _) | IsOr(path, ..) | On(path) | Off(path) => path,
+            AnyOn(paths) => paths[0],
         }
     }
 
@@ -36,13 +39,14 @@ impl When {
         let is_one = |value: &Value, names: &[&str]| value.as_str().is_some_and(|name| names.contains(&name));
         match *self {
             Is(_, names) => is_one(found, names),
-            IsOrEncode(_, names) => {
-                let columns = lookup(table, "data.columns").and_then(Value::as_table);
-                let mut encodes =
-                    columns.into_iter().flatten().filter_map(|(_, column)| column.get("encode"));
-                is_one(found, names) || encodes.any(|encode| is_one(encode, names))
+            IsOr(_, names, also) => {
+                let inside = |path| {
+                    lookup(table, path).is_some_and(|v| any(v, &|key, v| key == also && is_one(v, names)))
+                };
+                is_one(found, names) || inside("data.columns") || inside("network.layers")
             }
             On(_) => !is_off(found),
+            AnyOn(paths) => paths.iter().filter_map(|path| lookup(table, path)).any(|found| !is_off(found)),
             Off(_) => is_off(found),
         }
     }
@@ -51,8 +55,9 @@ impl When {
     pub fn words(&self) -> String {
         match *self {
             Is(path, names) => format!("{path} is {}", either(names)),
-            IsOrEncode(path, names) => format!("{path}, or a column's encode, is {}", either(names)),
-            On(path) => format!("{path} is set and not off"),
+            IsOr(path, names, also) => format!("{path}, or a single {also}, is {}", either(names)),
+            On(path) => format!("{path} is not off"),
+            AnyOn(paths) => format!("{} is not off", either(paths)),
             Off(path) => format!("{path} is not set"),
         }
     }
@@ -84,11 +89,11 @@ pub(super) fn idle(key: &Key, table: &Table) -> Option<Idle> {
     let what = format!("`{}` = {} has no effect with `{because}` = {beside}", key.path, short(&plain(value)));
     let leave = format!("leave `{}` out", key.path);
     let (what, remedy) = match *when {
-        Is(path, names) | IsOrEncode(path, names) => (
+        Is(path, names) | IsOr(path, names, _) => (
             format!("{what}: it is a setting of {}", either(names)),
             format!("{leave}, or set {path} = \"{}\"", names[0]),
         ),
-        On(path) => (what, format!("{leave}, or set {path}")),
+        On(_) | AnyOn(_) => (what, format!("{leave}, or set {because}")),
         Off(path) => (format!("{what}, which takes its place"), format!("{leave}, or leave `{path}` out")),
     };
     Some(Idle { because, what, remedy })
@@ -99,6 +104,15 @@ fn lookup<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let value = table.get(first)?;
     if rest.is_empty() { Some(value) } else { lookup(value.as_table()?, rest) }
+}
+
+/// Whether `is` holds for an entry of a value's tables, however deep.
+fn any(value: &Value, is: &dyn Fn(&str, &Value) -> bool) -> bool {
+    match value {
+        Value::Table(table) => table.iter().any(|(key, value)| is(key, value) || any(value, is)),
+        Value::Array(items) => items.iter().any(|item| any(item, is)),
+        _ => false,
+    }
 }
 
 /// Whether a value says no, none or nothing.
@@ -172,7 +186,7 @@ mod tests {
 
     fn check_names(key: &Key, when: &When, decides: &Key) {
         assert!(key.default.is_some(), "{}: what differs from its default needs one", key.path);
-        if let Is(_, names) | IsOrEncode(_, names) = when {
+        if let Is(_, names) | IsOr(_, names, _) = when {
             let Kind::Choice(known) = decides.kind else { panic!("{} is no choice", decides.path) };
             assert!(
                 !names.is_empty() && names.iter().all(|name| known.contains(name)),
@@ -231,13 +245,14 @@ mod tests {
 
     fn met(when: &When) -> String {
         match *when {
-            Is(path, names) | IsOrEncode(path, names) => format!("{path}={}", names[0]),
+            Is(path, names) | IsOr(path, names, _) => format!("{path}={}", names[0]),
             On(path) => match find(path).unwrap() {
                 on if default_of(on).is_some_and(|value| !is_off(&value)) => {
                     format!("{path}={}", on.default.unwrap())
                 }
                 _ => format!("{path}=2"),
             },
+            AnyOn(paths) => met(&On(paths[0])),
             Off(path) => format!("{path}="),
         }
     }
@@ -245,7 +260,7 @@ mod tests {
     fn broken(when: &When) -> String {
         let path = when.path();
         match (when, find(path).unwrap().kind) {
-            (Is(_, names) | IsOrEncode(_, names), Kind::Choice(known)) => {
+            (Is(_, names) | IsOr(_, names, _), Kind::Choice(known)) => {
                 format!("{path}={}", known.iter().find(|name| !names.contains(name)).unwrap())
             }
             (Off(_), _) => format!("{path}=part"),
