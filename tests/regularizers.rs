@@ -46,7 +46,10 @@ fn what_does_not_fit_is_refused_before_training() {
     );
     let block = "network.layers=[{type='dense',units=4},{type='residual',layers=[{type='dense',units=4,max_norm=2}]}]";
     y(&[block], &["network.layers, layer 2 (residual): layers, layer 1 (dense): max_norm says nothing"]);
-    y(&["optimizer.max_norm=2"], &["`optimizer.max_norm` = 2.0 has no effect with `optimizer.constraint` = \"none\""]);
+    y(
+        &["optimizer.max_norm=2"],
+        &["`optimizer.max_norm` = 2.0 has no effect with `optimizer.constraint` = \"none\""],
+    );
     y(
         &["early_stopping.window_change=0.1"],
         &["has no effect with `early_stopping.window` = 0", "or set early_stopping.window"],

@@ -55,8 +55,10 @@ impl When {
     pub fn words(&self) -> String {
         match *self {
             Is(path, names) => format!("{path} is {}", either(names)),
-            IsOr(path, names, also) => format!("{path}, or a single {also}, is {}", either(names)),
-            On(path) => format!("{path} is not off"),
+            IsOr(path, names, also) => {
+                format!("{path}, or a column's or layer's {also}, is {}", either(names))
+            }
+            On(path) => format!("{path} is neither off nor empty"),
             AnyOn(paths) => format!("{} is not off", either(paths)),
             Off(path) => format!("{path} is not set"),
         }
@@ -212,6 +214,7 @@ mod tests {
                 names.iter().find(other).map(|name| (*name).to_owned())
             }
             Kind::Initializer(_) => Some("ones".into()),
+            Kind::Text => Some("part".into()),
             other => panic!("{}: {other:?}", key.path),
         }
     }
