@@ -318,10 +318,10 @@ fn every_default_is_of_its_kind_and_in_range() {
     }
 }
 
-/// A table of this kind with only what has no default.
+/// A table of this kind with only what must be given.
 fn smallest(tag: &str, variant: &Variant) -> String {
     let mut text = format!("{{ {tag} = '{}'", variant.name);
-    for key in variant.keys.iter().filter(|key| key.default.is_none()) {
+    for key in variant.keys.iter().filter(|key| key.required) {
         let value = match key.kind {
             Kind::Choice(_) => "'relu'",
             Kind::Layers => "[{ type = 'dropout' }]",
@@ -384,6 +384,7 @@ fn resolved_settings_read_back_the_same() {
         "data.target = 'a \"quoted\" name\\n'\noptimizer.epsilon = 1e-300",
         "network.initializer = { name = 'uniform', low = -1, high = 1 }\nnetwork.norm = 'batch'",
         "network.layers = [{ type = 'scale' }, { type = 'gaussian_noise', std = 0 }, { type = 'layer_norm' }]",
+        "network.layers = [{ type = 'dense', units = 3, l1 = 0, constraint = 'max_norm', max_norm = 2 }]",
         "[[network.layers]]\ntype = 'dense'\nunits = 3\ninitializer = { name = 'normal', std = 0.5 }\n\
          [[network.layers]]\ntype = 'activation'\nfunction = 'leaky_relu'",
     ];
@@ -407,6 +408,10 @@ fn short_forms_stand_for_layers() {
         bias: true,
         bias_initializer: Initializer::Zeros,
         drop_connect: 0.0,
+        l1: None,
+        l2: None,
+        constraint: None,
+        max_norm: None,
     };
     let norm = LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
     let dropout = LayerSpec::Dropout { rate: 0.25 };
