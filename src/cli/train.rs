@@ -13,6 +13,7 @@ use statera::data::Schema;
 use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
 use statera::train::events::{Answer, Event};
+use statera::train::fit::rate_remedy;
 
 use super::progress::Progress;
 use super::{INTERRUPTED, Settings, summary, text, thread_pool};
@@ -170,8 +171,8 @@ fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<Outcom
         if let Event::Diverged { epoch, layer, suggested_learning_rate: rate, .. } = event {
             diverged = Some(format!(
                 "in epoch {epoch} the loss stopped being finite, beginning with {layer}; the best weights from \
-                 before are kept\n  try: --set optimizer.learning_rate={}",
-                text::short(*rate)
+                 before are kept\n  try: {}",
+                rate_remedy(*rate)
             ));
         }
         if asked.load(Ordering::SeqCst) && !matches!(event, Event::Finished { .. }) {

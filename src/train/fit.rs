@@ -8,6 +8,7 @@ use super::average::Average;
 use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::optimizer::Optimizer;
+use super::range_test::instead_of;
 use super::schedule::Schedule;
 use super::start::start;
 use super::step::Stepper;
@@ -140,7 +141,7 @@ pub struct Fitted<T> {
 
 /// Where batches end: every `batch_size` rows; a last batch of one row is joined to the one before, because
 /// batch normalisation learns nothing from a single row.
-fn batch_bounds(n_rows: usize, batch_size: usize) -> Vec<usize> {
+pub(super) fn batch_bounds(n_rows: usize, batch_size: usize) -> Vec<usize> {
     let mut bounds: Vec<usize> = (0..n_rows).step_by(batch_size).skip(1).collect();
     if bounds.last().is_some_and(|&last| n_rows - last == 1 && batch_size > 1) {
         bounds.pop();
@@ -233,7 +234,8 @@ pub fn fit<T: Scalar>(
             (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
             if !mean.is_finite() {
                 let layer = stepper.first_non_finite_layer(n_rows);
-                let event = diverged(network, layer, epoch, step + 1, rate);
+                let suggested_learning_rate = instead_of(rate, network, loss, level, config, train);
+                let event = diverged(network, layer, [epoch, step + 1], suggested_learning_rate);
                 listener(&event);
                 if history.is_empty() {
                     return Err(divergence_error(&event));
@@ -332,10 +334,15 @@ fn weights_to_use<'a, T: Scalar>(
     average.weights().unwrap_or(params)
 }
 
-fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {
+fn diverged(
+    network: &Network,
+    layer: Option<usize>,
+    [epoch, step]: [usize; 2],
+    suggested_learning_rate: f64,
+) -> Event {
     let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
     let layer = layer.map_or("the loss".into(), named);
-    Event::Diverged { epoch, step, layer, suggested_learning_rate: rate / 10.0 }
+    Event::Diverged { epoch, step, layer, suggested_learning_rate }
 }
 
 fn divergence_reason(event: &Event) -> String {
@@ -354,7 +361,12 @@ fn divergence_error(event: &Event) -> Error {
         Event::Diverged { suggested_learning_rate, .. } => *suggested_learning_rate,
         _ => 1e-3,
     };
-    Error::training(divergence_reason(event), format!("--set optimizer.learning_rate={rate:e}"))
+    Error::training(divergence_reason(event), rate_remedy(rate))
+}
+
+/// How to try a learning rate that a range test suggests, and see the test.
+pub fn rate_remedy(rate: f64) -> String {
+    format!("--set optimizer.learning_rate={rate:e}, as a range test suggests; `statera lr-test` draws it")
 }
 
 /// Looks at the validation rows, in memory planned once.

@@ -10,6 +10,7 @@ pub mod lbfgs;
 pub mod metrics;
 mod muon;
 pub mod optimizer;
+pub mod range_test;
 pub mod schedule;
 pub mod start;
 pub mod step;
