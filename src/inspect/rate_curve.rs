@@ -20,7 +20,9 @@ impl<'a> Frame<'a> {
         // Where the loss does not fall, the highest of all stands in for the first.
         let top = if first > low { first } else { smoothed().fold(f64::NEG_INFINITY, f64::max) };
         let room = 0.25 * (top - low).max(1e-9 * top.abs().max(1e-300));
-        Self { test, low: low - room / 2.0, high: top + room }
+        // Most losses have no numbers below zero.
+        let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+        Self { test, low: (low - room / 2.0).max(floor), high: top + room }
     }
 
     /// From 0 at the first rate of the ramp to 1 at the last, in the logarithm.
