@@ -142,7 +142,13 @@ pub fn svg(test: &RangeTest, what: &str) -> String {
         let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
         text(&mut svg, [left - 8.0, at + 4.5], "end", "", &format!("{loss:.decimals$}"));
     }
-    text(&mut svg, [(left + right) / 2.0, bottom + 42.0], "middle", "fill=\"#57606a\"", "learning rate");
+    text(
+        &mut svg,
+        [f64::midpoint(left, right), bottom + 42.0],
+        "middle",
+        "fill=\"#57606a\"",
+        "learning rate",
+    );
     text(&mut svg, [left, top - 8.0], "start", "fill=\"#57606a\"", "training loss of a batch");
     let path = |of: &dyn Fn(&Point) -> f64| -> String {
         let mut d = String::new();
@@ -171,7 +177,7 @@ pub fn svg(test: &RangeTest, what: &str) -> String {
              stroke-width=\"1.5\"{dashes}/>"
         );
         let label = format!("{words}: {rate:.1e}");
-        let anchor = if at > (left + right) / 2.0 { "end" } else { "start" };
+        let anchor = if at > f64::midpoint(left, right) { "end" } else { "start" };
         text(&mut svg, [at, top - 8.0], anchor, &format!("fill=\"{colour}\""), &label);
     }
     svg + "</svg>\n"
