@@ -13,9 +13,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use statera_kernels::{CpuLevel, Scalar};
 
-use crate::config::LayerSpec;
+use crate::config::{EmbeddingSpec, LayerSpec};
 use crate::data::{
-    Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind, TransformNotes,
+    FeatureKind, Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind,
+    TransformNotes,
 };
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -420,6 +421,11 @@ impl Asked {
                 (Some(0), 0)
             }
             LayerSpec::Scale {} => (Some(width), 1),
+            LayerSpec::Embedding { columns } => {
+                let (made, asked) = check_embedding(columns, width, name)?;
+                self.width = made;
+                asked
+            }
             LayerSpec::Residual { layers } => {
                 self.add_list(name, layers)?;
                 if self.width != width {
@@ -440,11 +446,45 @@ impl Asked {
     }
 }
 
+/// The outputs of an embedding of `n_inputs`, and its parameters and tensors, unless it cannot be the layer `name`.
+fn check_embedding(
+    columns: &[EmbeddingSpec],
+    n_inputs: usize,
+    name: &str,
+) -> std::result::Result<(usize, (Option<usize>, usize)), String> {
+    let wrong = |what: &str| Err(format!("{name} (embedding): {what}"));
+    if name != "layers.0" {
+        return wrong("it is not the first layer");
+    }
+    let (mut taken, mut made, mut params, mut tensors) = (0_usize, 0_usize, Some(0_usize), 0);
+    for column in columns {
+        if let Some(fault) = column.fault() {
+            return wrong(fault);
+        }
+        taken = taken.saturating_add(column.n_inputs());
+        made = made.saturating_add(column.n_outputs());
+        let (n, n_tensors) = column.size().map_or((None, 0), |(n, n_tensors)| (Some(n), n_tensors));
+        params = params.and_then(|sum| sum.checked_add(n?));
+        tensors += n_tensors;
+    }
+    if taken != n_inputs {
+        return wrong(&format!("it takes {taken} inputs of {n_inputs}"));
+    }
+    Ok((made, (params, tensors)))
+}
+
 /// Whether the parts of a card fit each other.
 fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String> {
     let n_features = card.pipeline.features().len();
     if card.n_inputs == 0 || card.n_inputs != n_features {
         return Err(format!("the network has {} inputs, the pipeline makes {n_features}", card.n_inputs));
+    }
+    let columns = match card.layers.first() {
+        Some(LayerSpec::Embedding { columns }) => &columns[..],
+        _ => &[],
+    };
+    if let Some(column) = unfit_feature(&card.pipeline, columns) {
+        return Err(format!("the network does not take column {column:?} as the pipeline prepares it"));
     }
     if network.n_outputs() != card.target.n_outputs() {
         let (n, wanted) = (network.n_outputs(), card.target.n_outputs());
@@ -466,6 +506,26 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
         ));
     }
     Ok(())
+}
+
+/// The column of the first feature that the embedding (none: all as they are) would take for something else.
+fn unfit_feature<'a>(pipeline: &'a Pipeline, columns: &[EmbeddingSpec]) -> Option<&'a str> {
+    let mut taken = columns.iter().flat_map(|column| std::iter::repeat_n(column, column.n_inputs()));
+    let unfit = |kind: &FeatureKind| match (*kind, taken.next()) {
+        (FeatureKind::Code { n_levels }, spec) => {
+            !matches!(spec, Some(EmbeddingSpec::Table { levels, .. }) if *levels == n_levels)
+        }
+        (FeatureKind::Position { n_bins }, spec) => {
+            !matches!(spec, Some(EmbeddingSpec::Ple { bins, .. }) if *bins == n_bins)
+        }
+        (FeatureKind::Number, Some(EmbeddingSpec::Plr { .. } | EmbeddingSpec::Pbld { .. })) => false,
+        (FeatureKind::Number | FeatureKind::Part, spec) => {
+            !matches!(spec, None | Some(EmbeddingSpec::Plain { .. }))
+        }
+    };
+    let features = pipeline.features();
+    let at = features.iter().map(|feature| &feature.kind).position(unfit)?;
+    Some(&features[at].column)
 }
 
 /// SHA-256 of the card and the parameters, in hexadecimal.

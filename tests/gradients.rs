@@ -97,7 +97,7 @@ fn name(spec: &LayerSpec) -> String {
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
         LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
-        LayerSpec::Scale {} => "scale".into(),
+        LayerSpec::Scale {} | LayerSpec::Embedding { .. } => format!("{spec:?}"),
         LayerSpec::Residual { layers } => {
             format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
         }
@@ -582,6 +582,7 @@ fn rows_of(
             LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
             LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
             LayerSpec::Scale {} => (features, 0, features),
+            LayerSpec::Embedding { .. } => unreachable!("tests/embeddings.rs has these"),
             LayerSpec::Dropout { .. }
             | LayerSpec::Activation { .. }
             | LayerSpec::GaussianNoise { .. }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{
-    activation, bits, classes, dense, drop_connect, levels, numbers, optimizer, parameters, residual,
+    activation, bits, classes, dense, drop_connect, embeddings, levels, numbers, optimizer, parameters,
+    residual,
 };
 use proptest::prelude::*;
 use statera::config::{Activation, LayerSpec, OptimizerName};
@@ -39,6 +40,18 @@ fn other_network(n_inputs: usize, units: usize, rate: f64) -> Network {
         activation(Activation::Mish),
         dense(7, Activation::Softplus),
     ];
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// Every kind of embedding before other layers.
+fn embedding_network(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let mut specs = Vec::from_iter(embeddings(n_inputs, units).pop());
+    specs.extend([
+        LayerSpec::Dropout { rate },
+        dense(units, Activation::Relu),
+        LayerSpec::batch_norm(),
+        dense(7, Activation::Tanh),
+    ]);
     Network::new(&specs, n_inputs, 1)
 }
 
@@ -129,9 +142,8 @@ proptest! {
     ) {
         let optimizer = if adaptive { OptimizerName::Adamw } else { OptimizerName::Sgd };
         let run = Run { level: CpuLevel::Portable, threads: 1, seed, shard_rows: 128, optimizer };
-        let networks =
-            [network(n_inputs, units, rate), other_network(n_inputs, units, rate), network_of_blocks(n_inputs, units, rate)];
-        for network in networks {
+        for make in [network, other_network, network_of_blocks, embedding_network] {
+            let network = make(n_inputs, units, rate);
             check_threads_and_levels::<f32>(&network, run);
             check_threads_and_levels::<f64>(&network, run);
         }
@@ -167,6 +179,13 @@ fn a_row_is_predicted_alone_as_in_any_batch() {
     check_rows_alone::<f64>(&network(9, 33, 0.5), Loss::BinaryCrossentropy, 130, &[2, 7, 97, 130]);
     check_rows_alone::<f32>(&other_network(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301, 400]);
     check_rows_alone::<f64>(&other_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
+    check_rows_alone::<f32>(
+        &embedding_network(9, 33, 0.5),
+        Loss::Mse,
+        301,
+        &[2, 3, 5, 7, 8, 64, 128, 301, 400],
+    );
+    check_rows_alone::<f64>(&embedding_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
     check_rows_alone::<f32>(&network_of_blocks(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301]);
     // Wide enough for products that are packed and cut.
     let wide = Network::new(&[dense(170, Activation::Relu), LayerSpec::batch_norm()], 600, 3);

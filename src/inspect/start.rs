@@ -172,6 +172,7 @@ fn without_noise(network: &Network) -> Network {
                 | LayerSpec::Activation { .. }
                 | LayerSpec::LayerNorm { .. }
                 | LayerSpec::Scale {}
+                | LayerSpec::Embedding { .. }
                 | LayerSpec::Residual { .. } => {}
             }
         }

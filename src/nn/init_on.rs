@@ -119,7 +119,8 @@ fn looks_at_rows(spec: &LayerSpec) -> bool {
         | LayerSpec::Activation { .. }
         | LayerSpec::LayerNorm { .. }
         | LayerSpec::GaussianNoise { .. }
-        | LayerSpec::Scale {} => false,
+        | LayerSpec::Scale {}
+        | LayerSpec::Embedding { .. } => false,
     }
 }
 

@@ -6,6 +6,7 @@ use super::activation::{self, ActivationLayer};
 use super::batch_norm::BatchNorm;
 use super::dense::Dense;
 use super::dropout::Dropout;
+use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::params::Layout;
@@ -76,6 +77,8 @@ pub enum Layer {
     GaussianNoise(GaussianNoise),
     /// A learned factor for each feature.
     Scale(Scale),
+    /// Raw columns, each made into several numbers; only ever the first layer.
+    Embedding(Embedding),
     /// Where a residual block begins; its layers follow in the stack.
     ResidualBegin(ResidualBegin),
     /// Where a residual block ends.
@@ -118,6 +121,7 @@ impl Layer {
                 Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
             }
             LayerSpec::Scale {} => Self::Scale(Scale::new(layout, in_features)),
+            LayerSpec::Embedding { columns } => Self::Embedding(Embedding::new(layout, columns)),
             LayerSpec::Residual { .. } => unreachable!("a block is no single layer"),
         }
     }
@@ -132,6 +136,7 @@ impl Layer {
             Self::LayerNorm(_) => "layer_norm",
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
+            Self::Embedding(_) => "embedding",
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => "residual",
         }
     }
@@ -146,6 +151,7 @@ impl Layer {
             Self::LayerNorm(layer) => layer.features,
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
+            Self::Embedding(layer) => layer.out_features,
             Self::ResidualBegin(layer) => layer.features,
             Self::ResidualEnd(layer) => layer.features,
         }
@@ -159,6 +165,7 @@ impl Layer {
             Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
+            Self::Embedding(layer) => layer.detail(),
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => "x + f(x)".into(),
         }
     }
@@ -177,7 +184,7 @@ impl Layer {
             }
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
             Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
-            Self::Scale(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
+            Self::Scale(_) | Self::Embedding(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
         }
     }
 
@@ -185,6 +192,7 @@ impl Layer {
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         match self {
             Self::Dense(layer) => layer.scratch_len(n_rows),
+            Self::Embedding(layer) => layer.scratch_len(n_rows),
             _ => 0,
         }
     }
@@ -197,7 +205,11 @@ impl Layer {
             | Self::GaussianNoise(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => true,
-            Self::Dense(_) | Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) => false,
+            Self::Dense(_)
+            | Self::BatchNorm(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::Embedding(_) => false,
         }
     }
 
@@ -213,6 +225,7 @@ impl Layer {
             | Self::LayerNorm(_)
             | Self::GaussianNoise(_)
             | Self::Scale(_)
+            | Self::Embedding(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => false,
         }
@@ -223,14 +236,15 @@ impl Layer {
         matches!(self, Self::BatchNorm(_)) && mode != Mode::Infer
     }
 
-    /// Whether the gradient that arrives has to be kept for [`Layer::backward_weights`].
+    /// Whether x and y differ in width: ∂L/∂x needs memory beside ∂L/∂y, which is kept for
+    /// [`Layer::backward_weights`].
     pub(crate) fn has_weights(&self) -> bool {
-        matches!(self, Self::Dense(_))
+        matches!(self, Self::Dense(_) | Self::Embedding(_))
     }
 
     /// Whether [`Layer::backward_rows`] computes gradients of parameters, and not of x alone.
     pub(crate) fn learns_by_rows(&self) -> bool {
-        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_))
+        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_))
     }
 
     /// Forward of batch norm, first part: takes rows of x, those from `first_row` on, into the moments over all rows.
@@ -256,6 +270,7 @@ impl Layer {
             Self::Activation(_)
             | Self::LayerNorm(_)
             | Self::Scale(_)
+            | Self::Embedding(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => {}
         }
@@ -267,7 +282,7 @@ impl Layer {
     pub(crate) fn forward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        rows @ [first_row, _]: [usize; 2],
+        rows @ [first_row, n_rows]: [usize; 2],
         x: &[T],
         y: &mut [T],
         cache: &mut Cache<T>,
@@ -284,6 +299,7 @@ impl Layer {
             Self::LayerNorm(layer) => layer.forward(pass, rows, x, y, &mut cache.numbers),
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
+            Self::Embedding(layer) => layer.forward(pass, n_rows, x, y, scratch),
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
         }
     }
@@ -302,6 +318,7 @@ impl Layer {
             Self::Dense(layer) => layer.prepare_backward(pass, wants_dx, grads, cache, scratch),
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
+            Self::Embedding(layer) => layer.prepare_backward(pass, wants_dx, grads, scratch),
             Self::BatchNorm(_)
             | Self::Dropout(_)
             | Self::Activation(_)
@@ -344,7 +361,7 @@ impl Layer {
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        rows @ [first_row, _]: [usize; 2],
+        rows @ [first_row, n_rows]: [usize; 2],
         [x, y]: [&[T]; 2],
         dy: &mut [T],
         dx: Option<&mut [T]>,
@@ -364,6 +381,7 @@ impl Layer {
             Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
             Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
             Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
+            Self::Embedding(layer) => layer.backward_rows(pass, n_rows, [x, y, dy], dx, grads, scratch),
         }
     }
 
@@ -402,6 +420,7 @@ impl Layer {
             Self::BatchNorm(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
             Self::Scale(layer) => layer.init(params),
+            Self::Embedding(layer) => layer.init(params, &mut stream),
             Self::Dropout(_)
             | Self::Activation(_)
             | Self::GaussianNoise(_)

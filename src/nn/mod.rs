@@ -8,6 +8,7 @@ mod batch_norm;
 pub mod buffer;
 mod dense;
 mod dropout;
+mod embedding;
 mod gaussian_noise;
 pub mod init;
 mod init_on;

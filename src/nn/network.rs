@@ -81,7 +81,8 @@ impl Network {
     /// Stacks exactly these layers.
     pub fn from_specs(specs: Vec<LayerSpec>, n_inputs: usize) -> Self {
         let (Stack { layers, places, buffers }, layout) = Stack::build(&specs, n_inputs);
-        let largest = layout.views.iter().map(View::len).max().unwrap_or(0);
+        // Of a table, a tile reads only the rows that it looks up.
+        let largest = layout.views.iter().filter(|v| !v.is_table).map(View::len).max().unwrap_or(0);
         let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
         Self { specs, layers, places, buffers, tile_rows, views: layout.views, n_inputs, n_params }
@@ -130,7 +131,11 @@ impl Network {
         });
         // Forward, weight gradient, input gradient; the first layer of all needs no input gradient.
         let first = dense.next().map_or(0, |(i, products)| if i == 0 { 2 * products } else { 3 * products });
-        first + dense.map(|(_, products)| 3 * products).sum::<usize>()
+        let embedding: usize = match self.layers.first() {
+            Some(Layer::Embedding(layer)) => layer.multiply_adds_per_row(),
+            _ => 0,
+        };
+        embedding + first + dense.map(|(_, products)| 3 * products).sum::<usize>()
     }
 
     /// A parameter vector drawn from the layers' initialisers.
