@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let source = &plan.raw.source;
     let stem = source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-    let mut folder = Folder::create(arguments.out.as_deref(), &format!("{stem}-lr-test"))?;
+    let folder = Folder::create(arguments.out.as_deref(), &format!("{stem}-lr-test"))?;
     let o = &plan.config.optimizer;
     let what = format!(
         "{} by {}, batches of {}, {}, seed {}",
@@ -92,10 +92,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let found = serde_json::to_string_pretty(
         &json!({ "test": &test, "optimizer": o.name, "seed": plan.config.seed }),
     )?;
-    folder.write("lr-test.csv", rate_curve::csv(&test).as_bytes())?;
-    folder.write("lr-test.svg", rate_curve::svg(&test, &what).as_bytes())?;
-    folder.write("lr-test.json", (found.clone() + "\n").as_bytes())?;
-    folder.keep();
+    folder.finish(&[
+        ("lr-test.csv", rate_curve::csv(&test).as_bytes()),
+        ("lr-test.svg", rate_curve::svg(&test, &what).as_bytes()),
+        ("lr-test.json", (found.clone() + "\n").as_bytes()),
+    ])?;
 
     let mut out = std::io::stdout().lock();
     if arguments.json {
