@@ -6,7 +6,7 @@
 use serde::Serialize;
 use statera_kernels::{CpuLevel, Scalar};
 
-use super::fit::{Rows, batch_bounds};
+use super::fit::{Rows, bound_batches};
 use super::optimizer::Optimizer;
 use super::start::start;
 use super::step::Stepper;
@@ -94,7 +94,8 @@ pub struct RangeTest {
 const KEEP: f64 = 0.8;
 
 /// Runs the test on `train`, with the optimiser, batches, clipping and seed of the settings, from the initial
-/// parameters; schedules, averages of weights and cuts of the rate are left out.
+/// parameters; schedules, averages of weights and cuts of the rate are left out, and so are augmentation, noise on labels
+/// and curricula.
 ///
 /// It ends early when the loss is not finite, or its running mean has risen above the lowest by more than twice the
 /// size of the first: |first|, or how far the loss has fallen if that is more. The suggestion is the rate at which
@@ -114,12 +115,14 @@ pub fn range_test<T: Scalar>(
     let batch_size = config.train.batch_size.saturating_mul(config.train.accumulate).min(n_train);
     let mut settings = config.train.clone();
     settings.accumulate = 1;
-    let bounds = batch_bounds(n_train, batch_size);
+    let mut bounds = Vec::new();
+    bound_batches(n_train, batch_size, &mut bounds);
     let mut params = start(network, level, seed, train);
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
-    let mut stepper =
-        Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows).with_settings(&settings);
+    let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
+        .with_settings(&settings)
+        .with_noise(&config.noise);
     let mut order: Vec<u32> = (0..n_train as u32).collect();
     let mut losses: Vec<f64> = Vec::new();
     let mut blow_up = None;
