@@ -16,8 +16,8 @@ use super::{Settings, text, thread_pool};
 const AFTER_HELP: &str = "\
 Trains from the start with a learning rate that rises exponentially from step to step, on training
 rows alone, and ends when the loss blows up (Smith 2015). Suggested is the rate at which the
-smoothed loss falls fastest, but at most a tenth of that at which it blew up. Schedules, averages
-of weights and cuts of the learning rate are left out.
+smoothed loss falls fastest, but at most a tenth of that at which it blew up. Schedules, averages of
+weights, cuts of the rate, augmentation, noise on labels and curricula are left out.
 
 What is left behind: a folder with lr-test.csv, lr-test.svg and lr-test.json.
 
