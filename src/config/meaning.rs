@@ -249,12 +249,16 @@ mod tests {
     fn met(when: &When) -> String {
         match *when {
             Is(path, names) | IsOr(path, names, _) => format!("{path}={}", names[0]),
-            On(path) => match find(path).unwrap() {
-                on if default_of(on).is_some_and(|value| !is_off(&value)) => {
-                    format!("{path}={}", on.default.unwrap())
+            On(path) => {
+                let decides = find(path).unwrap();
+                match decides.kind {
+                    _ if default_of(decides).is_some_and(|value| !is_off(&value)) => {
+                        format!("{path}={}", decides.default.unwrap())
+                    }
+                    Kind::Choice(names) => format!("{path}={}", names[names.len() - 1]),
+                    _ => format!("{path}=2"),
                 }
-                _ => format!("{path}=2"),
-            },
+            }
             AnyOn(paths) => met(&On(paths[0])),
             Off(path) => format!("{path}="),
         }
@@ -268,6 +272,7 @@ mod tests {
             }
             (Off(_), _) => format!("{path}=part"),
             (_, Kind::Bool) => format!("{path}=false"),
+            (_, Kind::Choice(_)) => format!("{path}=none"),
             (_, Kind::IntList { .. }) => format!("{path}=[]"),
             _ => format!("{path}=0"),
         }
