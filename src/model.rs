@@ -13,9 +13,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use statera_kernels::{CpuLevel, Scalar};
 
-use crate::config::LayerSpec;
+use crate::config::{EmbeddingSpec, LayerSpec};
 use crate::data::{
-    Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind, TransformNotes,
+    FeatureKind, Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind,
+    TransformNotes,
 };
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -355,59 +356,121 @@ fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
 /// Whether a file of `n_bytes` with `n_tensors` can hold what the card's layers ask for, and whether each
 /// layer's settings are ones that can be computed with. Sums that overflow ask for more than any file holds.
 fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::Result<(), String> {
-    // Layers without parameters cost nothing in the file, yet as much memory as others.
-    const FEATURES_PER_BYTE: usize = 16;
-    let (mut width, mut params, mut tensors, mut features) = (card.n_inputs, 0_usize, 0_usize, 0_usize);
-    for (i, layer) in card.layers.iter().enumerate() {
-        let (asked, added) = match *layer {
-            LayerSpec::Dense { units: 0, .. } => return Err(format!("layers.{i} (dense): it has no units")),
-            LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(&drop_connect) => {
-                return Err(format!("layers.{i} (dense): drop_connect {drop_connect}"));
+    let mut asked = Asked { width: card.n_inputs, params: 0, tensors: 0, features: 0, n_bytes };
+    asked.add_list("layers", &card.layers)?;
+    if asked.tensors != n_tensors {
+        return Err(format!("the layers need {} tensors, the file has {n_tensors}", asked.tensors));
+    }
+    Ok(())
+}
+
+/// What layers ask for, added up.
+struct Asked {
+    /// Features of a row after them.
+    width: usize,
+    params: usize,
+    tensors: usize,
+    /// The features of all their outputs.
+    features: usize,
+    /// What the file has.
+    n_bytes: usize,
+}
+
+impl Asked {
+    fn add_list(&mut self, list: &str, layers: &[LayerSpec]) -> std::result::Result<(), String> {
+        layers.iter().enumerate().try_for_each(|(i, layer)| self.add(&format!("{list}.{i}"), layer))
+    }
+
+    fn add(&mut self, name: &str, layer: &LayerSpec) -> std::result::Result<(), String> {
+        // Layers without parameters cost nothing in the file, yet as much memory as others.
+        const FEATURES_PER_BYTE: usize = 16;
+        let width = self.width;
+        let (asked, added) = match layer {
+            LayerSpec::Dense { units: 0, .. } => return Err(format!("{name} (dense): it has no units")),
+            LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(drop_connect) => {
+                return Err(format!("{name} (dense): drop_connect {drop_connect}"));
             }
             LayerSpec::Dense { units, bias, .. } => {
-                let per_unit = width.checked_add(usize::from(bias));
-                width = units;
-                (per_unit.and_then(|n| n.checked_mul(units)), 1 + usize::from(bias))
+                self.width = *units;
+                let per_unit = width.checked_add(usize::from(*bias));
+                (per_unit.and_then(|n| n.checked_mul(*units)), 1 + usize::from(*bias))
             }
             LayerSpec::BatchNorm { momentum, epsilon } => {
-                if !(0.0..1.0).contains(&momentum) || epsilon <= 0.0 {
-                    return Err(format!("layers.{i} (batch_norm): momentum {momentum}, epsilon {epsilon}"));
+                if !(0.0..1.0).contains(momentum) || *epsilon <= 0.0 {
+                    return Err(format!("{name} (batch_norm): momentum {momentum}, epsilon {epsilon}"));
                 }
                 (width.checked_mul(4), 4)
             }
             LayerSpec::Dropout { rate } => {
-                if !(0.0..1.0).contains(&rate) {
-                    return Err(format!("layers.{i} (dropout): rate {rate}"));
+                if !(0.0..1.0).contains(rate) {
+                    return Err(format!("{name} (dropout): rate {rate}"));
                 }
                 (Some(0), 0)
             }
             LayerSpec::Activation { .. } => (Some(0), 0),
             LayerSpec::LayerNorm { epsilon } => {
-                if epsilon.is_nan() || epsilon <= 0.0 {
-                    return Err(format!("layers.{i} (layer_norm): epsilon {epsilon}"));
+                if epsilon.is_nan() || *epsilon <= 0.0 {
+                    return Err(format!("{name} (layer_norm): epsilon {epsilon}"));
                 }
                 (width.checked_mul(2), 2)
             }
             LayerSpec::GaussianNoise { std } => {
-                if !(0.0..=f64::MAX).contains(&std) {
-                    return Err(format!("layers.{i} (gaussian_noise): std {std}"));
+                if !(0.0..=f64::MAX).contains(std) {
+                    return Err(format!("{name} (gaussian_noise): std {std}"));
                 }
                 (Some(0), 0)
             }
             LayerSpec::Scale {} => (Some(width), 1),
+            LayerSpec::Embedding { columns } => {
+                let (made, asked) = check_embedding(columns, width, name)?;
+                self.width = made;
+                asked
+            }
+            LayerSpec::Residual { layers } => {
+                self.add_list(name, layers)?;
+                if self.width != width {
+                    let made = self.width;
+                    return Err(format!("{name} (residual): its layers make {made} features of {width}"));
+                }
+                (Some(0), 0)
+            }
         };
-        let total = asked.and_then(|n| params.checked_add(n)).filter(|&n| n <= n_bytes);
-        let wide = features.checked_add(width).filter(|&n| n / FEATURES_PER_BYTE <= n_bytes);
+        let total = asked.and_then(|n| self.params.checked_add(n)).filter(|&n| n <= self.n_bytes);
+        let wide = self.features.checked_add(self.width).filter(|&n| n / FEATURES_PER_BYTE <= self.n_bytes);
         let (Some(total), Some(wide)) = (total, wide) else {
             let kind = serde_json::to_value(layer).map_or(String::new(), |v| v["type"].to_string());
-            return Err(format!("layers.{i} ({}) asks for more than the file holds", kind.trim_matches('"')));
+            return Err(format!("{name} ({}) asks for more than the file holds", kind.trim_matches('"')));
         };
-        (params, features, tensors) = (total, wide, tensors + added);
+        (self.params, self.features, self.tensors) = (total, wide, self.tensors + added);
+        Ok(())
     }
-    if tensors != n_tensors {
-        return Err(format!("the layers need {tensors} tensors, the file has {n_tensors}"));
+}
+
+/// The outputs of an embedding of `n_inputs`, and its parameters and tensors, unless it cannot be the layer `name`.
+fn check_embedding(
+    columns: &[EmbeddingSpec],
+    n_inputs: usize,
+    name: &str,
+) -> std::result::Result<(usize, (Option<usize>, usize)), String> {
+    let wrong = |what: &str| Err(format!("{name} (embedding): {what}"));
+    if name != "layers.0" {
+        return wrong("it is not the first layer");
     }
-    Ok(())
+    let (mut taken, mut made, mut params, mut tensors) = (0_usize, 0_usize, Some(0_usize), 0);
+    for column in columns {
+        if let Some(fault) = column.fault() {
+            return wrong(fault);
+        }
+        taken = taken.saturating_add(column.n_inputs());
+        made = made.saturating_add(column.n_outputs());
+        let (n, n_tensors) = column.size().map_or((None, 0), |(n, n_tensors)| (Some(n), n_tensors));
+        params = params.and_then(|sum| sum.checked_add(n?));
+        tensors += n_tensors;
+    }
+    if taken != n_inputs {
+        return wrong(&format!("it takes {taken} inputs of {n_inputs}"));
+    }
+    Ok((made, (params, tensors)))
 }
 
 /// Whether the parts of a card fit each other.
@@ -415,6 +478,13 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
     let n_features = card.pipeline.features().len();
     if card.n_inputs == 0 || card.n_inputs != n_features {
         return Err(format!("the network has {} inputs, the pipeline makes {n_features}", card.n_inputs));
+    }
+    let columns = match card.layers.first() {
+        Some(LayerSpec::Embedding { columns }) => &columns[..],
+        _ => &[],
+    };
+    if let Some(column) = unfit_feature(&card.pipeline, columns) {
+        return Err(format!("the network does not take column {column:?} as the pipeline prepares it"));
     }
     if network.n_outputs() != card.target.n_outputs() {
         let (n, wanted) = (network.n_outputs(), card.target.n_outputs());
@@ -436,6 +506,26 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
         ));
     }
     Ok(())
+}
+
+/// The column of the first feature that the embedding (none: all as they are) would take for something else.
+fn unfit_feature<'a>(pipeline: &'a Pipeline, columns: &[EmbeddingSpec]) -> Option<&'a str> {
+    let mut taken = columns.iter().flat_map(|column| std::iter::repeat_n(column, column.n_inputs()));
+    let unfit = |kind: &FeatureKind| match (*kind, taken.next()) {
+        (FeatureKind::Code { n_levels }, spec) => {
+            !matches!(spec, Some(EmbeddingSpec::Table { levels, .. }) if *levels == n_levels)
+        }
+        (FeatureKind::Position { n_bins }, spec) => {
+            !matches!(spec, Some(EmbeddingSpec::Ple { bins, .. }) if *bins == n_bins)
+        }
+        (FeatureKind::Number, Some(EmbeddingSpec::Plr { .. } | EmbeddingSpec::Pbld { .. })) => false,
+        (FeatureKind::Number | FeatureKind::Part, spec) => {
+            !matches!(spec, None | Some(EmbeddingSpec::Plain { .. }))
+        }
+    };
+    let features = pipeline.features();
+    let at = features.iter().map(|feature| &feature.kind).position(unfit)?;
+    Some(&features[at].column)
 }
 
 /// SHA-256 of the card and the parameters, in hexadecimal.

@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 use std::sync::Barrier;
 
-use common::{activation, classes, dense, drop_connect, numbers, optimizer};
+use common::{activation, classes, dense, drop_connect, embeddings, numbers, optimizer, residual};
 use statera::config::{Activation, Config, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::optimizer::Optimizer;
@@ -82,9 +82,16 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
         LayerSpec::layer_norm(),
         LayerSpec::GaussianNoise { std: 0.1 },
         LayerSpec::Scale {},
+        residual([dense(7, Activation::Gelu), LayerSpec::batch_norm()]),
     ];
     let mut stacks: Vec<Vec<LayerSpec>> = alone.iter().map(|spec| vec![spec.clone()]).collect();
-    stacks.push(alone.to_vec());
+    // The block comes first, where rows are as wide as it makes them.
+    let [others @ .., block] = alone;
+    stacks.push([vec![block], others.to_vec()].concat());
+    // The last holds every kind of embedding.
+    let embedding = embeddings(N_INPUTS, 5).pop();
+    stacks.push(embedding.clone().into_iter().collect());
+    stacks.push(embedding.into_iter().chain(others.to_vec()).collect());
     stacks.push(Vec::new());
     stacks
 }

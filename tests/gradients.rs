@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{activation, classes, dense_of, drop_connect, numbers, parameters};
+use common::{activation, classes, dense_of, drop_connect, numbers, parameters, residual};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, Initializer, LayerSpec, LossName};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
@@ -75,6 +75,14 @@ fn variants(units: usize) -> Vec<LayerSpec> {
     for function in [Activation::Relu, Activation::Gelu] {
         variants.push(drop_connect(units, function, 0.3));
     }
+    // What keeps the width, whatever it is; blocks of dense layers are among the stacks.
+    variants.push(residual([activation(Activation::Tanh)]));
+    variants.push(residual([LayerSpec::layer_norm(), activation(Activation::Relu), LayerSpec::Scale {}]));
+    variants.push(residual([
+        LayerSpec::BatchNorm { momentum: 0.9, epsilon: 0.01 },
+        residual([LayerSpec::Scale {}]),
+        LayerSpec::Dropout { rate: 0.3 },
+    ]));
     variants
 }
 
@@ -89,8 +97,29 @@ fn name(spec: &LayerSpec) -> String {
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
         LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
-        LayerSpec::Scale {} => "scale".into(),
+        LayerSpec::Scale {} | LayerSpec::Embedding { .. } => format!("{spec:?}"),
+        LayerSpec::Residual { layers } => {
+            format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
+        }
     }
+}
+
+/// Stacks without blocks that end in each layer in turn, every layer in its place: what enters a block runs through
+/// its first layers as through any others.
+fn beginnings(specs: &[LayerSpec]) -> Vec<Vec<LayerSpec>> {
+    let mut all = Vec::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let before = |more: Vec<LayerSpec>| specs[..i].iter().cloned().chain(more).collect::<Vec<_>>();
+        match spec {
+            LayerSpec::Residual { layers } => {
+                let opened =
+                    |inner: Vec<LayerSpec>| before([vec![activation(Activation::Linear)], inner].concat());
+                all.extend(beginnings(layers).into_iter().map(opened));
+            }
+            spec => all.push(before(vec![spec.clone()])),
+        }
+    }
+    all
 }
 
 /// A network, the rows it sees, and a loss.
@@ -222,11 +251,9 @@ impl Problem<f64> {
     }
 
     fn is_smooth(&self) -> bool {
-        let specs = self.network.specs();
-        let layers_are = (0..specs.len()).all(|i| {
-            let mut part = specs[..=i].to_vec();
+        let layers_are = beginnings(self.network.specs()).into_iter().all(|mut part| {
             let (LayerSpec::Dense { activation: function, .. } | LayerSpec::Activation { function, .. }) =
-                &mut part[i]
+                part.last_mut().expect("a beginning has a layer")
             else {
                 return true;
             };
@@ -330,6 +357,24 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             batch_norm(),
             LayerSpec::LayerNorm { epsilon: 0.01 },
             LayerSpec::GaussianNoise { std: 0.2 },
+            dense(2, Activation::Linear),
+        ],
+        vec![
+            residual([LayerSpec::Scale {}, activation(Activation::Gelu)]),
+            dense(units, Activation::Tanh),
+            residual([
+                dense(units, Activation::Relu),
+                batch_norm(),
+                dropout(0.2),
+                residual([
+                    dense(3, Activation::Silu),
+                    LayerSpec::LayerNorm { epsilon: 0.01 },
+                    dense(units, Activation::Linear),
+                ]),
+            ]),
+            dropout(0.2),
+            residual([residual([dense(units, Activation::Sigmoid), dropout(0.2)])]),
+            batch_norm(),
             dense(2, Activation::Linear),
         ],
     ]
@@ -522,6 +567,36 @@ fn a_logit_far_on_the_wrong_side_costs_its_distance() {
     }
 }
 
+/// The names, counts and widths of layers by hand; returns the width after them.
+fn rows_of(
+    specs: &[LayerSpec],
+    n_inputs: usize,
+    list: &str,
+    rows: &mut Vec<(String, usize, usize, usize)>,
+) -> usize {
+    let mut features = n_inputs;
+    for (i, spec) in specs.iter().enumerate() {
+        let name = format!("{list}.{i}");
+        let (trainable, fixed, out) = match spec {
+            LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
+            LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
+            LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
+            LayerSpec::Scale {} => (features, 0, features),
+            LayerSpec::Embedding { .. } => unreachable!("tests/embeddings.rs has these"),
+            LayerSpec::Dropout { .. }
+            | LayerSpec::Activation { .. }
+            | LayerSpec::GaussianNoise { .. }
+            | LayerSpec::Residual { .. } => (0, 0, features),
+        };
+        rows.push((name.clone(), trainable, fixed, out));
+        if let LayerSpec::Residual { layers } = spec {
+            assert_eq!(rows_of(layers, features, &name, rows), features);
+        }
+        features = out;
+    }
+    features
+}
+
 #[test]
 fn summaries_count_what_the_views_hold() {
     let mut all: Vec<Vec<LayerSpec>> = variants(6).into_iter().map(|variant| vec![variant]).collect();
@@ -536,22 +611,11 @@ fn summaries_count_what_the_views_hold() {
             offset += view.len();
         }
         assert_eq!(offset, network.n_params());
-        let mut features = 4;
-        for ((row, layer), spec) in rows.iter().zip(network.layers()).zip(&specs) {
-            let (trainable, fixed, out) = match spec {
-                LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
-                LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
-                LayerSpec::Dropout { .. }
-                | LayerSpec::Activation { .. }
-                | LayerSpec::GaussianNoise { .. } => (0, 0, features),
-                LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
-                LayerSpec::Scale {} => (features, 0, features),
-            };
-            assert_eq!((row.trainable, row.fixed, row.out_features), (trainable, fixed, out), "{row:?}");
-            assert_eq!((row.kind, layer.out_features()), (layer.kind(), out));
-            features = out;
-        }
-        assert_eq!(rows.len(), specs.len());
+        let mut expected = Vec::new();
+        let features = rows_of(&specs, 4, "layers", &mut expected);
+        let got: Vec<_> =
+            rows.iter().map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features)).collect();
+        assert_eq!(got, expected, "{specs:?}");
         assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
         assert_eq!(network.n_outputs(), features);
         for n_rows in [1, 2, 5] {

@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{activation, bits, classes, dense, drop_connect, levels, numbers, optimizer, parameters};
+use common::{
+    activation, bits, classes, dense, drop_connect, embeddings, levels, numbers, optimizer, parameters,
+    residual,
+};
 use proptest::prelude::*;
 use statera::config::{Activation, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets};
@@ -36,6 +39,34 @@ fn other_network(n_inputs: usize, units: usize, rate: f64) -> Network {
         LayerSpec::batch_norm(),
         activation(Activation::Mish),
         dense(7, Activation::Softplus),
+    ];
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// Every kind of embedding before other layers.
+fn embedding_network(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let mut specs = Vec::from_iter(embeddings(n_inputs, units).pop());
+    specs.extend([
+        LayerSpec::Dropout { rate },
+        dense(units, Activation::Relu),
+        LayerSpec::batch_norm(),
+        dense(7, Activation::Tanh),
+    ]);
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// Blocks, one inside another, with all of that in them.
+fn network_of_blocks(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let specs = [
+        residual([LayerSpec::GaussianNoise { std: rate }, LayerSpec::layer_norm()]),
+        dense(units, Activation::Gelu),
+        residual([
+            drop_connect(units, Activation::Relu, rate),
+            LayerSpec::batch_norm(),
+            residual([LayerSpec::Dropout { rate }, dense(units, Activation::Tanh)]),
+        ]),
+        LayerSpec::Dropout { rate },
+        residual([dense(units, Activation::Silu)]),
     ];
     Network::new(&specs, n_inputs, 1)
 }
@@ -111,7 +142,8 @@ proptest! {
     ) {
         let optimizer = if adaptive { OptimizerName::Adamw } else { OptimizerName::Sgd };
         let run = Run { level: CpuLevel::Portable, threads: 1, seed, shard_rows: 128, optimizer };
-        for network in [network(n_inputs, units, rate), other_network(n_inputs, units, rate)] {
+        for make in [network, other_network, network_of_blocks, embedding_network] {
+            let network = make(n_inputs, units, rate);
             check_threads_and_levels::<f32>(&network, run);
             check_threads_and_levels::<f64>(&network, run);
         }
@@ -147,6 +179,14 @@ fn a_row_is_predicted_alone_as_in_any_batch() {
     check_rows_alone::<f64>(&network(9, 33, 0.5), Loss::BinaryCrossentropy, 130, &[2, 7, 97, 130]);
     check_rows_alone::<f32>(&other_network(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301, 400]);
     check_rows_alone::<f64>(&other_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
+    check_rows_alone::<f32>(
+        &embedding_network(9, 33, 0.5),
+        Loss::Mse,
+        301,
+        &[2, 3, 5, 7, 8, 64, 128, 301, 400],
+    );
+    check_rows_alone::<f64>(&embedding_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
+    check_rows_alone::<f32>(&network_of_blocks(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301]);
     // Wide enough for products that are packed and cut.
     let wide = Network::new(&[dense(170, Activation::Relu), LayerSpec::batch_norm()], 600, 3);
     check_rows_alone::<f32>(&wide, Loss::CategoricalCrossentropy, 130, &[2, 16, 96, 100, 130]);
@@ -235,6 +275,38 @@ fn outputs(network: &Network, mode: Mode) -> Vec<u64> {
     let x = numbers(40 * network.n_inputs(), 6);
     let pass = Pass { level: CpuLevel::detect(), params: &params, n_rows: 40, mode };
     bits(network.forward(&pass, &x, &mut network.workspace(40)))
+}
+
+#[test]
+fn a_layer_in_a_block_has_numbers_of_its_own() {
+    let dropout = || LayerSpec::Dropout { rate: 0.5 };
+    let mode = Mode::Train { seed: 1, step: 2, shard: 3 };
+    let of = |specs: Vec<LayerSpec>| outputs(&Network::from_specs(specs, 50), mode);
+    // What is kept is doubled. The ratio of y to x that shows one mask kept and another dropped would be missing, and
+    // the one that shows both kept twice as frequent, if the two were the same.
+    let inputs: Vec<f32> = numbers(40 * 50, 6);
+    for (specs, ratio) in [
+        (vec![dropout(), residual([dropout()])], 2.0),
+        (vec![residual([dropout(), dropout()])], 5.0),
+        (vec![residual([dropout(), residual([dropout()])])], 3.0),
+    ] {
+        let of_ratio = |(y, x): (&u64, &f32)| (f64::from_bits(*y) / f64::from(*x) - ratio).abs() < 1e-3;
+        let found = of(specs.clone()).iter().zip(&inputs).filter(|pair| of_ratio(*pair)).count();
+        // 500 of 2000 expected, standard deviation 19.
+        assert!(found.abs_diff(500) < 100, "{specs:?}: {found}");
+    }
+    let weights = |specs: Vec<LayerSpec>| {
+        let network = Network::from_specs(specs, 9);
+        let params = network.init::<f64>(1);
+        let all = network.views().iter().filter(|v| v.name.ends_with("weight"));
+        all.map(|v| bits(&params[v.range()])).collect::<Vec<_>>()
+    };
+    let layer = || dense(9, Activation::Tanh);
+    let all = weights(vec![layer(), residual([layer(), residual([layer(), layer()])]), layer()]);
+    assert_eq!(all.len(), 5);
+    for (i, one) in all.iter().enumerate() {
+        assert!(!all[..i].contains(one), "{i}");
+    }
 }
 
 #[test]

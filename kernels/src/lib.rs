@@ -10,6 +10,7 @@ mod activation;
 mod batch_norm;
 mod dispatch;
 mod dropout;
+mod embedding;
 mod layer_norm;
 mod level;
 mod math;

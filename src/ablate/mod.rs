@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use paired::{Paired, student_quantile};
 pub use report::{Effect, Findings, Group, Verdict};
-pub use techniques::{TECHNIQUES, Technique};
+pub use techniques::{TECHNIQUES, Technique, items};
 pub use trial::{State, Trial};
 
 use crate::config::Config;
@@ -141,6 +141,7 @@ impl Study {
 fn same_data(a: &Config, b: &Config) -> bool {
     a.data == b.data
         && a.prepare == b.prepare
+        && a.embedding == b.embedding
         && a.split == b.split
         && a.task == b.task
         && a.loss.class_weights == b.loss.class_weights

@@ -7,7 +7,7 @@ use super::{Variant, same_data};
 use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
-use crate::run::Plan;
+use crate::run::{Plan, embedding};
 
 /// One thing that can be done otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +73,10 @@ pub static TECHNIQUES: &[Technique] = &[
     row("no dropout", &[("network.dropout", To("0"))]),
     row("dropout 0.1", &[("network.dropout", To("0.1"))]),
     row("dropout 0.5", &[("network.dropout", To("0.5"))]),
+    row("drop connect 0.1", &[("network.drop_connect", To("0.1"))]),
+    row("residual blocks", &[("network.residual", To("true"))]),
+    row("noise 0.1 on inputs", &[("network.input_noise", To("0.1"))]),
+    row("learned input scale", &[("network.input_scale", To("true"))]),
     row("half the width", &[("network.hidden", Times(0.5))]),
     row("double the width", &[("network.hidden", Times(2.0))]),
     row("1 hidden layer", &[("network.hidden", Length(1))]),
@@ -96,6 +100,12 @@ pub static TECHNIQUES: &[Technique] = &[
     Technique { applies: regression, ..row("squared error as loss", &[("loss.name", To("mse"))]) },
     Technique { applies: regression, ..row("absolute error as loss", &[("loss.name", To("mae"))]) },
     Technique { applies: regression, ..row("huber as loss", &[("loss.name", To("huber"))]) },
+    row("numbers as they are", &[("embedding.numeric", To("none"))]),
+    row("numbers by plr", &[("embedding.numeric", To("plr"))]),
+    row("numbers by pbld", &[("embedding.numeric", To("pbld"))]),
+    row("numbers by ple", &[("embedding.numeric", To("ple"))]),
+    row("categories one-hot", &[("embedding.categories", To("one_hot"))]),
+    row("category vectors", &[("embedding.categories", To("embedding"))]),
     row("min–max scale", &[("prepare.scale", To("min_max"))]),
     row("robust scale", &[("prepare.scale", To("robust"))]),
     Technique { applies: regression, ..row("target not scaled", &[("prepare.target_scale", To("none"))]) },
@@ -126,6 +136,12 @@ pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
     let applying = TECHNIQUES.iter().filter(|t| (t.applies)(&plan.config));
     let variants = applying.filter_map(|t| t.variant(reference));
     let differs = |v: &Variant| {
+        let mut others = reference.clone();
+        others.embedding = v.config.embedding.clone();
+        if same_data(&v.config, &others) && v.config.embedding != reference.embedding {
+            // A table without numbers has none to embed.
+            return embedding::differs([&v.config, reference], &plan.pipeline);
+        }
         !same_data(&v.config, reference)
             || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))
     };
@@ -135,14 +151,25 @@ pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
 /// All that training depends on beside the rows, said in one way.
 fn trained_by(plan: &Plan) -> (Config, Vec<LayerSpec>) {
     let mut layers = plan.network.specs().to_vec();
-    for (spec, layer) in layers.iter_mut().zip(plan.network.layers()) {
-        if let (LayerSpec::Dense { initializer, .. }, Layer::Dense(dense)) = (spec, layer) {
-            *initializer = dense.starts_by();
-        }
-    }
+    let mut starts = plan.network.layers().iter().filter_map(|layer| match layer {
+        Layer::Dense(dense) => Some(dense.starts_by()),
+        _ => None,
+    });
+    resolve(&mut layers, &mut starts);
     let mut config = plan.config.clone();
     config.network = Config::default().network;
     (config, layers)
+}
+
+/// Gives each dense layer, in the order they are run in, the next of `starts`.
+fn resolve(layers: &mut [LayerSpec], starts: &mut dyn Iterator<Item = Initializer>) {
+    for layer in layers {
+        match layer {
+            LayerSpec::Dense { initializer, .. } => *initializer = starts.next().unwrap_or(*initializer),
+            LayerSpec::Residual { layers } => resolve(layers, starts),
+            _ => {}
+        }
+    }
 }
 
 /// The new value of a setting as it stands behind `--set key=`; none where the change means nothing.
@@ -178,14 +205,18 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
     let is_dropout = |layer: &LayerSpec| matches!(layer, LayerSpec::Dropout { .. });
     let is_norm =
         |layer: &LayerSpec| matches!(layer, LayerSpec::BatchNorm { .. } | LayerSpec::LayerNorm { .. });
+    let drops = layers.iter().any(|layer| layer.any(&is_dropout));
+    let is_normed = layers.iter().any(|layer| layer.any(&is_norm));
     match (key, change) {
         ("network.initializer", To(_)) => {
             let start: Initializer = start_of(key, change)?.network.initializer;
-            for layer in &mut layers {
-                if let LayerSpec::Dense { initializer, .. } = layer {
-                    *initializer = start;
+            each(&mut layers, &|list| {
+                for layer in list {
+                    if let LayerSpec::Dense { initializer, .. } = layer {
+                        *initializer = start;
+                    }
                 }
-            }
+            });
         }
         ("network.bias_initializer", To(_)) => {
             let start = start_of(key, change)?.network.bias_initializer;
@@ -197,47 +228,79 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
         }
         ("network.activation", To(_)) => {
             let wanted = start_of(key, change)?.network.activation;
-            for layer in &mut layers {
-                if let LayerSpec::Dense { activation: f, .. } | LayerSpec::Activation { function: f, .. } =
-                    layer
-                    && *f != Activation::Linear
-                {
-                    *f = wanted;
+            each(&mut layers, &|list| {
+                for layer in list {
+                    if let LayerSpec::Dense { activation: f, .. } | LayerSpec::Activation { function: f, .. } =
+                        layer
+                        && *f != Activation::Linear
+                    {
+                        *f = wanted;
+                    }
                 }
-            }
+            });
         }
         ("network.dropout", To(_)) => {
             let wanted = start_of(key, change)?.network.dropout;
-            if wanted == 0.0 {
-                layers.retain(|layer| !is_dropout(layer));
-            } else if layers.iter().any(is_dropout) {
-                for layer in &mut layers {
-                    if let LayerSpec::Dropout { rate } = layer {
-                        *rate = wanted;
+            each(&mut layers, &|list| {
+                if wanted == 0.0 {
+                    list.retain(|layer| !is_dropout(layer));
+                } else if drops {
+                    for layer in list {
+                        if let LayerSpec::Dropout { rate } = layer {
+                            *rate = wanted;
+                        }
+                    }
+                } else {
+                    after_each_dense(list, &LayerSpec::Dropout { rate: wanted });
+                }
+            });
+        }
+        ("network.drop_connect", To(_)) => {
+            let wanted = start_of(key, change)?.network.drop_connect;
+            each(&mut layers, &|list| {
+                for layer in list {
+                    if let LayerSpec::Dense { drop_connect, .. } = layer {
+                        *drop_connect = wanted;
                     }
                 }
-            } else {
-                layers = after_each_dense(layers, &LayerSpec::Dropout { rate: wanted });
+            });
+        }
+        ("network.input_noise", To(_)) => {
+            let wanted = start_of(key, change)?.network.input_noise;
+            match &mut layers[0] {
+                LayerSpec::GaussianNoise { std } => *std = wanted,
+                _ => layers.insert(0, LayerSpec::GaussianNoise { std: wanted }),
             }
         }
-        ("network.norm", To("none")) => layers.retain(|layer| !is_norm(layer)),
-        ("network.norm", To("batch")) if !layers.iter().any(is_norm) => {
-            layers = after_each_dense(layers, &LayerSpec::batch_norm());
+        ("network.input_scale", To("true")) if !matches!(layers[0], LayerSpec::Scale {}) => {
+            layers.insert(0, LayerSpec::Scale {});
         }
-        ("network.norm", To("layer")) if !layers.iter().any(is_norm) => {
-            layers = after_each_dense(layers, &LayerSpec::layer_norm());
+        ("network.norm", To("none")) => each(&mut layers, &|list| list.retain(|layer| !is_norm(layer))),
+        ("network.norm", To("batch")) if !is_normed => {
+            each(&mut layers, &|list| after_each_dense(list, &LayerSpec::batch_norm()));
         }
-        ("network.hidden", Times(factor)) => {
-            for layer in &mut layers {
+        ("network.norm", To("layer")) if !is_normed => {
+            each(&mut layers, &|list| after_each_dense(list, &LayerSpec::layer_norm()));
+        }
+        ("network.hidden", Times(factor)) => each(&mut layers, &|list| {
+            for layer in list {
                 if let LayerSpec::Dense { units, .. } = layer {
                     *units = scaled(*units, factor);
                 }
             }
-        }
+        }),
         _ => return None,
     }
+    // A block of which nothing is left is left out, and so is one around it of which then nothing is left.
+    let is_hollow = |layer: &LayerSpec| !layer.any(&|inner| !matches!(inner, LayerSpec::Residual { .. }));
+    each(&mut layers, &|list| list.retain(|layer| !is_hollow(layer)));
     // Without a layer the list would stand for the short forms.
     (!layers.is_empty()).then_some(layers)
+}
+
+/// Changes a list of layers and those of the blocks in it.
+fn each(layers: &mut Vec<LayerSpec>, change: &dyn Fn(&mut Vec<LayerSpec>)) {
+    LayerSpec::change_lists(layers, &mut |list| change(list));
 }
 
 /// The defaults with one setting changed, to read its value from.
@@ -246,12 +309,12 @@ fn start_of(key: &str, change: Change) -> Option<Config> {
     Config::default().with(&[format!("{key}={value}")]).ok()
 }
 
-fn after_each_dense(layers: Vec<LayerSpec>, added: &LayerSpec) -> Vec<LayerSpec> {
+fn after_each_dense(layers: &mut Vec<LayerSpec>, added: &LayerSpec) {
     let with = |layer: LayerSpec| {
         let more = matches!(layer, LayerSpec::Dense { .. }).then(|| added.clone());
         std::iter::once(layer).chain(more)
     };
-    layers.into_iter().flat_map(with).collect()
+    *layers = std::mem::take(layers).into_iter().flat_map(with).collect();
 }
 
 /// Settings that say which rows are judged, or nothing about training.
@@ -314,7 +377,7 @@ fn as_vary(set: &str, error: Error) -> Error {
 }
 
 /// The parts of a text between commas that stand outside of brackets and quotes.
-fn items(text: &str) -> Vec<String> {
+pub fn items(text: &str) -> Vec<String> {
     let (mut parts, mut depth, mut quote) = (vec![String::new()], 0_usize, None);
     for c in text.chars() {
         match quote {

@@ -58,7 +58,7 @@ fn table(network: &Network) -> String {
         trainable += row.trainable;
         fixed += row.fixed;
         rows.push(vec![
-            row.name,
+            "  ".repeat(row.depth) + &row.name,
             row.kind.into(),
             row.detail,
             format!("(rows, {})", row.out_features),
@@ -75,12 +75,30 @@ fn table(network: &Network) -> String {
     format!("{layers}\n{}", text::table(&totals, &[false, true]))
 }
 
-/// A network in a few words: `dense 128 relu, dropout 0.1, dense 1`.
+/// A network in a few words: `dense 128 relu, dropout 0.1, residual (dense 128 relu), dense 1`.
 pub(crate) fn in_words(network: &Network) -> String {
-    let word = |layer: &Layer| match layer {
-        Layer::Dense(_) if layer.detail() == "linear" => format!("dense {}", layer.out_features()),
-        Layer::Dense(_) => format!("dense {} {}", layer.out_features(), layer.detail()),
-        _ => format!("{} {}", layer.kind(), layer.detail().trim_start_matches("rate ")).trim_end().to_owned(),
-    };
-    network.layers().iter().map(word).collect::<Vec<_>>().join(", ")
+    let mut words = String::new();
+    for layer in network.layers() {
+        if let Layer::ResidualEnd(_) = layer {
+            words.push(')');
+            continue;
+        }
+        if !words.is_empty() && !words.ends_with('(') {
+            words.push_str(", ");
+        }
+        match layer {
+            Layer::ResidualBegin(_) => words.push_str("residual ("),
+            Layer::Dense(_) if layer.detail() == "linear" => {
+                words.push_str(&format!("dense {}", layer.out_features()));
+            }
+            Layer::Dense(_) => {
+                words.push_str(&format!("dense {} {}", layer.out_features(), layer.detail()));
+            }
+            _ => {
+                let detail = layer.detail();
+                words.push_str(format!("{} {}", layer.kind(), detail.trim_start_matches("rate ")).trim_end());
+            }
+        }
+    }
+    words
 }

@@ -7,8 +7,9 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
 
 use super::choices::{
-    Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
-    OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Encode, Impute, LossName,
+    MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Precision, Scale, ScheduleName,
+    TargetScale, Task,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use Kind::{
@@ -144,6 +145,8 @@ const SHARE: Kind = Float { low: Included(0.0), high: Excluded(0.9) };
 const MONITOR: Kind = Choice(Monitor::NAMES);
 const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
 
+/// The largest number of waves, bins or outputs of one embedded column.
+const MAX_EMBEDDED: i64 = 4096;
 /// The largest number of units of one layer.
 pub(super) const MAX_UNITS: i64 = 65_536;
 
@@ -197,6 +200,23 @@ pub static KEYS: &[Key] = &[
     key("prepare.target_scale", Choice(TargetScale::NAMES), "'standard'",
         "How the target of a regression is scaled for training; predictions and metrics stay in its own unit."),
 
+    key("embedding.numeric", Choice(NumericEmbedding::NAMES), "'none'",
+        "How number columns enter the network: as they are, by learned waves (plr, pbld), or by their place among quantiles (ple)."),
+    key("embedding.categories", Choice(CategoryEncoding::NAMES), "'one_hot'",
+        "How category columns enter the network: an input for each category, or a learned vector for each; a category that training lacks gives zeros either way."),
+    key("embedding.one_hot_up_to", Int { min: 0, max: 1_000_000 }, "0",
+        "The most categories of a column that stays one-hot all the same; 8 in RealMLP."),
+    key("embedding.category_dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
+        "Numbers of a category's vector; 0 takes min(600, round(1.6 x n^0.56)) for n categories (fastai's rule); 8 in RealMLP."),
+    key("embedding.dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
+        "Numbers that a number becomes; 0 takes 24 for plr, 4 for pbld (one of them the number itself), and for ple the bins as they are, without a linear layer and relu after them."),
+    key("embedding.frequencies", Int { min: 0, max: MAX_EMBEDDED }, "0",
+        "Waves of each number column, for plr and pbld; 0 takes 48 for plr and 16 for pbld."),
+    key("embedding.sigma", POSITIVE, "0.1",
+        "Standard deviation of the frequencies of plr and pbld at the start, in turns per unit of the scaled column (RealMLP's)."),
+    key("embedding.n_bins", Int { min: 1, max: MAX_EMBEDDED }, "48",
+        "The most bins of ple; their edges are quantiles of the training rows, equal ones made one."),
+
     key("network.hidden", IntList { min: 1, max: MAX_UNITS }, "[128, 128]",
         "Units of each hidden layer, first to last; the output layer is added by itself; [] for a linear model."),
     key("network.activation", Choice(Activation::NAMES), "'relu'",
@@ -209,9 +229,17 @@ pub static KEYS: &[Key] = &[
         "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }."),
     key("network.bias_initializer", Initializer(BIAS_INITIALIZERS), "'zeros'",
         "How the biases of each layer of network.hidden start."),
+    key("network.drop_connect", BELOW_ONE, "0.0",
+        "Share of the weights of each layer of network.hidden that a training step sets to zero."),
+    key("network.residual", Bool, "false",
+        "Whether each layer of network.hidden that is as wide as the one before it, with its norm and dropout, is a residual block: y = x + f(x)."),
+    key("network.input_noise", NOT_NEGATIVE, "0.0",
+        "Standard deviation of the normally distributed noise added to each input in training; scaled number columns have deviation 1."),
+    key("network.input_scale", Bool, "false",
+        "Whether each input is first multiplied by a learned factor of its own."),
     key("network.layers", Layers, "[]",
-        "The hidden layers one by one, in place of hidden, activation, norm, dropout and the initializers; \
-         the output layer is added by itself and is not listed."),
+        "The hidden layers one by one, in place of all of the above; the output layer is added by itself and is not \
+         listed. `statera config --expanded` shows the list that the above stand for."),
     key("network.precision", Choice(Precision::NAMES), "'f32'",
         "The floating-point type of weights and arithmetic: 32 or 64 bits."),
 
@@ -355,6 +383,8 @@ pub static COLUMN_KEYS: &[Key] = &[
         "What the cells of this column mean."),
     bare("scale", Choice(Scale::NAMES),
         "How this column is scaled, in place of prepare.scale."),
+    bare("encode", Choice(Encode::NAMES),
+        "How this column enters the network, in place of the embedding settings: a category by one_hot or embedding, a number by none, plr, pbld or ple."),
     bare("drop", Bool,
         "Whether this column is left out of learning."),
 ];

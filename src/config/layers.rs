@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::check::complete;
 use super::choices::Activation;
+use super::embedding::EmbeddingSpec;
 use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
@@ -87,6 +88,10 @@ pub static LAYER_KEYS: &[Variant] = &[
             "Standard deviation of the noise; inputs of the network have deviation 1 by default."),
     ]),
     Variant::new("scale", "Each input is multiplied by a learned factor of its own, 1 at the start.", &[]),
+    Variant::new("residual", "The inputs are added to what a list of layers makes of them, which are as many.", &[
+        bare("layers", Kind::Layers,
+            "The layers of the block, the last as wide as what enters the first."),
+    ]),
 ];
 
 const ZEROS: Variant = Variant::new("zeros", "All zero.", &[]);
@@ -209,6 +214,17 @@ pub enum LayerSpec {
     },
     /// A learned factor for each input.
     Scale {},
+    /// Raw columns, each made into several numbers. It follows from the `embedding` settings and the table, is always
+    /// the first layer, and cannot be listed.
+    Embedding {
+        /// What becomes of the inputs, from left to right.
+        columns: Vec<EmbeddingSpec>,
+    },
+    /// A residual block: what enters it is added to what its layers make of it.
+    Residual {
+        /// The layers, the last as wide as what enters the first.
+        layers: Vec<LayerSpec>,
+    },
 }
 
 impl LayerSpec {
@@ -228,6 +244,22 @@ impl LayerSpec {
     /// A layer normalisation with its default settings.
     pub fn layer_norm() -> Self {
         Self::of("layer_norm", [])
+    }
+
+    /// Changes a list of layers by `change`, and after it every list inside its blocks, however deep.
+    pub fn change_lists(layers: &mut Vec<Self>, change: &mut dyn FnMut(&mut Vec<Self>)) {
+        change(layers);
+        for layer in layers {
+            if let Self::Residual { layers } = layer {
+                Self::change_lists(layers, change);
+            }
+        }
+    }
+
+    /// Whether `is` holds for the layer itself or for one inside its block.
+    pub fn any(&self, is: &dyn Fn(&Self) -> bool) -> bool {
+        let inside = || matches!(self, Self::Residual { layers } if layers.iter().any(|layer| layer.any(is)));
+        is(self) || inside()
     }
 
     /// A layer of this kind with these settings, the others at their defaults.

@@ -5,8 +5,10 @@
 //! against the tables before it is laid on, so the structs below are always filled from a table that is
 //! complete and in range, and need no defaults of their own.
 
+mod blocks;
 mod check;
 pub mod choices;
+pub mod embedding;
 mod fault;
 pub mod keys;
 pub mod layers;
@@ -20,11 +22,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
-    OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Encode, Impute, LossName,
+    MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Precision, Scale, ScheduleName,
+    TargetScale, Task,
 };
+pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
 
 use crate::error::{Error, Result};
@@ -45,6 +50,8 @@ pub struct Config {
     pub split: SplitConfig,
     /// How columns become inputs.
     pub prepare: PrepareConfig,
+    /// How columns enter the network.
+    pub embedding: EmbeddingConfig,
     /// The network.
     pub network: NetworkConfig,
     /// What training makes small.
@@ -93,6 +100,9 @@ pub struct ColumnConfig {
     /// How it is scaled, in place of `prepare.scale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// How it enters the network, in place of the `embedding` settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encode: Option<Encode>,
     /// Whether it is left out of learning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop: Option<bool>,
@@ -142,6 +152,14 @@ pub struct NetworkConfig {
     pub initializer: Initializer,
     /// Short form: how the biases of each hidden layer start.
     pub bias_initializer: Initializer,
+    /// Short form: share of the weights of each hidden layer set to zero in a training step.
+    pub drop_connect: f64,
+    /// Short form: whether hidden layers as wide as the one before are residual blocks.
+    pub residual: bool,
+    /// Short form: standard deviation of noise on the inputs.
+    pub input_noise: f64,
+    /// Short form: whether each input has a learned factor.
+    pub input_scale: bool,
     /// The hidden layers one by one; if there are any, the short forms say nothing.
     pub layers: Vec<LayerSpec>,
     /// The floating-point type.
@@ -335,13 +353,17 @@ pub struct EvaluateConfig {
 }
 
 /// The settings that stand for a list of layers, and say nothing beside one.
-const SHORT_FORMS: [&str; 6] = [
+const SHORT_FORMS: [&str; 10] = [
     "network.hidden",
     "network.activation",
     "network.norm",
     "network.dropout",
     "network.initializer",
     "network.bias_initializer",
+    "network.drop_connect",
+    "network.residual",
+    "network.input_noise",
+    "network.input_scale",
 ];
 
 impl Config {
@@ -402,22 +424,52 @@ impl Config {
             return network.layers.clone();
         }
         let mut layers = Vec::new();
+        if network.input_noise > 0.0 {
+            layers.push(LayerSpec::GaussianNoise { std: network.input_noise });
+        }
+        if network.input_scale {
+            layers.push(LayerSpec::Scale {});
+        }
+        let mut width = None;
         for &units in &network.hidden {
             let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
-            if let LayerSpec::Dense { bias_initializer, .. } = &mut dense {
+            if let LayerSpec::Dense { bias_initializer, drop_connect, .. } = &mut dense {
                 *bias_initializer = network.bias_initializer;
+                *drop_connect = network.drop_connect;
             }
-            layers.push(dense);
+            let mut block = vec![dense];
             match network.norm {
                 Norm::None => {}
-                Norm::Batch => layers.push(LayerSpec::batch_norm()),
-                Norm::Layer => layers.push(LayerSpec::layer_norm()),
+                Norm::Batch => block.push(LayerSpec::batch_norm()),
+                Norm::Layer => block.push(LayerSpec::layer_norm()),
             }
             if network.dropout > 0.0 {
-                layers.push(LayerSpec::Dropout { rate: network.dropout });
+                block.push(LayerSpec::Dropout { rate: network.dropout });
             }
+            if network.residual && width == Some(units) {
+                layers.push(LayerSpec::Residual { layers: block });
+            } else {
+                layers.append(&mut block);
+            }
+            width = Some(units);
         }
         layers
+    }
+
+    /// The same settings with the layers listed one by one that the short forms stand for.
+    ///
+    /// Where they stand for none, a linear model, the settings themselves.
+    #[must_use]
+    pub fn expanded(&self) -> Self {
+        let mut config = self.clone();
+        config.network.layers = self.expanded_layers();
+        if config.network.layers.is_empty() {
+            return config;
+        }
+        let defaults = Self::default().network;
+        config.network =
+            NetworkConfig { layers: config.network.layers, precision: config.network.precision, ..defaults };
+        config
     }
 
     fn to_table(&self) -> Table {
@@ -463,13 +515,30 @@ impl Config {
                 "average.kind = \"none\", or optimizer.name = \"adamw\"",
             ));
         }
+        let by_pbld = self.embedding.numeric == NumericEmbedding::Pbld
+            || self.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
+        if by_pbld && self.embedding.dimension == 1 {
+            return Err(Error::setting(
+                "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
+                "embedding.dimension = 4",
+            ));
+        }
         if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {
             return Err(Error::setting(
                 format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
                 format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
             ));
         }
-        Ok(())
+        let NetworkConfig { hidden, layers, residual, .. } = &self.network;
+        if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Error::setting(
+                format!(
+                    "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
+                ),
+                "network.hidden = [128, 128], or network.residual = false",
+            ));
+        }
+        check_blocks(layers, None)
     }
 }
 

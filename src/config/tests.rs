@@ -125,7 +125,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         // Columns.
         (
             "[data.columns.age]\nknd = 'number'",
-            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, drop",
+            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, encode, drop",
             "`kind`",
         ),
         (
@@ -276,7 +276,7 @@ fn the_command_line_goes_over_the_file_and_later_over_earlier() {
     assert_eq!(config.data.path, folder.path().join("table.csv"));
     assert_eq!(config.network.hidden, [3, 4]);
     assert_eq!(config.network.initializer, Initializer::HeNormal);
-    let age = ColumnConfig { kind: Some(ColumnKind::Number), scale: None, drop: Some(true) };
+    let age = ColumnConfig { kind: Some(ColumnKind::Number), scale: None, encode: None, drop: Some(true) };
     assert_eq!(config.data.columns["age"], age);
     assert_eq!(config.data.columns["a=b.c"].kind, Some(ColumnKind::Category));
     // A path typed on the command line is relative to where it is typed.
@@ -322,7 +322,11 @@ fn every_default_is_of_its_kind_and_in_range() {
 fn smallest(tag: &str, variant: &Variant) -> String {
     let mut text = format!("{{ {tag} = '{}'", variant.name);
     for key in variant.keys.iter().filter(|key| key.default.is_none()) {
-        let value = if matches!(key.kind, Kind::Choice(_)) { "'relu'" } else { "1" };
+        let value = match key.kind {
+            Kind::Choice(_) => "'relu'",
+            Kind::Layers => "[{ type = 'dropout' }]",
+            _ => "1",
+        };
         text.extend([", ", key.path, " = ", value]);
     }
     text + " }"
@@ -414,6 +418,55 @@ fn short_forms_stand_for_layers() {
     // A dense layer and a dropout for each of the two.
     assert_eq!(Config::default().expanded_layers().len(), 4);
     assert!(Config::from_toml_str("network.hidden = []").unwrap().expanded_layers().is_empty());
+}
+
+#[test]
+fn hidden_layers_of_one_width_become_blocks() {
+    let of = |text: &str| Config::from_toml_str(&format!("network = {{ {text} }}"));
+    let config =
+        of("hidden = [8, 8, 4, 4], residual = true, norm = 'layer', dropout = 0.1, drop_connect = 0.2, \
+        input_noise = 0.3, input_scale = true");
+    let part = |units| {
+        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::Auto);
+        if let LayerSpec::Dense { drop_connect, .. } = &mut dense {
+            *drop_connect = 0.2;
+        }
+        vec![dense, LayerSpec::layer_norm(), LayerSpec::Dropout { rate: 0.1 }]
+    };
+    let block = |units| vec![LayerSpec::Residual { layers: part(units) }];
+    let first = vec![LayerSpec::GaussianNoise { std: 0.3 }, LayerSpec::Scale {}];
+    assert_eq!(config.unwrap().expanded_layers(), [first, part(8), block(8), part(4), block(4)].concat());
+    for hidden in ["[8]", "[8, 4, 8]", "[]"] {
+        let error = of(&format!("hidden = {hidden}, residual = true")).unwrap_err().to_string();
+        assert!(error.contains(&format!("`network.hidden` = {hidden} has none")), "{error}");
+        assert!(error.contains("network.hidden = [128, 128]"), "{error}");
+    }
+}
+
+#[test]
+fn an_expanded_configuration_means_the_same() {
+    for text in [
+        "",
+        "network.precision = 'f64'",
+        "network = { hidden = [6, 6, 6], residual = true, norm = 'batch', activation = 'gelu' }",
+        "network = { hidden = [6, 6], residual = true, input_scale = true, dropout = 0, drop_connect = 0.1 }",
+        "network = { hidden = [], input_noise = 0.2 }",
+        "network.hidden = []",
+        "network.layers = [{ type = 'residual', layers = [{ type = 'residual', layers = [{ type = 'scale' }] }] }]",
+        "network.initializer = { name = 'normal', std = 0.2 }",
+    ] {
+        let config = Config::from_toml_str(text).unwrap();
+        let expanded = config.expanded();
+        let written = expanded.to_toml();
+        let read = Config::from_toml_str(&written).unwrap();
+        assert_eq!(read, expanded, "{text}");
+        assert_eq!(read.expanded_layers(), config.expanded_layers(), "{text}");
+        assert_eq!(read.expanded(), expanded, "{text}");
+        let named = |name: &str| written.lines().any(|line| line.starts_with(&format!("{name} =")));
+        assert_ne!(named("layers") && !written.contains("layers = []"), named("hidden"), "{written}");
+        // What is no matter of the layers stays.
+        assert_eq!((read.network.precision, read.train), (config.network.precision, config.train));
+    }
 }
 
 #[test]

@@ -48,16 +48,25 @@ fn setting(out: &mut String, key: &Key, value: &Value) {
             let _ = writeln!(out, "{name} = {value}");
         }
         (Kind::Layers, Value::Array(layers)) if !layers.is_empty() => {
-            let _ = writeln!(out, "{name} = [");
-            for layer in layers {
-                let _ = writeln!(out, "  {},", short(layer));
-            }
-            out.push_str("]\n");
+            let _ = writeln!(out, "{name} = {}", list(layers, ""));
         }
         _ => {
             let _ = writeln!(out, "{name} = {}", plain(&short(value)));
         }
     }
+}
+
+/// Layers, one a line; those of a block stand further in, which TOML allows between brackets alone.
+fn list(layers: &[Value], indent: &str) -> String {
+    let inner = format!("{indent}  ");
+    let line = |layer: &Value| match layer.get("layers").and_then(Value::as_array) {
+        Some(block) => {
+            let kind = layer.get("type").map_or_else(String::new, Value::to_string);
+            format!("{inner}{{ type = {kind}, layers = {} }},\n", list(block, &inner))
+        }
+        None => format!("{inner}{},\n", short(layer)),
+    };
+    format!("[\n{}{indent}]", layers.iter().map(line).collect::<String>())
 }
 
 /// The same value with every initialiser that has no settings written as its bare name.

@@ -67,6 +67,11 @@ impl Dense {
         init::resolve(self.initializer, self.activation)
     }
 
+    /// Whether y is the weighted sums themselves, which no backward pass reads.
+    pub(crate) fn is_linear(&self) -> bool {
+        self.activation == Activation::Linear
+    }
+
     pub(crate) fn detail(&self) -> String {
         let activation = activation::name(self.activation);
         match self.drop_connect {

@@ -42,7 +42,7 @@ pub fn auto(activation: Activation) -> (Initializer, &'static str) {
 /// What `auto` came to in some layers of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// `layers.<index>` each.
+    /// `layers.<index>` each, or `layers.<index>.<index>` inside a block.
     pub layers: Vec<String>,
     /// Their activation.
     pub activation: String,
@@ -54,14 +54,24 @@ pub struct Explained {
 
 /// Says of every layer that starts by `auto` what that is, and why; layers of one activation together.
 pub fn explain(specs: &[LayerSpec]) -> Vec<Explained> {
-    let mut told: Vec<Explained> = Vec::new();
+    let mut told = Vec::new();
+    explain_list("layers", specs, &mut told);
+    told
+}
+
+fn explain_list(list: &str, specs: &[LayerSpec], told: &mut Vec<Explained>) {
     for (i, spec) in specs.iter().enumerate() {
-        let LayerSpec::Dense { activation, slope, initializer: Initializer::Auto, .. } = spec else {
-            continue;
+        let layer = format!("{list}.{i}");
+        let (activation, slope) = match spec {
+            LayerSpec::Dense { activation, slope, initializer: Initializer::Auto, .. } => (activation, slope),
+            LayerSpec::Residual { layers } => {
+                explain_list(&layer, layers, told);
+                continue;
+            }
+            _ => continue,
         };
         let (chosen, reason) = auto(activation::function(*activation, *slope));
         let activation = activation.name();
-        let layer = format!("layers.{i}");
         match told.iter_mut().find(|t| t.activation == activation) {
             Some(same) => same.layers.push(layer),
             None => told.push(Explained {
@@ -72,7 +82,6 @@ pub fn explain(specs: &[LayerSpec]) -> Vec<Explained> {
             }),
         }
     }
-    told
 }
 
 /// Fills a weight of `fan_in`×`fan_out` (or a bias of `fan_out`) with draws from the initialiser.

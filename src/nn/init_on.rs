@@ -19,7 +19,8 @@ impl Network {
 
     /// [`Network::init`], and then what the data-driven initialisers make of it on the training rows `x` (B×inputs).
     ///
-    /// Layers are fitted first to last, each on what the layers before it, fitted already, make of the rows.
+    /// Layers are fitted first to last, those of a block in their turn, each on what the layers before it, fitted
+    /// already, make of the rows.
     /// Dropout, noise and masks of weights are off; batch normalisation takes the statistics of these rows. With z
     /// the outputs of a dense layer before its activation:
     ///
@@ -35,41 +36,75 @@ impl Network {
     pub fn init_on<T: Scalar>(&self, level: CpuLevel, seed: u64, x: &[T]) -> Vec<T> {
         let mut params = self.init(seed);
         let n_to_walk = self.specs().iter().rposition(looks_at_rows).map_or(0, |last| last + 1);
-        let (mut x, mut n_features, mut begin) = (x.to_vec(), self.n_inputs(), 0);
-        if x.is_empty() {
-            return params;
-        }
-        for (layer_idx, spec) in self.specs()[..n_to_walk].iter().enumerate() {
-            let layer = Network::from_specs(vec![spec.clone()], n_features);
-            let own = &mut params[begin..begin + layer.n_params()];
-            let rows = Rows { level, x: &x, n_features };
-            let mut used = Vec::new();
-            match spec {
-                LayerSpec::Dense { initializer, bias_initializer, bias, units, .. } => {
-                    rows.fit_weights(*initializer, *units, *bias, own);
-                    if let (true, Initializer::HePlus { rows: n_points }) = (bias, bias_initializer) {
-                        let mut stream = Stream::new(seed, Purpose::InitRows, 1 + layer_idx as u32);
-                        rows.put_kinks(*n_points, *units, own, &mut stream);
-                    }
-                }
-                LayerSpec::BatchNorm { .. } => {
-                    used = own.to_vec();
-                    let (mean, variance) = used[2 * n_features..].split_at_mut(n_features);
-                    T::add_column_moments(level, &x, 0, mean, variance);
-                    let share = T::from_f64(n_features as f64 / x.len() as f64);
-                    variance.iter_mut().for_each(|sum| *sum *= share);
-                }
-                _ => {}
-            }
-            if used.is_empty() {
-                used = own.to_vec();
-            }
-            let mut work = layer.inference_workspace(ROWS);
-            x = layer.raw_outputs(level, &used, &x, &mut work);
-            n_features = layer.n_outputs();
-            begin += layer.n_params();
+        if !x.is_empty() {
+            let (x, n_features) = (x.to_vec(), self.n_inputs());
+            let mut walk = Walk { level, seed, params: &mut params, begin: 0, place: 0, x, n_features };
+            walk.through(&self.specs()[..n_to_walk]);
         }
         params
+    }
+}
+
+/// A walk through the layers, with what the rows have become.
+struct Walk<'a, T> {
+    level: CpuLevel,
+    seed: u64,
+    params: &'a mut [T],
+    /// Where the parameters of the next layer begin.
+    begin: usize,
+    /// The place of the next layer in the network's stack.
+    place: u32,
+    /// What enters the next layer (B×F).
+    x: Vec<T>,
+    n_features: usize,
+}
+
+impl<T: Scalar> Walk<'_, T> {
+    fn through(&mut self, specs: &[LayerSpec]) {
+        for spec in specs {
+            self.place += 1;
+            if let LayerSpec::Residual { layers } = spec {
+                let entered = self.x.clone();
+                self.through(layers);
+                T::add_to(self.level, &entered, &mut self.x);
+                self.place += 1;
+            } else {
+                self.through_one(spec);
+            }
+        }
+    }
+
+    /// Fits a layer, and then takes the rows through it.
+    fn through_one(&mut self, spec: &LayerSpec) {
+        let (level, n_features) = (self.level, self.n_features);
+        let layer = Network::from_specs(vec![spec.clone()], n_features);
+        let own = &mut self.params[self.begin..self.begin + layer.n_params()];
+        let rows = Rows { level, x: &self.x, n_features };
+        let mut used = Vec::new();
+        match spec {
+            LayerSpec::Dense { initializer, bias_initializer, bias, units, .. } => {
+                rows.fit_weights(*initializer, *units, *bias, own);
+                if let (true, Initializer::HePlus { rows: n_points }) = (bias, bias_initializer) {
+                    let mut stream = Stream::new(self.seed, Purpose::InitRows, self.place);
+                    rows.put_kinks(*n_points, *units, own, &mut stream);
+                }
+            }
+            LayerSpec::BatchNorm { .. } => {
+                used = own.to_vec();
+                let (mean, variance) = used[2 * n_features..].split_at_mut(n_features);
+                T::add_column_moments(level, &self.x, 0, mean, variance);
+                let share = T::from_f64(n_features as f64 / self.x.len() as f64);
+                variance.iter_mut().for_each(|sum| *sum *= share);
+            }
+            _ => {}
+        }
+        if used.is_empty() {
+            used = own.to_vec();
+        }
+        let mut work = layer.inference_workspace(ROWS);
+        self.x = layer.raw_outputs(level, &used, &self.x, &mut work);
+        self.n_features = layer.n_outputs();
+        self.begin += layer.n_params();
     }
 }
 
@@ -78,12 +113,14 @@ fn looks_at_rows(spec: &LayerSpec) -> bool {
         LayerSpec::Dense { initializer, bias_initializer, bias, .. } => {
             initializer.looks_at_rows() || (*bias && bias_initializer.looks_at_rows())
         }
+        LayerSpec::Residual { layers } => layers.iter().any(looks_at_rows),
         LayerSpec::BatchNorm { .. }
         | LayerSpec::Dropout { .. }
         | LayerSpec::Activation { .. }
         | LayerSpec::LayerNorm { .. }
         | LayerSpec::GaussianNoise { .. }
-        | LayerSpec::Scale {} => false,
+        | LayerSpec::Scale {}
+        | LayerSpec::Embedding { .. } => false,
     }
 }
 

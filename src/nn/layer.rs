@@ -6,9 +6,11 @@ use super::activation::{self, ActivationLayer};
 use super::batch_norm::BatchNorm;
 use super::dense::Dense;
 use super::dropout::Dropout;
+use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::params::Layout;
+use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
 use crate::config::LayerSpec;
 use crate::random::{Purpose, Stream};
@@ -75,12 +77,18 @@ pub enum Layer {
     GaussianNoise(GaussianNoise),
     /// A learned factor for each feature.
     Scale(Scale),
+    /// Raw columns, each made into several numbers; only ever the first layer.
+    Embedding(Embedding),
+    /// Where a residual block begins; its layers follow in the stack.
+    ResidualBegin(ResidualBegin),
+    /// Where a residual block ends.
+    ResidualEnd(ResidualEnd),
 }
 
 impl Layer {
-    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector.
+    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector; a block is opened up
+    /// by the stack, which places its layers one by one.
     pub(crate) fn build(spec: &LayerSpec, layer_idx: usize, in_features: usize, layout: &mut Layout) -> Self {
-        layout.begin_layer(layer_idx);
         match spec {
             LayerSpec::Dense {
                 units,
@@ -113,6 +121,8 @@ impl Layer {
                 Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
             }
             LayerSpec::Scale {} => Self::Scale(Scale::new(layout, in_features)),
+            LayerSpec::Embedding { columns } => Self::Embedding(Embedding::new(layout, columns)),
+            LayerSpec::Residual { .. } => unreachable!("a block is no single layer"),
         }
     }
 
@@ -126,6 +136,8 @@ impl Layer {
             Self::LayerNorm(_) => "layer_norm",
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
+            Self::Embedding(_) => "embedding",
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => "residual",
         }
     }
 
@@ -139,6 +151,9 @@ impl Layer {
             Self::LayerNorm(layer) => layer.features,
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
+            Self::Embedding(layer) => layer.out_features,
+            Self::ResidualBegin(layer) => layer.features,
+            Self::ResidualEnd(layer) => layer.features,
         }
     }
 
@@ -150,6 +165,8 @@ impl Layer {
             Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
+            Self::Embedding(layer) => layer.detail(),
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => "x + f(x)".into(),
         }
     }
 
@@ -166,7 +183,8 @@ impl Layer {
                 Cache::new(activation::cache_len(layer.function, layer.features * n_rows), 0)
             }
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
-            Self::Scale(_) => Cache::new(0, 0),
+            Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
+            Self::Scale(_) | Self::Embedding(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
         }
     }
 
@@ -174,13 +192,25 @@ impl Layer {
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         match self {
             Self::Dense(layer) => layer.scratch_len(n_rows),
+            Self::Embedding(layer) => layer.scratch_len(n_rows),
             _ => 0,
         }
     }
 
     /// Whether y is computed over x, in the same memory.
     pub(crate) fn is_in_place(&self) -> bool {
-        matches!(self, Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_))
+        match self {
+            Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => true,
+            Self::Dense(_)
+            | Self::BatchNorm(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::Embedding(_) => false,
+        }
     }
 
     /// Whether the backward pass reads y, which a later layer must then not compute over.
@@ -194,7 +224,10 @@ impl Layer {
             | Self::Dropout(_)
             | Self::LayerNorm(_)
             | Self::GaussianNoise(_)
-            | Self::Scale(_) => false,
+            | Self::Scale(_)
+            | Self::Embedding(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => false,
         }
     }
 
@@ -226,14 +259,15 @@ impl Layer {
         }
     }
 
-    /// Whether the gradient that arrives has to be kept for [`Layer::backward_weights`].
+    /// Whether x and y differ in width: ∂L/∂x needs memory beside ∂L/∂y, which is kept for
+    /// [`Layer::backward_weights`].
     pub(crate) fn has_weights(&self) -> bool {
-        matches!(self, Self::Dense(_))
+        matches!(self, Self::Dense(_) | Self::Embedding(_))
     }
 
     /// Whether [`Layer::backward_rows`] computes gradients of parameters, and not of x alone.
     pub(crate) fn learns_by_rows(&self) -> bool {
-        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_))
+        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_))
     }
 
     /// Forward of batch norm, first part: takes rows of x, those from `first_row` on, into the moments over all rows.
@@ -256,16 +290,23 @@ impl Layer {
             Self::Dropout(layer) => layer.prepare(pass, &mut cache.flags),
             Self::GaussianNoise(layer) => layer.prepare(pass, &mut cache.numbers),
             Self::Dense(layer) => layer.prepare(pass, cache),
-            Self::Activation(_) | Self::LayerNorm(_) | Self::Scale(_) => {}
+            Self::Activation(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::Embedding(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 
     /// Forward, second part: y = f(x) for `n_rows` rows from `first_row` on; in-place layers find x in y.
     /// `kept` is that of a dropout layer above that this one takes over.
+    ///
+    /// The end of a block needs what entered it, and has a function of its own.
     pub(crate) fn forward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        rows @ [first_row, _]: [usize; 2],
+        rows @ [first_row, n_rows]: [usize; 2],
         x: &[T],
         y: &mut [T],
         cache: &mut Cache<T>,
@@ -283,6 +324,8 @@ impl Layer {
             Self::LayerNorm(layer) => layer.forward(pass, rows, x, y, &mut cache.numbers),
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
+            Self::Embedding(layer) => layer.forward(pass, n_rows, x, y, scratch),
+            Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
         }
     }
 
@@ -300,7 +343,13 @@ impl Layer {
             Self::Dense(layer) => layer.prepare_backward(pass, wants_dx, grads, cache, scratch),
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
-            Self::BatchNorm(_) | Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
+            Self::Embedding(layer) => layer.prepare_backward(pass, wants_dx, grads, scratch),
+            Self::BatchNorm(_)
+            | Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 
@@ -337,10 +386,11 @@ impl Layer {
     ///
     /// A dense layer turns it into ∂L/∂z, which [`Layer::backward_weights`] needs, and writes ∂L/∂x to `dx`
     /// where it is wanted. The layers above and below are those that the rows go through together with this one.
+    /// The ends of a block have functions of their own.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        rows @ [first_row, _]: [usize; 2],
+        rows @ [first_row, n_rows]: [usize; 2],
         [x, y]: [&[T]; 2],
         dy: &mut [T],
         dx: Option<&mut [T]>,
@@ -368,8 +418,9 @@ impl Layer {
                 T::activate_backward(pass.level, layer.function, y, dy);
             }
             Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
-            Self::GaussianNoise(_) => {}
+            Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
             Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
+            Self::Embedding(layer) => layer.backward_rows(pass, n_rows, [x, y, dy], dx, grads, scratch),
         }
     }
 
@@ -408,7 +459,12 @@ impl Layer {
             Self::BatchNorm(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
             Self::Scale(layer) => layer.init(params),
-            Self::Dropout(_) | Self::Activation(_) | Self::GaussianNoise(_) => {}
+            Self::Embedding(layer) => layer.init(params, &mut stream),
+            Self::Dropout(_)
+            | Self::Activation(_)
+            | Self::GaussianNoise(_)
+            | Self::ResidualBegin(_)
+            | Self::ResidualEnd(_) => {}
         }
     }
 }

@@ -8,6 +8,7 @@ mod batch_norm;
 pub mod buffer;
 mod dense;
 mod dropout;
+mod embedding;
 mod gaussian_noise;
 pub mod init;
 mod init_on;
@@ -16,7 +17,9 @@ mod layer_norm;
 pub mod loss;
 pub mod network;
 pub mod params;
+mod residual;
 mod scale;
+mod stack;
 
 pub use layer::{Layer, Mode, Pass};
 pub use loss::{LARGEST_LOG_RATE, Loss, Targets};

@@ -5,7 +5,8 @@ use statera_kernels::{CpuLevel, Scalar};
 use super::buffer::Buffer;
 use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
-use super::params::{Layout, View};
+use super::params::View;
+use super::stack::{Place, Stack};
 use crate::config::{Activation, Initializer, LayerSpec};
 
 /// Layers, and where their parameters lie; the parameters themselves are a vector that the caller owns.
@@ -13,6 +14,7 @@ use crate::config::{Activation, Initializer, LayerSpec};
 pub struct Network {
     specs: Vec<LayerSpec>,
     layers: Vec<Layer>,
+    places: Vec<Place>,
     /// Which of the workspace's outputs each layer writes.
     buffers: Vec<usize>,
     /// How many rows go through the layers together.
@@ -48,8 +50,10 @@ pub struct Workspace<T> {
 /// One line of a network's summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryRow {
-    /// `layers.<index>`.
+    /// `layers.<index>`, or `layers.<index>.<index>` inside a block.
     pub name: String,
+    /// How many blocks the layer stands in.
+    pub depth: usize,
     /// The kind of layer.
     pub kind: &'static str,
     /// Activation, rate: what else is worth knowing.
@@ -76,35 +80,12 @@ impl Network {
 
     /// Stacks exactly these layers.
     pub fn from_specs(specs: Vec<LayerSpec>, n_inputs: usize) -> Self {
-        let mut layout = Layout::default();
-        let mut features = n_inputs;
-        let mut layers = Vec::with_capacity(specs.len());
-        for (layer_idx, spec) in specs.iter().enumerate() {
-            let layer = Layer::build(spec, layer_idx, features, &mut layout);
-            features = layer.out_features();
-            layers.push(layer);
-        }
-        let mut buffers = Vec::with_capacity(layers.len());
-        for (i, layer) in layers.iter().enumerate() {
-            let shares = i > 0
-                && match layer {
-                    Layer::Dropout(_) => !layers[i - 1].reads_output(),
-                    // These change signs too, which relu reads; norms and scale read nothing of their output.
-                    Layer::Activation(_) | Layer::GaussianNoise(_) => {
-                        matches!(layers[i - 1], Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_))
-                    }
-                    Layer::Dense(_) | Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_) => false,
-                };
-            buffers.push(match buffers.last() {
-                Some(&last) if shares => last,
-                Some(&last) => last + 1,
-                None => 0,
-            });
-        }
-        let largest = layout.views.iter().map(View::len).max().unwrap_or(0);
+        let (Stack { layers, places, buffers }, layout) = Stack::build(&specs, n_inputs);
+        // Of a table, a tile reads only the rows that it looks up.
+        let largest = layout.views.iter().filter(|v| !v.is_table).map(View::len).max().unwrap_or(0);
         let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
-        Self { specs, layers, buffers, tile_rows, views: layout.views, n_inputs, n_params }
+        Self { specs, layers, places, buffers, tile_rows, views: layout.views, n_inputs, n_params }
     }
 
     /// The layers as settings, the output layer included.
@@ -112,9 +93,14 @@ impl Network {
         &self.specs
     }
 
-    /// The layers.
+    /// The layers in the order they are run in, a residual block as its layers between its two ends.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// The name of layer `i` of [`Network::layers`], as `layers.3`, or `layers.3.0` inside a block.
+    pub fn layer_name(&self, i: usize) -> &str {
+        &self.places[i].name
     }
 
     /// The named tensors of the parameter vector.
@@ -145,7 +131,11 @@ impl Network {
         });
         // Forward, weight gradient, input gradient; the first layer of all needs no input gradient.
         let first = dense.next().map_or(0, |(i, products)| if i == 0 { 2 * products } else { 3 * products });
-        first + dense.map(|(_, products)| 3 * products).sum::<usize>()
+        let embedding: usize = match self.layers.first() {
+            Some(Layer::Embedding(layer)) => layer.multiply_adds_per_row(),
+            _ => 0,
+        };
+        embedding + first + dense.map(|(_, products)| 3 * products).sum::<usize>()
     }
 
     /// A parameter vector drawn from the layers' initialisers.
@@ -240,7 +230,11 @@ impl Network {
 
     /// Whether the passes of layer `i` include those of dropout above it.
     fn takes_over_dropout(&self, i: usize) -> bool {
-        self.layers.get(i + 1).is_some_and(|above| self.layers[i].takes_over_dropout(above))
+        let shares = |i: &usize| self.buffers[*i] == self.buffers[i - 1];
+        (i + 1 < self.layers.len())
+            .then_some(i + 1)
+            .filter(shares)
+            .is_some_and(|above| self.layers[i].takes_over_dropout(&self.layers[above]))
     }
 
     fn forward_tile<T: Scalar>(
@@ -266,6 +260,9 @@ impl Network {
         };
         if own_buffer && layer.is_in_place() {
             y.copy_from_slice(x);
+        }
+        if let Layer::ResidualEnd(end) = layer {
+            return end.forward(pass, first_row, &before[self.buffers[end.begin]], y);
         }
         let (caches, above) = work.caches.split_at_mut(i + 1);
         let kept = above.first().filter(|_| self.takes_over_dropout(i));
@@ -351,6 +348,17 @@ impl Network {
                     .filter(|_| wants_dx && layer.has_weights())
                     .map(|dx| &mut dx[part(self.in_features(i))]);
                 let dy = &mut dy[part(layer.out_features())];
+                match layer {
+                    Layer::ResidualEnd(end) => {
+                        end.backward_rows(first_row, dy, &mut caches[i].numbers);
+                        continue;
+                    }
+                    Layer::ResidualBegin(begin) => {
+                        begin.backward_rows(pass, first_row, &caches[begin.end].numbers, dy);
+                        continue;
+                    }
+                    _ => {}
+                }
                 layer.backward_rows(
                     pass,
                     [first_row, n_rows],
@@ -456,25 +464,27 @@ impl Network {
         self.layers.iter().zip(&self.buffers).position(|pair| !finite(pair))
     }
 
-    /// The layers as the rows of a table.
+    /// The layers as the rows of a table, a residual block as a row followed by those of its layers.
     pub fn summary(&self) -> Vec<SummaryRow> {
-        let count = |prefix: &str, trainable: bool| {
-            let inside = |v: &&View| v.name.starts_with(prefix) && v.trainable == trainable;
-            self.views.iter().filter(inside).map(View::len).sum()
-        };
-        let row = |(i, layer): (usize, &Layer)| {
-            let name = format!("layers.{i}");
-            let prefix = format!("{name}.");
-            SummaryRow {
+        let row = |(layer, place): (&Layer, &Place)| {
+            if let Layer::ResidualEnd(_) = layer {
+                return None;
+            }
+            let count = |trainable: bool| {
+                let own = self.views[place.views.clone()].iter().filter(|v| v.trainable == trainable);
+                own.map(View::len).sum()
+            };
+            Some(SummaryRow {
+                name: place.name.clone(),
+                depth: place.depth,
                 kind: layer.kind(),
                 detail: layer.detail(),
                 out_features: layer.out_features(),
-                trainable: count(&prefix, true),
-                fixed: count(&prefix, false),
-                name,
-            }
+                trainable: count(true),
+                fixed: count(false),
+            })
         };
-        self.layers.iter().enumerate().map(row).collect()
+        self.layers.iter().zip(&self.places).filter_map(row).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// A named tensor inside the parameter vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// `layers.<index>.<tensor>`, for example `layers.1.weight`.
+    /// `layers.<index>.<tensor>`, for example `layers.1.weight`; inside a block `layers.3.0.weight`.
     pub name: String,
     /// Row count and column count, or one length. A weight is (in, out).
     pub shape: Vec<usize>,
@@ -15,6 +15,8 @@ pub struct View {
     pub trainable: bool,
     /// Whether weight decay and penalties apply: to weights, not to biases, scales and shifts.
     pub decays: bool,
+    /// Whether rows of it are looked up, by a category's code, where other weights are multiplied with.
+    pub is_table: bool,
 }
 
 impl View {
@@ -39,6 +41,8 @@ impl View {
 pub(crate) enum Role {
     /// Trained, and shrunk by weight decay.
     Weight,
+    /// As a weight, but its rows are looked up.
+    Table,
     /// Trained, not shrunk: biases, scales, shifts.
     Offset,
     /// Kept by the layer itself: running statistics.
@@ -54,9 +58,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Names the tensors that follow `layers.<layer_idx>.…`.
-    pub(crate) fn begin_layer(&mut self, layer_idx: usize) {
-        self.prefix = format!("layers.{layer_idx}");
+    /// Names the tensors that follow after the layer `name`.
+    pub(crate) fn begin_layer(&mut self, name: &str) {
+        name.clone_into(&mut self.prefix);
     }
 
     /// Takes the next place for a tensor.
@@ -66,7 +70,8 @@ impl Layout {
             shape: shape.to_vec(),
             offset: self.len,
             trainable: role != Role::Statistic,
-            decays: role == Role::Weight,
+            decays: matches!(role, Role::Weight | Role::Table),
+            is_table: role == Role::Table,
         };
         self.len += view.len();
         let range = view.range();

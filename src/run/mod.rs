@@ -1,5 +1,6 @@
 //! One run: from a table to a tested model in a folder.
 
+pub(crate) mod embedding;
 pub mod execute;
 pub mod folder;
 mod objective;

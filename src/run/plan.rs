@@ -6,8 +6,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
-use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task};
+use crate::config::{
+    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, TargetScale, Task,
+    check_blocks,
+};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -146,8 +150,8 @@ impl Plan {
         });
         check_monitors(&config, task)?;
 
-        let network = Network::new(&config.expanded_layers(), pipeline.features().len(), target.n_outputs());
-        check_batch_norm(&config, &network)?;
+        choices.extend(embedding::choice(&config, &pipeline));
+        let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(starts(&config, &network));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
@@ -176,15 +180,23 @@ impl Plan {
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
-        let n_inputs = self.pipeline.features().len();
-        let network = Network::new(&config.expanded_layers(), n_inputs, self.target.n_outputs());
-        check_batch_norm(&config, &network)?;
+        let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
     /// The prepared inputs (rows×inputs) of some rows.
     pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
+    }
+
+    /// The inputs of some rows as a model without embedding takes them, and how many a row has: where it can take
+    /// none, a single one that is always 0.
+    pub fn plain_inputs(&self, rows: &[usize]) -> Result<(Vec<f64>, usize)> {
+        let plain = self.pipeline.plain();
+        match plain.features().len() {
+            0 => Ok((vec![0.0; rows.len()], 1)),
+            n => Ok((plain.transform(&self.table, rows)?.0, n)),
+        }
     }
 
     /// Inputs, scaled targets and weights of some rows, in the precision of training.
@@ -297,6 +309,23 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
     Ok(())
 }
 
+/// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
+/// the batches.
+fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+    let n_inputs = pipeline.features().len();
+    let embedding = embedding::layer(config, pipeline);
+    let width = match &embedding {
+        Some(LayerSpec::Embedding { columns }) => columns.iter().map(EmbeddingSpec::n_outputs).sum(),
+        _ => n_inputs,
+    };
+    let layers = config.expanded_layers();
+    check_blocks(&layers, Some(width))?;
+    let layers: Vec<LayerSpec> = embedding.into_iter().chain(layers).collect();
+    let network = Network::new(&layers, n_inputs, n_outputs);
+    check_batch_norm(config, &network)?;
+    Ok(network)
+}
+
 /// What `auto` came to as the start of the layers' weights.
 fn starts(config: &Config, network: &Network) -> Vec<Choice> {
     let explained = explain(network.specs()).into_iter().map(|auto| Choice {
@@ -361,7 +390,8 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     let split = if s.column.is_empty() {
         Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
     } else {
-        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), s.val, config.seed)?
+        let are_classes = matches!(labels.target, Target::Classes { .. });
+        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), are_classes, s.val, config.seed)?
     };
     let mut reason = if s.column.is_empty() {
         let how = match (&labels.target, s.stratify) {
@@ -395,6 +425,8 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         per_column: per_column.filter_map(|(name, c)| c.scale.map(|s| (name.clone(), s))).collect(),
         impute: config.prepare.impute,
         indicators: config.prepare.indicators,
+        embedding: config.embedding.clone(),
+        encode: config.data.columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),
     }
 }
 

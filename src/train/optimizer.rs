@@ -72,7 +72,7 @@ impl<T: Scalar> Optimizer<T> {
             // Without decay all runs are alike, and neighbours become one.
             let decays = view.decays && (settings.weight_decay != 0.0 || settings.l2 != 0.0);
             let matrix = match view.shape[..] {
-                [rows, columns] if settings.name == OptimizerName::Muon && view.decays => {
+                [rows, columns] if settings.name == OptimizerName::Muon && view.decays && !view.is_table => {
                     Some([rows, columns])
                 }
                 _ => None,

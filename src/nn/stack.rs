@@ -1,0 +1,113 @@
+//! From a list of layers, nested by blocks, to the flat stack that a network runs.
+
+use std::ops::Range;
+
+use super::layer::Layer;
+use super::params::Layout;
+use super::residual::{ResidualBegin, ResidualEnd};
+use crate::config::LayerSpec;
+
+/// The layers of a network one after the other, blocks opened up, and where each has its name and memory.
+#[derive(Debug, Default)]
+pub(super) struct Stack {
+    pub(super) layers: Vec<Layer>,
+    pub(super) places: Vec<Place>,
+    /// Which of the workspace's outputs each layer writes.
+    pub(super) buffers: Vec<usize>,
+}
+
+/// What a layer is called, and what is its own.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// `layers.3`, and inside a block `layers.3.0`; both ends of a block have its name.
+    pub(super) name: String,
+    /// How many blocks the layer stands in.
+    pub(super) depth: usize,
+    /// Which views are the layer's.
+    pub(super) views: Range<usize>,
+}
+
+impl Stack {
+    /// Lays out `specs` on `n_inputs` features.
+    pub(super) fn build(specs: &[LayerSpec], n_inputs: usize) -> (Self, Layout) {
+        let (mut stack, mut layout) = (Self::default(), Layout::default());
+        stack.place("layers", 0, specs, n_inputs, &mut layout);
+        for i in 0..stack.layers.len() {
+            let buffer = match stack.buffers.last() {
+                Some(&last) if shares_memory(&stack.layers[i - 1], &stack.layers[i]) => last,
+                Some(&last) => last + 1,
+                None => 0,
+            };
+            stack.buffers.push(buffer);
+        }
+        (stack, layout)
+    }
+
+    /// Adds layers, named after `list`, to the stack; returns the features of a row after them.
+    fn place(
+        &mut self,
+        list: &str,
+        depth: usize,
+        specs: &[LayerSpec],
+        n_inputs: usize,
+        layout: &mut Layout,
+    ) -> usize {
+        let mut features = n_inputs;
+        for (i, spec) in specs.iter().enumerate() {
+            let name = format!("{list}.{i}");
+            layout.begin_layer(&name);
+            // The place in the flat stack tells layers apart whose numbers are random: no two have the same.
+            let place = self.layers.len();
+            match spec {
+                LayerSpec::Residual { layers } => {
+                    let n_layers = layers.len();
+                    // The end's place is known once the layers between have theirs.
+                    let begin = ResidualBegin { features, n_layers, end: place };
+                    self.push(Layer::ResidualBegin(begin.clone()), &name, depth, layout.views.len(), layout);
+                    self.place(&name, depth + 1, layers, features, layout);
+                    let end = self.layers.len();
+                    self.layers[place] = Layer::ResidualBegin(ResidualBegin { end, ..begin });
+                    let layer = Layer::ResidualEnd(ResidualEnd { features, begin: place });
+                    self.push(layer, &name, depth, layout.views.len(), layout);
+                }
+                spec => {
+                    let first_view = layout.views.len();
+                    let layer = Layer::build(spec, place, features, layout);
+                    features = layer.out_features();
+                    self.push(layer, &name, depth, first_view, layout);
+                }
+            }
+        }
+        features
+    }
+
+    fn push(&mut self, layer: Layer, name: &str, depth: usize, first_view: usize, layout: &Layout) {
+        self.layers.push(layer);
+        let views = first_view..layout.views.len();
+        self.places.push(Place { name: name.to_owned(), depth, views });
+    }
+}
+
+/// Whether `layer` may compute over the output of `before`.
+fn shares_memory(before: &Layer, layer: &Layer) -> bool {
+    if let Layer::ResidualBegin(_) = before {
+        // What enters a block is added again at its end.
+        return matches!(layer, Layer::ResidualBegin(_));
+    }
+    // These own their output's memory and read nothing of it on the way back.
+    let unread = |before: &Layer| {
+        matches!(before, Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_) | Layer::ResidualEnd(_))
+    };
+    match layer {
+        Layer::ResidualBegin(_) => true,
+        Layer::Dropout(_) => !before.reads_output(),
+        // These change signs too, which relu reads.
+        Layer::Activation(_) | Layer::GaussianNoise(_) => unread(before),
+        Layer::ResidualEnd(_) => unread(before) || matches!(before, Layer::Dense(d) if d.is_linear()),
+        Layer::Dense(_)
+        | Layer::BatchNorm(_)
+        | Layer::LayerNorm(_)
+        | Layer::Scale(_)
+        | Layer::Embedding(_) => false,
+    }
+}
