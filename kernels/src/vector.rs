@@ -67,6 +67,41 @@ pub(crate) trait Vector: Copy {
     /// As [`Vector::splat`]; `n <= LANES` and `kept` is valid for reading `n` bytes.
     unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self;
 
+    /// How many rows of four numbers lie side by side in a register; 0 where the functions on quads are missing.
+    const QUADS: usize = 0;
+    /// Four numbers from each of `QUADS` rows, `row` apart.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`]; `QUADS` is not 0, and `p` is valid for reading the rows.
+    #[inline(always)]
+    unsafe fn load_quads(p: *const Self::Element, _row: usize) -> Self {
+        unsafe { Self::load(p) }
+    }
+    /// The four numbers at `p` in each quad.
+    ///
+    /// # Safety
+    /// As [`Vector::load_quads`]; `p` is valid for reading four numbers.
+    #[inline(always)]
+    unsafe fn splat_quad(p: *const Self::Element) -> Self {
+        unsafe { Self::load(p) }
+    }
+    /// Number `I` of each quad in all four lanes of that quad.
+    ///
+    /// # Safety
+    /// As [`Vector::load_quads`].
+    #[inline(always)]
+    unsafe fn splat_in_quads<const I: i32>(self) -> Self {
+        self
+    }
+    /// Writes each quad to its own row, `row` apart.
+    ///
+    /// # Safety
+    /// As [`Vector::load_quads`]; `p` is valid for writing the rows.
+    #[inline(always)]
+    unsafe fn store_quads(self, p: *mut Self::Element, _row: usize) {
+        unsafe { self.store(p) }
+    }
+
     /// The side of the square that [`Vector::transpose`] transposes.
     const SQUARE: usize = 4;
     /// Writes the transpose of the square at `from` (rows `from_row` apart) to `to` (rows `to_row` apart).
@@ -153,21 +188,23 @@ plain!(f64);
 mod x86 {
     use super::Vector;
     use std::arch::x86_64::{
-        __m256, __m256d, __m256i, __m512, __m512d, _CMP_GT_OQ, _mm_cvtsi64_si128, _mm_maskz_loadu_epi8,
-        _mm_test_epi8_mask, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd, _mm256_and_ps, _mm256_castsi256_pd,
-        _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_cmpgt_epi64,
-        _mm256_cvtepu8_epi32, _mm256_cvtepu8_epi64, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_loadu_pd,
-        _mm256_loadu_ps, _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps,
-        _mm256_mul_pd, _mm256_mul_ps, _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_set1_epi32,
-        _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setr_epi64x,
-        _mm256_setzero_pd, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_storeu_pd,
-        _mm256_storeu_ps, _mm256_sub_pd, _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps,
-        _mm256_unpacklo_pd, _mm256_unpacklo_ps, _mm512_add_pd, _mm512_add_ps, _mm512_cmp_pd_mask,
-        _mm512_cmp_ps_mask, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_loadu_pd, _mm512_loadu_ps,
+        __m256, __m256d, __m256i, __m512, __m512d, _CMP_GT_OQ, _mm_cvtsi64_si128, _mm_loadu_ps,
+        _mm_maskz_loadu_epi8, _mm_storeu_ps, _mm_test_epi8_mask, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd,
+        _mm256_and_ps, _mm256_castps128_ps256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd,
+        _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_cvtepu8_epi32, _mm256_cvtepu8_epi64,
+        _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_insertf128_ps, _mm256_loadu_pd, _mm256_loadu_ps,
+        _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_mul_pd,
+        _mm256_mul_ps, _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_epi64x,
+        _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_setzero_pd,
+        _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_storeu_pd, _mm256_storeu_ps,
+        _mm256_sub_pd, _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps, _mm256_unpacklo_pd,
+        _mm256_unpacklo_ps, _mm512_add_pd, _mm512_add_ps, _mm512_broadcast_f32x4, _mm512_castps256_ps512,
+        _mm512_castps512_ps128, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_extractf32x4_ps,
+        _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_insertf32x8, _mm512_loadu_pd, _mm512_loadu_ps,
         _mm512_mask_storeu_pd, _mm512_mask_storeu_ps, _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps,
-        _mm512_maskz_mov_pd, _mm512_maskz_mov_ps, _mm512_mul_pd, _mm512_mul_ps, _mm512_set1_pd,
-        _mm512_set1_ps, _mm512_setzero_pd, _mm512_setzero_ps, _mm512_storeu_pd, _mm512_storeu_ps,
-        _mm512_sub_pd, _mm512_sub_ps,
+        _mm512_maskz_mov_pd, _mm512_maskz_mov_ps, _mm512_mul_pd, _mm512_mul_ps, _mm512_permute_ps,
+        _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_pd, _mm512_setzero_ps, _mm512_storeu_pd,
+        _mm512_storeu_ps, _mm512_sub_pd, _mm512_sub_ps,
     };
 
     #[inline(always)]
@@ -304,7 +341,7 @@ mod x86 {
     }
 
     macro_rules! vector {
-        ($v:ty, $t:ty, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $mask:expr, $positive:ident, $kept:ident, $square:literal, $transpose:ident) => {
+        ($v:ty, $t:ty, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $mask:expr, $positive:ident, $kept:ident, $square:literal, $transpose:ident $(, { $($quads:tt)* })?) => {
             // SAFETY: each intrinsic needs only the instructions and the bounds that the caller vouches for;
             // a masked lane is neither read nor written.
             impl Vector for $v {
@@ -355,6 +392,7 @@ mod x86 {
                 unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self {
                     unsafe { $kept(self, kept, n) }
                 }
+                $($($quads)*)?
                 const SQUARE: usize = $square;
                 #[inline(always)]
                 unsafe fn transpose(from: *const $t, from_row: usize, to: *mut $t, to_row: usize) {
@@ -386,7 +424,43 @@ mod x86 {
         positive512,
         kept512,
         8,
-        transpose8x8
+        transpose8x8,
+        {
+            const QUADS: usize = 4;
+            #[inline(always)]
+            unsafe fn load_quads(p: *const f32, row: usize) -> __m512 {
+                unsafe {
+                    let quad = |i: usize| _mm_loadu_ps(p.add(i * row));
+                    let low = _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(quad(0)), quad(1));
+                    let high = _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(quad(2)), quad(3));
+                    _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high)
+                }
+            }
+            #[inline(always)]
+            unsafe fn splat_quad(p: *const f32) -> __m512 {
+                unsafe { _mm512_broadcast_f32x4(_mm_loadu_ps(p)) }
+            }
+            #[inline(always)]
+            unsafe fn splat_in_quads<const I: i32>(self) -> __m512 {
+                unsafe {
+                    match I {
+                        0 => _mm512_permute_ps::<0x00>(self),
+                        1 => _mm512_permute_ps::<0x55>(self),
+                        2 => _mm512_permute_ps::<0xAA>(self),
+                        _ => _mm512_permute_ps::<0xFF>(self),
+                    }
+                }
+            }
+            #[inline(always)]
+            unsafe fn store_quads(self, p: *mut f32, row: usize) {
+                unsafe {
+                    _mm_storeu_ps(p, _mm512_castps512_ps128(self));
+                    _mm_storeu_ps(p.add(row), _mm512_extractf32x4_ps::<1>(self));
+                    _mm_storeu_ps(p.add(2 * row), _mm512_extractf32x4_ps::<2>(self));
+                    _mm_storeu_ps(p.add(3 * row), _mm512_extractf32x4_ps::<3>(self));
+                }
+            }
+        }
     );
     vector!(
         __m512d,
