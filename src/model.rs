@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
+use crate::find_model::find_model;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::metrics::{Predictions, Truth};
 
@@ -164,9 +165,13 @@ impl Model {
     fn run_in<T: Scalar>(&self, params: &[T], x: &[f64]) -> Vec<f64> {
         let x: Vec<T> = x.iter().map(|&v| T::from_f64(v)).collect();
         let n_features: usize = self.network.layers().iter().map(Layer::out_features).sum();
-        let n_rows = (PREDICT_NUMBERS / n_features.max(1)).clamp(1, PREDICT_ROWS);
-        let mut work = self.network.inference_workspace(n_rows);
-        let outputs = self.network.predict(CpuLevel::detect(), params, self.card.loss, &x, &mut work);
+        let n_numbers = PREDICT_NUMBERS / rayon::current_num_threads();
+        let n_rows = (n_numbers / n_features.max(1)).clamp(1, PREDICT_ROWS);
+        let (n_x, n_outputs) = (x.len() / self.network.n_inputs(), self.network.n_outputs());
+        let mut works = self.network.inference_workspaces(n_x, n_rows);
+        let mut outputs = vec![T::ZERO; n_x * n_outputs];
+        self.network.raw_outputs_on_threads(CpuLevel::detect(), params, &x, &mut works, &mut outputs);
+        self.card.loss.predict(&mut outputs, n_outputs);
         outputs.into_iter().map(T::to_f64).collect()
     }
 
@@ -248,7 +253,7 @@ impl Model {
 
     /// Reads a model from its file, or from the run folder that holds it.
     pub fn load(path: &Path) -> Result<Self> {
-        let path = model_path(path)?;
+        let path = find_model(path)?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         Self::from_bytes(&bytes).map_err(|e| match e {
             Error::Model(mut p) => {
@@ -329,18 +334,6 @@ impl Model {
         };
         Ok(Self { card, network, params })
     }
-}
-
-/// The model file that a user means by a path: the file itself, or the one inside a run folder.
-fn model_path(path: &Path) -> Result<PathBuf> {
-    let path = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(Error::model(
-        format!("there is no model at {}", path.display()),
-        "give a run folder such as runs/insurance-1, or train one: statera train DATA --target COLUMN",
-    ))
 }
 
 /// The numbered rows whose predictions hold a number that is not finite.

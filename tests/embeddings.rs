@@ -167,6 +167,7 @@ fn one_column_can_be_encoded_apart() {
         ("data.columns.town.encode=plr", ["`town` is a category", "one_hot or embedding"]),
         ("data.columns.day.encode=ple", ["`day` is a date", "leave the setting out"]),
         ("data.columns.k.encode=waves", ["one of one_hot, embedding, none, plr", "encode"]),
+        ("network.layers=[{type='embedding'}]", ["unknown type \"embedding\"", "embedding.numeric=plr"]),
         ("embedding.sigma=0", ["`embedding.sigma`", "above 0"]),
         ("embedding.dimension=1", ["`embedding.dimension` = 1", "embedding.dimension = 4"]),
     ] {

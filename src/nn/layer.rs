@@ -439,15 +439,23 @@ impl Layer {
         }
     }
 
-    /// Takes the statistics that the shards of a step left in `caches` into the running ones.
+    /// How many of the first numbers of its cache a layer leaves for its running statistics.
+    pub(crate) fn n_statistics(&self) -> usize {
+        match self {
+            Self::BatchNorm(layer) => layer.n_statistics(),
+            _ => 0,
+        }
+    }
+
+    /// Takes the statistics of a step's shards into the running ones.
     pub(crate) fn absorb<'a, T: Scalar>(
         &self,
         level: CpuLevel,
         params: &mut [T],
-        caches: impl ExactSizeIterator<Item = &'a [T]>,
+        statistics: impl ExactSizeIterator<Item = &'a [T]>,
     ) {
         if let Self::BatchNorm(layer) = self {
-            layer.absorb(level, params, caches);
+            layer.absorb(level, params, statistics);
         }
     }
 

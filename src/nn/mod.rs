@@ -10,6 +10,7 @@ mod dense;
 mod dropout;
 mod embedding;
 mod gaussian_noise;
+mod inference;
 pub mod init;
 mod init_on;
 mod layer;

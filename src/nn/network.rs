@@ -400,10 +400,29 @@ impl Network {
         }
     }
 
-    /// Takes the statistics of a step's shards (of batch norm) into the running ones, in the order given.
-    pub fn absorb_statistics<T: Scalar>(&self, level: CpuLevel, params: &mut [T], shards: &[Workspace<T>]) {
-        for (i, layer) in self.layers.iter().enumerate() {
-            layer.absorb(level, params, shards.iter().map(|work| &work.caches[i].numbers[..]));
+    /// How many numbers a shard leaves for the running statistics (of batch norm).
+    pub fn n_statistics(&self) -> usize {
+        self.layers.iter().map(Layer::n_statistics).sum()
+    }
+
+    /// Copies what the last training pass in `work` left for the running statistics.
+    pub fn write_statistics<T: Scalar>(&self, work: &Workspace<T>, mut to: &mut [T]) {
+        for (layer, cache) in self.layers.iter().zip(&work.caches) {
+            let (own, rest) = to.split_at_mut(layer.n_statistics());
+            own.copy_from_slice(&cache.numbers[..own.len()]);
+            to = rest;
+        }
+    }
+
+    /// Takes the statistics of a step's shards, one after the other as [`Network::write_statistics`] wrote them, into
+    /// the running ones.
+    pub fn absorb_statistics<T: Scalar>(&self, level: CpuLevel, params: &mut [T], statistics: &[T]) {
+        let mut begin = 0;
+        for layer in self.layers.iter().filter(|layer| layer.n_statistics() > 0) {
+            let end = begin + layer.n_statistics();
+            let shards = statistics.chunks_exact(self.n_statistics()).map(|shard| &shard[begin..end]);
+            layer.absorb(level, params, shards);
+            begin = end;
         }
     }
 

@@ -8,6 +8,6 @@ pub mod plan;
 pub mod report;
 
 pub use execute::{Trained, execute};
-pub use folder::{Folder, RunFolder};
+pub use folder::{Folder, RunFolder, Undo};
 pub use plan::{Choice, Plan};
 pub use report::Report;
