@@ -1,7 +1,7 @@
 //! Batch normalisation over the rows of a matrix `x` (B×F), sums over rows, and what is done in the same pass.
 //!
-//! Each kernel goes through the matrix as it lies in memory, four rows at a time; sums and factors of the columns stay
-//! in the first-level cache. What follows or precedes a pass without joining rows (dropout, relu's derivative) can be
+//! Each kernel goes down the rows with a register's width of columns, four rows at a time; sums and factors of the
+//! columns stay in the first-level cache. What follows or precedes a pass without joining rows (dropout, relu's derivative) can be
 //! part of it: the bits are those of one pass after the other.
 
 use crate::math::Real;
@@ -20,23 +20,23 @@ pub struct Kept<'a, T> {
 /// of columns until all `$n_rows` rows of `$n` columns are done. In the last columns the register is not WHOLE.
 macro_rules! for_blocks {
     ([$n_rows:expr, $n:expr], $kernel:ident::<V $(, $flag:ident)*>($($arg:expr),*)) => {{
-        let fours = $n_rows - $n_rows % 4;
-        for row in (0..fours).step_by(4) {
-            for_blocks!(@columns $n, row, $kernel::<4 $(, $flag)*>($($arg),*));
-        }
-        for row in fours..$n_rows {
-            for_blocks!(@columns $n, row, $kernel::<1 $(, $flag)*>($($arg),*));
-        }
-    }};
-    (@columns $n:expr, $row:ident, $kernel:ident::<$rows:literal $(, $flag:ident)*>($($arg:expr),*)) => {{
         let tail = $n % V::LANES;
         let mut column = 0;
         while column < $n - tail {
-            $kernel::<V, $rows, true $(, $flag)*>($($arg,)* [$row, column, V::LANES]);
+            for_blocks!(@rows $n_rows, [column, V::LANES], $kernel::<true $(, $flag)*>($($arg),*));
             column += V::LANES;
         }
         if tail > 0 {
-            $kernel::<V, $rows, false $(, $flag)*>($($arg,)* [$row, column, tail]);
+            for_blocks!(@rows $n_rows, [column, tail], $kernel::<false $(, $flag)*>($($arg),*));
+        }
+    }};
+    (@rows $n_rows:expr, [$column:ident, $lanes:expr], $kernel:ident::<$whole:literal $(, $flag:ident)*>($($arg:expr),*)) => {{
+        let fours = $n_rows - $n_rows % 4;
+        for row in (0..fours).step_by(4) {
+            $kernel::<V, 4, $whole $(, $flag)*>($($arg,)* [row, $column, $lanes]);
+        }
+        for row in fours..$n_rows {
+            $kernel::<V, 1, $whole $(, $flag)*>($($arg,)* [row, $column, $lanes]);
         }
     }};
 }

@@ -53,6 +53,16 @@ fn products_of_every_size_up_to_67() {
 }
 
 #[test]
+fn products_whose_last_columns_fill_a_quarter_of_a_register() {
+    for m in (1..=9).chain([16, 31, 45, 67]) {
+        for k in (3..=9).chain([130]) {
+            check_product::<f32>([m, k, 20]);
+            check_product::<f32>([m, k, 100]);
+        }
+    }
+}
+
+#[test]
 fn products_that_are_packed_and_cut() {
     for shape in [[97, 33, 70], [130, 600, 66], [17, 1030, 200], [200, 9, 1], [1, 1100, 180]] {
         check_product::<f32>(shape);
