@@ -1,4 +1,5 @@
-//! Every command that the README and the guide show is run, in their order, and has to succeed.
+//! Every command that the README, the guide and the pages on techniques show in an `sh` block is run, in their order,
+//! and has to succeed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,14 +65,18 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// The README and the pages of the guide.
+/// The README, the pages of the guide, and those pages on techniques that show commands to run.
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages = vec![root.join("README.md")];
-    if let Ok(guide) = fs::read_dir(root.join("docs/guide")) {
-        let mut guide: Vec<PathBuf> = guide.map(|entry| entry.unwrap().path()).collect();
-        guide.retain(|page| page.extension().is_some_and(|e| e == "md"));
-        guide.sort();
-        pages.extend(guide);
+    for folder in ["docs/guide", "docs/techniques"] {
+        let Ok(found) = fs::read_dir(root.join(folder)) else { continue };
+        let mut found: Vec<PathBuf> = found.map(|entry| entry.unwrap().path()).collect();
+        found.retain(|page| page.extension().is_some_and(|e| e == "md"));
+        if folder == "docs/techniques" {
+            found.retain(|page| fs::read_to_string(page).unwrap().contains("\n```sh\n"));
+        }
+        found.sort();
+        pages.extend(found);
     }
     pages
 }

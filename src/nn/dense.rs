@@ -12,7 +12,7 @@ use super::activation;
 use super::dropout::Rate;
 use super::init;
 use super::layer::{Cache, Mode, Pass};
-use super::params::{Layout, Role};
+use super::params::{Layout, Role, WeightRules};
 use crate::config::Initializer;
 use crate::random::{Purpose, Stream};
 
@@ -44,9 +44,10 @@ impl Dense {
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
         drop_connect: f64,
+        rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
-        let weight = layout.add("weight", &[in_features, out_features], Role::Weight);
+        let weight = layout.add_dense([in_features, out_features], rules);
         let bias = bias_initializer.as_ref().map(|_| layout.add("bias", &[out_features], Role::Offset));
         let bias_initializer = bias_initializer.unwrap_or(Initializer::Zeros);
         Self {

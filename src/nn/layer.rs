@@ -9,7 +9,7 @@ use super::dropout::Dropout;
 use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
-use super::params::Layout;
+use super::params::{Layout, WeightRules};
 use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
 use crate::config::LayerSpec;
@@ -98,6 +98,10 @@ impl Layer {
                 bias,
                 bias_initializer,
                 drop_connect,
+                l1,
+                l2,
+                constraint,
+                max_norm,
             } => Self::Dense(Dense::new(
                 layout,
                 [in_features, *units],
@@ -105,6 +109,7 @@ impl Layer {
                 *initializer,
                 bias.then_some(*bias_initializer),
                 *drop_connect,
+                WeightRules { l1: *l1, l2: *l2, constraint: *constraint, max_norm: *max_norm },
                 layer_idx,
             )),
             LayerSpec::BatchNorm { momentum, epsilon } => {

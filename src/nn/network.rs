@@ -285,7 +285,16 @@ impl Network {
         self.forward(pass, x, work);
         let n = pass.n_rows * self.n_outputs();
         let outputs = &work.outputs[work.outputs.len() - 1][..n];
-        work.loss_sum = loss.forward_backward(outputs, targets, scale, &mut work.dy[..n]);
+        let (dy, second) = (&mut work.dy[..n], &mut work.dx[..n]);
+        work.loss_sum = match targets.mixed() {
+            None => loss.forward_backward(outputs, targets, scale, dy),
+            Some([one, other]) => {
+                let sum = loss.forward_backward(outputs, one, scale, dy);
+                let other = loss.forward_backward(outputs, other, scale, second);
+                T::add_to(pass.level, second, dy);
+                sum + other
+            }
+        };
 
         let mut end = self.layers.len();
         while end > 0 {

@@ -93,7 +93,8 @@ pub fn train<T: Scalar>(
 ) -> Result<Untested> {
     let level = CpuLevel::detect();
     let std = plan.target.scaler.std;
-    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, val, std, listener)?;
+    let facts = plan.facts()?;
+    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, std, listener)?;
     let card = Card {
         target: plan.target.clone(),
         loss: plan.loss,

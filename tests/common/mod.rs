@@ -58,6 +58,10 @@ pub(crate) fn dense_of(
         bias: bias_initializer.is_some(),
         bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
         drop_connect: 0.0,
+        l1: None,
+        l2: None,
+        constraint: None,
+        max_norm: None,
     }
 }
 
