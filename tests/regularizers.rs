@@ -8,7 +8,8 @@ use cli::{call, folder, quick, table};
 #[track_caller]
 fn refused(folder: &std::path::Path, target: &str, sets: &[&str], words: &[&str]) {
     let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-    let outcome = call(folder, &quick("t.csv", target, &sets));
+    let train = ["train", "t.csv", "--target", target, "--set", "train.epochs=4"];
+    let outcome = call(folder, &[&train[..], &sets].concat());
     assert_eq!(outcome.code, 2, "{sets:?}: {}", outcome.err);
     let flowing = outcome.err.split_whitespace().collect::<Vec<_>>().join(" ");
     for word in words.iter().chain(&["error: ", "try: "]) {

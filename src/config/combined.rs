@@ -1,12 +1,56 @@
-//! Regularisers that are possible alone and impossible together, or that would say nothing.
+//! Settings that are possible alone and impossible together, or that would say nothing.
 
+use super::blocks::check_blocks;
 use super::check::default_of;
 use super::keys::find;
-use super::{AverageKind, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName};
+use super::{
+    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NetworkConfig, NumericEmbedding,
+    OptimizerName,
+};
 use crate::error::{Error, Result};
 
-/// Refuses such settings, with the key, the reason and what works.
-pub(super) fn check(config: &Config) -> Result<()> {
+/// Refuses such settings, with the key, the reason and what works; `short_form` is the last short form that was given.
+pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
+    let (val, test) = (config.split.val, config.split.test);
+    if val + test >= 1.0 {
+        return Err(Error::setting(
+            format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
+            "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
+        ));
+    }
+    if config.average.kind != AverageKind::None && config.optimizer.name == OptimizerName::ScheduleFreeAdamw {
+        return Err(Error::setting(
+            format!(
+                "`average.kind` = \"{}\" averages what `optimizer.name` = \"schedule_free_adamw\" averages itself",
+                config.average.kind
+            ),
+            "average.kind = \"none\", or optimizer.name = \"adamw\"",
+        ));
+    }
+    let by_pbld = config.embedding.numeric == NumericEmbedding::Pbld
+        || config.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
+    if by_pbld && config.embedding.dimension == 1 {
+        return Err(Error::setting(
+            "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
+            "embedding.dimension = 4",
+        ));
+    }
+    if let (Some(key), false) = (short_form, config.network.layers.is_empty()) {
+        return Err(Error::setting(
+            format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
+            format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
+        ));
+    }
+    let NetworkConfig { hidden, layers, residual, .. } = &config.network;
+    if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Error::setting(
+            format!(
+                "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
+            ),
+            "network.hidden = [128, 128], or network.residual = false",
+        ));
+    }
+    check_blocks(layers, None)?;
     check_weights(config)?;
     check_stopping(config)?;
     check_curriculum(config)

@@ -554,53 +554,8 @@ impl Config {
             check::insert(&mut table, path.iter().map(String::as_str), value);
         }
         let config: Self = table.try_into().expect("checked settings fill every field of the configuration");
-        config.check_together(short_form)?;
+        combined::check(&config, short_form)?;
         Ok(config)
-    }
-
-    /// Refuses settings that are possible alone and impossible together.
-    fn check_together(&self, short_form: Option<&str>) -> Result<()> {
-        let (val, test) = (self.split.val, self.split.test);
-        if val + test >= 1.0 {
-            return Err(Error::setting(
-                format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
-                "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
-            ));
-        }
-        if self.average.kind != AverageKind::None && self.optimizer.name == OptimizerName::ScheduleFreeAdamw {
-            return Err(Error::setting(
-                format!(
-                    "`average.kind` = \"{}\" averages what `optimizer.name` = \"schedule_free_adamw\" averages itself",
-                    self.average.kind
-                ),
-                "average.kind = \"none\", or optimizer.name = \"adamw\"",
-            ));
-        }
-        combined::check(self)?;
-        let by_pbld = self.embedding.numeric == NumericEmbedding::Pbld
-            || self.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
-        if by_pbld && self.embedding.dimension == 1 {
-            return Err(Error::setting(
-                "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
-                "embedding.dimension = 4",
-            ));
-        }
-        if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {
-            return Err(Error::setting(
-                format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
-                format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
-            ));
-        }
-        let NetworkConfig { hidden, layers, residual, .. } = &self.network;
-        if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Error::setting(
-                format!(
-                    "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
-                ),
-                "network.hidden = [128, 128], or network.residual = false",
-            ));
-        }
-        check_blocks(layers, None)
     }
 }
 

@@ -11,6 +11,7 @@ use super::curriculum::Curriculum;
 use super::events::{Answer, EpochRecord, Event, Listener};
 use super::noise::LabelNoise;
 use super::optimizer::Optimizer;
+use super::range_test::instead_of;
 pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
 use super::start::start;
@@ -40,7 +41,7 @@ pub struct Fitted<T> {
 
 /// Writes where batches end to `bounds`: every `batch_size` rows; a last batch of one row is joined to the one before,
 /// because batch normalisation learns nothing from a single row.
-fn bound_batches(n_rows: usize, batch_size: usize, bounds: &mut Vec<usize>) {
+pub(super) fn bound_batches(n_rows: usize, batch_size: usize, bounds: &mut Vec<usize>) {
     bounds.clear();
     bounds.extend((0..n_rows).step_by(batch_size).skip(1));
     if bounds.last().is_some_and(|&last| n_rows - last == 1 && batch_size > 1) {
@@ -153,7 +154,8 @@ pub fn fit<T: Scalar>(
             if !mean.is_finite() {
                 let x = &batch.x[..n_rows * n_inputs];
                 let layer = stepper.first_non_finite_layer(steps.wrapping_sub(1), &params, x);
-                let event = diverged(network, layer, epoch, step + 1, rate);
+                let suggested_learning_rate = instead_of(rate, network, loss, level, config, train);
+                let event = diverged(network, layer, [epoch, step + 1], suggested_learning_rate);
                 listener(&event);
                 if history.is_empty() {
                     return Err(divergence_error(&event));
@@ -260,10 +262,15 @@ fn weights_to_use<'a, T: Scalar>(
     average.weights().unwrap_or(params)
 }
 
-fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {
+fn diverged(
+    network: &Network,
+    layer: Option<usize>,
+    [epoch, step]: [usize; 2],
+    suggested_learning_rate: f64,
+) -> Event {
     let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
     let layer = layer.map_or("the loss".into(), named);
-    Event::Diverged { epoch, step, layer, suggested_learning_rate: rate / 10.0 }
+    Event::Diverged { epoch, step, layer, suggested_learning_rate }
 }
 
 fn divergence_reason(event: &Event) -> String {
@@ -282,7 +289,14 @@ fn divergence_error(event: &Event) -> Error {
         Event::Diverged { suggested_learning_rate, .. } => *suggested_learning_rate,
         _ => 1e-3,
     };
-    Error::training(divergence_reason(event), format!("--set optimizer.learning_rate={rate:e}"))
+    Error::training(divergence_reason(event), rate_remedy(rate))
+}
+
+/// How to try a learning rate that a range test suggests, and see the test.
+pub fn rate_remedy(rate: f64) -> String {
+    // Zeros that would have to be counted are not written.
+    let rate = if (1e-4..1e6).contains(&rate) { rate.to_string() } else { format!("{rate:e}") };
+    format!("--set optimizer.learning_rate={rate}, as a range test suggests; `statera lr-test` draws it")
 }
 
 #[cfg(test)]

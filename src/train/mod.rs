@@ -15,6 +15,7 @@ mod muon;
 mod noise;
 pub mod optimizer;
 mod proximal;
+pub mod range_test;
 pub mod rows;
 pub mod schedule;
 pub mod start;
