@@ -326,6 +326,13 @@ pub static KEYS: &[Key] = &[
     key("optimizer.muon_fallback", POSITIVE, "0.05",
         "What the learning rate is multiplied by where muon leaves a parameter to adamw: all but weight matrices (1e-3 beside muon's usual 0.02)."),
 
+    key("optimizer.lbfgs_memory", Int { min: 1, max: 1000 }, "10",
+        "Steps whose change of the gradient lbfgs remembers (SciPy's default; PyTorch has 100)."),
+    key("optimizer.lbfgs_iterations", Int { min: 1, max: 1_000_000 }, "1",
+        "The most iterations of lbfgs in an epoch; each goes through all training rows once, seldom more often."),
+    key("optimizer.lbfgs_tolerance", NOT_NEGATIVE, "1e-7",
+        "The largest number in the gradient at which lbfgs has converged, which ends training (PyTorch's default)."),
+
     key("schedule.name", Choice(ScheduleName::NAMES), "'constant'",
         "How the learning rate changes over the steps of training; reduce_on_plateau cuts it besides."),
     key("schedule.warmup", NOT_NEGATIVE, "0.0",
