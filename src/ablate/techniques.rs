@@ -244,21 +244,26 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
         }
         ("network.bias_initializer", To(_)) => {
             let start = start_of(key, change)?.network.bias_initializer;
-            for layer in &mut layers {
-                if let LayerSpec::Dense { bias_initializer, .. } = layer {
-                    *bias_initializer = start;
+            each(&mut layers, &|list| {
+                for layer in list {
+                    if let LayerSpec::Dense { bias: true, bias_initializer, .. } = layer {
+                        *bias_initializer = start;
+                    }
                 }
-            }
+            });
         }
         ("network.activation", To(_)) => {
             let wanted = start_of(key, change)?.network.activation;
+            // The slope of the function before says nothing of this one.
+            let dense = LayerSpec::dense(1, wanted, Initializer::Auto);
+            let LayerSpec::Dense { slope: usual, .. } = dense else { return None };
             each(&mut layers, &|list| {
                 for layer in list {
-                    if let LayerSpec::Dense { activation: f, .. } | LayerSpec::Activation { function: f, .. } =
-                        layer
+                    if let LayerSpec::Dense { activation: f, slope, .. }
+                    | LayerSpec::Activation { function: f, slope } = layer
                         && *f != Activation::Linear
                     {
-                        *f = wanted;
+                        (*f, *slope) = (wanted, usual);
                     }
                 }
             });
@@ -447,6 +452,8 @@ mod tests {
         let listed = ours.with(&[format!("network.layers={}", literal(&layers))]).unwrap();
         ours.optimizer.name = OptimizerName::Sgd;
         for technique in TECHNIQUES {
+            // What means nothing beside sgd means something beside the default.
+            let ours = if technique.variant(&ours).is_some() { ours.clone() } else { Config::default() };
             let variant = technique.variant(&ours).unwrap_or_else(|| panic!("{}", technique.name));
             let sets: Vec<String> = variant.settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
             assert_eq!(ours.with(&sets).unwrap(), variant.config, "{}", technique.name);

@@ -72,6 +72,8 @@ impl Arguments {
         let mut settings = self.settings.clone();
         let options = [
             ("task", self.task.clone()),
+            // In quotes, as a name may look like TOML.
+            ("split.column", self.split_column.as_ref().map(|c| toml::Value::from(c.as_str()).to_string())),
             ("seed", self.seed.map(|s| s.to_string())),
             ("threads", self.threads.map(|t| t.to_string())),
         ];
@@ -85,9 +87,6 @@ impl Arguments {
         }
         if let Some(target) = &self.target {
             config.data.target.clone_from(target);
-        }
-        if let Some(column) = &self.split_column {
-            config.split.column.clone_from(column);
         }
         config.data.null.extend(self.null.iter().cloned());
         Ok(config)

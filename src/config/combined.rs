@@ -1,14 +1,56 @@
-//! Regularisers that are possible alone and impossible together, or that would say nothing.
+//! Settings that are possible alone and impossible together, or that would say nothing.
 
-use super::check::default_of;
-use super::keys::find;
-use super::{AverageKind, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName};
+use super::blocks::check_blocks;
+use super::{
+    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NetworkConfig, NumericEmbedding,
+    OptimizerName, lbfgs,
+};
 use crate::error::{Error, Result};
 
-/// Refuses such settings, with the key, the reason and what works.
-pub(super) fn check(config: &Config) -> Result<()> {
+/// Refuses such settings, with the key, the reason and what works; `short_form` is the last short form that was given.
+pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
+    let (val, test) = (config.split.val, config.split.test);
+    if val + test >= 1.0 {
+        return Err(Error::setting(
+            format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
+            "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
+        ));
+    }
+    if config.average.kind != AverageKind::None && config.optimizer.name == OptimizerName::ScheduleFreeAdamw {
+        return Err(Error::setting(
+            format!(
+                "`average.kind` = \"{}\" averages what `optimizer.name` = \"schedule_free_adamw\" averages itself",
+                config.average.kind
+            ),
+            "average.kind = \"none\", or optimizer.name = \"adamw\"",
+        ));
+    }
+    let by_pbld = config.embedding.numeric == NumericEmbedding::Pbld
+        || config.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
+    if by_pbld && config.embedding.dimension == 1 {
+        return Err(Error::setting(
+            "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
+            "embedding.dimension = 4",
+        ));
+    }
+    if let (Some(key), false) = (short_form, config.network.layers.is_empty()) {
+        return Err(Error::setting(
+            format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
+            format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
+        ));
+    }
+    let NetworkConfig { hidden, layers, residual, .. } = &config.network;
+    if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Error::setting(
+            format!(
+                "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
+            ),
+            "network.hidden = [128, 128], or network.residual = false",
+        ));
+    }
+    check_blocks(layers, None)?;
+    lbfgs::check(config)?;
     check_weights(config)?;
-    check_stopping(config)?;
     check_curriculum(config)
 }
 
@@ -75,45 +117,15 @@ fn check_weights(config: &Config) -> Result<()> {
             ));
         }
     }
-    let used = all.iter().any(|(.., constraint, own)| *constraint == Constraint::MaxNorm && own.is_none());
-    if differs(config.optimizer.max_norm, "optimizer.max_norm") && !used {
-        return Err(Error::setting(
-            format!("`optimizer.max_norm` = {} says nothing without a constraint", config.optimizer.max_norm),
-            "optimizer.constraint = \"max_norm\" beside it, or leave it out",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a number is another than the default of this setting.
-fn differs(number: f64, path: &str) -> bool {
-    find(path).and_then(default_of).and_then(|default| default.as_float()) != Some(number)
-}
-
-fn check_stopping(config: &Config) -> Result<()> {
-    let s = &config.early_stopping;
-    if s.window == 0 && differs(s.window_change, "early_stopping.window_change") {
-        return Err(Error::setting(
-            format!("`early_stopping.window_change` = {} says nothing without a window", s.window_change),
-            "early_stopping.window = 10 beside it, or leave it out",
-        ));
-    }
     Ok(())
 }
 
 fn check_curriculum(config: &Config) -> Result<()> {
     let c = &config.curriculum;
-    let by_column = c.by == CurriculumBy::Column;
-    if by_column && c.column.is_empty() {
+    if c.by == CurriculumBy::Column && c.column.is_empty() {
         return Err(Error::setting(
             "`curriculum.by` = \"column\", but `curriculum.column` names none",
             "curriculum.column = \"NAME\" beside it, or curriculum.by = \"loss\"",
-        ));
-    }
-    if !by_column && !c.column.is_empty() {
-        return Err(Error::setting(
-            format!("`curriculum.column` says nothing beside `curriculum.by` = \"{}\"", c.by),
-            "curriculum.by = \"column\" beside it, or leave it out",
         ));
     }
     if c.by != CurriculumBy::None && c.epochs >= config.train.epochs {

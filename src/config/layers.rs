@@ -9,6 +9,7 @@ use super::check::complete;
 use super::choices::{Activation, Constraint};
 use super::embedding::EmbeddingSpec;
 use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset};
+use super::meaning::When::{Is, On};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +44,7 @@ const SLOPE: Key = key(
     // Below 0 the output no longer tells on which side of 0 the input was, which the derivative asks for.
     NOT_NEGATIVE,
     "0.01",
-    "Slope of leaky_relu for negative numbers (PyTorch's default); the other activations have none.",
+    "Slope of leaky_relu for negative numbers (PyTorch's default).",
 );
 
 /// Every kind of layer that `network.layers` can list, by its `type`.
@@ -54,13 +55,14 @@ pub static LAYER_KEYS: &[Variant] = &[
             "Number of outputs."),
         key("activation", Kind::Choice(Activation::NAMES), "'linear'",
             "The function applied to each output."),
-        SLOPE,
+        SLOPE.when(&[Is("activation", &["leaky_relu"])]),
         key("initializer", Kind::Initializer(INITIALIZERS), "'auto'",
             "How the weights start."),
         key("bias", Kind::Bool, "true",
             "Whether each output has a bias."),
         key("bias_initializer", Kind::Initializer(BIAS_INITIALIZERS), "'zeros'",
-            "How the biases start."),
+            "How the biases start.")
+            .when(&[On("bias")]),
         key("drop_connect", BELOW_ONE, "0.0",
             "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
         unset("l1", NOT_NEGATIVE,
@@ -85,7 +87,7 @@ pub static LAYER_KEYS: &[Variant] = &[
     Variant::new("activation", "A function applied to each input.", &[
         bare("function", Kind::Choice(Activation::NAMES),
             "The function."),
-        SLOPE,
+        SLOPE.when(&[Is("function", &["leaky_relu"])]),
     ]),
     Variant::new("layer_norm", "The inputs of each row are brought to mean 0 and variance 1 among themselves, then scaled and shifted.", &[
         key("epsilon", Kind::Float { low: std::ops::Bound::Excluded(0.0), high: std::ops::Bound::Included(1.0) }, "1e-5",

@@ -14,6 +14,7 @@ mod fault;
 pub mod keys;
 pub mod layers;
 mod lbfgs;
+mod meaning;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -33,6 +34,7 @@ pub use choices::{
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
+pub use meaning::When;
 
 use crate::error::{Error, Result};
 
@@ -420,6 +422,22 @@ pub struct EvaluateConfig {
     pub baselines: bool,
 }
 
+/// Checked settings from one place.
+struct Source {
+    /// How messages name the place.
+    label: String,
+    /// Whether it is a file or text of settings, over which the command line is laid.
+    is_file: bool,
+    given: Vec<Given>,
+}
+
+impl Source {
+    /// A setting `key=value` of the command line.
+    fn of_set(set: &str) -> Result<Self> {
+        Ok(Self { label: format!("--set {set}: "), is_file: false, given: check::read_set(set)? })
+    }
+}
+
 /// The settings that stand for a list of layers, and say nothing beside one.
 const SHORT_FORMS: [&str; 10] = [
     "network.hidden",
@@ -436,32 +454,40 @@ const SHORT_FORMS: [&str; 10] = [
 
 impl Config {
     /// The defaults, with the file laid over them, and over both the settings `key=value` of the command
-    /// line in their order.
+    /// line in their order; and what of the file has no effect beside the command line, in words.
     ///
-    /// Paths in the file become relative to where the programme runs.
-    pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self> {
-        let mut given = Vec::new();
+    /// A setting that has no effect beside the others is refused. Where it is the command line that takes the effect
+    /// from a setting of the file, the setting is left out and told instead. Paths in the file become relative to where
+    /// the programme runs.
+    pub fn load_and_tell(file: Option<&Path>, sets: &[String]) -> Result<(Self, Vec<String>)> {
+        let mut sources = Vec::new();
         if let Some(file) = file {
-            given.extend(check::read(&read_file(file)?, Origin::File(file))?);
+            let given = check::read(&read_file(file)?, Origin::File(file))?;
+            sources.push(Source { label: format!("{}: ", file.display()), is_file: true, given });
         }
         for set in sets {
-            given.extend(check::read_set(set)?);
+            sources.push(Source::of_set(set)?);
         }
-        Self::resolve(given)
+        Self::lay(check::defaults(), sources)
+    }
+
+    /// The settings of [`Config::load_and_tell`], without what it tells.
+    pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self> {
+        Ok(Self::load_and_tell(file, sets)?.0)
     }
 
     /// The defaults, with the settings of this text laid over them.
     pub fn from_toml_str(text: &str) -> Result<Self> {
-        Self::resolve(check::read(text, Origin::Text)?)
+        let given = check::read(text, Origin::Text)?;
+        Ok(Self::lay(check::defaults(), vec![Source { label: String::new(), is_file: true, given }])?.0)
     }
 
     /// These settings with others `key=value` laid over them in their order.
+    ///
+    /// Of the others, one without effect is refused; of these, it is let be.
     pub fn with(&self, sets: &[String]) -> Result<Self> {
-        let mut given = Vec::new();
-        for set in sets {
-            given.extend(check::read_set(set)?);
-        }
-        Self::lay(self.to_table(), given)
+        let sources = sets.iter().map(|set| Source::of_set(set)).collect::<Result<_>>()?;
+        Ok(Self::lay(self.to_table(), sources)?.0)
     }
 
     /// All values as a configuration file, in the order of [`keys::KEYS`].
@@ -547,74 +573,41 @@ impl Config {
         }
     }
 
-    /// Lays checked settings over the defaults, later ones over earlier ones.
-    fn resolve(given: Vec<Given>) -> Result<Self> {
-        Self::lay(check::defaults(), given)
-    }
-
-    /// Lays checked settings over a table of all settings.
-    fn lay(mut table: Table, given: Vec<Given>) -> Result<Self> {
+    /// Lays checked settings over a table of all settings, later ones over earlier ones; tells what is left out.
+    fn lay(mut table: Table, sources: Vec<Source>) -> Result<(Self, Vec<String>)> {
         let mut short_form = None;
-        for (path, value) in given {
-            let dotted = path.join(".");
-            short_form = SHORT_FORMS.into_iter().find(|key| *key == dotted).or(short_form);
-            check::insert(&mut table, path.iter().map(String::as_str), value);
+        // Of each setting, the last source that gives it.
+        let mut last: BTreeMap<String, (String, bool)> = BTreeMap::new();
+        for source in sources {
+            for (path, value) in source.given {
+                let dotted = path.join(".");
+                short_form = SHORT_FORMS.into_iter().find(|key| *key == dotted).or(short_form);
+                check::insert(&mut table, path.iter().map(String::as_str), value);
+                last.insert(dotted, (source.label.clone(), source.is_file));
+            }
+        }
+        let mut told = Vec::new();
+        for key in keys::KEYS {
+            let Some((label, in_file)) = last.get(key.path) else { continue };
+            let Some(idle) = meaning::idle(key, &table) else { continue };
+            if *in_file && last.get(idle.because).is_some_and(|(_, in_file)| !in_file) {
+                told.push(format!("{label}{}; it is left out", idle.what));
+                if let Some(default) = check::default_of(key) {
+                    check::insert(&mut table, key.path.split('.'), default);
+                }
+            } else {
+                return Err(Error::setting(format!("{label}{}", idle.what), idle.remedy));
+            }
         }
         let config: Self = table.try_into().expect("checked settings fill every field of the configuration");
-        config.check_together(short_form)?;
-        Ok(config)
-    }
-
-    /// Refuses settings that are possible alone and impossible together.
-    fn check_together(&self, short_form: Option<&str>) -> Result<()> {
-        let (val, test) = (self.split.val, self.split.test);
-        if val + test >= 1.0 {
-            return Err(Error::setting(
-                format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
-                "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
-            ));
-        }
-        if self.average.kind != AverageKind::None && self.optimizer.name == OptimizerName::ScheduleFreeAdamw {
-            return Err(Error::setting(
-                format!(
-                    "`average.kind` = \"{}\" averages what `optimizer.name` = \"schedule_free_adamw\" averages itself",
-                    self.average.kind
-                ),
-                "average.kind = \"none\", or optimizer.name = \"adamw\"",
-            ));
-        }
-        combined::check(self)?;
-        lbfgs::check(self)?;
-        let by_pbld = self.embedding.numeric == NumericEmbedding::Pbld
-            || self.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
-        if by_pbld && self.embedding.dimension == 1 {
-            return Err(Error::setting(
-                "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
-                "embedding.dimension = 4",
-            ));
-        }
-        if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {
-            return Err(Error::setting(
-                format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
-                format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
-            ));
-        }
-        let NetworkConfig { hidden, layers, residual, .. } = &self.network;
-        if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Error::setting(
-                format!(
-                    "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
-                ),
-                "network.hidden = [128, 128], or network.residual = false",
-            ));
-        }
-        check_blocks(layers, None)
+        combined::check(&config, short_form)?;
+        Ok((config, told))
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self::resolve(Vec::new()).expect("the defaults fit each other")
+        Self::lay(check::defaults(), Vec::new()).expect("the defaults fit each other").0
     }
 }
 

@@ -165,7 +165,20 @@ impl Dense {
         T::transpose_to(pass.level, shape, self.weights(pass, cache), scratch);
     }
 
+    /// Whether the layer above can compute dz and db on its way, by [`Dense::relu_sums`].
+    pub(crate) fn is_relu_with_bias(&self) -> bool {
+        self.activation == Activation::Relu && self.bias.is_some()
+    }
+
+    /// db of a layer that [`Dense::is_relu_with_bias`], for the layer above to add to.
+    pub(crate) fn relu_sums<'a, T>(&self, grads: &'a mut [T]) -> Option<&'a mut [T]> {
+        let bias = self.bias.clone().filter(|_| self.is_relu_with_bias())?;
+        Some(&mut grads[bias])
+    }
+
     /// dz = dy ∘ f′(z), written over dy (B×O); db += Σ over rows of dz; dx = dz·Wᵀ (B×I).
+    ///
+    /// With `has_dz` the layer above has done the first two.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -176,10 +189,12 @@ impl Dense {
         grads: &mut [T],
         cache: &Cache<T>,
         scratch: &mut [T],
+        has_dz: bool,
     ) {
         let (i, o) = (self.in_features, self.out_features);
         let y = activation::backward_input(self.activation, first_row * o, y, &cache.numbers);
         match &self.bias {
+            _ if has_dz => {}
             Some(bias) => {
                 let db = &mut grads[bias.clone()];
                 T::activate_backward_with_sums(pass.level, self.activation, y, dy, db);

@@ -409,7 +409,7 @@ fn nothing_left(schema: &Schema) -> Error {
 }
 
 fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, String)> {
-    let s = &config.split;
+    let (s, default) = (&config.split, Config::default().split);
     let strata = s.stratify.then(|| labels.target.strata(&labels.rows));
     let split = if s.column.is_empty() {
         Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
@@ -427,8 +427,13 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     } else {
         let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
         let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
-        let how = if drawn { "; it has no val, so a share of train is taken for it" } else { "" };
-        format!("as column `{}` says{how}", s.column)
+        let mut reason = format!("as column `{}` says", s.column);
+        if drawn {
+            reason.push_str("; it has no val, so a share of train is taken for it");
+        } else if (s.val, s.stratify) != (default.val, default.stratify) {
+            reason.push_str("; split.val and split.stratify have no say in it");
+        }
+        reason
     };
     if split.test.is_empty() {
         reason.push_str("; no test rows, so there will be no test figures");
@@ -463,7 +468,19 @@ fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) 
             };
             (Vec::new(), scaler)
         }
-        Target::Classes { classes, .. } => (classes.clone(), TargetScaler::IDENTITY),
+        Target::Classes { classes, .. } => {
+            let set = config.prepare.target_scale;
+            if set != Config::default().prepare.target_scale {
+                return Err(Error::setting(
+                    format!(
+                        "prepare.target_scale = {set}: column `{}` is a class and has no scale",
+                        labels.column
+                    ),
+                    "leave prepare.target_scale out, or --task regression for a column of numbers",
+                ));
+            }
+            (classes.clone(), TargetScaler::IDENTITY)
+        }
     };
     Ok(TargetSpec { column: labels.column.clone(), task, classes, scaler })
 }

@@ -124,3 +124,88 @@ impl<T: Scalar> GradientNoise<T> {
         self.steps = self.steps.wrapping_add(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N: usize = 30_000;
+
+    #[test]
+    fn as_many_classes_are_wrong_as_asked_for_and_all_others_as_often() {
+        let loss = Loss::CategoricalCrossentropy;
+        let truth: OwnedTargets<f32> = OwnedTargets::Classes((0..N as u32).map(|row| row % 4).collect());
+        let mut noise = LabelNoise::new(0.3, 1, loss, 4, &truth).unwrap();
+        let classes = |targets: &OwnedTargets<f32>| match targets {
+            OwnedTargets::Classes(classes) => classes.clone(),
+            other => panic!("{other:?}"),
+        };
+        let first = classes(noise.of_epoch(1, &truth));
+        let mut became = [[0_usize; 4]; 4];
+        for (from, to) in classes(&truth).into_iter().zip(&first) {
+            became[from as usize][*to as usize] += 1;
+        }
+        for (from, row) in became.iter().enumerate() {
+            for (to, &n) in row.iter().enumerate() {
+                // Of 7,500 rows of a class 70 % stay, and 10 % become each other one: 26 is one deviation.
+                let expected = if from == to { 5250 } else { 750 };
+                assert!(n.abs_diff(expected) < 160, "{from} became {to} {n} times");
+            }
+        }
+        assert_ne!(classes(noise.of_epoch(2, &truth)), first, "every epoch is wrong in other rows");
+        assert_eq!(classes(noise.of_epoch(1, &truth)), first);
+        assert!(LabelNoise::new(0.0, 1, loss, 4, &truth).is_none());
+    }
+
+    #[test]
+    fn of_two_classes_the_other_is_meant() {
+        let weights = vec![2.0_f32; N];
+        let truth = OwnedTargets::WeightedClasses(vec![1; N], weights.clone());
+        // One output for two classes.
+        let mut noise = LabelNoise::new(0.1, 1, Loss::BinaryCrossentropy, 1, &truth).unwrap();
+        let OwnedTargets::WeightedClasses(wrong, kept) = noise.of_epoch(1, &truth) else {
+            panic!("weighted")
+        };
+        let flipped = wrong.iter().filter(|class| **class == 0).count();
+        // 3,000 expected, standard deviation 52.
+        assert!(flipped.abs_diff(3000) < 260 && wrong.iter().all(|class| *class < 2), "{flipped}");
+        assert_eq!(*kept, weights);
+    }
+
+    #[test]
+    fn numbers_are_off_by_the_deviation_asked_for() {
+        let truth: OwnedTargets<f64> = OwnedTargets::Values(vec![3.0; N]);
+        let mut noise = LabelNoise::new(0.5, 1, Loss::Mse, 1, &truth).unwrap();
+        let OwnedTargets::Values(wrong) = noise.of_epoch(7, &truth) else { panic!("numbers") };
+        let mean = wrong.iter().sum::<f64>() / N as f64;
+        let variance = wrong.iter().map(|t| (t - 3.0).powi(2)).sum::<f64>() / N as f64;
+        // Standard errors 0.5/√30000 = 0.003 and √(2/30000) = 0.008 of the variance.
+        assert!((mean - 3.0).abs() < 0.015 && (variance / 0.25 - 1.0).abs() < 0.04, "{mean}, {variance}");
+    }
+
+    #[test]
+    fn only_weights_carry_noise_and_they_get_their_bits_back() {
+        let view = |name: &str, offset, trainable, decays| View {
+            name: name.into(),
+            shape: vec![2],
+            offset,
+            trainable,
+            decays,
+            is_table: false,
+            dense: None,
+        };
+        let views = [
+            view("weight", 0, true, true),
+            view("bias", 2, true, false),
+            view("running_mean", 4, false, false),
+        ];
+        let start = [0.1_f32, -0.2, 0.3, 0.4, 0.5, 0.6];
+        let mut params = start;
+        let mut noise = WeightNoise::new(0.5, 1, &views).unwrap();
+        noise.add(CpuLevel::detect(), 3, &mut params);
+        assert!(params[..2].iter().zip(&start).all(|(a, b)| a != b));
+        assert_eq!(params[2..], start[2..]);
+        noise.take_away(&mut params);
+        assert_eq!(params.map(f32::to_bits), start.map(f32::to_bits));
+    }
+}
