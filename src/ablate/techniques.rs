@@ -88,6 +88,16 @@ pub static TECHNIQUES: &[Technique] = &[
     ]) },
     row("adam", &[("optimizer.name", To("adam"))]),
     row("adamw", &[("optimizer.name", To("adamw"))]),
+    row("nadam", &[("optimizer.name", To("nadam"))]),
+    // The signs of lion and the orthogonal steps of muon have lengths of their own, to which the rate is fitted.
+    Technique { applies: |c| c.optimizer.name != OptimizerName::Lion, ..row("lion at 0.2 × the rate", &[
+        ("optimizer.name", To("lion")), ("optimizer.learning_rate", Times(0.2)),
+    ]) },
+    Technique { applies: |c| c.optimizer.name != OptimizerName::Muon, ..row("muon at 20 × the rate", &[
+        ("optimizer.name", To("muon")), ("optimizer.learning_rate", Times(20.0)),
+    ]) },
+    row("schedule-free adamw", &[("optimizer.name", To("schedule_free_adamw"))]),
+    row("lbfgs, no dropout", &[("network.dropout", To("0")), ("optimizer.name", To("lbfgs"))]),
     Technique { applies: adamw, ..row("no weight decay", &[("optimizer.weight_decay", To("0"))]) },
     Technique { applies: adamw, ..row("weight decay 0.1", &[("optimizer.weight_decay", To("0.1"))]) },
     row("L2 penalty 0.001", &[("optimizer.l2", To("0.001"))]),
@@ -101,6 +111,11 @@ pub static TECHNIQUES: &[Technique] = &[
     row("easy rows first", &[("curriculum.by", To("loss"))]),
     row("learning rate × 0.3", &[("optimizer.learning_rate", Times(0.3))]),
     row("learning rate × 3", &[("optimizer.learning_rate", Times(3.0))]),
+    row("cosine schedule", &[("schedule.name", To("cosine")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("one_cycle schedule", &[("schedule.name", To("one_cycle")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("flat_cos schedule", &[("schedule.name", To("flat_cos")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("coslog4 schedule", &[("schedule.name", To("coslog4")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("warm-up of 5 epochs", &[("schedule.warmup", To("5"))]),
     row("no learning rate cuts", &[("reduce_on_plateau.enabled", To("false"))]),
     row("batches of 16", &[("train.batch_size", To("16"))]),
     row("batches of 128", &[("train.batch_size", To("128"))]),

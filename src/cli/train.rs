@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
-use statera::config::Config;
+use statera::config::{Config, OptimizerName};
 use statera::data::Schema;
 use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
@@ -228,16 +228,26 @@ fn describe(plan: &Plan) -> String {
         ),
     ]);
     let o = &config.optimizer;
+    let steps = match o.name {
+        OptimizerName::Lbfgs => format!("{} an epoch", text::counted(o.lbfgs_iterations, "iteration")),
+        _ => format!(
+            "learning rate {}, batches of {}",
+            text::short(o.learning_rate),
+            text::count(config.train.batch_size)
+        ),
+    };
+    let other = match o.name {
+        OptimizerName::Lbfgs => "override: --set optimizer.lbfgs_iterations=5",
+        _ => "override: --set optimizer.learning_rate=0.01",
+    };
     rows.push(vec![
         "optimizer".into(),
         o.name.to_string(),
         format!(
-            "learning rate {}, batches of {}, at most {}, {}; {}",
-            text::short(o.learning_rate),
-            text::count(config.train.batch_size),
+            "{steps}, at most {}, {}; {}",
             text::counted(config.train.epochs, "epoch"),
             text::unbroken(&format!("seed {}", config.seed)),
-            text::unbroken("override: --set optimizer.learning_rate=0.01")
+            text::unbroken(other)
         ),
     ]);
     out += &text::wrapped_table(&rows);

@@ -233,6 +233,8 @@ choices! {
         Muon = "muon",
         /// AdamW whose average of weights takes the place of a schedule (Defazio et al. 2024).
         ScheduleFreeAdamw = "schedule_free_adamw",
+        /// Quasi-Newton steps over all rows, with a line search (Liu & Nocedal 1989).
+        Lbfgs = "lbfgs",
     }
 
     /// What the momentum of sgd keeps.

@@ -3,7 +3,7 @@
 use super::blocks::check_blocks;
 use super::{
     AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NetworkConfig, NumericEmbedding,
-    OptimizerName,
+    OptimizerName, lbfgs,
 };
 use crate::error::{Error, Result};
 
@@ -49,6 +49,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
         ));
     }
     check_blocks(layers, None)?;
+    lbfgs::check(config)?;
     check_weights(config)?;
     check_curriculum(config)
 }

@@ -12,7 +12,7 @@ use super::choices::{
     ScheduleName, TargetScale, Task,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
-use super::meaning::When::{self, AnyOn, Is, IsOr, Off, On};
+use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
 use Kind::{
     Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList,
 };
@@ -301,7 +301,8 @@ pub static KEYS: &[Key] = &[
     key("train.epochs", Int { min: 1, max: 1_000_000 }, "200",
         "The most passes over the training rows; early stopping may end training sooner."),
     key("train.batch_size", Int { min: 1, max: 1_000_000_000 }, "32",
-        "Rows in one step of the optimiser; a number beyond the table's rows takes all of them at once."),
+        "Rows in one step of the optimiser; a number beyond the table's rows takes all of them at once.")
+        .when(&[Not("optimizer.name", &["lbfgs"])]),
     key("train.max_seconds", NOT_NEGATIVE, "0.0",
         "Seconds after which training stops and keeps its best weights; 0 for no end. How far it gets then depends on the machine."),
     key("train.shuffle", Bool, "true",
@@ -318,7 +319,8 @@ pub static KEYS: &[Key] = &[
     key("optimizer.name", Choice(OptimizerName::NAMES), "'adamw'",
         "The rule that turns gradients into steps."),
     key("optimizer.learning_rate", Float { low: Excluded(0.0), high: Included(1000.0) }, "2e-3",
-        "Length of a step at the start of training, as a factor on the gradient or on Adam's direction."),
+        "Length of a step at the start of training, as a factor on the gradient or on Adam's direction.")
+        .when(&[Not("optimizer.name", &["lbfgs"])]),
     key("optimizer.momentum", BELOW_ONE, "0.9",
         "Share of the last step that the next one of sgd keeps; 0 for plain gradient descent.")
         .when(&[Is("optimizer.name", &["sgd"])]),
@@ -377,6 +379,16 @@ pub static KEYS: &[Key] = &[
     key("optimizer.muon_fallback", POSITIVE, "0.05",
         "What the learning rate is multiplied by where muon leaves a parameter to adamw: all but weight matrices (1e-3 beside muon's usual 0.02).")
         .when(&[Is("optimizer.name", &["muon"])]),
+
+    key("optimizer.lbfgs_memory", Int { min: 1, max: 1000 }, "10",
+        "Steps whose change of the gradient lbfgs remembers (SciPy's default; PyTorch has 100).")
+        .when(&[Is("optimizer.name", &["lbfgs"])]),
+    key("optimizer.lbfgs_iterations", Int { min: 1, max: 1_000_000 }, "1",
+        "The most iterations of lbfgs in an epoch; each goes through all training rows once, seldom more often.")
+        .when(&[Is("optimizer.name", &["lbfgs"])]),
+    key("optimizer.lbfgs_tolerance", NOT_NEGATIVE, "1e-7",
+        "The largest number in the gradient at which lbfgs has converged, which ends training (PyTorch's default).")
+        .when(&[Is("optimizer.name", &["lbfgs"])]),
 
     key("schedule.name", Choice(ScheduleName::NAMES), "'constant'",
         "How the learning rate changes over the steps of training; reduce_on_plateau cuts it besides."),
@@ -473,19 +485,19 @@ pub static KEYS: &[Key] = &[
         "Whether the learning rate is cut once the monitored figure no longer gets better."),
     key("reduce_on_plateau.monitor", MONITOR, "'val_loss'",
         "The figure that is watched.")
-        .when(&[On("reduce_on_plateau.enabled")]),
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.factor", INNER, "0.5",
         "What the learning rate is multiplied by at each cut.")
-        .when(&[On("reduce_on_plateau.enabled")]),
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.patience", PATIENCE, "8",
         "Epochs without a better figure after which the learning rate is cut.")
-        .when(&[On("reduce_on_plateau.enabled")]),
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.min_delta", NOT_NEGATIVE, "0.0",
         "The smallest change that counts as better, in the unit of the figure.")
-        .when(&[On("reduce_on_plateau.enabled")]),
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.min_learning_rate", Float { low: Included(0.0), high: Included(1000.0) }, "1e-7",
         "The learning rate below which no cut goes.")
-        .when(&[On("reduce_on_plateau.enabled")]),
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
 
     key("checkpoint.monitor", MONITOR, "'val_loss'",
         "The figure by which the best epoch is chosen."),

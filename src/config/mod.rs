@@ -13,6 +13,7 @@ pub mod embedding;
 mod fault;
 pub mod keys;
 pub mod layers;
+mod lbfgs;
 mod meaning;
 #[cfg(test)]
 mod tests;
@@ -273,6 +274,12 @@ pub struct OptimizerConfig {
     pub muon_nesterov: bool,
     /// The learning rate of what is no weight matrix, as a share of muon's.
     pub muon_fallback: f64,
+    /// Steps that lbfgs remembers.
+    pub lbfgs_memory: usize,
+    /// Its iterations in an epoch.
+    pub lbfgs_iterations: usize,
+    /// The gradient at which it has converged.
+    pub lbfgs_tolerance: f64,
 }
 
 /// How the learning rate changes over training.

@@ -10,8 +10,8 @@ use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, TargetScale, Task,
-    check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, OptimizerName,
+    TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -23,6 +23,7 @@ use crate::model::TargetSpec;
 use crate::nn::init::explain;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
+use crate::train::full_batch::check_memory;
 use statera_kernels::Scalar;
 
 /// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
@@ -155,6 +156,8 @@ impl Plan {
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(starts(&config, &network));
+        check_memory(&config, &network)?;
+        choices.extend(full_batch(&config, split.train.rows().len()));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
@@ -184,6 +187,7 @@ impl Plan {
         check_monitors(&config, self.target.task)?;
         check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
+        check_memory(&config, &network)?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
@@ -332,6 +336,18 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
     let network = Network::new(&layers, n_inputs, n_outputs);
     check_batch_norm(config, &network)?;
     Ok(network)
+}
+
+/// What the steps of lbfgs are, and which settings say nothing beside it.
+fn full_batch(config: &Config, n_train: usize) -> Option<Choice> {
+    (config.optimizer.name == OptimizerName::Lbfgs).then(|| Choice {
+        subject: "steps".into(),
+        choice: format!("all {} training rows", thousands(n_train)),
+        reason: "lbfgs finds the length of each step by a line search: optimizer.learning_rate, train.batch_size, \
+                 train.shuffle and reduce_on_plateau say nothing"
+            .into(),
+        instead: "--set optimizer.name=adamw".into(),
+    })
 }
 
 /// What `auto` came to as the start of the layers' weights.
