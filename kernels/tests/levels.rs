@@ -26,7 +26,7 @@ fn check_product<T: Scalar>(shape @ [m, k, n]: [usize; 3]) {
     let mut scratch = vec![T::from_f64(f64::NAN); product_scratch_len(m, k, n)];
     for a in [Matrix::rows(&a, k), Matrix::transposed(&a, m)] {
         for b in [Matrix::rows(&b, n), Matrix::transposed(&b, k)] {
-            for start in [Start::Zero, Start::Bias(&bias), Start::Add] {
+            for start in [Start::Zero, Start::Bias(&bias), Start::BiasRelu(&bias), Start::Add] {
                 let mut expected = before.clone();
                 naive::product(shape, a, b, &mut expected, start);
                 for level in levels() {
@@ -46,6 +46,7 @@ fn products_of_every_size_up_to_67() {
             check_product::<f32>([m, 3, n]);
         }
         check_product::<f32>([n, 7, 19]);
+        check_product::<f32>([n, 1, 19]);
         check_product::<f32>([5, n, 17]);
         check_product::<f64>([n, 5, 9]);
         check_product::<f64>([7, n, 33]);

@@ -137,10 +137,14 @@ impl Dense {
         let (i, o) = (self.in_features, self.out_features);
         let weight = Matrix::rows(self.weights(pass, cache), o);
         let start = match &self.bias {
+            Some(bias) if self.activation == Activation::Relu => Start::BiasRelu(&pass.params[bias.clone()]),
             Some(bias) => Start::Bias(&pass.params[bias.clone()]),
             None => Start::Zero,
         };
         T::product(pass.level, [n_rows, i, o], Matrix::rows(x, i), weight, y, start, scratch);
+        if matches!(start, Start::BiasRelu(_)) {
+            return;
+        }
         activation::forward(self.activation, pass, first_row * o, y, &mut cache.numbers);
     }
 
