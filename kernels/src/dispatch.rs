@@ -77,6 +77,9 @@ kernels! {
     fn drop_out(y: &mut [T], kept: &[u8], scale: T) = dropout::drop_out;
     /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
     fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) = dropout::fill_kept;
+    /// The words of the 16 blocks of [`crate::random::philox`] from `first` on, counted in the first word of the counter,
+    /// whose others are `stream`; one block after the other.
+    fn fill_words(words: &mut [u32; 64], key: [u32; 2], stream: [u32; 3], first: u32) = dropout::fill_words;
     /// Fills `to` with standard normal numbers.
     fn fill_normal(to: &mut [T], key: [u32; 2], stream: [u32; 3]) = dropout::fill_normal;
     /// y += factor·x, element by element.
