@@ -2,6 +2,7 @@
 
 use crate::activation::{self, Activation};
 use crate::batch_norm;
+use crate::columns;
 use crate::dropout;
 use crate::layer_norm;
 use crate::level::CpuLevel;
@@ -110,6 +111,12 @@ kernels! {
     fn scale_columns_backward(
         x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T],
     ) = layer_norm::scale_columns_backward;
+    /// y = x·factor + shift, column by column (x and y B×F, factor and shift F).
+    fn affine_columns(x: &[T], factor: &[T], shift: &[T], y: &mut [T]) = columns::affine_columns;
+    /// dfactor(F) += Σ over rows of dy·x, dshift(F) += Σ over rows of dy, and dx = dy·factor, written over dy (B×F).
+    fn affine_columns_backward(
+        x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T], dshift: &mut [T],
+    ) = columns::affine_columns_backward;
     /// y = x·factor, element by element.
     fn multiply(x: &[T], factor: &[T], y: &mut [T]) = multiply;
     /// y += x, element by element.
