@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use paired::{Paired, student_quantile};
 pub use report::{Effect, Findings, Group, Verdict};
-pub use techniques::{TECHNIQUES, Technique};
+pub use techniques::{TECHNIQUES, Technique, items};
 pub use trial::{State, Trial};
 
 use crate::config::Config;

@@ -365,7 +365,7 @@ fn as_vary(set: &str, error: Error) -> Error {
 }
 
 /// The parts of a text between commas that stand outside of brackets and quotes.
-fn items(text: &str) -> Vec<String> {
+pub fn items(text: &str) -> Vec<String> {
     let (mut parts, mut depth, mut quote) = (vec![String::new()], 0_usize, None);
     for c in text.chars() {
         match quote {

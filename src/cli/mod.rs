@@ -3,13 +3,14 @@
 mod ablate;
 mod config;
 mod evaluate;
+mod inspect;
 mod predict;
 mod progress;
 mod summary;
 mod text;
 mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::RangedU64ValueParser;
@@ -37,6 +38,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Show the layers and parameters of a trained model or of a configuration
     Summary(summary::Arguments),
+    /// Show the weights of a trained model, or with --init the start of a network on a table
+    Inspect(inspect::Arguments),
     /// Say what each technique is worth on a table, over several seeds, with intervals
     Ablate(ablate::Arguments),
     /// List all settings with their defaults, or check a configuration file
@@ -58,6 +61,21 @@ impl Settings {
     fn load(&self) -> Result<Config> {
         Config::load(self.config.as_deref(), &self.sets)
     }
+
+    /// The settings for this table, column and seed where they are given.
+    fn load_for(&self, data: Option<&Path>, target: Option<&str>, seed: Option<u64>) -> Result<Config> {
+        let mut settings = self.clone();
+        settings.sets.extend(seed.map(|seed| format!("seed={seed}")));
+        let mut config = settings.load()?;
+        // As they stand: a name may look like TOML.
+        if let Some(path) = data {
+            path.clone_into(&mut config.data.path);
+        }
+        if let Some(target) = target {
+            target.clone_into(&mut config.data.target);
+        }
+        Ok(config)
+    }
 }
 
 /// Interrupted by the user, as shells count it: 128 and the number of SIGINT.
@@ -78,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(&arguments).map(done),
         Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Command::Summary(arguments) => summary::run(&arguments).map(done),
+        Command::Inspect(arguments) => inspect::run(&arguments).map(done),
         Command::Ablate(arguments) => ablate::run(&arguments),
         Command::Config(arguments) => config::run(&arguments).map(done),
     };

@@ -112,15 +112,17 @@ impl Split {
     /// `test`, in any case of letters.
     ///
     /// Where no row says `val`, a share `val_fraction` of the training rows is drawn for it, as by
-    /// [`Split::random`]. With `classes`, each class must have a training row.
+    /// [`Split::random`]. With `strata` and `all_in_train`, as classes ask for it, each stratum must have a training
+    /// row; bands of numbers need none.
     ///
     /// # Panics
-    /// When a row is not in the table, or not in `classes`.
+    /// When a row is not in the table, or not in `strata`.
     pub fn by_column(
         raw: &RawTable,
         column: &str,
         rows: &[usize],
-        classes: Option<&[u32]>,
+        strata: Option<&[u32]>,
+        all_in_train: bool,
         val_fraction: f64,
         seed: u64,
     ) -> Result<Self> {
@@ -157,7 +159,7 @@ impl Split {
             if train.is_empty() {
                 return Err(short_part(column, "train", 0, MIN_TRAIN));
             }
-            let cut = Self::random(&train, classes, val_fraction, 0.0, seed)?;
+            let cut = Self::random(&train, strata, val_fraction, 0.0, seed)?;
             (train, val) = (cut.train.0, cut.val);
         }
         let parts = [
@@ -170,7 +172,7 @@ impl Split {
                 return Err(short_part(column, part, n, least));
             }
         }
-        if let Some(classes) = classes {
+        if let Some(classes) = strata.filter(|_| all_in_train) {
             let trained: std::collections::BTreeSet<u32> = train.iter().map(|&row| classes[row]).collect();
             if let Some(&row) = val.iter().chain(&test).find(|&&row| !trained.contains(&classes[row])) {
                 return Err(Error::data(
@@ -405,7 +407,7 @@ mod tests {
         let text = format!("part,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
         let rows: Vec<usize> = (0..cells.len()).collect();
-        Split::by_column(&raw, "part", &rows, classes, val, 3)
+        Split::by_column(&raw, "part", &rows, classes, true, val, 3)
     }
 
     #[test]
@@ -444,7 +446,7 @@ mod tests {
         let message = failure(&with(&["val", "val"]), Some(&classes));
         assert!(message.contains("row 14 (line 15): its class is in no row"), "{message}");
         let raw = parse_csv(b"part\ntrain\n", Path::new("t.csv"), &ReadOptions::default()).unwrap();
-        let error = Split::by_column(&raw, "prat", &[0], None, 0.2, 0).unwrap_err();
+        let error = Split::by_column(&raw, "prat", &[0], None, true, 0.2, 0).unwrap_err();
         assert!(error.to_string().contains("did you mean `part`?") && error.exit_code() == 2, "{error}");
     }
 }

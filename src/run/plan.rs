@@ -367,7 +367,8 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     let split = if s.column.is_empty() {
         Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
     } else {
-        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), s.val, config.seed)?
+        let are_classes = matches!(labels.target, Target::Classes { .. });
+        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), are_classes, s.val, config.seed)?
     };
     let mut reason = if s.column.is_empty() {
         let how = match (&labels.target, s.stratify) {

@@ -40,7 +40,8 @@ pub enum OwnedTargets<T> {
 }
 
 impl<T: Scalar> OwnedTargets<T> {
-    fn view(&self) -> Targets<'_, T> {
+    /// The same numbers, borrowed.
+    pub fn view(&self) -> Targets<'_, T> {
         match self {
             Self::Values(values) => Targets::Values(values),
             Self::Classes(classes) => Targets::Classes(classes),
@@ -85,6 +86,14 @@ impl<T: Scalar> Rows<T> {
     /// Memory for a batch of `n_rows` of these rows.
     fn batch(&self, n_rows: usize, n_inputs: usize) -> Self {
         Self { x: vec![T::ZERO; n_rows * n_inputs], targets: self.targets.like(n_rows) }
+    }
+
+    /// The rows numbered `order`, each with `n_inputs` inputs.
+    #[must_use]
+    pub fn picked(&self, order: &[u32], n_inputs: usize) -> Self {
+        let mut batch = self.batch(order.len(), n_inputs);
+        self.gather(order, n_inputs, &mut batch);
+        batch
     }
 
     /// Copies the rows numbered `order` into the front of `batch`.

@@ -17,13 +17,7 @@ pub fn start<T: Scalar>(network: &Network, level: CpuLevel, seed: u64, train: &R
         return network.init(seed);
     }
     let drawn = some_rows(seed, train.len(), START_ROWS);
-    let n_inputs = network.n_inputs();
-    let mut x = Vec::with_capacity(drawn.len() * n_inputs);
-    for row in drawn {
-        let from = row as usize * n_inputs;
-        x.extend_from_slice(&train.x[from..from + n_inputs]);
-    }
-    network.init_on(level, seed, &x)
+    network.init_on(level, seed, &train.picked(&drawn, network.n_inputs()).x)
 }
 
 /// Up to `most` of the numbers below `n_rows`, in the random order of the seed.

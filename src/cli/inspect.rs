@@ -1,0 +1,196 @@
+//! `statera inspect`
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use statera::ablate::items;
+use statera::error::Error;
+use statera::inspect::start::{self, LayerScale, Start, StartReport};
+use statera::inspect::weights::{Tensor, bars, of_model};
+use statera::model::Model;
+use statera::run::Plan;
+
+use super::{Settings, text};
+
+const AFTER_HELP: &str = "\
+Of a model: for each tensor its smallest and largest number, mean, standard deviation, share of
+exact zeros, length (the root of the sum of squares) and a histogram from smallest to largest.
+
+With --init, before any training: for each initialiser and layer the size of the outputs, how far
+they spread over the rows, and the size of the gradient of the weights, on up to 256 training rows,
+with dropout and noise off. What vanishes or explodes is named with the layer, and if one of the
+initialisers, a normalisation or relu cures it, with the setting to paste.
+
+Exit codes: 0 done, warnings or not; 1 failed; 2 wrong use.";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// A run folder or a model file; with --init the table (or set data.path)
+    #[arg(value_name = "MODEL")]
+    of: Option<PathBuf>,
+    /// Show the start of a network on a table, before any training
+    #[arg(long)]
+    init: bool,
+    /// The column to predict (or set data.target)
+    #[arg(long, value_name = "COLUMN", requires = "init")]
+    target: Option<String>,
+    /// The initialisers to compare with the one that is set
+    #[arg(long, value_name = "A,B", requires = "init")]
+    initializers: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// The seed of split and weights
+    #[arg(long, requires = "init")]
+    seed: Option<u64>,
+    /// Print all figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.init {
+        return init(arguments);
+    }
+    let Some(of) = &arguments.of else {
+        let remedy = "give a run folder such as runs/insurance-1, or --init and a table";
+        return Err(Error::setting("no model is named", remedy).into());
+    };
+    if arguments.settings.config.is_some() || !arguments.settings.sets.is_empty() {
+        let what = "--config and --set say nothing of a model, which is as it was trained";
+        return Err(Error::setting(what, "leave them out, or add --init and name a table").into());
+    }
+    let model = Model::load(of)?;
+    let tensors = of_model(&model);
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&serde_json::json!({ "tensors": tensors }))?)?;
+    } else {
+        write!(out, "{}", table(&tensors))?;
+    }
+    out.flush()?;
+    for tensor in tensors.iter().filter(|t| t.figures.not_finite > 0) {
+        let n = text::counted(tensor.figures.not_finite, "number");
+        text::note(&format!("warning: {}: {n} not finite", tensor.name));
+    }
+    Ok(())
+}
+
+/// A line for each tensor.
+fn table(tensors: &[Tensor]) -> String {
+    let header = ["tensor", "shape", "min", "max", "mean", "std", "zeros", "norm", "histogram"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    for t in tensors {
+        let f = &t.figures;
+        let shape: Vec<String> = t.shape.iter().map(ToString::to_string).collect();
+        let largest = f.min.abs().max(f.max.abs());
+        let number = |x: f64| text::number_beside(x, largest);
+        rows.push(vec![
+            t.name.clone(),
+            shape.join("×"),
+            number(f.min),
+            number(f.max),
+            number(f.mean),
+            number(f.std),
+            format!("{:.1} %", 100.0 * f.zeros as f64 / f.n.max(1) as f64),
+            text::number(f.norm),
+            bars(&f.histogram),
+        ]);
+    }
+    let right = [false, true, true, true, true, true, true, true, false];
+    text::table(&rows, &right)
+}
+
+fn init(arguments: &Arguments) -> anyhow::Result<()> {
+    let (data, target) = (arguments.of.as_deref(), arguments.target.as_deref());
+    let plan = Plan::new(arguments.settings.load_for(data, target, arguments.seed)?)?;
+    let names = match &arguments.initializers {
+        None => start::TRIED.map(String::from).to_vec(),
+        Some(names) => items(names),
+    };
+    let report = start::report(&plan, &names)?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        write!(out, "{}", described(&plan, &report))?;
+    }
+    out.flush()?;
+    for trouble in &report.starts[0].troubles {
+        text::note(text::wrap(&format!("warning: {}: {}", trouble.layer, trouble.words()), 0).trim_end());
+    }
+    if let Some(remedy) = &report.remedy {
+        text::note(&format!("  try: {remedy}"));
+    }
+    Ok(())
+}
+
+/// One of the figures of a layer.
+type Figure = fn(&LayerScale) -> Option<f64>;
+
+fn described(plan: &Plan, report: &StartReport) -> String {
+    let mut out = format!(
+        "The start on {}, seed {}, dropout and noise off; root mean squares\n",
+        text::counted(report.n_rows, "training row"),
+        report.seed
+    );
+    let automatic: Vec<Vec<String>> = plan
+        .choices
+        .iter()
+        .filter(|choice| choice.subject == "start")
+        .map(|choice| vec!["as set".into(), choice.choice.clone(), choice.reason.clone()])
+        .collect();
+    if !automatic.is_empty() {
+        out += "\n";
+        out += &text::wrapped_table(&automatic);
+    }
+    let inputs = report.starts[0].inputs;
+    let figures: [(String, Figure); 3] = [
+        (format!("Outputs of the layers (inputs: {})", scale(inputs)), |l| Some(l.outputs)),
+        ("Spread of the outputs over the rows, about the mean of each unit".into(), |l| Some(l.spread)),
+        ("Gradient of the weights, as a share of that of the network's outputs".into(), |l| l.gradient),
+    ];
+    for (title, figure) in figures {
+        let _ = writeln!(out, "\n{title}");
+        out += &by_layer(&report.starts, figure);
+    }
+    let verdict = |start: &Start| {
+        let told: Vec<String> =
+            start.troubles.iter().map(|t| format!("{}: {}", t.layer, t.words())).collect();
+        let told =
+            if told.is_empty() { "nothing vanishes, nothing explodes".into() } else { told.join("; ") };
+        vec![start.initializer.clone(), told]
+    };
+    out += "\n";
+    out + &text::wrapped_table(&report.starts.iter().map(verdict).collect::<Vec<_>>())
+}
+
+/// A row for each layer that has the figure, a column for each initialiser; several tables where one is too wide.
+fn by_layer(starts: &[Start], figure: Figure) -> String {
+    const MOST: usize = 4;
+    let mut out = String::new();
+    for part in starts.chunks(MOST) {
+        let mut rows = vec![vec!["layer".to_owned(), String::new()]];
+        rows[0].extend(part.iter().map(|start| text::name(&start.initializer)));
+        for (i, layer) in part[0].layers.iter().enumerate().filter(|(_, l)| figure(l).is_some()) {
+            let mut row = vec![layer.name.clone(), layer.kind.clone()];
+            row.extend(part.iter().map(|start| figure(&start.layers[i]).map_or(String::new(), scale)));
+            rows.push(row);
+        }
+        let right: Vec<bool> = (0..part.len() + 2).map(|column| column > 1).collect();
+        out += &text::table(&rows, &right);
+    }
+    out
+}
+
+/// A size to two or three digits, whatever its order.
+fn scale(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".into(),
+        size if (0.01..1.0).contains(&size) => format!("{x:.3}"),
+        size if (1.0..1000.0).contains(&size) => format!("{x:.2}"),
+        _ => format!("{x:.1e}"),
+    }
+}

@@ -1,0 +1,5 @@
+//! Looking at weights, and at what they would make of a table before training: pure functions on slices, and
+//! the reports that are made of them.
+
+pub mod start;
+pub mod weights;
