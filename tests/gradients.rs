@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{activation, classes, dense_of, drop_connect, numbers, parameters, residual};
+use common::{
+    activation, classes, dense_of, drop_connect, numbers, packed, parameters, residual, scale_and_shift,
+};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, Initializer, LayerSpec, LossName};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
@@ -71,16 +73,21 @@ fn variants(units: usize) -> Vec<LayerSpec> {
     for std in [0.0, 0.7] {
         variants.push(LayerSpec::GaussianNoise { std });
     }
-    variants.push(LayerSpec::Scale {});
+    variants.push(LayerSpec::scale());
     for function in [Activation::Relu, Activation::Gelu] {
         variants.push(drop_connect(units, function, 0.3));
     }
+    variants.push(scale_and_shift());
+    variants.push(LayerSpec::Members { count: 3 });
+    for function in [Activation::Tanh, Activation::Silu] {
+        variants.push(packed(drop_connect(units, function, 0.3)));
+    }
     // What keeps the width, whatever it is; blocks of dense layers are among the stacks.
     variants.push(residual([activation(Activation::Tanh)]));
-    variants.push(residual([LayerSpec::layer_norm(), activation(Activation::Relu), LayerSpec::Scale {}]));
+    variants.push(residual([LayerSpec::layer_norm(), activation(Activation::Relu), LayerSpec::scale()]));
     variants.push(residual([
         LayerSpec::BatchNorm { momentum: 0.9, epsilon: 0.01 },
-        residual([LayerSpec::Scale {}]),
+        residual([LayerSpec::scale()]),
         LayerSpec::Dropout { rate: 0.3 },
     ]));
     variants
@@ -89,15 +96,16 @@ fn variants(units: usize) -> Vec<LayerSpec> {
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
-        LayerSpec::Dense { units, activation, bias, drop_connect, .. } => {
-            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect})")
+        LayerSpec::Dense { units, activation, bias, drop_connect, packed, .. } => {
+            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect}, packed {packed})")
         }
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
         LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
-        LayerSpec::Scale {} => "scale".into(),
+        LayerSpec::Scale { bias, .. } => format!("scale(bias {bias})"),
+        LayerSpec::Members { count } => format!("members({count})"),
         LayerSpec::Residual { layers } => {
             format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
         }
@@ -190,10 +198,20 @@ impl<T: Scalar> Problem<T> {
 
     /// The loss that the gradients are of, from a forward pass alone.
     fn objective(&self, params: &[T], x: &[T], work: &mut Workspace<T>) -> f64 {
-        let outputs = self.network.forward(&self.pass(params), x, work);
-        let mut unused = vec![T::ZERO; outputs.len()];
-        let sum = self.loss.forward_backward(outputs, self.targets(), T::ONE, &mut unused);
-        self.loss.of_mean(sum * self.scale().to_f64()).0
+        let outputs = self.network.forward(&self.pass(params), x, work).to_vec();
+        let k = self.network.n_members();
+        // The mean over the members, each with the rows as its batch.
+        let losses = (0..k).map(|member| {
+            let own = self.of_member(&outputs, member);
+            self.loss.forward_backward(&own, self.targets(), T::ONE, &mut vec![T::ZERO; own.len()])
+        });
+        self.loss.of_mean(losses.sum::<f64>() / k as f64 * self.scale().to_f64()).0
+    }
+
+    /// The outputs of one member of an ensemble.
+    fn of_member(&self, outputs: &[T], member: usize) -> Vec<T> {
+        let members = outputs.chunks_exact(self.network.n_outputs());
+        members.skip(member).step_by(self.network.n_members()).flatten().copied().collect()
     }
 
     /// ∂L/∂parameters and ∂L/∂x, from memory that is larger than needed and full of another pass's numbers.
@@ -269,15 +287,18 @@ impl Problem<f64> {
             z.iter().all(|z| z.abs() > MARGIN || *z == 0.0)
         });
         let mut work = self.network.workspace(self.n_rows);
-        let y = self.network.forward(&self.pass(&self.params), &self.x, &mut work);
-        let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
-        layers_are
-            && match self.loss {
+        let all = self.network.forward(&self.pass(&self.params), &self.x, &mut work).to_vec();
+        let outputs_are = |member: usize| {
+            let y = self.of_member(&all, member);
+            let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
+            match self.loss {
                 Loss::Mae | Loss::Quantile { .. } => errors.all(|e| e > MARGIN),
                 Loss::Hinge => y.iter().all(|z| (z.abs() - 1.0).abs() > MARGIN),
                 Loss::Huber { delta } => errors.all(|e| (e - delta).abs() > MARGIN),
                 _ => true,
             }
+        };
+        layers_are && (0..self.network.n_members()).all(outputs_are)
     }
 
     /// Compares every gradient with differences of the loss; the error is relative to the gradient, or to a
@@ -346,7 +367,7 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             dense(2, Activation::Linear),
         ],
         vec![
-            LayerSpec::Scale {},
+            LayerSpec::scale(),
             LayerSpec::GaussianNoise { std: 0.3 },
             drop_connect(units, Activation::Gelu, 0.2),
             LayerSpec::LayerNorm { epsilon: 0.01 },
@@ -360,7 +381,7 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             dense(2, Activation::Linear),
         ],
         vec![
-            residual([LayerSpec::Scale {}, activation(Activation::Gelu)]),
+            residual([LayerSpec::scale(), activation(Activation::Gelu)]),
             dense(units, Activation::Tanh),
             residual([
                 dense(units, Activation::Relu),
@@ -376,6 +397,18 @@ fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             residual([residual([dense(units, Activation::Sigmoid), dropout(0.2)])]),
             batch_norm(),
             dense(2, Activation::Linear),
+        ],
+        vec![
+            dense(3, Activation::Tanh),
+            LayerSpec::Members { count: 4 },
+            scale_and_shift(),
+            dense(units, Activation::Relu),
+            batch_norm(),
+            dropout(0.2),
+            residual([drop_connect(units, Activation::Gelu, 0.2), LayerSpec::LayerNorm { epsilon: 0.01 }]),
+            residual([packed(dense(units, Activation::Tanh)), LayerSpec::GaussianNoise { std: 0.2 }]),
+            LayerSpec::scale(),
+            packed(dense(2, Activation::Linear)),
         ],
     ]
 }
@@ -394,8 +427,13 @@ fn gradients_of_every_layer_alone() {
 
 #[test]
 fn gradients_of_every_layer_after_every_other() {
+    let is_members = |spec: &LayerSpec| matches!(spec, LayerSpec::Members { .. });
     for first in variants(5) {
         for second in variants(3) {
+            // There is one layer of that kind in a network.
+            if is_members(&first) && is_members(&second) {
+                continue;
+            }
             for trains in [false, true] {
                 let specs = [first.clone(), second.clone()];
                 Problem::smooth(&specs, [3, 4], Loss::Mse, trains).check();
@@ -449,9 +487,11 @@ fn gradients_of_every_loss() {
                 let tanh = dense_of(4, Activation::Tanh, Initializer::Auto, Some(Initializer::Zeros));
                 let last =
                     dense_of(n_outputs, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros));
+                let ensemble = [LayerSpec::Members { count: 3 }, tanh.clone(), packed(last.clone())];
                 for trains in [false, true] {
                     let specs = [tanh.clone(), LayerSpec::batch_norm(), last.clone()];
                     Problem::smooth(&specs, [n_rows, 3], loss, trains).check();
+                    Problem::smooth(&ensemble, [n_rows, 3], loss, trains).check();
                 }
             }
         }
@@ -570,18 +610,25 @@ fn a_logit_far_on_the_wrong_side_costs_its_distance() {
 /// The names, counts and widths of layers by hand; returns the width after them.
 fn rows_of(
     specs: &[LayerSpec],
-    n_inputs: usize,
+    [n_inputs, members]: [usize; 2],
     list: &str,
     rows: &mut Vec<(String, usize, usize, usize)>,
 ) -> usize {
-    let mut features = n_inputs;
+    let (mut features, mut members) = (n_inputs, members);
     for (i, spec) in specs.iter().enumerate() {
         let name = format!("{list}.{i}");
         let (trainable, fixed, out) = match spec {
-            LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
+            LayerSpec::Dense { units, bias, packed, .. } => {
+                let one = units * (features / members + usize::from(*bias));
+                (if *packed { members * one } else { one }, 0, members * units)
+            }
             LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
             LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
-            LayerSpec::Scale {} => (features, 0, features),
+            LayerSpec::Scale { bias, .. } => (if *bias { 2 * features } else { features }, 0, features),
+            LayerSpec::Members { count } => {
+                members = *count;
+                (0, 0, members * features)
+            }
             LayerSpec::Dropout { .. }
             | LayerSpec::Activation { .. }
             | LayerSpec::GaussianNoise { .. }
@@ -589,7 +636,7 @@ fn rows_of(
         };
         rows.push((name.clone(), trainable, fixed, out));
         if let LayerSpec::Residual { layers } = spec {
-            assert_eq!(rows_of(layers, features, &name, rows), features);
+            assert_eq!(rows_of(layers, [features, members], &name, rows), features);
         }
         features = out;
     }
@@ -611,12 +658,12 @@ fn summaries_count_what_the_views_hold() {
         }
         assert_eq!(offset, network.n_params());
         let mut expected = Vec::new();
-        let features = rows_of(&specs, 4, "layers", &mut expected);
+        let features = rows_of(&specs, [4, 1], "layers", &mut expected);
         let got: Vec<_> =
             rows.iter().map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features)).collect();
         assert_eq!(got, expected, "{specs:?}");
         assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
-        assert_eq!(network.n_outputs(), features);
+        assert_eq!(network.n_outputs() * network.n_members(), features);
         for n_rows in [1, 2, 5] {
             let mut work = network.workspace(5);
             let params = parameters::<f64>(&network, 1);

@@ -88,11 +88,12 @@ pub(crate) fn in_words(network: &Network) -> String {
         }
         match layer {
             Layer::ResidualBegin(_) => words.push_str("residual ("),
-            Layer::Dense(_) if layer.detail() == "linear" => {
-                words.push_str(&format!("dense {}", layer.out_features()));
-            }
-            Layer::Dense(_) => {
-                words.push_str(&format!("dense {} {}", layer.out_features(), layer.detail()));
+            // Of an ensemble, what each member has.
+            Layer::Dense(dense) => {
+                words.push_str(&format!("dense {}", dense.out_features));
+                if layer.detail() != "linear" {
+                    words.push_str(&format!(" {}", layer.detail()));
+                }
             }
             _ => {
                 let detail = layer.detail();

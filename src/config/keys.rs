@@ -7,8 +7,8 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
 
 use super::choices::{
-    Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
-    OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, ClassWeighting, ColumnKind, EnsembleKind, Impute, LossName, MomentumForm,
+    Monitor, Norm, OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use Kind::{
@@ -144,6 +144,8 @@ const SHARE: Kind = Float { low: Included(0.0), high: Excluded(0.9) };
 const MONITOR: Kind = Choice(Monitor::NAMES);
 const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
 
+/// The largest number of members of an ensemble.
+pub(super) const MAX_MEMBERS: i64 = 1024;
 /// The largest number of units of one layer.
 pub(super) const MAX_UNITS: i64 = 65_536;
 
@@ -222,6 +224,11 @@ pub static KEYS: &[Key] = &[
          listed. `statera config --expanded` shows the list that the above stand for."),
     key("network.precision", Choice(Precision::NAMES), "'f32'",
         "The floating-point type of weights and arithmetic: 32 or 64 bits."),
+
+    key("ensemble.members", Int { min: 1, max: MAX_MEMBERS }, "1",
+        "Networks in one, whose predictions are averaged; 1 for a single network. The validation loss and metrics are those of the mean prediction."),
+    key("ensemble.kind", Choice(EnsembleKind::NAMES), "'tabm'",
+        "What several members share: tabm the weights of dense layers, with factors and biases of their own; tabm_mini all but a factor on each input; packed nothing. Each has an output layer of its own."),
 
     key("loss.name", Choice(LossName::NAMES), "'auto'",
         "The loss that training makes small; auto takes mse for a number and cross-entropy for classes."),

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::check::complete;
 use super::choices::Activation;
-use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key};
+use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,8 @@ pub static LAYER_KEYS: &[Variant] = &[
             "How the biases start."),
         key("drop_connect", BELOW_ONE, "0.0",
             "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
+        key("packed", Kind::Bool, "false",
+            "Whether each member of an ensemble has weights and biases of its own; behind a members layer."),
     ]),
     Variant::new("batch_norm", "Each input is brought to mean 0 and variance 1 over the batch, then scaled and shifted.", &[
         key("momentum", BELOW_ONE, "0.99",
@@ -86,7 +88,18 @@ pub static LAYER_KEYS: &[Variant] = &[
         key("std", NOT_NEGATIVE, "0.1",
             "Standard deviation of the noise; inputs of the network have deviation 1 by default."),
     ]),
-    Variant::new("scale", "Each input is multiplied by a learned factor of its own, 1 at the start.", &[]),
+    Variant::new("scale", "Each input is multiplied by a learned factor of its own.", &[
+        key("initializer", Kind::Initializer(SCALE_INITIALIZERS), "'ones'",
+            "How the factors start; random_signs makes each 1 or -1 at even odds."),
+        key("bias", Kind::Bool, "false",
+            "Whether a learned number is added to each."),
+        key("bias_initializer", Kind::Initializer(SCALE_INITIALIZERS), "'zeros'",
+            "How the biases start."),
+    ]),
+    Variant::new("members", "Each row goes to several members of an ensemble from here on, side by side; what is scaled, shifted or normalised behind it is each member's own.", &[
+        bare("count", Kind::Int { min: 2, max: MAX_MEMBERS },
+            "Number of members."),
+    ]),
     Variant::new("residual", "The inputs are added to what a list of layers makes of them, which are as many.", &[
         bare("layers", Kind::Layers,
             "The layers of the block, the last as wide as what enters the first."),
@@ -161,6 +174,17 @@ pub static BIAS_INITIALIZERS: &[Variant] = &[
     ]),
 ];
 
+/// Every way for factors, one a feature, and the biases beside them to start.
+pub static SCALE_INITIALIZERS: &[Variant] = &[
+    ONES,
+    ZEROS,
+    CONSTANT,
+    NORMAL,
+    UNIFORM,
+    TRUNCATED_NORMAL,
+    Variant::new("random_signs", "Each 1 or -1 at even odds.", &[]),
+];
+
 /// One layer of a network, with all its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -181,6 +205,9 @@ pub enum LayerSpec {
         bias_initializer: Initializer,
         /// Share of the weights set to zero in a training step.
         drop_connect: f64,
+        /// Whether each member of an ensemble has weights of its own.
+        #[serde(default)]
+        packed: bool,
     },
     /// Batch normalisation with a learned scale and shift.
     BatchNorm {
@@ -212,7 +239,22 @@ pub enum LayerSpec {
         std: f64,
     },
     /// A learned factor for each input.
-    Scale {},
+    Scale {
+        /// How the factors start.
+        #[serde(default = "ones")]
+        initializer: Initializer,
+        /// Whether there is a bias.
+        #[serde(default)]
+        bias: bool,
+        /// How the biases start.
+        #[serde(default = "zeros")]
+        bias_initializer: Initializer,
+    },
+    /// From here on a row is several side by side, one for each member of an ensemble.
+    Members {
+        /// Number of members.
+        count: usize,
+    },
     /// A residual block: what enters it is added to what its layers make of it.
     Residual {
         /// The layers, the last as wide as what enters the first.
@@ -237,6 +279,11 @@ impl LayerSpec {
     /// A layer normalisation with its default settings.
     pub fn layer_norm() -> Self {
         Self::of("layer_norm", [])
+    }
+
+    /// A learned factor for each input, 1 at the start.
+    pub fn scale() -> Self {
+        Self::of("scale", [])
     }
 
     /// Changes a list of layers by `change`, and after it every list inside its blocks, however deep.
@@ -268,6 +315,15 @@ impl LayerSpec {
 
 fn value(setting: impl Serialize) -> Value {
     Value::try_from(setting).expect("a setting is a value that TOML knows")
+}
+
+// What a scale without these settings had.
+fn ones() -> Initializer {
+    Initializer::Ones
+}
+
+fn zeros() -> Initializer {
+    Initializer::Zeros
 }
 
 /// How numbers that will be trained start.
@@ -326,6 +382,8 @@ pub enum Initializer {
     },
     /// Normal, then scaled to outputs of variance 1 over training rows, unit by unit.
     UnitVariance,
+    /// 1 or −1 at even odds.
+    RandomSigns,
     /// Of biases: minus what the unit is at a random mean of training rows.
     HePlus {
         /// Rows of each mean.

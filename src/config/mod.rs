@@ -8,6 +8,7 @@
 mod blocks;
 mod check;
 pub mod choices;
+mod expand;
 mod fault;
 pub mod keys;
 pub mod layers;
@@ -24,8 +25,8 @@ use toml::{Table, Value};
 pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, ClassWeighting, ColumnKind, Impute, LossName, MomentumForm, Monitor, Norm,
-    OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, ClassWeighting, ColumnKind, EnsembleKind, Impute, LossName, MomentumForm,
+    Monitor, Norm, OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
 };
 pub use layers::{Initializer, LayerSpec};
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub prepare: PrepareConfig,
     /// The network.
     pub network: NetworkConfig,
+    /// How many networks in one.
+    pub ensemble: EnsembleConfig,
     /// What training makes small.
     pub loss: LossConfig,
     /// Epochs and batches.
@@ -156,6 +159,16 @@ pub struct NetworkConfig {
     pub layers: Vec<LayerSpec>,
     /// The floating-point type.
     pub precision: Precision,
+}
+
+/// How many networks in one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// Members; 1 for no ensemble.
+    pub members: usize,
+    /// What they share.
+    pub kind: EnsembleKind,
 }
 
 /// What training makes small.
@@ -407,63 +420,6 @@ impl Config {
         keys::KEYS.iter().filter(|key| key.name() == name).map(|key| key.path).collect()
     }
 
-    /// The hidden layers one by one: those that are listed, or else those that the short forms stand for.
-    ///
-    /// The output layer depends on the data and is not among them.
-    pub fn expanded_layers(&self) -> Vec<LayerSpec> {
-        let network = &self.network;
-        if !network.layers.is_empty() {
-            return network.layers.clone();
-        }
-        let mut layers = Vec::new();
-        if network.input_noise > 0.0 {
-            layers.push(LayerSpec::GaussianNoise { std: network.input_noise });
-        }
-        if network.input_scale {
-            layers.push(LayerSpec::Scale {});
-        }
-        let mut width = None;
-        for &units in &network.hidden {
-            let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
-            if let LayerSpec::Dense { bias_initializer, drop_connect, .. } = &mut dense {
-                *bias_initializer = network.bias_initializer;
-                *drop_connect = network.drop_connect;
-            }
-            let mut block = vec![dense];
-            match network.norm {
-                Norm::None => {}
-                Norm::Batch => block.push(LayerSpec::batch_norm()),
-                Norm::Layer => block.push(LayerSpec::layer_norm()),
-            }
-            if network.dropout > 0.0 {
-                block.push(LayerSpec::Dropout { rate: network.dropout });
-            }
-            if network.residual && width == Some(units) {
-                layers.push(LayerSpec::Residual { layers: block });
-            } else {
-                layers.append(&mut block);
-            }
-            width = Some(units);
-        }
-        layers
-    }
-
-    /// The same settings with the layers listed one by one that the short forms stand for.
-    ///
-    /// Where they stand for none, a linear model, the settings themselves.
-    #[must_use]
-    pub fn expanded(&self) -> Self {
-        let mut config = self.clone();
-        config.network.layers = self.expanded_layers();
-        if config.network.layers.is_empty() {
-            return config;
-        }
-        let defaults = Self::default().network;
-        config.network =
-            NetworkConfig { layers: config.network.layers, precision: config.network.precision, ..defaults };
-        config
-    }
-
     fn to_table(&self) -> Table {
         match Value::try_from(self) {
             Ok(Value::Table(table)) => table,
@@ -513,16 +469,7 @@ impl Config {
                 format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
             ));
         }
-        let NetworkConfig { hidden, layers, residual, .. } = &self.network;
-        if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Error::setting(
-                format!(
-                    "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
-                ),
-                "network.hidden = [128, 128], or network.residual = false",
-            ));
-        }
-        check_blocks(layers, None)
+        self.check_layers()
     }
 }
 

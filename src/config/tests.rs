@@ -434,7 +434,7 @@ fn hidden_layers_of_one_width_become_blocks() {
         vec![dense, LayerSpec::layer_norm(), LayerSpec::Dropout { rate: 0.1 }]
     };
     let block = |units| vec![LayerSpec::Residual { layers: part(units) }];
-    let first = vec![LayerSpec::GaussianNoise { std: 0.3 }, LayerSpec::Scale {}];
+    let first = vec![LayerSpec::GaussianNoise { std: 0.3 }, LayerSpec::scale()];
     assert_eq!(config.unwrap().expanded_layers(), [first, part(8), block(8), part(4), block(4)].concat());
     for hidden in ["[8]", "[8, 4, 8]", "[]"] {
         let error = of(&format!("hidden = {hidden}, residual = true")).unwrap_err().to_string();

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::objective::{loss_name, loss_of, weights_of};
-use crate::config::{ColumnConfig, Config, Initializer, LossName, Monitor, TargetScale, Task, check_blocks};
+use crate::config::{
+    ColumnConfig, Config, EnsembleKind, Initializer, LossName, Monitor, TargetScale, Task, check_blocks,
+};
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
@@ -16,6 +18,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
 use crate::nn::init::explain;
+use crate::nn::network::is_output;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, Rows};
 use statera_kernels::Scalar;
@@ -296,9 +299,19 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
 
 /// The network that the settings ask for, if its layers fit each other and the batches.
 fn network_of(config: &Config, n_inputs: usize, n_outputs: usize) -> Result<Network> {
-    let layers = config.expanded_layers();
-    check_blocks(&layers, Some(n_inputs))?;
-    let network = Network::new(&layers, n_inputs, n_outputs);
+    let (listed, ensemble) = (&config.network.layers, &config.ensemble);
+    check_blocks(listed, Some(n_inputs))?;
+    let shares = ensemble.members > 1 && ensemble.kind != EnsembleKind::Packed;
+    if shares && listed.last().is_some_and(|last| is_output(last, n_outputs)) {
+        return Err(Error::setting(
+            format!(
+                "`network.layers` ends with the output layer, of which each of {} members has its own",
+                ensemble.members
+            ),
+            "leave the last layer out: it is added by itself; or ensemble.kind = \"packed\"",
+        ));
+    }
+    let network = Network::new(&config.expanded_layers(), n_inputs, n_outputs);
     check_batch_norm(config, &network)?;
     Ok(network)
 }

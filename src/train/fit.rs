@@ -378,10 +378,12 @@ impl<'a, T: Scalar> Watch<'a, T> {
         Self { network, loss, level, val, target_std, work, outputs: zeros(), unused_gradient: zeros() }
     }
 
-    /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted.
+    /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
+    /// ensemble, those of its mean prediction.
     fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
         let n_rows = self.val.len() as f64;
-        self.network.raw_outputs_into(self.level, params, &self.val.x, &mut self.work, &mut self.outputs);
+        let (x, outputs) = (&self.val.x, &mut self.outputs);
+        self.network.raw_outputs_into(self.level, params, self.loss, x, &mut self.work, outputs);
         let targets = self.val.targets.view();
         let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
         let metrics = match targets.parted().0 {

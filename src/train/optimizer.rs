@@ -71,22 +71,26 @@ impl<T: Scalar> Optimizer<T> {
         for view in views.iter().filter(|v| v.trainable) {
             // Without decay all runs are alike, and neighbours become one.
             let decays = view.decays && (settings.weight_decay != 0.0 || settings.l2 != 0.0);
-            let matrix = match view.shape[..] {
-                [rows, columns] if settings.name == OptimizerName::Muon && view.decays => {
-                    Some([rows, columns])
-                }
-                _ => None,
+            let n_matrices = match view.shape[..] {
+                [_, _] if settings.name == OptimizerName::Muon && view.decays => 1,
+                // Members with weights of their own: a matrix each.
+                [n, _, _] if settings.name == OptimizerName::Muon && view.decays => n,
+                _ => 0,
             };
+            if let [.., rows, columns] = view.shape[..]
+                && n_matrices > 0
+            {
+                runs.extend((0..n_matrices).map(|i| {
+                    let offset = view.offset + i * rows * columns;
+                    Run { range: offset..offset + rows * columns, decays, matrix: Some([rows, columns]) }
+                }));
+                continue;
+            }
             match runs.last_mut() {
-                Some(run)
-                    if run.range.end == view.offset
-                        && run.decays == decays
-                        && run.matrix.is_none()
-                        && matrix.is_none() =>
-                {
+                Some(run) if run.range.end == view.offset && run.decays == decays && run.matrix.is_none() => {
                     run.range.end = view.range().end;
                 }
-                _ => runs.push(Run { range: view.range(), decays, matrix }),
+                _ => runs.push(Run { range: view.range(), decays, matrix: None }),
             }
         }
         let orthogonal = Orthogonal::new(runs.iter().filter_map(|run| run.matrix));

@@ -56,6 +56,24 @@ pub(crate) fn dense_of(
         bias: bias_initializer.is_some(),
         bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
         drop_connect: 0.0,
+        packed: false,
+    }
+}
+
+/// The dense layer with weights of its own for each member of an ensemble.
+pub(crate) fn packed(mut spec: LayerSpec) -> LayerSpec {
+    if let LayerSpec::Dense { packed, .. } = &mut spec {
+        *packed = true;
+    }
+    spec
+}
+
+/// A factor that starts at random, and a bias.
+pub(crate) fn scale_and_shift() -> LayerSpec {
+    LayerSpec::Scale {
+        initializer: Initializer::RandomSigns,
+        bias: true,
+        bias_initializer: Initializer::Normal { std: 0.5 },
     }
 }
 
