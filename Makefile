@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: memcheck help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: deny memcheck help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -58,6 +58,10 @@ memcheck: ## Run the kernels' tests under valgrind: every read and write of the 
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 	cargo test -p statera-kernels --test levels --no-run --locked
 	valgrind --quiet --error-exitcode=9 "$$(ls -t target/debug/deps/levels-* | grep -v '\.d$$' | head -n 1)" $(MEMCHECK_TESTS)
+
+deny: ## Check licences, sources and versions of the dependencies by deny.toml (cargo-deny: minutes to build the first time)
+	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
+	cargo deny check licenses bans sources
 
 bench: ## Time training steps against peers
 	bench/run

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 
 /// Writes `bytes` to `path` by way of a temporary file beside it: flushed to disk, then renamed.
 ///
-/// Whatever was at `path` stays untouched until the new content is complete. A link stays a link to the file
-/// that it leads to. A pipe or a device has no content to keep and is not replaced: it is written to.
+/// Whatever was at `path` stays untouched until the new content is complete, and hands its permissions on; a new
+/// file has those that the process's umask leaves it. A link stays a link to the file that it leads to. A pipe or a device has no content to keep and is not replaced: it is written to.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |source| Error::io("write", path, source);
     let there = path.metadata();
@@ -21,16 +21,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         _ => path.to_owned(),
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    // A temporary file is private to its owner; a result is as readable as any other file.
+    let mut builder = tempfile::Builder::new();
+    // A temporary file would be private to its owner; a result is made as any other file is, less the umask.
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let readable = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(readable).map_err(failed)?;
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    #[cfg(unix)]
+    if let Ok(there) = &there {
+        file.as_file().set_permissions(there.permissions()).map_err(failed)?;
     }
+    file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     // The rename itself is on disk once the folder is.
     #[cfg(unix)]
@@ -57,6 +58,19 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), b"two");
         assert!(write_atomically(folder.path(), b"three").is_err(), "a folder is no file");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing half-written is left");
+    }
+
+    #[test]
+    fn what_is_replaced_hands_its_permissions_on() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        for mode in [0o600, 0o640, 0o664] {
+            write_atomically(&file, b"one").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            write_atomically(&file, b"two").unwrap();
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, mode);
+        }
     }
 
     #[test]

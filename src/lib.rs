@@ -5,6 +5,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod files;
+mod find_model;
 pub mod inspect;
 pub mod model;
 pub mod nn;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,14 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use statera_kernels::{CpuLevel, Scalar};
 
-use crate::config::LayerSpec;
+use crate::config::{EmbeddingSpec, LayerSpec};
 use crate::data::{
-    Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind, TransformNotes,
+    FeatureKind, Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind,
+    TransformNotes,
 };
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
+use crate::find_model::find_model;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::metrics::{Predictions, Truth};
 
@@ -163,9 +165,20 @@ impl Model {
     fn run_in<T: Scalar>(&self, params: &[T], x: &[f64]) -> Vec<f64> {
         let x: Vec<T> = x.iter().map(|&v| T::from_f64(v)).collect();
         let n_features: usize = self.network.layers().iter().map(Layer::out_features).sum();
-        let n_rows = (PREDICT_NUMBERS / n_features.max(1)).clamp(1, PREDICT_ROWS);
-        let mut work = self.network.inference_workspace(n_rows);
-        let outputs = self.network.predict(CpuLevel::detect(), params, self.card.loss, &x, &mut work);
+        let n_numbers = PREDICT_NUMBERS / rayon::current_num_threads();
+        let n_rows = (n_numbers / n_features.max(1)).clamp(1, PREDICT_ROWS);
+        let (n_x, n_outputs) = (x.len() / self.network.n_inputs(), self.network.n_outputs());
+        let mut works = self.network.inference_workspaces(n_x, n_rows);
+        let mut outputs = vec![T::ZERO; n_x * n_outputs];
+        self.network.raw_outputs_on_threads(
+            CpuLevel::detect(),
+            params,
+            self.card.loss,
+            &x,
+            &mut works,
+            &mut outputs,
+        );
+        self.card.loss.predict(&mut outputs, n_outputs);
         outputs.into_iter().map(T::to_f64).collect()
     }
 
@@ -247,7 +260,7 @@ impl Model {
 
     /// Reads a model from its file, or from the run folder that holds it.
     pub fn load(path: &Path) -> Result<Self> {
-        let path = model_path(path)?;
+        let path = find_model(path)?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         Self::from_bytes(&bytes).map_err(|e| match e {
             Error::Model(mut p) => {
@@ -328,18 +341,6 @@ impl Model {
         };
         Ok(Self { card, network, params })
     }
-}
-
-/// The model file that a user means by a path: the file itself, or the one inside a run folder.
-fn model_path(path: &Path) -> Result<PathBuf> {
-    let path = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(Error::model(
-        format!("there is no model at {}", path.display()),
-        "give a run folder such as runs/insurance-1, or train one: statera train DATA --target COLUMN",
-    ))
 }
 
 /// The numbered rows whose predictions hold a number that is not finite.
@@ -436,6 +437,11 @@ impl Asked {
                 (self.width, self.members) = (width.saturating_mul(*count), *count);
                 (Some(0), 0)
             }
+            LayerSpec::Embedding { columns } => {
+                let (made, asked) = check_embedding(columns, width, name)?;
+                self.width = made;
+                asked
+            }
             LayerSpec::Residual { layers } => {
                 let members = self.members;
                 self.add_list(name, layers)?;
@@ -457,11 +463,45 @@ impl Asked {
     }
 }
 
+/// The outputs of an embedding of `n_inputs`, and its parameters and tensors, unless it cannot be the layer `name`.
+fn check_embedding(
+    columns: &[EmbeddingSpec],
+    n_inputs: usize,
+    name: &str,
+) -> std::result::Result<(usize, (Option<usize>, usize)), String> {
+    let wrong = |what: &str| Err(format!("{name} (embedding): {what}"));
+    if name != "layers.0" {
+        return wrong("it is not the first layer");
+    }
+    let (mut taken, mut made, mut params, mut tensors) = (0_usize, 0_usize, Some(0_usize), 0);
+    for column in columns {
+        if let Some(fault) = column.fault() {
+            return wrong(fault);
+        }
+        taken = taken.saturating_add(column.n_inputs());
+        made = made.saturating_add(column.n_outputs());
+        let (n, n_tensors) = column.size().map_or((None, 0), |(n, n_tensors)| (Some(n), n_tensors));
+        params = params.and_then(|sum| sum.checked_add(n?));
+        tensors += n_tensors;
+    }
+    if taken != n_inputs {
+        return wrong(&format!("it takes {taken} inputs of {n_inputs}"));
+    }
+    Ok((made, (params, tensors)))
+}
+
 /// Whether the parts of a card fit each other.
 fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String> {
     let n_features = card.pipeline.features().len();
     if card.n_inputs == 0 || card.n_inputs != n_features {
         return Err(format!("the network has {} inputs, the pipeline makes {n_features}", card.n_inputs));
+    }
+    let columns = match card.layers.first() {
+        Some(LayerSpec::Embedding { columns }) => &columns[..],
+        _ => &[],
+    };
+    if let Some(column) = unfit_feature(&card.pipeline, columns) {
+        return Err(format!("the network does not take column {column:?} as the pipeline prepares it"));
     }
     if network.n_outputs() != card.target.n_outputs() {
         let (n, wanted) = (network.n_outputs(), card.target.n_outputs());
@@ -483,6 +523,26 @@ fn check_card(card: &Card, network: &Network) -> std::result::Result<(), String>
         ));
     }
     Ok(())
+}
+
+/// The column of the first feature that the embedding (none: all as they are) would take for something else.
+fn unfit_feature<'a>(pipeline: &'a Pipeline, columns: &[EmbeddingSpec]) -> Option<&'a str> {
+    let mut taken = columns.iter().flat_map(|column| std::iter::repeat_n(column, column.n_inputs()));
+    let unfit = |kind: &FeatureKind| match (*kind, taken.next()) {
+        (FeatureKind::Code { n_levels }, spec) => {
+            !matches!(spec, Some(EmbeddingSpec::Table { levels, .. }) if *levels == n_levels)
+        }
+        (FeatureKind::Position { n_bins }, spec) => {
+            !matches!(spec, Some(EmbeddingSpec::Ple { bins, .. }) if *bins == n_bins)
+        }
+        (FeatureKind::Number, Some(EmbeddingSpec::Plr { .. } | EmbeddingSpec::Pbld { .. })) => false,
+        (FeatureKind::Number | FeatureKind::Part, spec) => {
+            !matches!(spec, None | Some(EmbeddingSpec::Plain { .. }))
+        }
+    };
+    let features = pipeline.features();
+    let at = features.iter().map(|feature| &feature.kind).position(unfit)?;
+    Some(&features[at].column)
 }
 
 /// SHA-256 of the card and the parameters, in hexadecimal.

@@ -8,7 +8,8 @@ use std::alloc::System;
 use std::sync::Barrier;
 
 use common::{
-    activation, classes, dense, drop_connect, numbers, optimizer, packed, residual, scale_and_shift,
+    activation, classes, dense, drop_connect, embeddings, numbers, optimizer, packed, residual,
+    scale_and_shift,
 };
 use statera::config::{Activation, Config, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
@@ -91,6 +92,10 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
     let [others @ .., block] = alone;
     stacks.push([vec![block], others.to_vec()].concat());
     stacks.push(ensemble());
+    // The last holds every kind of embedding.
+    let embedding = embeddings(N_INPUTS, 5).pop();
+    stacks.push(embedding.clone().into_iter().collect());
+    stacks.push(embedding.into_iter().chain(others.to_vec()).collect());
     stacks.push(Vec::new());
     stacks
 }
@@ -143,6 +148,33 @@ fn check_all(n_shards: usize, place: &str) {
     }
 }
 
+/// A million rows in one batch take memory for the shards that are computed at a time, not for all of them.
+fn check_a_huge_batch(place: &str) {
+    const HUGE: usize = 1_000_000;
+    let network = Network::new(&[LayerSpec::batch_norm(), dense(500, Activation::Relu)], N_INPUTS, 1);
+    let mut params = network.init::<f32>(1);
+    let mut optimizer = Optimizer::new(&optimizer(OptimizerName::Adam), network.views());
+    let (x, t) = (numbers::<f32>(HUGE * N_INPUTS, 1), numbers::<f32>(HUGE, 2));
+    let region = Region::new(ALLOCATOR);
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::detect(), 1, HUGE, 100);
+    let mut step = |step| {
+        let loss = stepper.step(step, 1e-4, &mut params, &mut optimizer, &x, Targets::Values(&t));
+        assert!(loss.is_finite());
+    };
+    step(0);
+    let found = region.change();
+    let held = found.bytes_allocated - found.bytes_deallocated;
+    // 10,000 shards: a workspace for each took 3.2 gigabytes, of which 180 megabytes of gradients.
+    let (threads, n_shards) = (rayon::current_num_threads(), HUGE / 100);
+    let n_sums = threads * (8 + n_shards.ilog2() as usize);
+    let workspace = 100 * (2 * N_INPUTS + 3 * 500 + 1) + 60_000;
+    let numbers = n_sums * network.n_params() + threads * workspace + n_shards * 2 * N_INPUTS;
+    // Each buffer chooses where in its pages it begins.
+    let bound = 4 * numbers + 8192 * (n_sums + 10 * threads);
+    assert!(held < bound && bound < 5_000_000, "{place}: {held} bytes, expected at most {bound}");
+    assert_eq!(allocations(|| step(1)), 0, "{place}");
+}
+
 fn main() {
     // The counter counts.
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
@@ -163,6 +195,7 @@ fn main() {
             // Steps are made inside the pool: handing it work from outside takes memory now and then.
             pool.install(|| check_all(n_shards, &place));
         }
+        pool.install(|| check_a_huge_batch(&format!("{} threads", pool.current_num_threads())));
     }
     println!("no step after the first allocates");
 }

@@ -3,12 +3,10 @@
 mod cli;
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use cli::{QUICK, call, folder, quick, statera, table};
+use cli::{call, folder, quick, statera, table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -140,6 +138,7 @@ fn a_run_folder_holds_everything_about_its_run() {
             "test",
             "baselines",
             "comparison",
+            "intervals",
             "best_epoch",
             "epochs_run",
             "stopped",
@@ -159,7 +158,9 @@ fn a_run_folder_holds_everything_about_its_run() {
         assert!(metrics["val"][name].is_f64() && metrics["baselines"]["mean"][name].is_f64(), "{name}");
     }
     let comparison = &metrics["comparison"];
-    assert_eq!(keys(comparison), ["baseline", "metric", "gain", "ci95"]);
+    assert_eq!(keys(comparison), ["baseline", "metric", "gain", "ci95", "resamples"]);
+    let made = serde_json::json!({ "method": "percentile bootstrap", "resamples": 1000, "confidence": 0.95 });
+    assert_eq!((&metrics["intervals"], &comparison["resamples"]), (&made, &1000.into()));
     let theirs = metrics["baselines"][comparison["baseline"].as_str().unwrap()]["rmse"].as_f64().unwrap();
     let gain = 1.0 - metrics["test"]["rmse"]["value"].as_f64().unwrap() / theirs;
     assert!((comparison["gain"].as_f64().unwrap() - gain).abs() < 1e-9, "{comparison}");
@@ -288,6 +289,7 @@ fn classes_are_predicted_with_probabilities_that_sum_to_one() {
         let measured = call(folder.path(), &["evaluate", &run, "t.csv", "--json"]).done();
         assert_eq!(measured.json()["n_rows"], 120);
         assert!(measured.json()["metrics"]["log_loss"]["ci95"].is_array());
+        assert_eq!(measured.json()["intervals"]["resamples"], 1000);
         assert!(measured.err.contains("the model was trained on this file"), "{}", measured.err);
         let measured = call(folder.path(), &["evaluate", &run, "t.csv"]).done().out;
         let heading =
@@ -376,45 +378,6 @@ fn quiet_says_nothing_but_the_results() {
 }
 
 #[test]
-fn an_interrupted_training_is_saved() {
-    let folder = folder();
-    let more =
-        ["--out", "run", "--json", "--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false"];
-    let args = [&["train", "t.csv", "--target", "y"], &QUICK[2..], &more].concat();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_statera"))
-        .args(&args)
-        .current_dir(folder.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // The second line of progress comes after a second of training.
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(
-        lines.by_ref().filter(|line| line.contains("epoch ") && line.contains("val_loss")).take(2).count(),
-        2
-    );
-    let begin = Instant::now();
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    let told: Vec<String> = lines.collect();
-    let output = child.wait_with_output().unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    assert_eq!(output.status.code(), Some(130), "{told:?}");
-    assert!(
-        told.iter().any(|line| line == "interrupted; what was trained so far is saved in run"),
-        "{told:?}"
-    );
-    let metrics: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(metrics["stopped"], "interrupted");
-    assert!(metrics["test"]["rmse"]["value"].is_number());
-    let epochs = metrics["epochs_run"].as_u64().unwrap() as usize;
-    let history = std::fs::read_to_string(folder.path().join("run/history.csv")).unwrap();
-    assert_eq!(history.lines().count(), epochs + 1);
-    assert_eq!(call(folder.path(), &["predict", "run", "t.csv"]).done().out.lines().count(), 121);
-}
-
-#[test]
 fn a_table_can_come_through_a_pipe() {
     let folder = folder();
     call(folder.path(), &quick("t.csv", "y", &["--out", "run"])).done();
@@ -422,4 +385,77 @@ fn a_table_can_come_through_a_pipe() {
     let text = std::fs::read(folder.path().join("t.csv")).unwrap();
     let piped = statera(folder.path(), &["predict", "run", "/dev/stdin"]).write_stdin(text).output().unwrap();
     assert_eq!(String::from_utf8(piped.stdout).unwrap(), from_file);
+    // Standard output by name, as other tools have it; no file called `-` is made.
+    let dash = call(folder.path(), &["predict", "run", "t.csv", "-o", "-"]).done();
+    assert_eq!(dash.out, from_file);
+    assert!(!dash.err.contains("written to") && !folder.path().join("-").exists(), "{}", dash.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_as_private_as_the_umask_asks() {
+    use std::os::unix::fs::PermissionsExt;
+    for (umask, mode) in [("077", 0o600), ("022", 0o644), ("002", 0o664)] {
+        let folder = folder();
+        for args in [
+            "train t.csv --target y --out run --set train.epochs=1 --set network.hidden=[4]",
+            "predict run t.csv -o out.csv",
+        ] {
+            let script = format!("umask {umask}; exec '{}' {args}", env!("CARGO_BIN_EXE_statera"));
+            let output =
+                Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let run = std::fs::read_dir(folder.path().join("run")).unwrap().map(|entry| entry.unwrap().path());
+        for file in run.chain([folder.path().join("out.csv")]) {
+            let found = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "umask {umask}: {} is {found:o}", file.display());
+        }
+    }
+}
+
+/// The names of a document's fields, those of the objects inside it too.
+fn fields(document: &Value, found: &mut Vec<String>) {
+    for (key, value) in document.as_object().into_iter().flatten() {
+        found.push(key.clone());
+        fields(value, found);
+    }
+}
+
+#[test]
+fn the_guide_explains_every_field_of_a_run() {
+    let page = std::fs::read_to_string(root().join("docs/guide/run-folder.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.csv"), table(&["x", "k", "y", "yes"], 0..120)).unwrap();
+    for (target, run) in [("y", "a"), ("yes", "b")] {
+        call(folder.path(), &quick("t.csv", target, &["--out", run])).done();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(run).join(name)).unwrap();
+        let metrics: Value = serde_json::from_str(&read("metrics.json")).unwrap();
+        let mut names = Vec::new();
+        for (section, value) in metrics.as_object().unwrap() {
+            names.push(section.clone());
+            match section.as_str() {
+                // Metrics are explained once, simple models by name.
+                "val" | "test" => {}
+                "baselines" => names.extend(keys(value).into_iter().map(str::to_owned)),
+                _ => fields(value, &mut names),
+            }
+        }
+        let history = read("history.csv");
+        names.extend(csv(&history)[0].iter().map(|&name| name.to_owned()));
+        for line in read("events.jsonl").lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            names.push(event["event"].as_str().unwrap().to_owned());
+        }
+        for entry in std::fs::read_dir(folder.path().join(run)).unwrap() {
+            names.push(entry.unwrap().file_name().into_string().unwrap());
+        }
+        assert!(names.len() > 30, "{names:?}");
+        for name in names {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "docs/guide/run-folder.md does not explain `{name}`"
+            );
+        }
+    }
 }

@@ -207,7 +207,9 @@ fn a_network_of_torch() {
         }
 
         // The running variance of torch takes the variance divided by n − 1, ours the one divided by n.
-        network.absorb_statistics(CpuLevel::detect(), &mut params, &[work]);
+        let mut found = vec![0.0; network.n_statistics()];
+        network.write_statistics(&work, &mut found);
+        network.absorb_statistics(CpuLevel::detect(), &mut params, &found);
         let statistics: Vec<&View> = network.views().iter().filter(|v| !v.trainable).collect();
         let mut in_torch = params.clone();
         let norms = ["batch_norm_1", "batch_norm_2"];
@@ -313,7 +315,7 @@ fn settings_of(case: &Value) -> OptimizerConfig {
 }
 
 fn view(offset: usize, n: usize, trainable: bool, decays: bool) -> View {
-    View { name: format!("layers.{offset}"), shape: vec![n], offset, trainable, decays }
+    View { name: format!("layers.{offset}"), shape: vec![n], offset, trainable, decays, is_table: false }
 }
 
 /// A matrix of rows, with rows and columns exchanged.

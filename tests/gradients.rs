@@ -2,12 +2,11 @@
 
 mod common;
 
-use common::{
-    activation, classes, dense_of, drop_connect, numbers, packed, parameters, residual, scale_and_shift,
-};
+use common::variants::{ACTIVATIONS, stacks, variants};
+use common::{activation, classes, dense_of, numbers, packed, parameters};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, Initializer, LayerSpec, LossName};
-use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
+use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
 
 /// The step of the differences. Their rule is of fourth order: it is off by about h⁴/30 of the fifth derivative
 /// (5e-17) and by rounding, about 1e-16 / h of the loss (5e-13).
@@ -17,20 +16,6 @@ const MARGIN: f64 = 0.01;
 const TOLERANCE: f64 = 1e-6;
 const INFER: Mode = Mode::Infer;
 
-const ACTIVATIONS: [Activation; 12] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::LeakyRelu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Elu,
-    Activation::Selu,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::Mish,
-    Activation::Softplus,
-    Activation::Softsign,
-];
 /// Those with a derivative, the first or the second, that jumps at zero.
 const KINKED: [Activation; 5] =
     [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Selu, Activation::Softsign];
@@ -50,49 +35,6 @@ const SHAPES: [[usize; 3]; 11] = [
     [37, 3, 2],
 ];
 
-/// One layer of every kind with every function that it can have.
-fn variants(units: usize) -> Vec<LayerSpec> {
-    let mut variants = Vec::new();
-    for function in ACTIVATIONS {
-        for bias in [None, Some(Initializer::Zeros)] {
-            variants.push(dense_of(units, function, Initializer::Auto, bias));
-        }
-        variants.push(activation(function));
-    }
-    for slope in [0.0, 1.5] {
-        variants.push(LayerSpec::Activation { function: Activation::LeakyRelu, slope });
-    }
-    variants.push(LayerSpec::BatchNorm { momentum: 0.9, epsilon: 1e-3 });
-    variants.push(LayerSpec::BatchNorm { momentum: 0.0, epsilon: 0.1 });
-    for rate in [0.0, 0.3, 0.9] {
-        variants.push(LayerSpec::Dropout { rate });
-    }
-    for epsilon in [0.01, 0.5] {
-        variants.push(LayerSpec::LayerNorm { epsilon });
-    }
-    for std in [0.0, 0.7] {
-        variants.push(LayerSpec::GaussianNoise { std });
-    }
-    variants.push(LayerSpec::scale());
-    for function in [Activation::Relu, Activation::Gelu] {
-        variants.push(drop_connect(units, function, 0.3));
-    }
-    variants.push(scale_and_shift());
-    variants.push(LayerSpec::Members { count: 3 });
-    for function in [Activation::Tanh, Activation::Silu] {
-        variants.push(packed(drop_connect(units, function, 0.3)));
-    }
-    // What keeps the width, whatever it is; blocks of dense layers are among the stacks.
-    variants.push(residual([activation(Activation::Tanh)]));
-    variants.push(residual([LayerSpec::layer_norm(), activation(Activation::Relu), LayerSpec::scale()]));
-    variants.push(residual([
-        LayerSpec::BatchNorm { momentum: 0.9, epsilon: 0.01 },
-        residual([LayerSpec::scale()]),
-        LayerSpec::Dropout { rate: 0.3 },
-    ]));
-    variants
-}
-
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
@@ -106,6 +48,7 @@ fn name(spec: &LayerSpec) -> String {
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
         LayerSpec::Scale { bias, .. } => format!("scale(bias {bias})"),
         LayerSpec::Members { count } => format!("members({count})"),
+        LayerSpec::Embedding { .. } => format!("{spec:?}"),
         LayerSpec::Residual { layers } => {
             format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
         }
@@ -342,77 +285,6 @@ impl Problem<f64> {
     }
 }
 
-/// Long stacks, as they are used.
-fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
-    let dense = |units, function| dense_of(units, function, Initializer::Auto, Some(Initializer::Zeros));
-    let batch_norm = || LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
-    let dropout = |rate| LayerSpec::Dropout { rate };
-    vec![
-        vec![
-            batch_norm(),
-            dense(units, Activation::Relu),
-            batch_norm(),
-            dropout(0.4),
-            dense(3, Activation::Relu),
-            batch_norm(),
-            dropout(0.4),
-            dense(1, Activation::Linear),
-        ],
-        vec![
-            dropout(0.2),
-            dense(units, Activation::Linear),
-            activation(Activation::LeakyRelu),
-            dense(2, Activation::Tanh),
-            dense(6, Activation::Sigmoid),
-            dense(2, Activation::Linear),
-        ],
-        vec![
-            LayerSpec::scale(),
-            LayerSpec::GaussianNoise { std: 0.3 },
-            drop_connect(units, Activation::Gelu, 0.2),
-            LayerSpec::LayerNorm { epsilon: 0.01 },
-            activation(Activation::Mish),
-            dropout(0.3),
-            dense(5, Activation::Silu),
-            LayerSpec::GaussianNoise { std: 0.2 },
-            batch_norm(),
-            LayerSpec::LayerNorm { epsilon: 0.01 },
-            LayerSpec::GaussianNoise { std: 0.2 },
-            dense(2, Activation::Linear),
-        ],
-        vec![
-            residual([LayerSpec::scale(), activation(Activation::Gelu)]),
-            dense(units, Activation::Tanh),
-            residual([
-                dense(units, Activation::Relu),
-                batch_norm(),
-                dropout(0.2),
-                residual([
-                    dense(3, Activation::Silu),
-                    LayerSpec::LayerNorm { epsilon: 0.01 },
-                    dense(units, Activation::Linear),
-                ]),
-            ]),
-            dropout(0.2),
-            residual([residual([dense(units, Activation::Sigmoid), dropout(0.2)])]),
-            batch_norm(),
-            dense(2, Activation::Linear),
-        ],
-        vec![
-            dense(3, Activation::Tanh),
-            LayerSpec::Members { count: 4 },
-            scale_and_shift(),
-            dense(units, Activation::Relu),
-            batch_norm(),
-            dropout(0.2),
-            residual([drop_connect(units, Activation::Gelu, 0.2), LayerSpec::LayerNorm { epsilon: 0.01 }]),
-            residual([packed(dense(units, Activation::Tanh)), LayerSpec::GaussianNoise { std: 0.2 }]),
-            LayerSpec::scale(),
-            packed(dense(2, Activation::Linear)),
-        ],
-    ]
-}
-
 #[test]
 fn gradients_of_every_layer_alone() {
     for [n_rows, n_inputs, units] in SHAPES {
@@ -605,92 +477,4 @@ fn a_logit_far_on_the_wrong_side_costs_its_distance() {
         assert_eq!(got, f64::from(2.0 * size));
         assert!(d[2].abs() < 1e-30 && d[..2] == [1.0, -1.0], "{d:?}");
     }
-}
-
-/// The names, counts and widths of layers by hand; returns the width after them.
-fn rows_of(
-    specs: &[LayerSpec],
-    [n_inputs, members]: [usize; 2],
-    list: &str,
-    rows: &mut Vec<(String, usize, usize, usize)>,
-) -> usize {
-    let (mut features, mut members) = (n_inputs, members);
-    for (i, spec) in specs.iter().enumerate() {
-        let name = format!("{list}.{i}");
-        let (trainable, fixed, out) = match spec {
-            LayerSpec::Dense { units, bias, packed, .. } => {
-                let one = units * (features / members + usize::from(*bias));
-                (if *packed { members * one } else { one }, 0, members * units)
-            }
-            LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
-            LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
-            LayerSpec::Scale { bias, .. } => (if *bias { 2 * features } else { features }, 0, features),
-            LayerSpec::Members { count } => {
-                members = *count;
-                (0, 0, members * features)
-            }
-            LayerSpec::Dropout { .. }
-            | LayerSpec::Activation { .. }
-            | LayerSpec::GaussianNoise { .. }
-            | LayerSpec::Residual { .. } => (0, 0, features),
-        };
-        rows.push((name.clone(), trainable, fixed, out));
-        if let LayerSpec::Residual { layers } = spec {
-            assert_eq!(rows_of(layers, [features, members], &name, rows), features);
-        }
-        features = out;
-    }
-    features
-}
-
-#[test]
-fn summaries_count_what_the_views_hold() {
-    let mut all: Vec<Vec<LayerSpec>> = variants(6).into_iter().map(|variant| vec![variant]).collect();
-    all.extend(stacks(6));
-    for specs in all {
-        let network = Network::from_specs(specs.clone(), 4);
-        let rows = network.summary();
-        let mut offset = 0;
-        for view in network.views() {
-            assert_eq!(view.offset, offset, "{specs:?}: views follow each other without a gap");
-            assert_eq!(view.len(), view.shape.iter().product::<usize>());
-            offset += view.len();
-        }
-        assert_eq!(offset, network.n_params());
-        let mut expected = Vec::new();
-        let features = rows_of(&specs, [4, 1], "layers", &mut expected);
-        let got: Vec<_> =
-            rows.iter().map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features)).collect();
-        assert_eq!(got, expected, "{specs:?}");
-        assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
-        assert_eq!(network.n_outputs() * network.n_members(), features);
-        for n_rows in [1, 2, 5] {
-            let mut work = network.workspace(5);
-            let params = parameters::<f64>(&network, 1);
-            let pass = Pass { level: CpuLevel::detect(), params: &params, n_rows, mode: INFER };
-            let outputs = network.forward(&pass, &numbers(n_rows * 4, 2), &mut work);
-            assert_eq!(outputs.len(), n_rows * features);
-            assert!(outputs.iter().all(|y| y.is_finite()));
-        }
-    }
-}
-
-#[test]
-fn the_insurance_network_has_its_known_parameters() {
-    let mut specs = vec![LayerSpec::batch_norm()];
-    for dropout in [true, true, false] {
-        specs.push(common::dense(100, Activation::Relu));
-        specs.push(LayerSpec::batch_norm());
-        if dropout {
-            specs.push(LayerSpec::Dropout { rate: 0.5 });
-        }
-    }
-    let network = Network::new(&specs, 11, 1);
-    let rows = network.summary();
-    let counts: Vec<usize> = rows.iter().map(|row| row.trainable + row.fixed).collect();
-    assert_eq!(counts, [44, 1200, 400, 0, 10_100, 400, 0, 10_100, 400, 101]);
-    assert_eq!(network.n_params(), 22_745);
-    assert_eq!(rows.iter().map(|row| row.trainable).sum::<usize>(), 22_123);
-    assert_eq!(rows.iter().map(|row| row.fixed).sum::<usize>(), 622);
-    assert!(matches!(network.layers().last(), Some(Layer::Dense(_))));
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    activation, bits, classes, dense, drop_connect, levels, numbers, optimizer, packed, parameters, residual,
-    scale_and_shift,
+    activation, bits, classes, dense, drop_connect, embeddings, levels, numbers, optimizer, packed,
+    parameters, residual, scale_and_shift,
 };
 use proptest::prelude::*;
 use statera::config::{Activation, LayerSpec, OptimizerName};
@@ -40,6 +40,18 @@ fn other_network(n_inputs: usize, units: usize, rate: f64) -> Network {
         activation(Activation::Mish),
         dense(7, Activation::Softplus),
     ];
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// Every kind of embedding before other layers.
+fn embedding_network(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let mut specs = Vec::from_iter(embeddings(n_inputs, units).pop());
+    specs.extend([
+        LayerSpec::Dropout { rate },
+        dense(units, Activation::Relu),
+        LayerSpec::batch_norm(),
+        dense(7, Activation::Tanh),
+    ]);
     Network::new(&specs, n_inputs, 1)
 }
 
@@ -147,17 +159,109 @@ proptest! {
     ) {
         let optimizer = if adaptive { OptimizerName::Adamw } else { OptimizerName::Sgd };
         let run = Run { level: CpuLevel::Portable, threads: 1, seed, shard_rows: 128, optimizer };
-        let networks = [
-            network(n_inputs, units, rate),
-            other_network(n_inputs, units, rate),
-            network_of_blocks(n_inputs, units, rate),
-            network_of_members(n_inputs, units, rate),
-        ];
-        for network in networks {
+        for make in [network, other_network, network_of_blocks, network_of_members, embedding_network] {
+            let network = make(n_inputs, units, rate);
             check_threads_and_levels::<f32>(&network, run);
             check_threads_and_levels::<f64>(&network, run);
         }
     }
+}
+
+/// The sum of losses and gradients along the tree that halves them.
+fn total<T: Scalar>(sums: &mut [(f64, Vec<T>)]) -> (f64, Vec<T>) {
+    if let [one] = sums {
+        return std::mem::take(one);
+    }
+    let (left, right) = sums.split_at_mut(sums.len().div_ceil(2));
+    let ((mut loss, mut grads), (more_loss, more)) = (total(left), total(right));
+    loss += more_loss;
+    grads.iter_mut().zip(more).for_each(|(g, more)| *g += more);
+    (loss, grads)
+}
+
+/// The gradient of a batch of shards as it is defined: every shard in a workspace of its own, then [`total`].
+/// Returns the loss sum, the gradient, and what the shards leave for running statistics.
+fn by_definition<T: Scalar>(
+    network: &Network,
+    run: Run,
+    params: &[T],
+    [x, t]: [&[T]; 2],
+    step: u32,
+) -> (f64, Vec<T>, Vec<T>) {
+    let (n_rows, n_inputs) = (t.len(), network.n_inputs());
+    let n_shards = n_rows.div_ceil(run.shard_rows);
+    let bound = |shard: usize| shard * n_rows / n_shards;
+    let mut statistics = Vec::new();
+    let mut sums: Vec<(f64, Vec<T>)> = (0..n_shards)
+        .map(|shard| {
+            let (begin, end) = (bound(shard), bound(shard + 1));
+            let mut work = network.workspace(end - begin);
+            let mode = Mode::Train { seed: run.seed, step, shard: shard as u32 };
+            let pass = Pass { level: run.level, params, n_rows: end - begin, mode };
+            let (x, targets) = (&x[begin * n_inputs..end * n_inputs], Targets::Values(&t[begin..end]));
+            let scale = T::from_f64(1.0 / n_rows as f64);
+            network.forward_backward(&pass, Loss::Mse, x, targets, scale, false, &mut work);
+            let mut found = vec![T::ZERO; network.n_statistics()];
+            network.write_statistics(&work, &mut found);
+            statistics.extend(found);
+            (work.loss_sum, work.grads.to_vec())
+        })
+        .collect();
+    let (loss, grads) = total(&mut sums);
+    (loss, grads, statistics)
+}
+
+#[test]
+fn steps_in_shared_memory_are_those_of_a_workspace_for_each_shard() {
+    let network = network(5, 9, 0.3);
+    let (x, t) = (numbers::<f32>(N_ROWS * 5, 3), numbers::<f32>(N_ROWS, 4));
+    for (shard_rows, threads) in
+        [(300, 2), (150, 1), (150, 2), (100, 2), (61, 3), (20, 1), (7, 2), (4, 3), (3, 1), (3, 2), (3, 5)]
+    {
+        let run = Run { threads, shard_rows, ..RUN };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut params = network.init::<f32>(1);
+            let mut expected = params.clone();
+            let new = || Optimizer::new(&optimizer(run.optimizer), network.views());
+            let (mut ours, mut theirs) = (new(), new());
+            let mut stepper = Stepper::new(&network, Loss::Mse, run.level, run.seed, N_ROWS, shard_rows);
+            for (step, n) in [N_ROWS, 129, 6, N_ROWS - 1].into_iter().enumerate() {
+                let (x, t, step) = (&x[..n * 5], &t[..n], step as u32);
+                let loss = stepper.step(step, 0.01, &mut params, &mut ours, x, Targets::Values(t));
+                let (sum, grads, found) = by_definition(&network, run, &expected, [x, t], step);
+                network.absorb_statistics(run.level, &mut expected, &found);
+                theirs.step(run.level, 0.01, &mut expected, &grads);
+                let place = format!("{n} rows in shards of {shard_rows} on {threads} threads");
+                assert_eq!(loss.to_bits(), (sum / n as f64).to_bits(), "{place}");
+                assert_eq!(bits(&params), bits(&expected), "{place}");
+            }
+        });
+    }
+}
+
+#[test]
+fn rows_shared_out_over_threads_have_the_bits_of_one_thread() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let network = other_network(9, 33, 0.5);
+    let params = parameters::<f32>(&network, 5);
+    for n_rows in [0, 1, 2, 5, 64, 301] {
+        let x = numbers::<f32>(n_rows * 9, 6);
+        let level = CpuLevel::detect();
+        let expected =
+            network.raw_outputs(level, &params, Loss::Mse, &x, &mut network.inference_workspace(64));
+        for n_works in 1..=5 {
+            let mut works: Vec<_> = (0..n_works).map(|_| network.inference_workspace(16)).collect();
+            let mut got = vec![f32::NAN; n_rows];
+            pool.install(|| {
+                network.raw_outputs_on_threads(level, &params, Loss::Mse, &x, &mut works, &mut got);
+            });
+            assert_eq!(bits(&got), bits(&expected), "{n_rows} rows in {n_works} pieces");
+        }
+    }
+    // Many rows take all threads, few take one.
+    let pieces = |n_rows| pool.install(|| network.inference_workspaces::<f32>(n_rows, 16).len());
+    assert_eq!([pieces(0), pieces(10), pieces(1_000_000)], [1, 1, 3]);
 }
 
 const RUN: Run =
@@ -189,6 +293,13 @@ fn a_row_is_predicted_alone_as_in_any_batch() {
     check_rows_alone::<f64>(&network(9, 33, 0.5), Loss::BinaryCrossentropy, 130, &[2, 7, 97, 130]);
     check_rows_alone::<f32>(&other_network(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301, 400]);
     check_rows_alone::<f64>(&other_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
+    check_rows_alone::<f32>(
+        &embedding_network(9, 33, 0.5),
+        Loss::Mse,
+        301,
+        &[2, 3, 5, 7, 8, 64, 128, 301, 400],
+    );
+    check_rows_alone::<f64>(&embedding_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
     check_rows_alone::<f32>(&network_of_blocks(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301]);
     let members = network_of_members(9, 33, 0.5);
     check_rows_alone::<f32>(&members, Loss::BinaryCrossentropy, 301, &[2, 3, 5, 7, 8, 64, 128, 301]);
@@ -355,7 +466,7 @@ fn a_loss_that_is_not_finite_changes_nothing() {
     let loss = stepper.step(0, 0.1, &mut params, &mut optimizer, &x, Targets::Values(&t));
     assert!(loss.is_nan());
     assert_eq!(bits(&params), before);
-    assert_eq!(stepper.first_non_finite_layer(8), Some(0));
+    assert_eq!(stepper.first_non_finite_layer(0, &params, &x), Some(0));
     x[20] = 0.0;
     let loss = stepper.step(0, 0.1, &mut params, &mut optimizer, &x, Targets::Values(&t));
     assert!(loss.is_finite());
@@ -391,7 +502,7 @@ fn a_number_that_is_not_finite_is_found_in_every_row() {
         x[row] = f32::INFINITY;
         let loss = stepper.step(0, 1e-3, &mut params, &mut optimizer, &x, Targets::Values(&[0.0; 11]));
         assert!(!loss.is_finite());
-        assert_eq!(stepper.first_non_finite_layer(11), Some(0), "row {row}");
+        assert_eq!(stepper.first_non_finite_layer(0, &params, &x), Some(0), "row {row}");
     }
 }
 

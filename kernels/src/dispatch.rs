@@ -4,6 +4,7 @@ use crate::activation::{self, Activation};
 use crate::batch_norm;
 use crate::columns;
 use crate::dropout;
+use crate::embedding;
 use crate::layer_norm;
 use crate::level::CpuLevel;
 use crate::math::Real;
@@ -117,6 +118,17 @@ kernels! {
     fn affine_columns_backward(
         x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T], dshift: &mut [T],
     ) = columns::affine_columns_backward;
+    /// waves(B×2K) ← the sines, then the cosines, of x·frequency + phase/2π turns; of x, one number every `stride`,
+    /// `phases` in radians or empty.
+    fn waves(x: &[T], stride: usize, frequencies: &[T], phases: &[T], waves: &mut [T]) = embedding::waves;
+    /// Backward of [`Kernels::waves`], given the gradient of sines and cosines (B×2K), or with phases of cosines
+    /// alone (B×K), which is written over: adds to dfrequencies(K) and dphases(K), and writes dx(B) if it is not empty.
+    fn waves_backward(
+        x: &[T], stride: usize, frequencies: &[T], waves: &[T], dwaves: &mut [T], dfrequencies: &mut [T],
+        dphases: &mut [T], dx: &mut [T],
+    ) = embedding::waves_backward;
+    /// steps(B×T) ← u − t cut to 0 and 1 for each bin t < T, open at the two ends; of u, one number every `stride`.
+    fn steps(u: &[T], stride: usize, n_bins: usize, steps: &mut [T]) = embedding::steps;
     /// y = x·factor, element by element.
     fn multiply(x: &[T], factor: &[T], y: &mut [T]) = multiply;
     /// y += x, element by element.

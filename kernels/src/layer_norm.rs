@@ -7,7 +7,7 @@ const LANES: usize = 16;
 
 /// Σ over i < n of f(i), in an order that does not depend on the vector width.
 #[inline(always)]
-fn sum<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
+pub(crate) fn sum<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
     let mut lanes = [T::ZERO; LANES];
     let whole = n - n % LANES;
     for first in (0..whole).step_by(LANES) {

@@ -11,6 +11,7 @@ mod batch_norm;
 mod columns;
 mod dispatch;
 mod dropout;
+mod embedding;
 mod layer_norm;
 mod level;
 mod math;

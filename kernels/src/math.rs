@@ -47,6 +47,10 @@ pub trait Real:
     /// (1 + 2a) times it is smooth in s = (a − 3)/(a + 3), which maps [0, ∞) to [−1, 1); it is evaluated as a
     /// Chebyshev series in s, the way of Shepherd & Laframboise 1981 for the error function, written in powers.
     fn scaled_normal_tail(self) -> Self;
+    /// The nearest whole number, the even one of two.
+    fn round(self) -> Self;
+    /// sin(2π·self) and cos(2π·self), for any number of turns; exact where the result is 0 or 1 in size.
+    fn sin_cos_turns(self) -> (Self, Self);
     /// Whether the number is neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// The larger of two numbers; `self` where `other` is NaN.
@@ -124,6 +128,62 @@ fn normal_tail<T: Real, const N: usize>(a: T, powers: &[T; N]) -> T {
         p = p.mul_add(s, power);
     }
     p / a.mul_add(T::from_f64(2.0), T::ONE)
+}
+
+/// The powers of f² in sin(2πf)/f for f within an eighth of a turn, highest first, from a Chebyshev fit in 50 digits.
+const SINE_F32: [f32; 4] = [-75.401_61, 81.592_545, -41.341_663, std::f32::consts::TAU];
+/// The powers of f² in cos(2πf), as [`SINE_F32`].
+const COSINE_F32: [f32; 5] = [59.220_17, -85.442_85, 64.939_316, -19.739_208, 1.0];
+/// As [`SINE_F32`], to double precision.
+const SINE_F64: [f64; 7] = [
+    3.780_868_959_302_295_7,
+    -15.093_804_209_987_114,
+    42.058_685_020_160_894,
+    -76.705_859_704_274_54,
+    81.605_249_275_948_04,
+    -41.341_702_240_399_634,
+    std::f64::consts::TAU,
+];
+/// As [`COSINE_F32`], to double precision.
+const COSINE_F64: [f64; 8] = [
+    -1.696_849_470_291_882_6,
+    7.903_091_687_751_697,
+    -26.426_250_908_622_137,
+    60.244_641_328_867_296,
+    -85.456_817_206_522_71,
+    64.939_394_022_667_95,
+    -19.739_208_802_178_716,
+    1.0,
+];
+
+/// Sine and cosine of so many turns: whole turns and quarters are taken off, which is exact, and polynomials in the
+/// square of what is left, at most an eighth, give both.
+#[inline(always)]
+fn sin_cos_turns<T: Real, const N: usize, const M: usize>(
+    turns: T,
+    sine: &[T; N],
+    cosine: &[T; M],
+) -> (T, T) {
+    let (one, two) = (T::ONE, T::from_f64(2.0));
+    let turns = turns - turns.round();
+    let quarter = (turns * T::from_f64(4.0)).round();
+    let f = quarter.mul_add(T::from_f64(-0.25), turns);
+    let square = f * f;
+    let mut s = sine[0];
+    for &power in &sine[1..] {
+        s = s.mul_add(square, power);
+    }
+    let s = s * f;
+    let mut c = cosine[0];
+    for &power in &cosine[1..] {
+        c = c.mul_add(square, power);
+    }
+    // A quarter turn on, the sine is the cosine, and the cosine is minus the sine.
+    let (sin, cos) = if quarter.abs() == one { (c, s) } else { (s, c) };
+    let half = quarter.abs() == two;
+    let sin = if half || quarter == -one { -sin } else { sin };
+    let cos = if half || quarter == one { -cos } else { cos };
+    (sin, cos)
 }
 
 /// The natural logarithm of a normal positive number, by the polynomial of the Cephes library (`logf`);
@@ -260,6 +320,14 @@ impl Real for f32 {
         if self.is_nan() { self } else { y }
     }
     #[inline(always)]
+    fn round(self) -> Self {
+        self.round_ties_even()
+    }
+    #[inline(always)]
+    fn sin_cos_turns(self) -> (Self, Self) {
+        sin_cos_turns(self, &SINE_F32, &COSINE_F32)
+    }
+    #[inline(always)]
     fn is_finite(self) -> bool {
         self.is_finite()
     }
@@ -313,6 +381,14 @@ impl Real for f64 {
         normal_tail(self, &TAIL_F64)
     }
     #[inline(always)]
+    fn round(self) -> Self {
+        self.round_ties_even()
+    }
+    #[inline(always)]
+    fn sin_cos_turns(self) -> (Self, Self) {
+        sin_cos_turns(self, &SINE_F64, &COSINE_F64)
+    }
+    #[inline(always)]
     fn is_finite(self) -> bool {
         self.is_finite()
     }
@@ -354,6 +430,70 @@ mod tests {
             assert!(error <= bound, "tanh({x}): error {error:e}");
         }
         assert!(Real::tanh(f32::NAN).is_nan());
+    }
+
+    /// Errors in units of the last place of the truth.
+    fn check_turns<T: Real>(turns: T, unit: f64) {
+        // Of the reduced angle, the library's functions are right to about one unit of double precision.
+        let t = turns.to_f64();
+        let reduced = t - t.round();
+        let (truth_sin, truth_cos) = match reduced.abs() {
+            0.25 => (reduced.signum(), 0.0),
+            0.5 => (0.0, -1.0),
+            _ => (std::f64::consts::TAU * reduced).sin_cos(),
+        };
+        // Near a quarter turn the rounded angle itself would be off: its complement is not.
+        let truth_cos = if (reduced.abs() - 0.25).abs() < 0.125 {
+            (std::f64::consts::TAU * (0.25 - reduced.abs())).sin()
+        } else {
+            truth_cos
+        };
+        let truth_sin = if reduced.abs() > 0.375 {
+            (std::f64::consts::TAU * (0.5 - reduced.abs())).sin() * reduced.signum()
+        } else {
+            truth_sin
+        };
+        let (sin, cos) = turns.sin_cos_turns();
+        for (name, got, truth) in [("sin", sin, truth_sin), ("cos", cos, truth_cos)] {
+            let error = (got.to_f64() - truth).abs() / (unit * truth.abs().max(1e-300));
+            assert!(error <= 2.5, "{name} of {turns} turns is {got}, expected {truth}: {error} units");
+        }
+    }
+
+    #[test]
+    fn sine_and_cosine_of_turns_are_within_three_units_in_the_last_place() {
+        for i in -40_000_i32..40_000 {
+            let near = f64::from(i) * 1.3e-4;
+            check_turns(near as f32, f64::from(f32::EPSILON));
+            check_turns(near, f64::EPSILON);
+            check_turns((near * 1e3) as f32, f64::from(f32::EPSILON));
+            check_turns(near * 1e6, f64::EPSILON);
+            // Beside each eighth, where one polynomial gives way to another.
+            let beside = f64::from(i.rem_euclid(16)) / 8.0 + f64::from(i) * 1e-9;
+            check_turns(beside as f32, f64::from(f32::EPSILON));
+            check_turns(beside, f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn whole_quarters_of_a_turn_are_exact() {
+        for whole in [0.0_f32, 1.0, -3.0, 1e6, 3e9, -2.0e30, f32::MAX] {
+            assert_eq!(whole.sin_cos_turns(), (0.0, 1.0), "{whole}");
+            assert_eq!(f64::from(whole).sin_cos_turns(), (0.0, 1.0), "{whole}");
+        }
+        for (quarters, expected) in [(1.0, (1.0, 0.0)), (2.0, (0.0, -1.0)), (3.0, (-1.0, 0.0))] {
+            for turns in [-5.0, 0.0, 77.0] {
+                assert_eq!((turns + quarters / 4.0_f64).sin_cos_turns(), expected);
+                assert_eq!(
+                    ((turns + quarters / 4.0) as f32).sin_cos_turns(),
+                    (expected.0 as f32, expected.1 as f32)
+                );
+            }
+        }
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let (sin, cos) = bad.sin_cos_turns();
+            assert!(sin.is_nan() && cos.is_nan(), "{bad}");
+        }
     }
 
     #[test]

@@ -181,6 +181,33 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         T::affine_columns_backward(level, &x, &a, &mut dx, &mut dfactor, &mut dshift);
         vec![y, dx, dfactor, dshift]
     });
+    same_bits("waves and their backward pass", |level| {
+        let (mut waves, mut all) = (vec![T::ZERO; rows * 2 * columns], Vec::new());
+        for phases in [&[][..], &b] {
+            T::waves(level, &x, columns, &a, phases, &mut waves);
+            let mut dwaves = numbers::<T>(if phases.is_empty() { 2 * n } else { n }, 13);
+            let (mut dfrequencies, mut dphases) = (c.clone(), d[..phases.len()].to_vec());
+            let mut dx = vec![T::ZERO; rows];
+            T::waves_backward(
+                level,
+                &x,
+                columns,
+                &a,
+                &waves,
+                &mut dwaves,
+                &mut dfrequencies,
+                &mut dphases,
+                &mut dx,
+            );
+            all.extend([waves.clone(), dwaves, dfrequencies, dphases, dx]);
+        }
+        all
+    });
+    same_bits("steps", |level| {
+        let mut steps = vec![T::ZERO; rows * 3];
+        T::steps(level, &x, columns, 3, &mut steps);
+        vec![steps]
+    });
     same_bits("noise", |level| {
         let (mut noise, mut y) = (x.clone(), x.clone());
         T::fill_normal(level, &mut noise, [1, 2], [3, 4, 5]);

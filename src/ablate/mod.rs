@@ -141,6 +141,7 @@ impl Study {
 fn same_data(a: &Config, b: &Config) -> bool {
     a.data == b.data
         && a.prepare == b.prepare
+        && a.embedding == b.embedding
         && a.split == b.split
         && a.task == b.task
         && a.loss.class_weights == b.loss.class_weights

@@ -7,7 +7,7 @@ use super::{Variant, same_data};
 use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
-use crate::run::Plan;
+use crate::run::{Plan, embedding};
 
 /// One thing that can be done otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +101,12 @@ pub static TECHNIQUES: &[Technique] = &[
     Technique { applies: regression, ..row("squared error as loss", &[("loss.name", To("mse"))]) },
     Technique { applies: regression, ..row("absolute error as loss", &[("loss.name", To("mae"))]) },
     Technique { applies: regression, ..row("huber as loss", &[("loss.name", To("huber"))]) },
+    row("numbers as they are", &[("embedding.numeric", To("none"))]),
+    row("numbers by plr", &[("embedding.numeric", To("plr"))]),
+    row("numbers by pbld", &[("embedding.numeric", To("pbld"))]),
+    row("numbers by ple", &[("embedding.numeric", To("ple"))]),
+    row("categories one-hot", &[("embedding.categories", To("one_hot"))]),
+    row("category vectors", &[("embedding.categories", To("embedding"))]),
     row("min–max scale", &[("prepare.scale", To("min_max"))]),
     row("robust scale", &[("prepare.scale", To("robust"))]),
     Technique { applies: regression, ..row("target not scaled", &[("prepare.target_scale", To("none"))]) },
@@ -131,6 +137,12 @@ pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
     let applying = TECHNIQUES.iter().filter(|t| (t.applies)(&plan.config));
     let variants = applying.filter_map(|t| t.variant(reference));
     let differs = |v: &Variant| {
+        let mut others = reference.clone();
+        others.embedding = v.config.embedding.clone();
+        if same_data(&v.config, &others) && v.config.embedding != reference.embedding {
+            // A table without numbers has none to embed.
+            return embedding::differs([&v.config, reference], &plan.pipeline);
+        }
         !same_data(&v.config, reference)
             || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))
     };

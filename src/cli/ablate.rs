@@ -3,8 +3,6 @@
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,6 +12,7 @@ use statera::config::Config;
 use statera::error::Error;
 use statera::run::Folder;
 
+use super::interrupt::Interruption;
 use super::{INTERRUPTED, Settings, text};
 
 const AFTER_HELP: &str = "\
@@ -27,7 +26,8 @@ What is left behind: a folder with ablation.csv (every trial), ablation.json, ab
 config.toml (the reference).
 
 Exit codes: 0 done, also when single trials fail: they are listed with their reasons; 1 failed;
-2 wrong use; 130 interrupted by Ctrl-C: the trials that have ended are told and kept.";
+2 wrong use; 130 interrupted by Ctrl-C: the trials that have ended are told and kept. A second
+Ctrl-C ends at once and leaves no folder.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -87,7 +87,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let study = Study::new(&config, &arguments.vary, arguments.seeds)?;
     let source = &study.plan.raw.source;
     let stem = source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-    let mut folder = Folder::create(arguments.out.as_deref(), &format!("{stem}-ablate"))?;
+    let interruption = Interruption::watch();
+    let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-ablate"));
+    let folder = interruption.create(make, Folder::undo)?;
     let mut reference = study.plan.config.clone();
     // The folder is to be read from anywhere.
     reference.data.path = std::path::absolute(&reference.data.path).unwrap_or(reference.data.path);
@@ -96,25 +98,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         text::note(text::wrap(&describe(&study), 0).trim_end());
     }
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    // A second Ctrl-C does not wait for the end of the step.
-    let handler = move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    };
-    // Without a handler Ctrl-C ends the process at once, as usual: the study can go on all the same.
-    let _ = ctrlc::set_handler(handler);
     let mut progress = Progress::new(arguments.quiet, study.n_trials());
-    let found = study.run(threads, &stop, &mut |trial| progress.tell(trial, &study))?;
+    let found = study.run(threads, interruption.asked(), &mut |trial| progress.tell(trial, &study))?;
     let took = progress.end();
     let interrupted = found.trials.len() < found.n_wanted;
     if !found.trials.is_empty() {
-        folder.keep();
-        folder.write("ablation.csv", &found.to_csv()?)?;
-        folder.write("ablation.json", (serde_json::to_string_pretty(&found.to_json())? + "\n").as_bytes())?;
-        folder.write("ablation.svg", found.to_svg().as_bytes())?;
+        let json = serde_json::to_string_pretty(&found.to_json())? + "\n";
+        let (table, figure) = (found.to_csv()?, found.to_svg());
+        folder.finish(&[
+            ("ablation.csv", &table[..]),
+            ("ablation.json", json.as_bytes()),
+            ("ablation.svg", figure.as_bytes()),
+        ])?;
     }
 
     let mut out = std::io::stdout().lock();

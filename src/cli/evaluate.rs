@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use statera::Error;
 use statera::model::{Model, truth_of};
+use statera::run::report::intervals_json;
 use statera::train::bootstrap::intervals;
 
 use super::predict::{read_table, report_notes};
 use super::{text, thread_pool, within};
+
+/// Share of intervals that hold the true figure.
+const CONFIDENCE: f64 = 0.95;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -47,7 +51,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let labels = model.labels(&raw)?;
     let (predictions, notes) = model.predict_rows(&raw, &labels.rows)?;
     let truth = truth_of(&labels.target, &labels.rows);
-    let measured = intervals(&predictions, truth.view(), arguments.bootstrap, 0.95, arguments.seed);
+    let measured = intervals(&predictions, truth.view(), arguments.bootstrap, CONFIDENCE, arguments.seed);
     if !arguments.quiet {
         report_notes(&notes);
         if !labels.missing.is_empty() {
@@ -81,11 +85,15 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
                 ((*name).to_owned(), entry)
             })
             .collect();
-        let document = serde_json::json!({ "n_rows": labels.rows.len(), "metrics": metrics });
+        let document = serde_json::json!({
+            "n_rows": labels.rows.len(),
+            "metrics": metrics,
+            "intervals": intervals_json(measured.replicates, CONFIDENCE),
+        });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
-    let intervals = match arguments.bootstrap {
+    let intervals = match measured.replicates {
         0 => String::new(),
         n => format!(" (95 % intervals from {})", text::counted(n, "bootstrap resample")),
     };

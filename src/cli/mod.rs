@@ -4,6 +4,7 @@ mod ablate;
 mod config;
 mod evaluate;
 mod inspect;
+mod interrupt;
 mod predict;
 mod progress;
 mod summary;

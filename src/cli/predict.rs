@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     model: PathBuf,
     /// The table; the target column is not needed
     data: PathBuf,
-    /// The CSV file to write (default: standard output)
+    /// The CSV file to write (default, and -: standard output)
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: Option<PathBuf>,
     /// A further word that stands for a missing cell (repeatable)
@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn predict(arguments: &Arguments) -> anyhow::Result<()> {
-    if let Some(out) = &arguments.out {
+    let out = arguments.out.as_deref().filter(|out| *out != Path::new("-"));
+    if let Some(out) = out {
         check_out(out, &arguments.data, &arguments.model)?;
     }
     let model = Model::load(&arguments.model)?;
@@ -45,13 +46,13 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     let rows: Vec<usize> = (0..raw.n_rows()).collect();
     let (predictions, notes) = model.predict_rows(&raw, &rows)?;
     let csv = to_csv(&predictions, &model.card.target.classes)?;
-    match &arguments.out {
+    match out {
         Some(out) => statera::files::write_atomically(out, &csv)?,
         None => std::io::stdout().lock().write_all(&csv)?,
     }
     if !arguments.quiet {
         report_notes(&notes);
-        if let Some(out) = &arguments.out {
+        if let Some(out) = out {
             let n = text::counted(rows.len(), "prediction");
             text::note(&format!("{n} written to {}", out.display()));
         }

@@ -140,7 +140,8 @@ impl Progress {
         format!("epoch {epoch}/{epochs}{part}{left}  loss {loss}{val}  {rate} rows/s")
     }
 
-    fn line(&self, line: &str) {
+    /// A line above the bar.
+    pub(crate) fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
             None => text::note(line),

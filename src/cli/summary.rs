@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use statera::Error;
 use statera::config::Config;
 use statera::data::TaskKind;
 use statera::model::Model;
@@ -29,7 +30,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let (n, source) = (plan.pipeline.features().len(), text::path(&plan.raw.source));
         format!("{} made from {source}\n\n{}", text::counted(n, "input"), table(&plan.network))
     } else {
-        let model = Model::load(of)?;
+        let model = Model::load(of).map_err(|error| match error {
+            Error::Model(mut problem) if !of.exists() => {
+                problem.remedy += "; or give a configuration, as recipes/insurance.toml";
+                Error::Model(problem)
+            }
+            other => other,
+        })?;
         let card = &model.card;
         let task = match card.target.task {
             TaskKind::Regression => "regression",

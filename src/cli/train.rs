@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 use statera::config::Config;
@@ -14,6 +13,7 @@ use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
 use statera::train::events::{Answer, Event};
 
+use super::interrupt::Interruption;
 use super::progress::Progress;
 use super::{INTERRUPTED, Settings, summary, text, thread_pool};
 
@@ -26,7 +26,8 @@ config.toml and schema.json; nothing at all when training fails.
 
 Exit codes: 0 done, and also when the loss stops being finite after the first epoch: the best
 weights are kept and tested, with a warning; 1 failed, and nothing is kept; 2 wrong use; 130
-interrupted by Ctrl-C: the best weights so far are kept and tested. A second Ctrl-C ends at once.";
+interrupted by Ctrl-C: the best weights so far are kept and tested. A second Ctrl-C ends at once
+and leaves no run folder.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -107,8 +108,10 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
         text::note("");
     }
     let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-    let mut folder = RunFolder::create(arguments.out.as_deref(), &stem)?;
-    let outcome = train_into(&plan, &mut folder, arguments.quiet)?;
+    let interruption = Interruption::watch();
+    let make = || RunFolder::create(arguments.out.as_deref(), &stem);
+    let mut folder = interruption.create(make, RunFolder::undo)?;
+    let outcome = train_into(&plan, &mut folder, &interruption, arguments.quiet)?;
     if !arguments.quiet {
         text::note("");
     }
@@ -131,6 +134,10 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Said when training is asked to stop.
+const INTERRUPTING: &str =
+    "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once and keeps nothing";
+
 /// What a run came to.
 struct Outcome {
     report: Report,
@@ -140,7 +147,12 @@ struct Outcome {
     warnings: Vec<String>,
 }
 
-fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<Outcome, Error> {
+fn train_into(
+    plan: &Plan,
+    folder: &mut RunFolder,
+    interruption: &Interruption,
+    quiet: bool,
+) -> Result<Outcome, Error> {
     let mut config = plan.config.clone();
     // The folder is to be read from anywhere.
     config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
@@ -148,17 +160,6 @@ fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<Outcom
     let schema = serde_json::to_string_pretty(&plan.schema)
         .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
     folder.write("schema.json", (schema + "\n").as_bytes())?;
-
-    let asked = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&asked);
-    // A second Ctrl-C does not wait for the end of the step.
-    let handler = move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    };
-    // Without a handler Ctrl-C ends the process at once, as usual: training can go on all the same.
-    let _ = ctrlc::set_handler(handler);
 
     let mut progress = Progress::new(quiet);
     let (mut interrupted, mut diverged, mut write_error) = (false, None, None);
@@ -174,7 +175,12 @@ fn train_into(plan: &Plan, folder: &mut RunFolder, quiet: bool) -> Result<Outcom
                 text::short(*rate)
             ));
         }
-        if asked.load(Ordering::SeqCst) && !matches!(event, Event::Finished { .. }) {
+        // Stopped before its first step, training would leave nothing to save.
+        let may_stop = !matches!(event, Event::Started { .. } | Event::Finished { .. });
+        if may_stop && interruption.asked().load(Ordering::SeqCst) {
+            if !interrupted && !quiet {
+                progress.line(INTERRUPTING);
+            }
             interrupted = true;
             return Answer::Stop("interrupted".into());
         }

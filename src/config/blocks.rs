@@ -41,7 +41,7 @@ impl Reader {
                 }
                 LayerSpec::Members { .. } => self.has_members = true,
                 LayerSpec::Residual { layers } => {
-                    self.read_block(layers, &(at("residual") + ": `layers`"))?
+                    self.read_block(layers, &(at("residual") + ": `layers`"))?;
                 }
                 _ => {}
             }

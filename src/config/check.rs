@@ -337,8 +337,15 @@ impl Reader<'_> {
                     quote_short(name),
                     names.join(", ")
                 ),
-                remedy: nearest(name, known)
-                    .map_or_else(|| ALL_KEYS.to_owned(), |near| format!("{assigned} = \"{near}\"")),
+                remedy: match nearest(name, known) {
+                    Some(near) => format!("{assigned} = \"{near}\""),
+                    // A kind of layer that follows from the table.
+                    None if name == "embedding" => {
+                        "leave it out of the list, and --set embedding.numeric=plr or embedding.categories=embedding"
+                            .to_owned()
+                    }
+                    None => ALL_KEYS.to_owned(),
+                },
             });
         };
         let mut checked = Table::new();

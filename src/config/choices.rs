@@ -101,6 +101,42 @@ choices! {
         Zero = "zero",
     }
 
+    /// How number columns enter the network.
+    NumericEmbedding {
+        /// As they are.
+        None = "none",
+        /// Periodic, linear, relu (Gorishniy, Rubachev & Babenko 2022).
+        Plr = "plr",
+        /// Periodic with bias, linear, the number beside it (Holzmüller, Grinsztajn & Steinwart 2024).
+        Pbld = "pbld",
+        /// Piecewise-linear encoding over bins between quantiles (Gorishniy et al. 2022).
+        Ple = "ple",
+    }
+
+    /// How category columns enter the network.
+    CategoryEncoding {
+        /// An input for each category, 1 where the cell is of it.
+        OneHot = "one_hot",
+        /// A learned vector for each category.
+        Embedding = "embedding",
+    }
+
+    /// How one column enters the network.
+    Encode {
+        /// An input for each category.
+        OneHot = "one_hot",
+        /// A learned vector for each category.
+        Embedding = "embedding",
+        /// A number as it is.
+        None = "none",
+        /// As [`NumericEmbedding::Plr`].
+        Plr = "plr",
+        /// As [`NumericEmbedding::Pbld`].
+        Pbld = "pbld",
+        /// As [`NumericEmbedding::Ple`].
+        Ple = "ple",
+    }
+
     /// The normalisation after each hidden layer of the short form.
     Norm {
         /// None.

@@ -7,8 +7,9 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
 
 use super::choices::{
-    Activation, AverageKind, ClassWeighting, ColumnKind, EnsembleKind, Impute, LossName, MomentumForm,
-    Monitor, Norm, OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Encode, EnsembleKind, Impute,
+    LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Precision, Scale, ScheduleName,
+    TargetScale, Task,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use Kind::{
@@ -146,6 +147,8 @@ const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
 
 /// The largest number of members of an ensemble.
 pub(super) const MAX_MEMBERS: i64 = 1024;
+/// The largest number of waves, bins or outputs of one embedded column.
+const MAX_EMBEDDED: i64 = 4096;
 /// The largest number of units of one layer.
 pub(super) const MAX_UNITS: i64 = 65_536;
 
@@ -198,6 +201,23 @@ pub static KEYS: &[Key] = &[
         "Whether a column with missing cells brings a second input that says where they were."),
     key("prepare.target_scale", Choice(TargetScale::NAMES), "'standard'",
         "How the target of a regression is scaled for training; predictions and metrics stay in its own unit."),
+
+    key("embedding.numeric", Choice(NumericEmbedding::NAMES), "'none'",
+        "How number columns enter the network: as they are, by learned waves (plr, pbld), or by their place among quantiles (ple)."),
+    key("embedding.categories", Choice(CategoryEncoding::NAMES), "'one_hot'",
+        "How category columns enter the network: an input for each category, or a learned vector for each; a category that training lacks gives zeros either way."),
+    key("embedding.one_hot_up_to", Int { min: 0, max: 1_000_000 }, "0",
+        "The most categories of a column that stays one-hot all the same; 8 in RealMLP."),
+    key("embedding.category_dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
+        "Numbers of a category's vector; 0 takes min(600, round(1.6 x n^0.56)) for n categories (fastai's rule); 8 in RealMLP."),
+    key("embedding.dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
+        "Numbers that a number becomes; 0 takes 24 for plr, 4 for pbld (one of them the number itself), and for ple the bins as they are, without a linear layer and relu after them."),
+    key("embedding.frequencies", Int { min: 0, max: MAX_EMBEDDED }, "0",
+        "Waves of each number column, for plr and pbld; 0 takes 48 for plr and 16 for pbld."),
+    key("embedding.sigma", POSITIVE, "0.1",
+        "Standard deviation of the frequencies of plr and pbld at the start, in turns per unit of the scaled column (RealMLP's)."),
+    key("embedding.n_bins", Int { min: 1, max: MAX_EMBEDDED }, "48",
+        "The most bins of ple; their edges are quantiles of the training rows, equal ones made one."),
 
     key("network.hidden", IntList { min: 1, max: MAX_UNITS }, "[128, 128]",
         "Units of each hidden layer, first to last; the output layer is added by itself; [] for a linear model."),
@@ -370,6 +390,8 @@ pub static COLUMN_KEYS: &[Key] = &[
         "What the cells of this column mean."),
     bare("scale", Choice(Scale::NAMES),
         "How this column is scaled, in place of prepare.scale."),
+    bare("encode", Choice(Encode::NAMES),
+        "How this column enters the network, in place of the embedding settings: a category by one_hot or embedding, a number by none, plr, pbld or ple."),
     bare("drop", Bool,
         "Whether this column is left out of learning."),
 ];

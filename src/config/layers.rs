@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::check::complete;
 use super::choices::Activation;
+use super::embedding::EmbeddingSpec;
 use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
@@ -254,6 +255,12 @@ pub enum LayerSpec {
     Members {
         /// Number of members.
         count: usize,
+    },
+    /// Raw columns, each made into several numbers. It follows from the `embedding` settings and the table, is always
+    /// the first layer, and cannot be listed.
+    Embedding {
+        /// What becomes of the inputs, from left to right.
+        columns: Vec<EmbeddingSpec>,
     },
     /// A residual block: what enters it is added to what its layers make of it.
     Residual {

@@ -8,6 +8,7 @@
 mod blocks;
 mod check;
 pub mod choices;
+pub mod embedding;
 mod expand;
 mod fault;
 pub mod keys;
@@ -25,9 +26,11 @@ use toml::{Table, Value};
 pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, ClassWeighting, ColumnKind, EnsembleKind, Impute, LossName, MomentumForm,
-    Monitor, Norm, OptimizerName, Precision, Scale, ScheduleName, TargetScale, Task,
+    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Encode, EnsembleKind, Impute,
+    LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Precision, Scale, ScheduleName,
+    TargetScale, Task,
 };
+pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
 
 use crate::error::{Error, Result};
@@ -48,6 +51,8 @@ pub struct Config {
     pub split: SplitConfig,
     /// How columns become inputs.
     pub prepare: PrepareConfig,
+    /// How columns enter the network.
+    pub embedding: EmbeddingConfig,
     /// The network.
     pub network: NetworkConfig,
     /// How many networks in one.
@@ -98,6 +103,9 @@ pub struct ColumnConfig {
     /// How it is scaled, in place of `prepare.scale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// How it enters the network, in place of the `embedding` settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encode: Option<Encode>,
     /// Whether it is left out of learning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop: Option<bool>,
@@ -461,6 +469,14 @@ impl Config {
                     self.average.kind
                 ),
                 "average.kind = \"none\", or optimizer.name = \"adamw\"",
+            ));
+        }
+        let by_pbld = self.embedding.numeric == NumericEmbedding::Pbld
+            || self.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
+        if by_pbld && self.embedding.dimension == 1 {
+            return Err(Error::setting(
+                "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
+                "embedding.dimension = 4",
             ));
         }
         if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {

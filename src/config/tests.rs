@@ -125,7 +125,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         // Columns.
         (
             "[data.columns.age]\nknd = 'number'",
-            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, drop",
+            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, encode, drop",
             "`kind`",
         ),
         (
@@ -276,7 +276,7 @@ fn the_command_line_goes_over_the_file_and_later_over_earlier() {
     assert_eq!(config.data.path, folder.path().join("table.csv"));
     assert_eq!(config.network.hidden, [3, 4]);
     assert_eq!(config.network.initializer, Initializer::HeNormal);
-    let age = ColumnConfig { kind: Some(ColumnKind::Number), scale: None, drop: Some(true) };
+    let age = ColumnConfig { kind: Some(ColumnKind::Number), scale: None, encode: None, drop: Some(true) };
     assert_eq!(config.data.columns["age"], age);
     assert_eq!(config.data.columns["a=b.c"].kind, Some(ColumnKind::Category));
     // A path typed on the command line is relative to where it is typed.
@@ -325,7 +325,7 @@ fn smallest(tag: &str, variant: &Variant) -> String {
         let value = match key.kind {
             Kind::Choice(_) => "'relu'",
             Kind::Layers => "[{ type = 'dropout' }]",
-            _ => "1",
+            _ => "2",
         };
         text.extend([", ", key.path, " = ", value]);
     }
@@ -407,6 +407,7 @@ fn short_forms_stand_for_layers() {
         bias: true,
         bias_initializer: Initializer::Zeros,
         drop_connect: 0.0,
+        packed: false,
     };
     let norm = LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
     let dropout = LayerSpec::Dropout { rate: 0.25 };

@@ -5,16 +5,22 @@ use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
 
+use super::bins::Bins;
 use super::cell::month_and_weekday;
-use super::pipeline::PipelineOptions;
+use super::pipeline::{FeatureKind, PipelineOptions};
 use super::scale::{Scale, Scaler};
 use super::split::TrainRows;
 use super::table::{Column, ColumnData, MISSING};
 use super::words::{column_setting, shown};
+use crate::config::{CategoryEncoding, NumericEmbedding};
 use crate::{Error, Result};
 
 /// How many unseen categories of a column are shown to the user.
 const EXAMPLES: usize = 3;
+
+/// The most levels of an embedded category that a model without embeddings takes one-hot: a table of many rows would
+/// not fit the memory, which may be why the column is embedded.
+pub const MOST_PLAIN_LEVELS: usize = 256;
 
 /// How one column of a table becomes features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +36,9 @@ pub enum Encoder {
         scaler: Scaler,
         /// Whether a second feature says where cells are missing.
         indicator: bool,
+        /// Bins of the scaled number, whose place among their edges takes its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bins: Option<Bins>,
     },
     /// Scaled days, month and weekday as points on a circle, and whether it was missing.
     ///
@@ -44,14 +53,18 @@ pub enum Encoder {
         /// Whether a last feature says where cells are missing.
         indicator: bool,
     },
-    /// One feature for each level of the training rows, 1 where the cell is of it; all 0 for others.
+    /// One feature for each level of the training rows, 1 where the cell is of it; all 0 for others. Or the level's
+    /// code alone, as one feature; the number of levels for others.
     Category {
         /// The column.
         column: String,
         /// The levels, sorted by their bytes.
         levels: Vec<String>,
-        /// Whether missing is a level too, the last; else a missing cell is all 0.
+        /// Whether missing is a level too, the last; else a missing cell is as one of an unseen level.
         missing: bool,
+        /// Whether the code is the only feature.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        coded: bool,
     },
 }
 
@@ -63,7 +76,52 @@ impl Encoder {
         }
     }
 
-    pub(super) fn feature_names(&self) -> Vec<String> {
+    /// How many levels a category has, missing among them where it is one.
+    pub fn n_levels(&self) -> Option<usize> {
+        match self {
+            Self::Category { levels, missing, .. } => Some(levels.len() + usize::from(*missing)),
+            Self::Number { .. } | Self::Date { .. } => None,
+        }
+    }
+
+    /// The same without what an embedding asks for: numbers as they are, categories one-hot; nothing for a code of
+    /// more than [`MOST_PLAIN_LEVELS`].
+    pub(super) fn plain(&self) -> Option<Self> {
+        let mut plain = self.clone();
+        match &mut plain {
+            Self::Number { bins, .. } => *bins = None,
+            Self::Category { coded, .. } => {
+                if self.is_too_wide() {
+                    return None;
+                }
+                *coded = false;
+            }
+            Self::Date { .. } => {}
+        }
+        Some(plain)
+    }
+
+    /// Whether this is a code of so many levels that a model without embeddings goes without it.
+    pub fn is_too_wide(&self) -> bool {
+        matches!(self, Self::Category { coded: true, .. }) && self.n_levels() > Some(MOST_PLAIN_LEVELS)
+    }
+
+    /// The name of each feature, and what it holds.
+    pub(super) fn features(&self) -> Vec<(String, FeatureKind)> {
+        let first = match self {
+            Self::Number { bins: None, .. } => FeatureKind::Number,
+            Self::Number { bins: Some(bins), .. } => FeatureKind::Position { n_bins: bins.len() },
+            Self::Category { column, levels, missing, coded: true } => {
+                let n_levels = levels.len() + usize::from(*missing);
+                return vec![(column.clone(), FeatureKind::Code { n_levels })];
+            }
+            Self::Date { .. } | Self::Category { .. } => FeatureKind::Part,
+        };
+        let kinds = std::iter::once(first).chain(std::iter::repeat(FeatureKind::Part));
+        self.feature_names().into_iter().zip(kinds).collect()
+    }
+
+    fn feature_names(&self) -> Vec<String> {
         let column = self.column();
         let mut names = match self {
             Self::Number { .. } => vec![column.to_owned()],
@@ -85,10 +143,20 @@ impl Encoder {
     pub(super) fn fit(column: &Column, train: &TrainRows, options: &PipelineOptions) -> Result<Option<Self>> {
         let name = column.name.clone();
         let scale = options.per_column.get(&name).copied();
+        let set = options.encode.get(&name).copied();
         Ok(Some(match &column.data {
             ColumnData::Number(numbers) => {
                 let (impute, scaler, indicator) = fit_numbers(&name, numbers, train, scale, options)?;
-                Self::Number { column: name, impute, scaler, indicator }
+                let bins = (options.embedding.of_number(set) == NumericEmbedding::Ple).then(|| {
+                    // The bins see what the network will: imputed cells, too.
+                    let present = |number: f64| if number.is_nan() { impute } else { number };
+                    let scaled = train.rows().iter().map(|&row| scaler.transform(present(numbers[row])));
+                    Bins::fit(&mut scaled.collect::<Vec<_>>(), options.embedding.n_bins)
+                });
+                if bins.as_ref().is_some_and(|bins| !bins.are_sound()) {
+                    return Err(too_large(&name));
+                }
+                Self::Number { column: name, impute, scaler, indicator, bins }
             }
             ColumnData::Date(days) => {
                 let (impute, scaler, indicator) = fit_numbers(&name, days, train, scale, options)?;
@@ -104,7 +172,12 @@ impl Encoder {
                     }
                 }
                 let seen = levels.iter().zip(seen).filter(|(_, seen)| *seen).map(|(level, _)| level.clone());
-                Self::Category { column: name, levels: seen.collect(), missing }
+                let levels: Vec<String> = seen.collect();
+                let n_levels = levels.len() + usize::from(missing);
+                // A column without any level has nothing to look up.
+                let coded = n_levels > 0
+                    && options.embedding.of_category(n_levels, set) == CategoryEncoding::Embedding;
+                Self::Category { column: name, levels, missing, coded }
             }
             ColumnData::Dropped => return Ok(None),
         }))
@@ -113,6 +186,12 @@ impl Encoder {
     /// What would keep [`Pipeline::transform`] from computing with this encoder.
     pub(super) fn fault(&self) -> Option<&'static str> {
         match self {
+            Self::Number { bins: Some(bins), .. } if !bins.are_sound() => {
+                Some("the edges of its bins are not finite and rising")
+            }
+            Self::Category { levels, missing: false, coded: true, .. } if levels.is_empty() => {
+                Some("codes of no levels")
+            }
             Self::Number { impute, scaler, .. } | Self::Date { impute, scaler, .. } => {
                 if !impute.is_finite() {
                     Some("what stands in for missing cells is not finite")
@@ -145,12 +224,16 @@ fn fit_numbers(
     values.resize(train.rows().len(), impute);
     let scaler = Scaler::fit(scale.unwrap_or(options.scale), &mut values);
     if !impute.is_finite() || !scaler.is_sound() {
-        return Err(Error::data(
-            format!("column {}: its numbers are too large to be added up", shown(name)),
-            format!("divide them by a power of ten, or --set {}", column_setting(name, "kind", "category")),
-        ));
+        return Err(too_large(name));
     }
     Ok((impute, scaler, options.indicators && n_missing > 0))
+}
+
+fn too_large(name: &str) -> Error {
+    Error::data(
+        format!("column {}: its numbers are too large to be added up", shown(name)),
+        format!("divide them by a power of ten, or --set {}", column_setting(name, "kind", "category")),
+    )
 }
 
 /// What one column holds that the training rows did not.
@@ -177,9 +260,29 @@ pub(super) struct Bound<'a> {
 
 /// The cells of a column, and what is to be made of them.
 enum Cells<'a> {
-    Numbers { numbers: &'a [f64], impute: f64, scaler: &'a Scaler, indicator: bool },
-    Days { days: &'a [f64], impute: f64, scaler: &'a Scaler, indicator: bool },
-    Codes { codes: &'a [u32], levels: &'a [String], features: Vec<Option<usize>>, missing: Option<usize> },
+    Numbers {
+        numbers: &'a [f64],
+        impute: f64,
+        scaler: &'a Scaler,
+        indicator: bool,
+        bins: Option<&'a Bins>,
+    },
+    Days {
+        days: &'a [f64],
+        impute: f64,
+        scaler: &'a Scaler,
+        indicator: bool,
+    },
+    Codes {
+        codes: &'a [u32],
+        levels: &'a [String],
+        /// The place of each level of the table among those of the training rows.
+        places: Vec<Option<usize>>,
+        /// That of missing.
+        missing: Option<usize>,
+        /// Where the code of the place is the only feature: the code that stands for none.
+        unseen: Option<usize>,
+    },
 }
 
 impl<'a> Bound<'a> {
@@ -196,20 +299,23 @@ impl<'a> Bound<'a> {
             )
         })?;
         let cells = match (encoder, &column.data) {
-            (Encoder::Number { impute, scaler, indicator, .. }, ColumnData::Number(numbers)) => {
-                Cells::Numbers { numbers, impute: *impute, scaler, indicator: *indicator }
+            (Encoder::Number { impute, scaler, indicator, bins, .. }, ColumnData::Number(numbers)) => {
+                let bins = bins.as_ref();
+                Cells::Numbers { numbers, impute: *impute, scaler, indicator: *indicator, bins }
             }
             (Encoder::Date { impute, scaler, indicator, .. }, ColumnData::Date(days)) => {
                 Cells::Days { days, impute: *impute, scaler, indicator: *indicator }
             }
-            (Encoder::Category { levels: fitted, missing, .. }, ColumnData::Category { codes, levels }) => {
-                Cells::Codes {
-                    codes,
-                    levels,
-                    features: levels.iter().map(|level| fitted.binary_search(level).ok()).collect(),
-                    missing: missing.then_some(fitted.len()),
-                }
-            }
+            (
+                Encoder::Category { levels: fitted, missing, coded, .. },
+                ColumnData::Category { codes, levels },
+            ) => Cells::Codes {
+                codes,
+                levels,
+                places: levels.iter().map(|level| fitted.binary_search(level).ok()).collect(),
+                missing: missing.then_some(fitted.len()),
+                unseen: coded.then_some(fitted.len() + usize::from(*missing)),
+            },
             (encoder, data) => return Err(mismatch(encoder, data)),
         };
         Ok(Self { cells, at, notes: ColumnNotes { column: name.to_owned(), ..ColumnNotes::default() } })
@@ -221,17 +327,17 @@ impl<'a> Bound<'a> {
         for (&row, out) in rows.iter().zip(block.chunks_exact_mut(n_features)) {
             let out = &mut out[self.at..];
             match &self.cells {
-                Cells::Numbers { numbers, impute, scaler, indicator } => {
-                    let number = numbers[row];
+                Cells::Numbers { numbers, impute, scaler, indicator, bins } => {
+                    let mut number = numbers[row];
                     if number.is_nan() {
                         notes.missing += 1;
-                        out[0] = scaler.transform(*impute);
+                        number = *impute;
                         if *indicator {
                             out[1] = 1.0;
                         }
-                    } else {
-                        out[0] = scaler.transform(number);
                     }
+                    let scaled = scaler.transform(number);
+                    out[0] = bins.map_or(scaled, |bins| bins.position(scaled));
                 }
                 Cells::Days { days, impute, scaler, indicator } => {
                     let day = days[row];
@@ -248,22 +354,24 @@ impl<'a> Bound<'a> {
                         (out[3], out[4]) = (TAU * f64::from(weekday) / 7.0).sin_cos();
                     }
                 }
-                Cells::Codes { codes, levels, features, missing } => {
-                    let feature = if codes[row] == MISSING {
+                Cells::Codes { codes, levels, places, missing, unseen } => {
+                    let place = if codes[row] == MISSING {
                         notes.missing += 1;
                         *missing
                     } else {
                         let code = codes[row] as usize;
-                        if features[code].is_none() {
+                        if places[code].is_none() {
                             notes.unseen += 1;
                             if notes.examples.len() < EXAMPLES && !notes.examples.contains(&levels[code]) {
                                 notes.examples.push(levels[code].clone());
                             }
                         }
-                        features[code]
+                        places[code]
                     };
-                    if let Some(feature) = feature {
-                        out[feature] = 1.0;
+                    match (place, unseen) {
+                        (place, Some(unseen)) => out[0] = place.unwrap_or(*unseen) as f64,
+                        (Some(place), None) => out[place] = 1.0,
+                        (None, None) => {}
                     }
                 }
             }

@@ -4,6 +4,7 @@
 //! [`table::Table`] and [`target::Labels`] the typed columns, [`split::Split`] the parts, and
 //! [`pipeline::Pipeline`], fitted on the training part alone, the matrices.
 
+pub mod bins;
 pub mod cell;
 pub mod encode;
 pub mod pipeline;
@@ -19,8 +20,9 @@ pub(crate) mod words;
 #[cfg(test)]
 mod tests;
 
+pub use bins::Bins;
 pub use encode::{ColumnNotes, Encoder};
-pub use pipeline::{Feature, Pipeline, PipelineOptions, TransformNotes};
+pub use pipeline::{Feature, FeatureKind, Pipeline, PipelineOptions, TransformNotes};
 pub use read::{RawTable, ReadOptions, read_csv};
 pub use scale::{Impute, Scale, TargetScaler};
 pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};

@@ -9,13 +9,14 @@ use super::scale::{Impute, Scale};
 use super::split::TrainRows;
 use super::table::{Column, ColumnData, Table};
 use super::words::{column_setting, counted, instead, shown};
+use crate::config::{Config, EmbeddingConfig, Encode};
 use crate::{Error, Result};
 
 /// Rows that are prepared together, so that the part of the matrix being filled stays in the cache.
 const BLOCK: usize = 256;
 
 /// How columns are to be prepared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineOptions {
     /// How numbers and days are scaled.
@@ -26,11 +27,22 @@ pub struct PipelineOptions {
     pub impute: Impute,
     /// Whether a number or date column with missing training cells brings a feature that marks them.
     pub indicators: bool,
+    /// Which columns are prepared for an embedding: codes of categories, places among bins.
+    pub embedding: EmbeddingConfig,
+    /// The columns that enter the network in a way of their own.
+    pub encode: BTreeMap<String, Encode>,
 }
 
 impl Default for PipelineOptions {
     fn default() -> Self {
-        Self { scale: Scale::Standard, per_column: BTreeMap::new(), impute: Impute::Median, indicators: true }
+        Self {
+            scale: Scale::Standard,
+            per_column: BTreeMap::new(),
+            impute: Impute::Median,
+            indicators: true,
+            embedding: Config::default().embedding,
+            encode: BTreeMap::new(),
+        }
     }
 }
 
@@ -41,6 +53,28 @@ pub struct Feature {
     pub name: String,
     /// The column of the table that it is made of.
     pub column: String,
+    /// What it holds.
+    pub kind: FeatureKind,
+}
+
+/// What a column of the prepared matrix holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureKind {
+    /// The scaled number of a number column.
+    Number,
+    /// The place of such a number among the edges of so many bins ([`super::Bins::position`]).
+    Position {
+        /// How many bins.
+        n_bins: usize,
+    },
+    /// The code of a category, a whole number from 0 on; the number of levels for one that training rows lack.
+    /// Nothing can be computed with it but to look something up.
+    Code {
+        /// How many levels, missing among them if training rows had missing cells.
+        n_levels: usize,
+    },
+    /// One level of a category, a part of a date, or a mark of missing cells.
+    Part,
 }
 
 /// What a table to transform holds that the training rows did not.
@@ -95,6 +129,9 @@ impl Pipeline {
         for (name, scale) in &options.per_column {
             check_scaled(table, name, *scale)?;
         }
+        for (name, encode) in &options.encode {
+            check_encoded(table, name, *encode)?;
+        }
         let mut encoders = Vec::new();
         for column in table.columns() {
             encoders.extend(Encoder::fit(column, train, options)?);
@@ -113,15 +150,21 @@ impl Pipeline {
         let mut taken = HashSet::new();
         let mut features = Vec::new();
         for encoder in &encoders {
-            for mut name in encoder.feature_names() {
+            for (mut name, kind) in encoder.features() {
                 // A category may itself be called `missing`, and a column `sex=female`.
                 while !taken.insert(name.clone()) {
                     name.push('\'');
                 }
-                features.push(Feature { name, column: encoder.column().to_owned() });
+                features.push(Feature { name, column: encoder.column().to_owned(), kind });
             }
         }
         Self { encoders, features }
+    }
+
+    /// The same preparation for what has no embedding: numbers as they are scaled, categories one-hot, those that are
+    /// [too wide](Encoder::is_too_wide) left out, be there anything left or not.
+    pub fn plain(&self) -> Self {
+        Self::new(self.encoders.iter().filter_map(Encoder::plain).collect())
     }
 
     /// The columns of the matrix, from left to right.
@@ -145,8 +188,8 @@ impl Pipeline {
 
     /// The matrix of these rows, row-major, with one column for each feature.
     ///
-    /// A category that no training row has is all 0; it is counted in the notes, as missing cells
-    /// are. Takes time and memory linear in rows times features.
+    /// A category that no training row has is all 0, or has the code that stands for that; it is counted in the
+    /// notes, as missing cells are. Takes time and memory linear in rows times features.
     pub fn transform(&self, table: &Table, rows: &[usize]) -> Result<(Vec<f64>, TransformNotes)> {
         let mut whole = Vec::new();
         let notes = self.transform_parts(table, rows, rows.len(), |part| whole = part)?;
@@ -168,7 +211,7 @@ impl Pipeline {
         let mut bound = Vec::with_capacity(self.encoders.len());
         for encoder in &self.encoders {
             bound.push(Bound::new(encoder, &columns, at)?);
-            at += encoder.feature_names().len();
+            at += encoder.features().len();
         }
         for rows in rows.chunks(part_rows.max(1)) {
             let mut matrix = vec![0.0; rows.len() * at];
@@ -233,6 +276,33 @@ fn check_scaled(table: &Table, name: &str, scale: Scale) -> Result<()> {
             instead(name, table.columns().iter().map(|column| column.name.as_str())),
         )),
     }
+}
+
+/// Whether a column named in the settings is one that can be encoded so.
+fn check_encoded(table: &Table, name: &str, encode: Encode) -> Result<()> {
+    let is_of_category = matches!(encode, Encode::OneHot | Encode::Embedding);
+    let (what, others) = match table.column(name).map(|column| &column.data) {
+        Some(ColumnData::Number(_)) if !is_of_category => return Ok(()),
+        Some(ColumnData::Category { .. }) if is_of_category => return Ok(()),
+        Some(ColumnData::Number(_)) => ("a number", "none, plr, pbld or ple"),
+        Some(ColumnData::Category { .. }) => ("a category", "one_hot or embedding"),
+        Some(ColumnData::Date(_)) => ("a date, which has no embedding", ""),
+        Some(ColumnData::Dropped) => ("dropped", ""),
+        None => {
+            return Err(Error::setting(
+                format!("data.columns.{name}.encode: there is no input column {}", shown(name)),
+                instead(name, table.columns().iter().map(|column| column.name.as_str())),
+            ));
+        }
+    };
+    Err(Error::setting(
+        format!("data.columns.{name}.encode is {encode}; column {} is {what}", shown(name)),
+        match (others, is_of_category) {
+            ("", _) => "leave the setting out".to_owned(),
+            (_, true) => format!("{others}, or --set {}", column_setting(name, "kind", "category")),
+            (_, false) => format!("{others}, or --set {}", column_setting(name, "kind", "number")),
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -398,6 +468,15 @@ mod tests {
             (vec![number("1e999", "n")], "out of range"),
             (vec![number("null", "n")], "invalid type"),
             (vec![number("1", "n"), number("1", "n")], "twice"),
+            (
+                vec![number("1", "n").replace("\"indicator\":false}", "\"indicator\":false,\"bins\":[1,1]}")],
+                "edges of its bins",
+            ),
+            (
+                vec![number("1", "n").replace("\"indicator\":false}", "\"indicator\":false,\"bins\":[1]}")],
+                "edges of its bins",
+            ),
+            (vec![category("[]").replace("false}", "false,\"coded\":true}")], "codes of no levels"),
             (vec![category(r#"["b","a"]"#)], "not sorted"),
             (vec![category(r#"["a","a"]"#)], "not sorted"),
             (vec![category("[]")], "no features"),

@@ -431,6 +431,12 @@ fn no_such_file(path: &Path) -> Error {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if path == Path::new("-") {
+        return Error::data(
+            "no such file: -; a table is read from a file",
+            "/dev/stdin in place of - for standard input, or ./- for a file of this name",
+        );
+    }
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Error::data(
             format!("no such file: {}; the folder {} does not exist", path.display(), folder.display()),

@@ -135,7 +135,7 @@ fn mean_and_std(values: &[f64]) -> (f64, f64) {
 }
 
 /// The quantile of values in order, interpolated in a straight line as numpy does.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let below = sorted[at.floor() as usize];
     let above = sorted[at.ceil() as usize];

@@ -10,6 +10,7 @@ use super::read::parse_csv;
 use super::table::MISSING;
 use super::*;
 use crate::Result;
+use crate::config::{CategoryEncoding, NumericEmbedding};
 
 fn raw(text: &str) -> RawTable {
     parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()
@@ -133,11 +134,18 @@ fn held_out_rows_do_not_change_a_bit_of_the_pipeline() {
     let poisoned: Vec<String> = (0..12).map(|i| format!("-1e{},a{i},0001-01-01", 300 - i)).collect();
     let missing = vec![",,".to_owned(); 12];
     let schema = schema_of(&raw(&table_with(&honest).0));
-    for scale in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None] {
+    let plain = PipelineOptions::default();
+    let mut embedded = plain.clone();
+    embedded.embedding.categories = CategoryEncoding::Embedding;
+    embedded.embedding.numeric = NumericEmbedding::Ple;
+    for (scale, options) in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None]
+        .into_iter()
+        .flat_map(|scale| [(scale, &plain), (scale, &embedded)])
+    {
         let fitted = |held_out: &[String]| {
             let (text, train) = table_with(held_out);
             let table = Table::from_raw(&raw(&text), &schema).unwrap();
-            let options = PipelineOptions { scale, ..Default::default() };
+            let options = PipelineOptions { scale, ..options.clone() };
             let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train.clone()), &options).unwrap();
             let (matrix, _) = pipeline.transform(&table, &train).unwrap();
             let bits: Vec<u64> = matrix.into_iter().map(f64::to_bits).collect();
@@ -145,10 +153,75 @@ fn held_out_rows_do_not_change_a_bit_of_the_pipeline() {
         };
         let expected = fitted(&honest);
         assert!(expected.0.contains("\"indicator\":true") && expected.0.contains("\"missing\":true"));
+        assert_eq!(expected.0.contains("\"bins\":["), options.embedding.numeric == NumericEmbedding::Ple);
         for held_out in [&reversed, &poisoned, &missing, &Vec::new()] {
             assert_eq!(fitted(held_out), expected);
         }
     }
+}
+
+#[test]
+fn embedded_columns_become_codes_and_places() {
+    let (text, train) = table_with(&["99,w,1969-07-20".to_owned(), ",,2024-01-01".to_owned()]);
+    let raw = raw(&text);
+    let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
+    let mut options = PipelineOptions::default();
+    options.embedding.categories = CategoryEncoding::Embedding;
+    options.embedding.numeric = NumericEmbedding::Ple;
+    options.embedding.n_bins = 4;
+    let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train.clone()), &options).unwrap();
+    let features: Vec<_> = pipeline.features().iter().map(|f| (f.name.as_str(), f.kind)).collect();
+    let n_bins = 4;
+    assert_eq!(
+        features[..3],
+        [
+            ("n", FeatureKind::Position { n_bins }),
+            ("n=missing", FeatureKind::Part),
+            ("c", FeatureKind::Code { n_levels: 4 }),
+        ]
+    );
+    assert_eq!(features[3..].iter().filter(|(_, kind)| *kind == FeatureKind::Part).count(), 5);
+    // Levels in their order, missing after them, and then what training lacks.
+    let (matrix, notes) = pipeline.transform(&table, &[0, 1, 2, 3, 40, 41]).unwrap();
+    let column = |i: usize| matrix.iter().skip(i).step_by(8).copied().collect::<Vec<f64>>();
+    assert_eq!(column(2), [0.0, 1.0, 3.0, 2.0, 4.0, 3.0]);
+    assert_eq!(notes.columns.iter().find(|c| c.column == "c").unwrap().unseen, 1);
+    // Where no bin is a mere tie, places among quantiles are spread evenly; beyond the ends they go on.
+    let places = pipeline.transform(&table, &train).unwrap().0;
+    let places: Vec<f64> = places.into_iter().step_by(8).collect();
+    assert!(places.iter().all(|place| (0.0..=4.0).contains(place)));
+    for t in 0..4 {
+        let inside = places.iter().filter(|place| (f64::from(t)..f64::from(t + 1)).contains(place)).count();
+        assert!((6..=16).contains(&inside), "{inside} of 40 rows in bin {t}");
+    }
+    assert!(column(0)[4] > 4.0, "99 lies above all bins");
+
+    // Without embedding, the same pipeline is the plain one.
+    let plain = Pipeline::fit(&table, &TrainRows::for_test(train), &PipelineOptions::default()).unwrap();
+    assert_eq!(pipeline.plain(), plain);
+    assert_eq!(plain.plain(), plain);
+    let saved = serde_json::to_string(&pipeline).unwrap();
+    assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
+}
+
+#[test]
+fn edges_are_those_of_numpy() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/embeddings.json")).unwrap();
+    let numbers = |name: &str| -> Vec<f64> { serde_json::from_value(golden["bins"][name].clone()).unwrap() };
+    let n_bins = golden["bins"]["n_bins"].as_u64().unwrap() as usize;
+    let text = numbers("column").iter().fold("x\n".to_owned(), |text, x| text + &format!("{x}\n"));
+    let raw = raw(&text);
+    let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
+    let mut options = PipelineOptions { scale: Scale::None, ..Default::default() };
+    options.embedding.numeric = NumericEmbedding::Ple;
+    options.embedding.n_bins = n_bins;
+    let train = TrainRows::for_test((0..raw.n_rows()).collect());
+    let pipeline = Pipeline::fit(&table, &train, &options).unwrap();
+    let Encoder::Number { bins: Some(bins), .. } = &pipeline.encoders()[0] else { panic!("{pipeline:?}") };
+    let expected = numbers("edges");
+    assert_eq!(bins.edges().len(), expected.len());
+    assert!(bins.edges().iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{bins:?}");
 }
 
 #[test]
@@ -190,7 +263,11 @@ fn walk(bytes: &[u8]) -> Result<()> {
         let _ = Split::by_column(&raw, &target, &labels.rows, Some(&strata), true, 0.2, 1);
         let Ok(split) = Split::random(&labels.rows, Some(&strata), 0.15, 0.15, 1) else { continue };
         for scale in [Scale::Standard, Scale::Robust] {
-            let options = PipelineOptions { scale, ..Default::default() };
+            let mut options = PipelineOptions { scale, ..Default::default() };
+            if scale == Scale::Robust {
+                options.embedding.categories = CategoryEncoding::Embedding;
+                options.embedding.numeric = NumericEmbedding::Ple;
+            }
             let Ok(pipeline) = Pipeline::fit(&table, &split.train, &options) else { continue };
             let (matrix, _) = pipeline.transform(&table, &split.val)?;
             assert_eq!(matrix.len(), split.val.len() * pipeline.features().len());
@@ -238,7 +315,13 @@ proptest! {
         let (text, train) = table_with(&[]);
         let raw = raw(&text);
         let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
-        let fitted = Pipeline::fit(&table, &TrainRows::for_test(train), &PipelineOptions::default()).unwrap();
+        let mut options = PipelineOptions::default();
+        if n % 2 == 0 {
+            options.embedding.categories = CategoryEncoding::Embedding;
+            options.embedding.numeric = NumericEmbedding::Ple;
+            options.embedding.n_bins = 3;
+        }
+        let fitted = Pipeline::fit(&table, &TrainRows::for_test(train), &options).unwrap();
         let mut saved = serde_json::to_string(&fitted).unwrap();
         let at = at.min(saved.len());
         let end = (at + n).min(saved.len());

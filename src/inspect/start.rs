@@ -173,6 +173,7 @@ fn without_noise(network: &Network) -> Network {
                 | LayerSpec::LayerNorm { .. }
                 | LayerSpec::Scale { .. }
                 | LayerSpec::Members { .. }
+                | LayerSpec::Embedding { .. }
                 | LayerSpec::Residual { .. } => {}
             }
         }

@@ -42,6 +42,11 @@ impl BatchNorm {
         6 * self.features
     }
 
+    /// Of these, mean and variance are what a shard leaves for the running statistics.
+    pub(crate) fn n_statistics(&self) -> usize {
+        2 * self.features
+    }
+
     /// Takes rows of x, those from `first_row` on, into the moments of the shard, in training.
     pub(crate) fn add_moments<T: Scalar>(&self, pass: &Pass<T>, first_row: usize, x: &[T], cache: &mut [T]) {
         if pass.mode != Mode::Infer {
@@ -120,14 +125,14 @@ impl BatchNorm {
         &self,
         level: CpuLevel,
         params: &mut [T],
-        caches: impl ExactSizeIterator<Item = &'a [T]>,
+        statistics: impl ExactSizeIterator<Item = &'a [T]>,
     ) {
-        let share = T::from_f64((1.0 - self.momentum) / caches.len() as f64);
-        // Mean and variance lie side by side, in the cache too.
+        let share = T::from_f64((1.0 - self.momentum) / statistics.len() as f64);
+        // Mean and variance lie side by side, in what a shard leaves too.
         let running = &mut params[self.running_mean.start..self.running_var.end];
         let mut keep = T::from_f64(self.momentum);
-        for cache in caches {
-            T::combine(level, share, &cache[..2 * self.features], keep, running);
+        for shard in statistics {
+            T::combine(level, share, &shard[..2 * self.features], keep, running);
             keep = T::ONE;
         }
     }

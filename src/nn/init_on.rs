@@ -160,7 +160,8 @@ fn looks_at_rows(spec: &LayerSpec) -> bool {
         | LayerSpec::LayerNorm { .. }
         | LayerSpec::GaussianNoise { .. }
         | LayerSpec::Scale { .. }
-        | LayerSpec::Members { .. } => false,
+        | LayerSpec::Members { .. }
+        | LayerSpec::Embedding { .. } => false,
     }
 }
 

@@ -6,6 +6,7 @@ use super::activation::{self, ActivationLayer};
 use super::batch_norm::BatchNorm;
 use super::dense::Dense;
 use super::dropout::Dropout;
+use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::members::Members;
@@ -86,6 +87,8 @@ pub enum Layer {
     Scale(Scale),
     /// The layer from which on a row is several side by side.
     Members(Members),
+    /// Raw columns, each made into several numbers; only ever the first layer.
+    Embedding(Embedding),
     /// Where a residual block begins; its layers follow in the stack.
     ResidualBegin(ResidualBegin),
     /// Where a residual block ends.
@@ -140,6 +143,7 @@ impl Layer {
                 Self::Scale(Scale::new(layout, in_features, *initializer, bias))
             }
             LayerSpec::Members { count } => Self::Members(Members { features: in_features, count: *count }),
+            LayerSpec::Embedding { columns } => Self::Embedding(Embedding::new(layout, columns)),
             LayerSpec::Residual { .. } => unreachable!("a block is no single layer"),
         }
     }
@@ -155,6 +159,7 @@ impl Layer {
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
             Self::Members(_) => "members",
+            Self::Embedding(_) => "embedding",
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => "residual",
         }
     }
@@ -170,6 +175,7 @@ impl Layer {
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
             Self::Members(layer) => layer.count * layer.features,
+            Self::Embedding(layer) => layer.out_features,
             Self::ResidualBegin(layer) => layer.features,
             Self::ResidualEnd(layer) => layer.features,
         }
@@ -185,6 +191,7 @@ impl Layer {
             Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
+            Self::Embedding(layer) => layer.detail(),
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => "x + f(x)".into(),
         }
     }
@@ -203,7 +210,9 @@ impl Layer {
             }
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
             Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
-            Self::Scale(_) | Self::Members(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
+            Self::Scale(_) | Self::Members(_) | Self::Embedding(_) | Self::ResidualBegin(_) => {
+                Cache::new(0, 0)
+            }
         }
     }
 
@@ -211,6 +220,7 @@ impl Layer {
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         match self {
             Self::Dense(layer) => layer.scratch_len(n_rows * layer.sharing),
+            Self::Embedding(layer) => layer.scratch_len(n_rows),
             _ => 0,
         }
     }
@@ -223,9 +233,12 @@ impl Layer {
             | Self::GaussianNoise(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => true,
-            Self::Dense(_) | Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Members(_) => {
-                false
-            }
+            Self::Dense(_)
+            | Self::BatchNorm(_)
+            | Self::LayerNorm(_)
+            | Self::Scale(_)
+            | Self::Members(_)
+            | Self::Embedding(_) => false,
         }
     }
 
@@ -242,6 +255,7 @@ impl Layer {
             | Self::GaussianNoise(_)
             | Self::Scale(_)
             | Self::Members(_)
+            | Self::Embedding(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => false,
         }
@@ -255,12 +269,12 @@ impl Layer {
     /// Whether ∂L/∂x goes to memory of its own: because the gradient that arrives is kept for
     /// [`Layer::backward_weights`], or because x is not as wide as y.
     pub(crate) fn writes_dx(&self) -> bool {
-        matches!(self, Self::Dense(_) | Self::Members(_))
+        matches!(self, Self::Dense(_) | Self::Members(_) | Self::Embedding(_))
     }
 
     /// Whether [`Layer::backward_rows`] computes gradients of parameters, and not of x alone.
     pub(crate) fn learns_by_rows(&self) -> bool {
-        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_))
+        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_))
     }
 
     /// Forward of batch norm, first part: takes rows of x, those from `first_row` on, into the moments over all rows.
@@ -287,6 +301,7 @@ impl Layer {
             | Self::LayerNorm(_)
             | Self::Scale(_)
             | Self::Members(_)
+            | Self::Embedding(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => {}
         }
@@ -298,7 +313,7 @@ impl Layer {
     pub(crate) fn forward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        rows @ [first_row, _]: [usize; 2],
+        rows @ [first_row, n_rows]: [usize; 2],
         x: &[T],
         y: &mut [T],
         cache: &mut Cache<T>,
@@ -319,6 +334,7 @@ impl Layer {
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
             Self::Members(layer) => layer.forward(x, y),
+            Self::Embedding(layer) => layer.forward(pass, n_rows, x, y, scratch),
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
         }
     }
@@ -340,6 +356,7 @@ impl Layer {
             }
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
+            Self::Embedding(layer) => layer.prepare_backward(pass, wants_dx, grads, scratch),
             Self::BatchNorm(_)
             | Self::Dropout(_)
             | Self::Activation(_)
@@ -383,7 +400,7 @@ impl Layer {
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
-        rows @ [first_row, _]: [usize; 2],
+        rows @ [first_row, n_rows]: [usize; 2],
         [x, y]: [&[T]; 2],
         dy: &mut [T],
         dx: Option<&mut [T]>,
@@ -412,6 +429,7 @@ impl Layer {
             Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
             Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
             Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
+            Self::Embedding(layer) => layer.backward_rows(pass, n_rows, [x, y, dy], dx, grads, scratch),
         }
     }
 
@@ -430,15 +448,23 @@ impl Layer {
         }
     }
 
-    /// Takes the statistics that the shards of a step left in `caches` into the running ones.
+    /// How many of the first numbers of its cache a layer leaves for its running statistics.
+    pub(crate) fn n_statistics(&self) -> usize {
+        match self {
+            Self::BatchNorm(layer) => layer.n_statistics(),
+            _ => 0,
+        }
+    }
+
+    /// Takes the statistics of a step's shards into the running ones.
     pub(crate) fn absorb<'a, T: Scalar>(
         &self,
         level: CpuLevel,
         params: &mut [T],
-        caches: impl ExactSizeIterator<Item = &'a [T]>,
+        statistics: impl ExactSizeIterator<Item = &'a [T]>,
     ) {
         if let Self::BatchNorm(layer) = self {
-            layer.absorb(level, params, caches);
+            layer.absorb(level, params, statistics);
         }
     }
 
@@ -450,6 +476,7 @@ impl Layer {
             Self::BatchNorm(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
             Self::Scale(layer) => layer.init(params, &mut stream),
+            Self::Embedding(layer) => layer.init(params, &mut stream),
             Self::Dropout(_)
             | Self::Activation(_)
             | Self::GaussianNoise(_)

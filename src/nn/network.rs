@@ -99,7 +99,8 @@ impl Network {
             Stack::build(&specs, n_inputs, n_members);
         // Of a packed weight, which has three dimensions, each member's is a matrix of its own.
         let matrix = |view: &View| view.shape.iter().rev().take(2).product::<usize>();
-        let largest = layout.views.iter().map(matrix).max().unwrap_or(0);
+        // Of a table, a tile reads only the rows that it looks up.
+        let largest = layout.views.iter().filter(|v| !v.is_table).map(matrix).max().unwrap_or(0);
         let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
         Self { specs, layers, places, buffers, tile_rows, views: layout.views, n_inputs, n_params, n_members }
@@ -158,7 +159,11 @@ impl Network {
         });
         // Forward, weight gradient, input gradient; the first layer of all needs no input gradient.
         let first = dense.next().map_or(0, |(i, products)| if i == 0 { 2 * products } else { 3 * products });
-        first + dense.map(|(_, products)| 3 * products).sum::<usize>()
+        let embedding: usize = match self.layers.first() {
+            Some(Layer::Embedding(layer)) => layer.multiply_adds_per_row(),
+            _ => 0,
+        };
+        embedding + first + dense.map(|(_, products)| 3 * products).sum::<usize>()
     }
 
     /// A parameter vector drawn from the layers' initialisers.
@@ -424,10 +429,29 @@ impl Network {
         }
     }
 
-    /// Takes the statistics of a step's shards (of batch norm) into the running ones, in the order given.
-    pub fn absorb_statistics<T: Scalar>(&self, level: CpuLevel, params: &mut [T], shards: &[Workspace<T>]) {
-        for (i, layer) in self.layers.iter().enumerate() {
-            layer.absorb(level, params, shards.iter().map(|work| &work.caches[i].numbers[..]));
+    /// How many numbers a shard leaves for the running statistics (of batch norm).
+    pub fn n_statistics(&self) -> usize {
+        self.layers.iter().map(Layer::n_statistics).sum()
+    }
+
+    /// Copies what the last training pass in `work` left for the running statistics.
+    pub fn write_statistics<T: Scalar>(&self, work: &Workspace<T>, mut to: &mut [T]) {
+        for (layer, cache) in self.layers.iter().zip(&work.caches) {
+            let (own, rest) = to.split_at_mut(layer.n_statistics());
+            own.copy_from_slice(&cache.numbers[..own.len()]);
+            to = rest;
+        }
+    }
+
+    /// Takes the statistics of a step's shards, one after the other as [`Network::write_statistics`] wrote them, into
+    /// the running ones.
+    pub fn absorb_statistics<T: Scalar>(&self, level: CpuLevel, params: &mut [T], statistics: &[T]) {
+        let mut begin = 0;
+        for layer in self.layers.iter().filter(|layer| layer.n_statistics() > 0) {
+            let end = begin + layer.n_statistics();
+            let shards = statistics.chunks_exact(self.n_statistics()).map(|shard| &shard[begin..end]);
+            layer.absorb(level, params, shards);
+            begin = end;
         }
     }
 
@@ -443,14 +467,27 @@ impl Network {
         x: &[T],
         work: &mut Workspace<T>,
     ) -> Vec<T> {
-        let mut predictions = vec![T::ZERO; x.len() / self.n_inputs * self.n_outputs()];
-        self.raw_outputs_into(level, params, loss, x, work, &mut predictions);
+        let mut predictions = self.raw_outputs(level, params, loss, x, work);
         loss.predict(&mut predictions, self.n_outputs());
         predictions
     }
 
-    /// Outputs before the loss's link (logits), rows×outputs, into memory of the caller; of an ensemble those whose
-    /// prediction is the mean of the members'.
+    /// Outputs before the loss's link (logits), rows×outputs; of an ensemble those whose prediction is the mean of the
+    /// members'.
+    pub fn raw_outputs<T: Scalar>(
+        &self,
+        level: CpuLevel,
+        params: &[T],
+        loss: Loss,
+        x: &[T],
+        work: &mut Workspace<T>,
+    ) -> Vec<T> {
+        let mut outputs = vec![T::ZERO; x.len() / self.n_inputs * self.n_outputs()];
+        self.raw_outputs_into(level, params, loss, x, work, &mut outputs);
+        outputs
+    }
+
+    /// [`Network::raw_outputs`] into memory of the caller.
     pub fn raw_outputs_into<T: Scalar>(
         &self,
         level: CpuLevel,

@@ -15,6 +15,8 @@ pub struct View {
     pub trainable: bool,
     /// Whether weight decay and penalties apply: to weights, not to biases, scales and shifts.
     pub decays: bool,
+    /// Whether rows of it are looked up, by a category's code, where other weights are multiplied with.
+    pub is_table: bool,
 }
 
 impl View {
@@ -39,6 +41,8 @@ impl View {
 pub(crate) enum Role {
     /// Trained, and shrunk by weight decay.
     Weight,
+    /// As a weight, but its rows are looked up.
+    Table,
     /// Trained, not shrunk: biases, scales, shifts.
     Offset,
     /// Kept by the layer itself: running statistics.
@@ -66,7 +70,8 @@ impl Layout {
             shape: shape.to_vec(),
             offset: self.len,
             trainable: role != Role::Statistic,
-            decays: role == Role::Weight,
+            decays: matches!(role, Role::Weight | Role::Table),
+            is_table: role == Role::Table,
         };
         self.len += view.len();
         let range = view.range();

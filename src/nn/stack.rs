@@ -109,8 +109,11 @@ fn shares_memory(before: &Layer, layer: &Layer) -> bool {
         // These change signs too, which relu reads.
         Layer::Activation(_) | Layer::GaussianNoise(_) => unread(before),
         Layer::ResidualEnd(_) => unread(before) || matches!(before, Layer::Dense(d) if d.is_linear()),
-        Layer::Dense(_) | Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_) | Layer::Members(_) => {
-            false
-        }
+        Layer::Dense(_)
+        | Layer::BatchNorm(_)
+        | Layer::LayerNorm(_)
+        | Layer::Scale(_)
+        | Layer::Members(_)
+        | Layer::Embedding(_) => false,
     }
 }

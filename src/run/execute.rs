@@ -147,7 +147,13 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report) -> Result<()> {
         let rows = plan.split.train.rows();
         let truth = truth_of(target, rows);
         let n_classes = plan.target.classes.len();
-        let rivals = baselines(&plan.inputs(rows)?, model.card.n_inputs, truth.view(), n_classes, &test_x);
+        // A linear model takes a category one-hot, and a number as it is, whatever the network does with them.
+        let [x, test_x] = [plan.plain_inputs(rows)?, plan.plain_inputs(&plan.split.test)?];
+        let mut rivals = baselines(&x.0, x.1, truth.view(), n_classes, &test_x.0);
+        if plan.pipeline.plain().features().is_empty() {
+            // What is left without a column is the constant.
+            rivals.truncate(1);
+        }
         for (name, predictions) in &rivals {
             let metrics = metrics(predictions, test_truth.view());
             report.baselines.push(Baseline { name, metrics });

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -16,9 +17,39 @@ use super::report::Report;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    fate: Arc<Mutex<Fate>>,
+}
+
+/// What becomes of a folder. Whoever writes into the folder or takes it away holds the lock meanwhile.
+#[derive(Debug)]
+struct Fate {
+    path: PathBuf,
     /// The folders above it that were made for it, from the outermost on.
     parents: Vec<PathBuf>,
     kept: bool,
+}
+
+/// Takes a [`Folder`] away from another thread than the one that writes it.
+#[derive(Debug, Clone)]
+pub struct Undo(Arc<Mutex<Fate>>);
+
+impl Undo {
+    /// Removes the folder unless it is kept, then calls `then` with whether it is kept.
+    ///
+    /// Until `then` is done nobody writes into the folder: a `then` that ends the process leaves nothing
+    /// half-written. Where results are being written at this moment, it waits for them, and they are kept.
+    pub fn undo(&self, then: impl FnOnce(bool)) {
+        let fate = lock(&self.0);
+        if !fate.kept {
+            remove(&fate.path, &fate.parents);
+        }
+        then(fate.kept);
+    }
+}
+
+/// A thread that panicked while it wrote leaves nothing that another could not go on with.
+fn lock(fate: &Mutex<Fate>) -> MutexGuard<'_, Fate> {
+    fate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Folder {
@@ -40,7 +71,8 @@ impl Folder {
             None => next_free(above, &file_name(stem)),
         };
         let path = made.inspect_err(|_| remove_empty(&parents))?;
-        Ok(Self { path, parents, kept: false })
+        let fate = Fate { path: path.clone(), parents, kept: false };
+        Ok(Self { path, fate: Arc::new(Mutex::new(fate)) })
     }
 
     /// Where it is.
@@ -48,23 +80,30 @@ impl Folder {
         &self.path
     }
 
+    /// A way to take it away from another thread.
+    pub fn undo(&self) -> Undo {
+        Undo(Arc::clone(&self.fate))
+    }
+
     /// Writes a whole file into the folder.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let _writing = lock(&self.fate);
         write_atomically(&self.path.join(name), bytes)
     }
 
-    /// From here on the folder stays, whatever happens.
-    pub fn keep(&mut self) {
-        self.kept = true;
+    /// Writes the results, each a name and its bytes; from here on the folder stays, even if not all of them can be
+    /// written.
+    pub fn finish(&self, results: &[(&str, &[u8])]) -> Result<()> {
+        let mut fate = lock(&self.fate);
+        fate.kept = true;
+        results.iter().try_for_each(|(name, bytes)| write_atomically(&self.path.join(name), bytes))
     }
 }
 
 impl Drop for Folder {
     /// What came to nothing leaves nothing, nor the folders made for it.
     fn drop(&mut self) {
-        if !self.kept {
-            remove(&self.path, &self.parents);
-        }
+        self.undo().undo(|_| ());
     }
 }
 
@@ -100,6 +139,11 @@ impl RunFolder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.folder.path
+    }
+
+    /// A way to take it away from another thread.
+    pub fn undo(&self) -> Undo {
+        self.folder.undo()
     }
 
     /// Writes a whole file into the folder.
@@ -150,17 +194,16 @@ impl RunFolder {
     }
 
     /// Writes what training and testing came to; what is written stays, even if not all of it can be.
-    pub fn finish(&mut self, model: &Model, report: &Report) -> Result<()> {
-        self.folder.keep();
-        model.save(&self.path().join(MODEL_FILE))?;
+    pub fn finish(&self, model: &Model, report: &Report) -> Result<()> {
+        let metrics = serde_json::to_string_pretty(&report.to_json())
+            .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
+        let results = [(MODEL_FILE, model.to_bytes()?), ("metrics.json", (metrics + "\n").into_bytes())];
+        self.folder.finish(&results.each_ref().map(|(name, bytes)| (*name, &bytes[..])))?;
         let sync = |file: &File, name: &str| {
             file.sync_all().map_err(|e| Error::io("write", &self.path().join(name), e))
         };
         sync(&self.events, "events.jsonl")?;
-        sync(&self.history, "history.csv")?;
-        let metrics = serde_json::to_string_pretty(&report.to_json())
-            .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
-        self.write("metrics.json", (metrics + "\n").as_bytes())
+        sync(&self.history, "history.csv")
     }
 }
 
@@ -236,7 +279,32 @@ fn file_name(stem: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::{Folder, file_name};
+
+    #[test]
+    fn what_is_not_finished_can_be_taken_away_by_another_thread() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/b/run");
+        let make = || Folder::create(Some(&path), "").unwrap();
+        let folder = make();
+        folder.write("half.txt", b"half").unwrap();
+        let undo = folder.undo();
+        let told = std::thread::spawn(move || {
+            let mut kept = None;
+            undo.undo(|k| kept = Some(k));
+            kept
+        });
+        assert_eq!(told.join().unwrap(), Some(false));
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nor the folders above it");
+
+        let folder = make();
+        folder.finish(&[("one.txt", b"1"), ("two.txt", b"2")]).unwrap();
+        let mut kept = None;
+        folder.undo().undo(|k| kept = Some(k));
+        drop(folder);
+        assert_eq!(kept, Some(true));
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2, "results stay");
+    }
 
     #[test]
     fn names_of_runs_are_safe() {

@@ -1,5 +1,6 @@
 //! One run: from a table to a tested model in a folder.
 
+pub(crate) mod embedding;
 pub mod execute;
 pub mod folder;
 mod objective;
@@ -7,6 +8,6 @@ pub mod plan;
 pub mod report;
 
 pub use execute::{Trained, execute};
-pub use folder::{Folder, RunFolder};
+pub use folder::{Folder, RunFolder, Undo};
 pub use plan::{Choice, Plan};
 pub use report::Report;

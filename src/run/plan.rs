@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use crate::config::{
-    ColumnConfig, Config, EnsembleKind, Initializer, LossName, Monitor, TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
+    TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -149,7 +151,8 @@ impl Plan {
         });
         check_monitors(&config, task)?;
 
-        let network = network_of(&config, pipeline.features().len(), target.n_outputs())?;
+        choices.extend(embedding::choice(&config, &pipeline));
+        let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(starts(&config, &network));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
@@ -178,13 +181,23 @@ impl Plan {
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
-        let network = network_of(&config, self.pipeline.features().len(), self.target.n_outputs())?;
+        let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
     /// The prepared inputs (rows×inputs) of some rows.
     pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
+    }
+
+    /// The inputs of some rows as a model without embedding takes them, and how many a row has: where it can take
+    /// none, a single one that is always 0.
+    pub fn plain_inputs(&self, rows: &[usize]) -> Result<(Vec<f64>, usize)> {
+        let plain = self.pipeline.plain();
+        match plain.features().len() {
+            0 => Ok((vec![0.0; rows.len()], 1)),
+            n => Ok((plain.transform(&self.table, rows)?.0, n)),
+        }
     }
 
     /// Inputs, scaled targets and weights of some rows, in the precision of training.
@@ -297,10 +310,17 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
     Ok(())
 }
 
-/// The network that the settings ask for, if its layers fit each other and the batches.
-fn network_of(config: &Config, n_inputs: usize, n_outputs: usize) -> Result<Network> {
+/// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
+/// the batches.
+fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+    let n_inputs = pipeline.features().len();
+    let embedding = embedding::layer(config, pipeline);
+    let width = match &embedding {
+        Some(LayerSpec::Embedding { columns }) => columns.iter().map(EmbeddingSpec::n_outputs).sum(),
+        _ => n_inputs,
+    };
     let (listed, ensemble) = (&config.network.layers, &config.ensemble);
-    check_blocks(listed, Some(n_inputs))?;
+    check_blocks(listed, Some(width))?;
     let shares = ensemble.members > 1 && ensemble.kind != EnsembleKind::Packed;
     if shares && listed.last().is_some_and(|last| is_output(last, n_outputs)) {
         return Err(Error::setting(
@@ -311,7 +331,8 @@ fn network_of(config: &Config, n_inputs: usize, n_outputs: usize) -> Result<Netw
             "leave the last layer out: it is added by itself; or ensemble.kind = \"packed\"",
         ));
     }
-    let network = Network::new(&config.expanded_layers(), n_inputs, n_outputs);
+    let layers: Vec<LayerSpec> = embedding.into_iter().chain(config.expanded_layers()).collect();
+    let network = Network::new(&layers, n_inputs, n_outputs);
     check_batch_norm(config, &network)?;
     Ok(network)
 }
@@ -415,6 +436,8 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         per_column: per_column.filter_map(|(name, c)| c.scale.map(|s| (name.clone(), s))).collect(),
         impute: config.prepare.impute,
         indicators: config.prepare.indicators,
+        embedding: config.embedding.clone(),
+        encode: config.data.columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),
     }
 }
 

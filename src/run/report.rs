@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::TaskKind;
-use crate::train::bootstrap::Gain;
+use crate::train::bootstrap::{Gain, METHOD};
 
 /// A metric with its interval, if one was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +98,11 @@ pub fn primary(task: TaskKind) -> &'static str {
     }
 }
 
+/// How the intervals of metrics were made, as `metrics.json` and `evaluate --json` tell it.
+pub fn intervals_json(resamples: usize, confidence: f64) -> Value {
+    json!({ "method": METHOD, "resamples": resamples, "confidence": confidence })
+}
+
 impl Report {
     /// The metric that comes first.
     pub fn primary(&self) -> &'static str {
@@ -139,8 +144,10 @@ impl Report {
                 if let Some(interval) = c.gain.interval {
                     entry.insert(interval_key.clone(), json!(interval));
                 }
+                entry.insert("resamples".into(), json!(c.gain.replicates));
                 Value::Object(entry)
             }),
+            "intervals": intervals_json(self.resamples, self.confidence),
             "best_epoch": self.best_epoch,
             "epochs_run": self.epochs_run,
             "stopped": self.stopped,
@@ -204,7 +211,7 @@ mod tests {
     use super::*;
 
     fn report(share: f64, interval: Option<[f64; 2]>) -> Report {
-        let gain = Gain { share, interval };
+        let gain = Gain { share, interval, replicates: 1000 };
         Report {
             task: TaskKind::Regression,
             target: "y".into(),

@@ -61,6 +61,9 @@ pub fn intervals(
     Intervals { metrics: metrics.collect(), replicates }
 }
 
+/// How [`intervals`] and [`gain`] make their intervals, as files name it.
+pub const METHOD: &str = "percentile bootstrap";
+
 /// The largest gain that is told, and the largest loss.
 const MOST_GAIN: f64 = 1e9;
 
@@ -71,6 +74,8 @@ pub struct Gain {
     pub share: f64,
     /// The bootstrap interval of that share.
     pub interval: Option<[f64; 2]>,
+    /// How many replicates the interval is made from.
+    pub replicates: usize,
 }
 
 /// By how much `ours` is better than `theirs` in one metric, with a paired percentile bootstrap interval.
@@ -117,7 +122,7 @@ pub fn gain(
         )
         .collect();
     let interval = middle(drawn.into_iter().flatten().collect(), replicates, confidence);
-    Some(Gain { share: all, interval })
+    Some(Gain { share: all, interval, replicates })
 }
 
 /// Draws as many rows as there are, with replacement: how often each was drawn.
@@ -182,8 +187,10 @@ mod tests {
         };
         let truth = Truth::Values(&truth);
         // Errors in a fixed proportion: the share is the same in every draw, though the errors are not.
-        let Gain { share, interval } = gain("rmse", [&off(1.0), &off(2.0)], truth, 200, 0.9, 1).unwrap();
+        let Gain { share, interval, replicates } =
+            gain("rmse", [&off(1.0), &off(2.0)], truth, 200, 0.9, 1).unwrap();
         let [low, high] = interval.unwrap();
+        assert_eq!(replicates, 200);
         assert!((share - 0.5).abs() < 1e-12 && (low - 0.5).abs() < 1e-12 && (high - 0.5).abs() < 1e-12);
         let worse = gain("rmse", [&off(2.0), &off(1.0)], truth, 200, 0.9, 1).unwrap();
         assert!((worse.share + 1.0).abs() < 1e-12, "{worse:?}");
@@ -192,7 +199,7 @@ mod tests {
         assert!(better.share > 0.0, "{better:?}");
         assert_eq!(gain("accuracy", [&off(1.0), &off(2.0)], truth, 10, 0.9, 1), None);
         let perfect = gain("rmse", [&off(1.0), &off(0.0)], truth, 50, 0.9, 1).unwrap();
-        assert_eq!(perfect, Gain { share: -1e9, interval: Some([-1e9, -1e9]) });
+        assert_eq!(perfect, Gain { share: -1e9, interval: Some([-1e9, -1e9]), replicates: 50 });
         assert_eq!(gain("rmse", [&off(0.0), &off(0.0)], truth, 0, 0.9, 1).unwrap().share, 0.0);
         let broken = Predictions::Values(vec![f64::NAN; 40]);
         assert_eq!(gain("rmse", [&off(1.0), &broken], truth, 10, 0.9, 1), None);

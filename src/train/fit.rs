@@ -232,7 +232,8 @@ pub fn fit<T: Scalar>(
             let weight = targets.total_weight();
             (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
             if !mean.is_finite() {
-                let layer = stepper.first_non_finite_layer(n_rows);
+                let x = &batch.x[..n_rows * n_inputs];
+                let layer = stepper.first_non_finite_layer(steps.wrapping_sub(1), &params, x);
                 let event = diverged(network, layer, epoch, step + 1, rate);
                 listener(&event);
                 if history.is_empty() {
@@ -364,7 +365,7 @@ struct Watch<'a, T> {
     level: CpuLevel,
     val: &'a Rows<T>,
     target_std: f64,
-    work: Workspace<T>,
+    works: Vec<Workspace<T>>,
     outputs: Vec<T>,
     unused_gradient: Vec<T>,
 }
@@ -372,10 +373,10 @@ struct Watch<'a, T> {
 impl<'a, T: Scalar> Watch<'a, T> {
     fn new(network: &'a Network, loss: Loss, level: CpuLevel, val: &'a Rows<T>, target_std: f64) -> Self {
         let n = val.len() * network.n_outputs();
-        let work = network.inference_workspace(val.len().clamp(1, 256));
+        let works = network.inference_workspaces(val.len(), val.len().clamp(1, 256));
         let zeros = || vec![T::ZERO; n];
         let loss = loss.without_smoothing();
-        Self { network, loss, level, val, target_std, work, outputs: zeros(), unused_gradient: zeros() }
+        Self { network, loss, level, val, target_std, works, outputs: zeros(), unused_gradient: zeros() }
     }
 
     /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
@@ -383,7 +384,7 @@ impl<'a, T: Scalar> Watch<'a, T> {
     fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
         let n_rows = self.val.len() as f64;
         let (x, outputs) = (&self.val.x, &mut self.outputs);
-        self.network.raw_outputs_into(self.level, params, self.loss, x, &mut self.work, outputs);
+        self.network.raw_outputs_on_threads(self.level, params, self.loss, x, &mut self.works, outputs);
         let targets = self.val.targets.view();
         let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
         let metrics = match targets.parted().0 {

@@ -71,10 +71,11 @@ impl<T: Scalar> Optimizer<T> {
         for view in views.iter().filter(|v| v.trainable) {
             // Without decay all runs are alike, and neighbours become one.
             let decays = view.decays && (settings.weight_decay != 0.0 || settings.l2 != 0.0);
+            let is_matrix = settings.name == OptimizerName::Muon && view.decays && !view.is_table;
             let n_matrices = match view.shape[..] {
-                [_, _] if settings.name == OptimizerName::Muon && view.decays => 1,
+                [_, _] if is_matrix => 1,
                 // Members with weights of their own: a matrix each.
-                [n, _, _] if settings.name == OptimizerName::Muon && view.decays => n,
+                [n, _, _] if is_matrix => n,
                 _ => 0,
             };
             if let [.., rows, columns] = view.shape[..]

@@ -1,14 +1,20 @@
 //! One training step: a batch in, changed parameters out, the same bits on any number of threads.
 
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use statera_kernels::{CpuLevel, Scalar, sum_of_squares};
 
 use super::optimizer::Optimizer;
 use crate::config::TrainConfig;
+use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Mode, Network, Pass, Targets, Workspace};
 
-/// The memory of a training step, planned once: one workspace a shard.
+/// The memory of a training step, planned once.
+///
+/// With t threads and s shards in the largest batch: t workspaces of one shard's rows, at most (8 + log₂ s)·t vectors
+/// as long as the parameters, and for batch normalisation two numbers a feature and shard. So a batch of a million
+/// rows takes hardly more than one of a few shards.
 #[derive(Debug)]
 pub struct Stepper<'n, T> {
     network: &'n Network,
@@ -16,7 +22,12 @@ pub struct Stepper<'n, T> {
     level: CpuLevel,
     seed: u64,
     shard_rows: usize,
-    shards: Vec<Workspace<T>>,
+    /// Where threads compute, one each.
+    desks: Vec<Mutex<Desk<T>>>,
+    /// Where the parts of the tree leave their sums, a power of two; after a step that of all in the first.
+    sums: Vec<Sum<T>>,
+    /// What batch normalisation found in each shard.
+    statistics: Vec<T>,
     /// Batches of one step of the optimiser.
     accumulate: usize,
     clip_value: f64,
@@ -27,10 +38,27 @@ pub struct Stepper<'n, T> {
     held_batches: usize,
 }
 
+/// Where one thread computes one shard after the other.
+#[derive(Debug)]
+struct Desk<T> {
+    /// Without a gradient of its own: that of the sum at hand is lent to it.
+    work: Workspace<T>,
+    /// Sums that wait for those to their left, one for each level of a part of the tree.
+    waiting: Vec<Sum<T>>,
+}
+
+/// Gradient and loss of some shards.
+#[derive(Debug)]
+struct Sum<T> {
+    grads: Buffer<T>,
+    loss: f64,
+}
+
 /// What all shards of a step share.
 #[derive(Clone, Copy)]
 struct Batch<'a, T> {
     network: &'a Network,
+    desks: &'a [Mutex<Desk<T>>],
     loss: Loss,
     level: CpuLevel,
     params: &'a [T],
@@ -44,7 +72,8 @@ struct Batch<'a, T> {
 }
 
 impl<'n, T: Scalar> Stepper<'n, T> {
-    /// Memory for batches of up to `max_rows` rows, cut into shards of at most `shard_rows`.
+    /// Memory for batches of up to `max_rows` rows, cut into shards of at most `shard_rows`, for the threads of the
+    /// pool that it is called in.
     pub fn new(
         network: &'n Network,
         loss: Loss,
@@ -54,15 +83,27 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         shard_rows: usize,
     ) -> Self {
         let n_shards = max_rows.div_ceil(shard_rows).max(1);
-        // A smaller batch in fewer shards can have larger ones: up to `shard_rows`.
-        let shards = (0..n_shards).map(|_| network.workspace(max_rows.min(shard_rows))).collect();
+        // Asking for threads starts them where there are none yet: one shard needs none.
+        let n_threads = if n_shards == 1 { 1 } else { rayon::current_num_threads() };
+        // Several parts a thread, so that none waits long for the others; more threads than shards have nothing to do.
+        let n_parts = if n_threads == 1 { 1 } else { (4 * n_threads).min(n_shards).next_power_of_two() };
+        let depth = n_shards.div_ceil(n_parts).ilog2() as usize;
+        let sum = |_| Sum { grads: Buffer::new(network.n_params(), 1), loss: 0.0 };
+        let desk = |_| {
+            // A smaller batch in fewer shards can have larger ones: up to `shard_rows`.
+            let mut work = network.workspace(max_rows.min(shard_rows));
+            work.grads = Buffer::new(0, 1);
+            Mutex::new(Desk { work, waiting: (0..depth).map(sum).collect() })
+        };
         Self {
             network,
             loss,
             level,
             seed,
             shard_rows,
-            shards,
+            desks: (0..n_threads.min(n_shards)).map(desk).collect(),
+            sums: (0..n_parts).map(sum).collect(),
+            statistics: vec![T::ZERO; n_shards * network.n_statistics()],
             accumulate: 1,
             clip_value: 0.0,
             clip_norm: 0.0,
@@ -104,6 +145,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         }
         let batch = Batch {
             network: self.network,
+            desks: &self.desks,
             loss: self.loss,
             level: self.level,
             params,
@@ -115,23 +157,23 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             n_shards,
             scale: T::from_f64(1.0 / weight),
         };
-        let shards = &mut self.shards[..n_shards];
-        batch.run(0, shards);
-        let (loss, factor) = self.loss.of_mean(shards[0].loss_sum / weight);
+        let statistics = &mut self.statistics[..n_shards * self.network.n_statistics()];
+        batch.run(0..n_shards, &mut self.sums, statistics);
+        let Sum { grads, loss } = &mut self.sums[0];
+        let (loss, factor) = self.loss.of_mean(*loss / weight);
         if loss.is_finite() {
             if let Some(factor) = factor {
-                shards[0].grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
+                grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
             }
-            self.network.absorb_statistics(self.level, params, shards);
+            self.network.absorb_statistics(self.level, params, statistics);
             if self.accumulate > 1 {
-                T::combine(self.level, T::from_f64(weight), &shards[0].grads, T::ONE, &mut self.held);
+                T::combine(self.level, T::from_f64(weight), grads, T::ONE, &mut self.held);
                 self.held_weight += weight;
                 self.held_batches += 1;
                 if self.held_batches == self.accumulate {
                     self.flush(rate, params, optimizer);
                 }
             } else {
-                let grads = &mut self.shards[0].grads;
                 clip(self.network, self.clip_value, self.clip_norm, grads);
                 optimizer.step(self.level, rate, params, grads);
             }
@@ -158,12 +200,19 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         self.held_batches > 0
     }
 
-    /// The first layer whose output in the last step of `n_rows` rows was not finite.
-    pub fn first_non_finite_layer(&self, n_rows: usize) -> Option<usize> {
+    /// The first layer whose output in training step number `step` on `x` (B×inputs) is not finite, in the first
+    /// shard that has one; the shards are computed again for it.
+    pub fn first_non_finite_layer(&mut self, step: u32, params: &[T], x: &[T]) -> Option<usize> {
+        let n_inputs = self.network.n_inputs();
+        let n_rows = x.len() / n_inputs;
         let n_shards = n_rows.div_ceil(self.shard_rows);
-        let mut shards = self.shards[..n_shards].iter().enumerate();
-        shards.find_map(|(shard, work)| {
-            self.network.first_non_finite_layer(rows_of_shard(shard, n_shards, n_rows).len(), work)
+        let work = &mut self.desks[0].get_mut().unwrap_or_else(PoisonError::into_inner).work;
+        (0..n_shards).find_map(|shard| {
+            let rows = rows_of_shard(shard, n_shards, n_rows);
+            let mode = Mode::Train { seed: self.seed, step, shard: shard as u32 };
+            let pass = Pass { level: self.level, params, n_rows: rows.len(), mode };
+            self.network.forward(&pass, &x[rows.start * n_inputs..rows.end * n_inputs], work);
+            self.network.first_non_finite_layer(rows.len(), work)
         })
     }
 }
@@ -197,22 +246,70 @@ fn rows_of_shard(shard: usize, n_shards: usize, n_rows: usize) -> Range<usize> {
     bound(shard)..bound(shard + 1)
 }
 
+/// Where a range of shards is cut in two.
+fn middle(shards: &Range<usize>) -> usize {
+    shards.start + shards.len().div_ceil(2)
+}
+
 impl<T: Scalar> Batch<'_, T> {
-    /// Computes `shards`, the first of which has the number `first`; leaves the sums of their gradients and
-    /// losses in the first of them.
-    fn run(self, first: usize, shards: &mut [Workspace<T>]) {
-        if let [work] = shards {
-            self.run_shard(first, work);
+    /// Computes a range of shards; leaves the sum of their gradients and losses in the first of `sums`, and what batch
+    /// normalisation found in each in `statistics`.
+    ///
+    /// The tree of sums is that of the shards alone; how much of it is a part, which one thread computes, is not to
+    /// be seen in the bits.
+    fn run(self, shards: Range<usize>, sums: &mut [Sum<T>], statistics: &mut [T]) {
+        if sums.len() == 1 || shards.len() == 1 {
+            let mut desk = self.free_desk();
+            let Desk { work, waiting } = &mut *desk;
+            self.run_part(shards, &mut sums[0], statistics, work, waiting);
             return;
         }
-        let middle = shards.len().div_ceil(2);
-        let (left, right) = shards.split_at_mut(middle);
-        rayon::join(|| self.run(first, left), || self.run(first + middle, right));
-        T::add_to(self.level, &right[0].grads, &mut left[0].grads);
-        left[0].loss_sum += right[0].loss_sum;
+        let middle = middle(&shards);
+        let (left, right) = sums.split_at_mut(sums.len() / 2);
+        let (before, after) = statistics.split_at_mut((middle - shards.start) * self.network.n_statistics());
+        rayon::join(
+            || self.run(shards.start..middle, left, before),
+            || self.run(middle..shards.end, right, after),
+        );
+        self.add(&right[0], &mut left[0]);
     }
 
-    fn run_shard(self, shard: usize, work: &mut Workspace<T>) {
+    /// A desk that no other thread computes at: there are as many as threads.
+    fn free_desk(&self) -> MutexGuard<'_, Desk<T>> {
+        let own = rayon::current_thread_index().unwrap_or(0) % self.desks.len();
+        let (before, after) = self.desks.split_at(own);
+        let free = after.iter().chain(before).find_map(|desk| desk.try_lock().ok());
+        free.unwrap_or_else(|| self.desks[own].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Computes a range of shards one by one into `sum`.
+    fn run_part(
+        self,
+        shards: Range<usize>,
+        sum: &mut Sum<T>,
+        statistics: &mut [T],
+        work: &mut Workspace<T>,
+        waiting: &mut [Sum<T>],
+    ) {
+        if shards.len() == 1 {
+            self.run_shard(shards.start, sum, statistics, work);
+            return;
+        }
+        let middle = middle(&shards);
+        let (before, after) = statistics.split_at_mut((middle - shards.start) * self.network.n_statistics());
+        self.run_part(shards.start..middle, sum, before, work, waiting);
+        if let [right, waiting @ ..] = waiting {
+            self.run_part(middle..shards.end, right, after, work, waiting);
+            self.add(right, sum);
+        }
+    }
+
+    fn add(&self, right: &Sum<T>, left: &mut Sum<T>) {
+        T::add_to(self.level, &right.grads, &mut left.grads);
+        left.loss += right.loss;
+    }
+
+    fn run_shard(self, shard: usize, sum: &mut Sum<T>, statistics: &mut [T], work: &mut Workspace<T>) {
         let rows = rows_of_shard(shard, self.n_shards, self.n_rows);
         let n_inputs = self.network.n_inputs();
         let pass = Pass {
@@ -223,6 +320,10 @@ impl<T: Scalar> Batch<'_, T> {
         };
         let x = &self.x[rows.start * n_inputs..rows.end * n_inputs];
         let targets = self.targets.slice(rows);
+        std::mem::swap(&mut work.grads, &mut sum.grads);
         self.network.forward_backward(&pass, self.loss, x, targets, self.scale, false, work);
+        std::mem::swap(&mut work.grads, &mut sum.grads);
+        sum.loss = work.loss_sum;
+        self.network.write_statistics(work, statistics);
     }
 }

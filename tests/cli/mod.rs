@@ -3,6 +3,8 @@
 // Each test file is a crate of its own and takes what it needs.
 #![allow(dead_code)]
 
+pub(crate) mod cases;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,12 @@
 //! What several tests of the engine share.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use statera::config::{Activation, Config, Initializer, LayerSpec, OptimizerConfig, OptimizerName};
-use statera::nn::{CpuLevel, Network, Scalar};
+pub(crate) mod variants;
+
+use statera::config::{
+    Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName,
+};
+use statera::nn::{CpuLevel, Loss, Network, Scalar};
 
 /// Numbers in −2..2 without pattern, the same on every run.
 pub(crate) fn numbers<T: Scalar>(n: usize, salt: u32) -> Vec<T> {
@@ -89,6 +93,53 @@ pub(crate) fn drop_connect(units: usize, function: Activation, rate: f64) -> Lay
 /// An activation as a layer.
 pub(crate) fn activation(function: Activation) -> LayerSpec {
     LayerSpec::Activation { function, slope: 0.1 }
+}
+
+/// Embeddings of `n_inputs` inputs in `d` or so numbers each: of every kind alone, and of all kinds in turn.
+pub(crate) fn embeddings(n_inputs: usize, d: usize) -> Vec<LayerSpec> {
+    type Kind = fn(String, usize) -> EmbeddingSpec;
+    let kinds: [Kind; 6] = [
+        |column, dimension| EmbeddingSpec::Plr { column, frequencies: 3, sigma: 0.5, dimension },
+        |column, d| EmbeddingSpec::Pbld { column, frequencies: 5, sigma: 0.5, dimension: d + 1 },
+        |column, _| EmbeddingSpec::Ple { column, bins: 3, dimension: 0 },
+        |column, dimension| EmbeddingSpec::Ple { column, bins: 2, dimension },
+        |column, dimension| EmbeddingSpec::Table { column, levels: 2, dimension },
+        |_, _| EmbeddingSpec::Plain { inputs: 1 },
+    ];
+    let of = |kind: &dyn Fn(usize) -> Kind| LayerSpec::Embedding {
+        columns: (0..n_inputs).map(|i| kind(i)(format!("c{i}"), d)).collect(),
+    };
+    let mut all: Vec<LayerSpec> = kinds.iter().map(|kind| of(&|_| *kind)).collect();
+    all.push(of(&|i| kinds[i % kinds.len()]));
+    all
+}
+
+/// Whether no input of an embedding, if the network begins with one, comes within `margin` of a kink: codes and the
+/// edges of bins are whole numbers, and relu has its kink at 0. With minus its weights, relu shows minus z.
+pub(crate) fn embedding_is_smooth(network: &Network, params: &[f64], x: &[f64], margin: f64) -> bool {
+    let LayerSpec::Embedding { columns } = &network.specs()[0] else { return true };
+    let n_in = network.n_inputs();
+    let network = Network::from_specs(network.specs()[..1].to_vec(), n_in);
+    let n_out = network.n_outputs();
+    let outputs = |sign: f64| {
+        let mut params = params[..network.n_params()].to_vec();
+        let linear = |name: &str| name.ends_with("weight") || name.ends_with("bias");
+        for view in network.views().iter().filter(|view| linear(&view.name)) {
+            params[view.range()].iter_mut().for_each(|p| *p *= sign);
+        }
+        network.raw_outputs(CpuLevel::detect(), &params, Loss::Mse, x, &mut network.inference_workspace(1))
+    };
+    let (y, negative) = (outputs(1.0), outputs(-1.0));
+    let (mut input, mut output) = (0, 0);
+    columns.iter().all(|spec| {
+        let mut own = x[input..].iter().step_by(n_in);
+        let whole = matches!(spec, EmbeddingSpec::Table { .. } | EmbeddingSpec::Ple { .. });
+        let relu = matches!(spec, EmbeddingSpec::Plr { .. } | EmbeddingSpec::Ple { dimension: 1.., .. });
+        let outputs = output..output + spec.n_outputs();
+        (input, output) = (input + spec.n_inputs(), outputs.end);
+        let is_far = |i: usize| !outputs.contains(&(i % n_out)) || y[i].max(negative[i]) > margin;
+        (!whole || own.all(|x| (x - x.round()).abs() > margin)) && (!relu || (0..y.len()).all(is_far))
+    })
 }
 
 /// A residual block of these layers.

@@ -1,0 +1,58 @@
+//! Ctrl-C: once to stop and keep what is there, twice to end at once and leave nothing half-written.
+
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use statera::Result;
+use statera::run::Undo;
+
+use super::{INTERRUPTED, text};
+
+/// What the user asked for by Ctrl-C (or by the signals that ask a process to end).
+#[derive(Debug, Default)]
+pub(crate) struct Interruption {
+    asked: AtomicBool,
+    /// Takes the folder away that results are written to; none as long as there is no folder.
+    undo: Mutex<Option<Undo>>,
+}
+
+impl Interruption {
+    /// Waits for Ctrl-C from here on, in a thread of its own.
+    pub(crate) fn watch() -> Arc<Self> {
+        let watched = Arc::new(Self::default());
+        let handler = Arc::clone(&watched);
+        // Without a handler Ctrl-C ends the process at once, as usual: the work can go on all the same.
+        let _ = ctrlc::set_handler(move || handler.interrupt());
+        watched
+    }
+
+    /// Makes the folder of the results, which a second Ctrl-C takes away again.
+    pub(crate) fn create<F>(&self, make: impl FnOnce() -> Result<F>, undo: impl Fn(&F) -> Undo) -> Result<F> {
+        let mut place = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = make()?;
+        *place = Some(undo(&folder));
+        Ok(folder)
+    }
+
+    /// Whether to stop; set once and for all.
+    pub(crate) fn asked(&self) -> &AtomicBool {
+        &self.asked
+    }
+
+    fn interrupt(&self) {
+        let code = i32::from(INTERRUPTED);
+        let place = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*place {
+            // Nothing is there yet that could be saved, or left half-written.
+            None => exit(code),
+            Some(undo) if self.asked.swap(true, Ordering::SeqCst) => undo.undo(|kept| {
+                if !kept {
+                    text::note("interrupted twice: ended at once, and nothing is kept");
+                }
+                exit(code)
+            }),
+            Some(_) => {}
+        }
+    }
+}

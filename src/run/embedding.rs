@@ -1,0 +1,127 @@
+//! Which column enters the network how: the embedding layer that follows from the settings and the prepared columns.
+
+use super::plan::Choice;
+use crate::config::{
+    CategoryEncoding, ColumnConfig, Config, EmbeddingSpec, Encode, LayerSpec, NumericEmbedding,
+};
+use crate::data::encode::MOST_PLAIN_LEVELS;
+use crate::data::words::{counted, listed};
+use crate::data::{Encoder, FeatureKind, Pipeline};
+
+/// The columns that are named one by one.
+const MOST_NAMED: usize = 4;
+
+/// The layer that embeds the columns of the pipeline, which was fitted under the same settings; none if all of them
+/// enter the network as they are.
+pub(super) fn layer(config: &Config, pipeline: &Pipeline) -> Option<LayerSpec> {
+    let settings = &config.embedding;
+    let mut columns: Vec<EmbeddingSpec> = Vec::new();
+    for feature in pipeline.features() {
+        let column = feature.column.clone();
+        let embedded = match feature.kind {
+            FeatureKind::Number => {
+                let set = config.data.columns.get(&column).and_then(|c| c.encode);
+                settings.waves(settings.of_number(set), &column)
+            }
+            FeatureKind::Position { n_bins: bins } => {
+                Some(EmbeddingSpec::Ple { column, bins, dimension: settings.dimension })
+            }
+            FeatureKind::Code { n_levels: levels } => {
+                let dimension = settings.dimension_of_category(levels);
+                Some(EmbeddingSpec::Table { column, levels, dimension })
+            }
+            FeatureKind::Part => None,
+        };
+        match (embedded, columns.last_mut()) {
+            (Some(spec), _) => columns.push(spec),
+            (None, Some(EmbeddingSpec::Plain { inputs })) => *inputs += 1,
+            (None, _) => columns.push(EmbeddingSpec::Plain { inputs: 1 }),
+        }
+    }
+    let is_plain = |spec: &EmbeddingSpec| matches!(spec, EmbeddingSpec::Plain { .. });
+    (!columns.iter().all(is_plain)).then_some(LayerSpec::Embedding { columns })
+}
+
+/// What to tell of the embedding; nothing where none was asked for.
+pub(super) fn choice(config: &Config, pipeline: &Pipeline) -> Option<Choice> {
+    let settings = &config.embedding;
+    let sets = |c: &ColumnConfig| !matches!(c.encode, None | Some(Encode::None | Encode::OneHot));
+    if settings.numeric == NumericEmbedding::None
+        && settings.categories == CategoryEncoding::OneHot
+        && !config.data.columns.values().any(sets)
+    {
+        return None;
+    }
+    let subject = "embedding".to_owned();
+    let Some(LayerSpec::Embedding { columns }) = layer(config, pipeline) else {
+        let reason = match settings.one_hot_up_to {
+            0 => "no column is of a kind that the settings embed".to_owned(),
+            n => format!("no column is of a kind that the settings embed, or has more than {n} categories"),
+        };
+        return Some(Choice { subject, choice: "none".into(), reason, instead: String::new() });
+    };
+    let mut kinds: Vec<(&'static str, Vec<String>)> = Vec::new();
+    let (mut n_columns, mut n_outputs) = (0, 0);
+    let mut instead = String::new();
+    for spec in &columns {
+        let (kind, named) = match spec {
+            EmbeddingSpec::Plain { .. } => continue,
+            EmbeddingSpec::Table { column, levels, dimension } => {
+                ("a vector for each category", format!("`{column}` ({levels} → {dimension})"))
+            }
+            EmbeddingSpec::Plr { column, dimension, .. } => ("plr", format!("`{column}` (→ {dimension})")),
+            EmbeddingSpec::Pbld { column, dimension, .. } => ("pbld", format!("`{column}` (→ {dimension})")),
+            EmbeddingSpec::Ple { column, bins, dimension: 0 } => ("ple", format!("`{column}` (→ {bins})")),
+            EmbeddingSpec::Ple { column, bins, dimension } => {
+                ("ple", format!("`{column}` ({bins} bins → {dimension})"))
+            }
+        };
+        let plain = if matches!(spec, EmbeddingSpec::Table { .. }) { "one_hot" } else { "none" };
+        if instead.is_empty() {
+            instead = format!("--set data.columns.NAME.encode={plain}");
+        }
+        n_columns += 1;
+        n_outputs += spec.n_outputs();
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, columns)) => columns.push(named),
+            None => kinds.push((kind, vec![named])),
+        }
+    }
+    let said = kinds.into_iter().map(|(kind, columns)| {
+        let more = match columns.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        format!("{kind}: {}{more}", columns[..columns.len().min(MOST_NAMED)].join(", "))
+    });
+    let mut said: Vec<String> = said.collect();
+    let wide = pipeline.encoders().iter().filter(|encoder| encoder.is_too_wide()).map(Encoder::column);
+    let wide: Vec<&str> = wide.collect();
+    if !wide.is_empty() {
+        let more = format!("the simple models beside the result go without {}", listed(wide.into_iter()));
+        said.push(format!("{more}: more than {MOST_PLAIN_LEVELS} categories"));
+    }
+    let choice = format!("{} → {}", counted(n_columns, "column"), counted(n_outputs, "number"));
+    Some(Choice { subject, choice, reason: said.join("; "), instead })
+}
+
+/// Whether the columns of a table enter the network otherwise under one setting than under the other.
+pub(crate) fn differs([a, b]: [&Config; 2], pipeline: &Pipeline) -> bool {
+    let set = |config: &Config, column: &str| config.data.columns.get(column).and_then(|c| c.encode);
+    pipeline.encoders().iter().any(|encoder| {
+        let column = encoder.column();
+        match encoder {
+            Encoder::Number { .. } => {
+                let [from, to] = [a, b].map(|config| config.embedding.of_number(set(config, column)));
+                from != to || (from != NumericEmbedding::None && a.embedding != b.embedding)
+            }
+            Encoder::Category { .. } => {
+                let n = encoder.n_levels().unwrap_or_default();
+                let [from, to] = [a, b].map(|config| config.embedding.of_category(n, set(config, column)));
+                let dimension = |config: &Config| config.embedding.dimension_of_category(n);
+                from != to || (from == CategoryEncoding::Embedding && dimension(a) != dimension(b))
+            }
+            Encoder::Date { .. } => false,
+        }
+    })
+}

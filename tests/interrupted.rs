@@ -1,0 +1,146 @@
+//! Ctrl-C from outside: what is there is saved; asked twice, nothing half-written is left.
+#![cfg(unix)]
+
+mod cli;
+
+use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cli::{QUICK, call, content, folder};
+use serde_json::Value;
+
+/// A call under way, and what it says on standard error.
+struct Running {
+    child: Child,
+    told: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_statera"))
+            .args(args)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, told }
+    }
+
+    /// Reads on until a line with these words has come.
+    #[track_caller]
+    fn until(&mut self, words: &str) {
+        let line = self.told.by_ref().map(Result::unwrap).find(|line| line.contains(words));
+        assert!(line.is_some(), "the call has ended without saying {words:?}");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, standard output, and what was said since the last look; not later than in ten seconds.
+    #[track_caller]
+    fn end(self) -> (Option<i32>, String, Vec<String>) {
+        let begin = Instant::now();
+        let told = self.told.map(Result::unwrap).collect();
+        let output = self.child.wait_with_output().unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}: {told:?}", begin.elapsed());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), told)
+    }
+}
+
+/// A training without end.
+fn endless<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let endless = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false"];
+    [&["train", "t.csv", "--target", "y"], &QUICK[2..], &endless, more].concat()
+}
+
+#[test]
+fn an_interrupted_training_is_saved() {
+    let folder = folder();
+    let mut running = Running::start(folder.path(), &endless(&["--out", "run", "--json"]));
+    // The second line of progress comes after a second of training.
+    running.until("val_loss");
+    running.until("val_loss");
+    running.signal("-INT");
+    let (code, out, told) = running.end();
+    assert_eq!(code, Some(130), "{told:?}");
+    assert!(
+        told.iter().any(|line| line == "interrupted; what was trained so far is saved in run"),
+        "{told:?}"
+    );
+    let metrics: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(metrics["stopped"], "interrupted");
+    assert!(metrics["test"]["rmse"]["value"].is_number());
+    let epochs = metrics["epochs_run"].as_u64().unwrap() as usize;
+    let history = std::fs::read_to_string(folder.path().join("run/history.csv")).unwrap();
+    assert_eq!(history.lines().count(), epochs + 1);
+    assert_eq!(call(folder.path(), &["predict", "run", "t.csv"]).done().out.lines().count(), 121);
+}
+
+#[test]
+fn a_second_interruption_leaves_nothing_half_written() {
+    let folder = folder();
+    let before = content(folder.path());
+    for signal in ["-INT", "-TERM"] {
+        // Testing takes seconds with so many resamples: time for a second signal.
+        let more = ["--set", "evaluate.bootstrap=1000000"];
+        let mut running = Running::start(folder.path(), &endless(&more));
+        running.until("val_loss");
+        assert!(folder.path().join("runs/t-1/events.jsonl").exists());
+        running.signal(signal);
+        running.until("interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once");
+        running.signal(signal);
+        let (code, out, told) = running.end();
+        assert_eq!((code, out.as_str()), (Some(130), ""), "{told:?}");
+        assert_eq!(told.last().unwrap(), "interrupted twice: ended at once, and nothing is kept");
+        let after = content(folder.path());
+        assert!(after == before, "left behind: {:?}", after.keys());
+    }
+}
+
+#[test]
+fn a_study_interrupted_twice_leaves_nothing() {
+    let folder = folder();
+    let before = content(folder.path());
+    let args = "ablate t.csv --target y --seeds 2 --vary train.epochs=1000000 --set early_stopping.enabled=false \
+                --set train.epochs=1 --set network.hidden=[4] --threads 1";
+    let mut running = Running::start(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
+    running.until("trials");
+    // One signal would end the study: two within the step that is under way end it at once.
+    running.signal("-INT");
+    running.signal("-INT");
+    let (code, out, told) = running.end();
+    assert_eq!(code, Some(130), "{told:?}");
+    let after = content(folder.path());
+    // If the first was heard before the second came, the trials that had ended are kept, all of their files whole.
+    let kept = ["config.toml", "ablation.csv", "ablation.json", "ablation.svg"];
+    let kept = kept.map(|file| after.contains_key(&folder.path().join("runs/t-ablate-1").join(file)));
+    if told.iter().any(|line| line.contains("interrupted twice")) {
+        assert!(out.is_empty() && after == before, "{out} {:?}", after.keys());
+    } else if told.iter().any(|line| line.starts_with("interrupted after 0 of")) {
+        assert!(after == before, "{:?}", after.keys());
+    } else {
+        assert_eq!(kept, [true; 4], "{told:?} {:?}", after.keys());
+    }
+}
+
+#[test]
+fn an_interruption_before_there_is_anything_leaves_nothing() {
+    let folder = folder();
+    let before = content(folder.path());
+    let mut running = Running::start(folder.path(), &["train", "/dev/stdin", "--target", "y"]);
+    // The table is still coming in.
+    let stdin = running.child.stdin.as_mut().unwrap();
+    stdin.write_all(b"x,y\n1,2\n").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    running.signal("-INT");
+    let (_, out, told) = running.end();
+    assert!(out.is_empty() && told.is_empty(), "{out} {told:?}");
+    assert!(content(folder.path()) == before);
+}
