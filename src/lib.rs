@@ -11,6 +11,7 @@ pub mod model;
 pub mod nn;
 pub mod random;
 pub mod run;
+mod svg;
 pub mod train;
 
 pub use error::{Error, Result};

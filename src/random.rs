@@ -26,6 +26,16 @@ pub enum Purpose {
     DropConnect = 7,
     /// Drawing the training rows that initial parameters are fitted on, and those that biases are put at.
     InitRows = 16,
+    /// Noise on numeric inputs.
+    Jitter = 24,
+    /// Shares and partners of mixup.
+    Mixup = 25,
+    /// Wrong labels.
+    LabelNoise = 26,
+    /// Noise on weights.
+    WeightNoise = 27,
+    /// Noise on gradients.
+    GradientNoise = 28,
 }
 
 /// A stream of random numbers, read in order or by position.
@@ -98,6 +108,31 @@ impl Stream {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// The logarithm of a draw from the gamma distribution of this shape and scale 1, finite for any shape above 0.
+    ///
+    /// Marsaglia & Tsang 2000, "A simple method for generating gamma variables"; below a shape of 1 a draw of
+    /// shape + 1 times U^(1/shape), as they have it.
+    fn ln_gamma(&mut self, shape: f64) -> f64 {
+        let boost = if shape < 1.0 { (1.0 - self.uniform()).ln() / shape } else { 0.0 };
+        let d = if shape < 1.0 { shape + 1.0 } else { shape } - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            let u = 1.0 - self.uniform();
+            if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return (d * v).ln() + boost;
+            }
+        }
+    }
+
+    /// From 0 to 1 by the symmetric beta distribution Beta(`shape`, `shape`), for a shape above 0: the share of one of
+    /// two gamma draws in their sum.
+    pub fn beta(&mut self, shape: f64) -> f64 {
+        let (one, other) = (self.ln_gamma(shape), self.ln_gamma(shape));
+        1.0 / (1.0 + (other - one).exp())
+    }
+
     /// Shuffles in place (Fisher & Yates), every order equally likely.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
@@ -130,6 +165,23 @@ mod tests {
         }
         // 10,000 expected each, standard deviation 89: five of them on either side.
         assert!(counts.iter().all(|&c| c.abs_diff(10_000) < 450), "{counts:?}");
+    }
+
+    #[test]
+    fn beta_has_the_moments_of_beta() {
+        for shape in [1e-3, 0.2, 1.0, 4.0, 1e6] {
+            let mut stream = Stream::new(5, Purpose::Mixup, 0);
+            let n = 100_000;
+            let draws: Vec<f64> = (0..n).map(|_| stream.beta(shape)).collect();
+            assert!(draws.iter().all(|d| (0.0..=1.0).contains(d)), "{shape}");
+            let mean = draws.iter().sum::<f64>() / f64::from(n);
+            let variance = draws.iter().map(|d| (d - 0.5).powi(2)).sum::<f64>() / f64::from(n);
+            let expected = 0.25 / (2.0 * shape + 1.0);
+            // The mean has the standard error √(variance/n); squares of deviations spread by no more than 1.5 times
+            // their mean.
+            assert!((mean - 0.5).abs() < 5.0 * (expected / f64::from(n)).sqrt(), "{shape}: {mean}");
+            assert!((variance / expected - 1.0).abs() < 0.025, "{shape}: {variance}, not {expected}");
+        }
     }
 
     #[test]

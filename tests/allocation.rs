@@ -11,8 +11,10 @@ use common::{
     activation, classes, dense, drop_connect, embeddings, numbers, optimizer, packed, residual,
     scale_and_shift,
 };
-use statera::config::{Activation, Config, LayerSpec, OptimizerName};
+use statera::config::{Activation, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
+use statera::train::events::{Answer, Event};
+use statera::train::fit::{OwnedTargets, RowFacts, Rows, fit};
 use statera::train::optimizer::Optimizer;
 use statera::train::step::Stepper;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -148,6 +150,51 @@ fn check_all(n_shards: usize, place: &str) {
     }
 }
 
+/// The allocations of a whole training run of two epochs, with everything that changes rows, weights or gradients.
+fn allocations_of_fit(loss: Loss, batch_size: usize, name: OptimizerName, weighted: bool) -> usize {
+    let n_outputs = if loss.is_categorical() { 3 } else { 1 };
+    let network = Network::new(&[dense(9, Activation::Relu), LayerSpec::batch_norm()], N_INPUTS, n_outputs);
+    let targets = if loss.is_classification() {
+        OwnedTargets::Classes(classes(N_ROWS, n_outputs.max(2), 3))
+    } else {
+        OwnedTargets::Values(numbers::<f32>(N_ROWS, 2))
+    };
+    let targets = if weighted { targets.weighted(vec![1.0; N_ROWS]) } else { targets };
+    let rows = Rows { x: numbers(N_ROWS * N_INPUTS, 1), targets };
+    let difficulty = (0..N_ROWS).map(|row| row as f64).collect();
+    let facts = RowFacts { numeric_inputs: vec![0, 3], difficulty };
+    let mut config = Config::default();
+    (config.train.epochs, config.train.batch_size) = (2, batch_size);
+    (config.augment.jitter, config.augment.mixup) = (0.1, 0.3);
+    (config.noise.labels, config.noise.weights, config.noise.gradients) = (0.1, 0.1, 0.1);
+    (config.curriculum.by, config.curriculum.start) = (CurriculumBy::Loss, 0.9);
+    (config.optimizer.name, config.optimizer.l1) = (name, 0.01);
+    config.optimizer.constraint = Constraint::MaxNorm;
+    let mut listener = |_: &Event| Answer::GoOn;
+    let level = CpuLevel::detect();
+    let mut run = || fit(&network, loss, level, &config, &rows, &facts, &rows, 1.0, &mut listener).map(drop);
+    run().unwrap();
+    allocations(|| run().unwrap())
+}
+
+/// What is changed on the way to a step takes no memory either: a run of many steps asks for it as often as one of few.
+fn check_fit() {
+    for (loss, weighted) in [
+        (Loss::Mse, false),
+        (Loss::Mse, true),
+        (Loss::BinaryCrossentropy, false),
+        (Loss::CategoricalFocal { gamma: 2.0 }, true),
+    ] {
+        for &name in OptimizerName::ALL {
+            let counts = [32, 16, 4].map(|batch_size| allocations_of_fit(loss, batch_size, name, weighted));
+            assert!(
+                counts[0] == counts[1] && counts[1] == counts[2],
+                "{loss:?} {name} {weighted}: {counts:?}"
+            );
+        }
+    }
+}
+
 /// A million rows in one batch take memory for the shards that are computed at a time, not for all of them.
 fn check_a_huge_batch(place: &str) {
     const HUGE: usize = 1_000_000;
@@ -189,6 +236,7 @@ fn main() {
     };
     pools[0].install(|| ());
     pools[1].install(|| rayon::join(meet, meet));
+    pools[0].install(check_fit);
     for pool in &pools {
         for n_shards in [2, 3] {
             let place = format!("{n_shards} shards on {} threads", pool.current_num_threads());

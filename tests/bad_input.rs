@@ -292,7 +292,7 @@ fn settings() -> Vec<Case> {
                 "the loss is not finite in epoch 1, step",
                 "layers.",
                 "(dense)",
-                "--set optimizer.learning_rate=1e2",
+                "as a range test suggests; `statera lr-test` draws it",
             ],
         ),
         case(
@@ -303,7 +303,7 @@ fn settings() -> Vec<Case> {
             &[
                 "no epoch left weights whose predictions are finite",
                 "epoch 2",
-                "--set optimizer.learning_rate=1e2",
+                "as a range test suggests; `statera lr-test` draws it",
             ],
         ),
     ]

@@ -8,7 +8,7 @@ use std::path::Path;
 use cli::{Outcome, call, table, with_card};
 use common::{bits, classes, dense, numbers, optimizer, packed, parameters, residual};
 use serde_json::{Value, json};
-use statera::config::{Activation, Config, Initializer, LayerSpec, OptimizerName};
+use statera::config::{Activation, Config, Constraint, Initializer, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets};
 use statera::train::optimizer::Optimizer;
 
@@ -301,6 +301,25 @@ fn the_loss_of_the_mean_prediction_is_no_more_than_the_mean_loss() {
             assert!(of_mean < 0.98 * work.loss_sum, "{loss:?}: the members differ");
         }
     }
+}
+
+#[test]
+fn constraints_hold_for_the_units_of_each_member() {
+    let specs = vec![LayerSpec::Members { count: K }, packed(dense(2, Activation::Linear))];
+    let network = Network::from_specs(specs, N_INPUTS);
+    let mut params = numbers::<f64>(network.n_params(), 1);
+    let mut settings = optimizer(OptimizerName::Sgd);
+    (settings.constraint, settings.max_norm) = (Constraint::MaxNorm, 0.5);
+    let start = params.clone();
+    let zeros = vec![0.0; params.len()];
+    Optimizer::new(&settings, network.views()).step(CpuLevel::detect(), 0.1, &mut params, &zeros);
+    let norms = |params: &[f64]| -> Vec<f64> {
+        let members = tensor(&network, params, "layers.1.weight").chunks(2 * N_INPUTS);
+        let norm = |w: &[f64], unit: usize| w.iter().skip(unit).step_by(2).map(|w| w * w).sum::<f64>().sqrt();
+        members.flat_map(|w| [norm(w, 0), norm(w, 1)]).collect()
+    };
+    let expected: Vec<f64> = norms(&start).iter().map(|norm| norm.min(0.5)).collect();
+    near(&norms(&params), &expected, "norms of units");
 }
 
 #[test]

@@ -315,7 +315,15 @@ fn settings_of(case: &Value) -> OptimizerConfig {
 }
 
 fn view(offset: usize, n: usize, trainable: bool, decays: bool) -> View {
-    View { name: format!("layers.{offset}"), shape: vec![n], offset, trainable, decays, is_table: false }
+    View {
+        name: format!("layers.{offset}"),
+        shape: vec![n],
+        offset,
+        trainable,
+        decays,
+        is_table: false,
+        dense: None,
+    }
 }
 
 /// A matrix of rows, with rows and columns exchanged.

@@ -6,7 +6,7 @@ use common::{dense, numbers, optimizer};
 use statera::config::{Activation, AverageKind, Config, OptimizerName, ScheduleName};
 use statera::nn::{CpuLevel, Loss, Network, Targets};
 use statera::train::events::{Answer, Event};
-use statera::train::fit::{Fitted, OwnedTargets, Rows, fit};
+use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
 use statera::train::optimizer::Optimizer;
 use statera::train::step::Stepper;
 
@@ -108,7 +108,18 @@ fn fitted(change: impl FnOnce(&mut Config)) -> Fitted<f64> {
     change(&mut config);
     let (train, val) = (rows(200, 1), rows(100, 2));
     let mut listener = |_: &Event| Answer::GoOn;
-    fit(&network(), Loss::Mse, CpuLevel::detect(), &config, &train, &val, 1.0, &mut listener).unwrap()
+    fit(
+        &network(),
+        Loss::Mse,
+        CpuLevel::detect(),
+        &config,
+        &train,
+        &RowFacts::default(),
+        &val,
+        1.0,
+        &mut listener,
+    )
+    .unwrap()
 }
 
 /// The loss of the validation rows under the parameters that were kept.

@@ -9,7 +9,7 @@ use statera::nn::init::{explain, fill};
 use statera::nn::{CpuLevel, Loss, Network};
 use statera::random::{Purpose, Stream};
 use statera::train::events::Answer;
-use statera::train::fit::{OwnedTargets, Rows, fit};
+use statera::train::fit::{OwnedTargets, RowFacts, Rows, fit};
 
 /// Unlike, so that one taken for the other is noticed; a million weights together.
 const FAN_IN: usize = 500;
@@ -459,7 +459,11 @@ fn validation_rows_have_no_say_in_the_start() {
         let mut listener = |_: &_| Answer::GoOn;
         let (train, val) = (of(rows()), of(val));
         let level = CpuLevel::detect();
-        bits(&fit(&network, Loss::Mse, level, &config, &train, &val, 1.0, &mut listener).unwrap().params)
+        bits(
+            &fit(&network, Loss::Mse, level, &config, &train, &RowFacts::default(), &val, 1.0, &mut listener)
+                .unwrap()
+                .params,
+        )
     };
     assert_eq!(trained(numbers(5 * N_FEATURES, 1)), trained(numbers(9 * N_FEATURES, 2)));
 }

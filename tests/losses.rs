@@ -6,7 +6,7 @@ use common::{classes, dense, dense_of, numbers, optimizer};
 use statera::config::{Activation, Config, Initializer, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::events::{Answer, Event};
-use statera::train::fit::{Fitted, OwnedTargets, Rows, fit};
+use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
 use statera::train::metrics::{Predictions, Truth, metrics};
 use statera::train::optimizer::Optimizer;
 use statera::train::step::Stepper;
@@ -185,7 +185,8 @@ fn run(network: &Network, loss: Loss, train: &Rows<f64>, epochs: usize) -> Fitte
     config.reduce_on_plateau.enabled = false;
     config.checkpoint.restore_best = false;
     let mut listener = |_: &Event| Answer::GoOn;
-    fit(network, loss, CpuLevel::detect(), &config, train, train, 1.0, &mut listener).unwrap()
+    fit(network, loss, CpuLevel::detect(), &config, train, &RowFacts::default(), train, 1.0, &mut listener)
+        .unwrap()
 }
 
 fn metric(network: &Network, fitted: &Fitted<f64>, loss: Loss, test: &Rows<f64>, name: &str) -> f64 {

@@ -1,4 +1,5 @@
-//! Every command that the README and the guide show is run, in their order, and has to succeed.
+//! Every command that the README, the guide and the pages of techniques show is run, in their order, and has to
+//! succeed; every setting is on one of the pages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,20 +65,44 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// The README and the pages of the guide.
+/// The README, the pages of the guide and those of the techniques.
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages = vec![root.join("README.md")];
-    if let Ok(guide) = fs::read_dir(root.join("docs/guide")) {
-        let mut guide: Vec<PathBuf> = guide.map(|entry| entry.unwrap().path()).collect();
-        guide.retain(|page| page.extension().is_some_and(|e| e == "md"));
-        guide.sort();
-        pages.extend(guide);
+    for folder in ["docs/guide", "docs/techniques"] {
+        let mut inside: Vec<PathBuf> =
+            fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        inside.retain(|page| page.extension().is_some_and(|e| e == "md"));
+        inside.sort();
+        assert!(!inside.is_empty(), "{folder} has no page");
+        pages.extend(inside);
     }
     pages
 }
 
+/// The keys of a table of settings, `section.name`, its tables walked through.
+fn keys(table: &toml::Table, prefix: &str) -> Vec<String> {
+    let under = |name: &String, value: &toml::Value| match value {
+        // A table without entries is a setting itself, as `data.columns` is.
+        toml::Value::Table(table) if !table.is_empty() => keys(table, &format!("{prefix}{name}.")),
+        _ => vec![format!("{prefix}{name}")],
+    };
+    table.iter().flat_map(|(name, value)| under(name, value)).collect()
+}
+
 #[test]
-fn every_command_of_the_readme_and_the_guide_runs() {
+fn every_setting_is_on_a_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text: String = pages(root).into_iter().map(|page| fs::read_to_string(page).unwrap()).collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_statera")).args(["config", "--defaults"]).output().unwrap();
+    let defaults: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    let keys = keys(&defaults, "");
+    assert!(keys.len() > 80 && keys.contains(&"train.batch_size".to_owned()), "{keys:?}");
+    let missing: Vec<&String> = keys.iter().filter(|key| !text.contains(&format!("`{key}"))).collect();
+    assert!(missing.is_empty(), "on no page of README.md, docs/guide or docs/techniques: {missing:?}");
+}
+
+#[test]
+fn every_command_of_the_readme_the_guide_and_the_techniques_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let makefile = fs::read_to_string(root.join("Makefile")).unwrap();
     for page in pages(root) {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{Effect, Findings, Verdict};
+use crate::svg::{escaped, nice, text};
 
 const WIDTH: f64 = 980.0;
 /// Where the plot begins and ends, between the names and the figures.
@@ -179,15 +180,6 @@ fn colour(verdict: Verdict) -> &'static str {
     }
 }
 
-fn text(svg: &mut String, [x, y]: [f64; 2], anchor: &str, more: &str, words: &str) {
-    let space = if more.is_empty() { "" } else { " " };
-    let _ = writeln!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{space}{more}>{}</text>",
-        escaped(words)
-    );
-}
-
 /// A name that fits beside the plot.
 fn short_name(name: &str) -> String {
     const LONGEST: usize = 34;
@@ -197,12 +189,6 @@ fn short_name(name: &str) -> String {
     // The end tells the values of one key apart.
     let skipped = name.chars().count() + 1 - LONGEST;
     std::iter::once('…').chain(name.chars().skip(skipped)).collect()
-}
-
-/// 1, 2 or 5 times a power of ten, the smallest one not below `x`.
-fn nice(x: f64) -> f64 {
-    let power = 10.0_f64.powf(x.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().map(|m| m * power).find(|step| *step >= x).unwrap_or(10.0 * power)
 }
 
 /// A multiple of `step` with its sign, in the decimals that the step has.
@@ -228,22 +214,6 @@ fn signed(x: f64) -> String {
         _ => "+",
     };
     format!("{sign}{digits}")
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // What XML 1.0 cannot hold.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -226,13 +226,14 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
         Answer::GoOn
     };
     let untested = match &ready.rows {
-        Prepared::F32(rows) => train(&plan, rows, &mut listener, Params::F32)?,
-        Prepared::F64(rows) => train(&plan, rows, &mut listener, Params::F64)?,
+        Prepared::F32(rows) => train(&plan, rows, &mut listener, Params::F32),
+        Prepared::F64(rows) => train(&plan, rows, &mut listener, Params::F64),
     };
+    // Before the error that no epoch was trained, which is none of the trial's own.
     if stopped {
         return Ok(None);
     }
-    let Untested { model, history, reason, seconds, .. } = untested;
+    let Untested { model, history, reason, seconds, .. } = untested?;
     let truth = truth_of(&plan.labels.target, &plan.split.val);
     let name = primary(plan.target.task);
     let measured = metrics(&model.predict_prepared(&ready.val), truth.view());

@@ -5,6 +5,7 @@ mod config;
 mod evaluate;
 mod inspect;
 mod interrupt;
+mod lr_test;
 mod predict;
 mod progress;
 mod summary;
@@ -41,6 +42,8 @@ enum Command {
     Summary(summary::Arguments),
     /// Show the weights of a trained model, or with --init the start of a network on a table
     Inspect(inspect::Arguments),
+    /// Find a learning rate: train with one that rises until the loss blows up, and draw the curve
+    LrTest(lr_test::Arguments),
     /// Say what each technique is worth on a table, over several seeds, with intervals
     Ablate(ablate::Arguments),
     /// List all settings with their defaults, or check a configuration file
@@ -98,6 +101,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Command::Summary(arguments) => summary::run(&arguments).map(done),
         Command::Inspect(arguments) => inspect::run(&arguments).map(done),
+        Command::LrTest(arguments) => lr_test::run(&arguments).map(done),
         Command::Ablate(arguments) => ablate::run(&arguments),
         Command::Config(arguments) => config::run(&arguments).map(done),
     };

@@ -7,8 +7,8 @@ use clap::Args;
 use statera::Error;
 use statera::config::Config;
 use statera::data::TaskKind;
-use statera::model::Model;
-use statera::nn::{Layer, Network};
+use statera::model::{Model, Params};
+use statera::nn::{Layer, Network, View};
 use statera::run::Plan;
 
 use super::text;
@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             card.provenance.statera,
             card.provenance.seed
         );
-        format!("{header}{}\n\n{}", text::counted(card.n_inputs, "input"), table(&model.network))
+        let layers = table(&model.network) + &zeros(&model);
+        format!("{header}{}\n\n{layers}", text::counted(card.n_inputs, "input"))
     };
     write!(std::io::stdout().lock(), "{text}")?;
     Ok(())
@@ -80,6 +81,21 @@ fn table(network: &Network) -> String {
         vec!["Not trainable".into(), text::count(fixed)],
     ];
     format!("{layers}\n{}", text::table(&totals, &[false, true]))
+}
+
+/// How many weights are exactly zero, as penalties and constraints leave them; nothing where none is.
+fn zeros(model: &Model) -> String {
+    let is_weight = |view: &&View| view.trainable && view.decays;
+    let weights = || model.network.views().iter().filter(is_weight).map(View::range);
+    let zeros: usize = match &model.params {
+        Params::F32(p) => weights().map(|range| p[range].iter().filter(|w| **w == 0.0).count()).sum(),
+        Params::F64(p) => weights().map(|range| p[range].iter().filter(|w| **w == 0.0).count()).sum(),
+    };
+    let all: usize = weights().map(|range| range.len()).sum();
+    if zeros == 0 {
+        return String::new();
+    }
+    format!("\n{} of {} are exactly 0.\n", text::count(zeros), text::counted(all, "weight"))
 }
 
 /// A network in a few words: `dense 128 relu, dropout 0.1, residual (dense 128 relu), dense 1`.

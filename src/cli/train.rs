@@ -12,6 +12,7 @@ use statera::data::Schema;
 use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
 use statera::train::events::{Answer, Event};
+use statera::train::fit::rate_remedy;
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
@@ -171,8 +172,8 @@ fn train_into(
         if let Event::Diverged { epoch, layer, suggested_learning_rate: rate, .. } = event {
             diverged = Some(format!(
                 "in epoch {epoch} the loss stopped being finite, beginning with {layer}; the best weights from \
-                 before are kept\n  try: --set optimizer.learning_rate={}",
-                text::short(*rate)
+                 before are kept\n  try: {}",
+                rate_remedy(*rate)
             ));
         }
         // Stopped before its first step, training would leave nothing to save.

@@ -119,11 +119,15 @@ pub(super) fn insert<'a>(table: &mut Table, path: impl IntoIterator<Item = &'a s
     }
 }
 
-/// A tagged table with the defaults of its kind filled in; fails with the setting that has none.
+/// A tagged table with the defaults of its kind filled in; fails with the setting that must be given and is not.
 pub(super) fn complete(variant: &Variant, given: &mut Table) -> std::result::Result<(), &'static Key> {
     for key in variant.keys {
         if !given.contains_key(key.name()) {
-            given.insert(key.name().to_owned(), default_of(key).ok_or(key)?);
+            match default_of(key) {
+                Some(default) => given.insert(key.name().to_owned(), default),
+                None if key.required => return Err(key),
+                None => None,
+            };
         }
     }
     Ok(())

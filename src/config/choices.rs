@@ -253,6 +253,38 @@ choices! {
         Ema = "ema",
     }
 
+    /// What the weights of a dense layer are brought back to after each step.
+    Constraint {
+        /// Nothing: they are free.
+        None = "none",
+        /// Those that enter a unit to a norm of at most `max_norm` (Srebro et al. 2004; Srivastava et al. 2014).
+        MaxNorm = "max_norm",
+        /// Numbers of at least 0.
+        NonNegative = "non_negative",
+        /// Those that enter a unit to a norm of 1.
+        UnitNorm = "unit_norm",
+    }
+
+    /// What makes a training row easy.
+    CurriculumBy {
+        /// Nothing: all rows are learned from at once.
+        None = "none",
+        /// The number in a column of the table.
+        Column = "column",
+        /// Its loss under a linear model fitted to the training rows.
+        Loss = "loss",
+    }
+
+    /// How the share of rows that are learned from grows.
+    Pacing {
+        /// In a straight line.
+        Linear = "linear",
+        /// By the root of time (Platanios et al. 2019).
+        Root = "root",
+        /// At once (Hacohen & Weinshall 2019, single step).
+        Step = "step",
+    }
+
     /// How the learning rate changes over training.
     ScheduleName {
         /// Not at all.

@@ -1,7 +1,7 @@
 //! The layers that settings stand for: short forms become a list, and an ensemble becomes layers of that list.
 
 use super::{
-    Config, EnsembleKind, Initializer, LayerSpec, NetworkConfig, Norm, check_blocks,
+    Activation, Config, EnsembleKind, Initializer, LayerSpec, NetworkConfig, Norm, check_blocks,
     layers::SCALE_INITIALIZERS,
 };
 use crate::error::{Error, Result};
@@ -149,38 +149,19 @@ fn ensemble(mut layers: Vec<LayerSpec>, count: usize, kind: EnsembleKind) -> Vec
 
 /// Puts the adapters around each dense layer of a list: f(s∘((r∘x)·W) + b), with r, s and b the members' own.
 fn adapt(list: &mut Vec<LayerSpec>) {
-    for layer in std::mem::take(list) {
-        let LayerSpec::Dense {
-            units,
-            activation,
-            slope,
-            initializer,
-            bias,
-            bias_initializer,
-            drop_connect,
-            packed,
-        } = layer
+    for mut layer in std::mem::take(list) {
+        let LayerSpec::Dense { activation, slope, initializer, bias, bias_initializer, .. } = &mut layer
         else {
             list.push(layer);
             continue;
         };
-        list.push(scale(Initializer::Ones, None));
         // What `auto` stands for hangs on the activation, which now comes later.
-        let initializer = starts_by(initializer, activation, slope);
-        let linear = super::Activation::Linear;
-        list.push(LayerSpec::Dense {
-            units,
-            activation: linear,
-            slope,
-            initializer,
-            bias: false,
-            bias_initializer: Initializer::Zeros,
-            drop_connect,
-            packed,
-        });
-        list.push(scale(Initializer::Ones, bias.then_some(bias_initializer)));
-        if activation != linear {
-            list.push(LayerSpec::Activation { function: activation, slope });
+        *initializer = starts_by(*initializer, *activation, *slope);
+        let shift = std::mem::take(bias).then_some(std::mem::replace(bias_initializer, Initializer::Zeros));
+        let (function, slope) = (std::mem::replace(activation, Activation::Linear), *slope);
+        list.extend([scale(Initializer::Ones, None), layer, scale(Initializer::Ones, shift)]);
+        if function != Activation::Linear {
+            list.push(LayerSpec::Activation { function, slope });
         }
     }
 }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::check::complete;
-use super::choices::Activation;
+use super::choices::{Activation, Constraint};
 use super::embedding::EmbeddingSpec;
-use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key};
+use super::keys::{
+    ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset,
+};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,14 @@ pub static LAYER_KEYS: &[Variant] = &[
             "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
         key("packed", Kind::Bool, "false",
             "Whether each member of an ensemble has weights and biases of its own; behind a members layer."),
+        unset("l1", NOT_NEGATIVE,
+            "In place of optimizer.l1 for these weights."),
+        unset("l2", NOT_NEGATIVE,
+            "In place of optimizer.l2 for these weights."),
+        unset("constraint", Kind::Choice(Constraint::NAMES),
+            "In place of optimizer.constraint for these weights."),
+        unset("max_norm", POSITIVE,
+            "In place of optimizer.max_norm for these weights."),
     ]),
     Variant::new("batch_norm", "Each input is brought to mean 0 and variance 1 over the batch, then scaled and shifted.", &[
         key("momentum", BELOW_ONE, "0.99",
@@ -209,6 +219,18 @@ pub enum LayerSpec {
         /// Whether each member of an ensemble has weights of its own.
         #[serde(default)]
         packed: bool,
+        /// In place of `optimizer.l1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l1: Option<f64>,
+        /// In place of `optimizer.l2`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        l2: Option<f64>,
+        /// In place of `optimizer.constraint`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        constraint: Option<Constraint>,
+        /// In place of `optimizer.max_norm`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_norm: Option<f64>,
     },
     /// Batch normalisation with a learned scale and shift.
     BatchNorm {

@@ -8,6 +8,7 @@
 mod blocks;
 mod check;
 pub mod choices;
+mod combined;
 pub mod embedding;
 mod expand;
 mod fault;
@@ -26,9 +27,9 @@ use toml::{Table, Value};
 pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Encode, EnsembleKind, Impute,
-    LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Precision, Scale, ScheduleName,
-    TargetScale, Task,
+    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
+    EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
+    Precision, Scale, ScheduleName, TargetScale, Task,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
@@ -65,6 +66,12 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: ScheduleConfig,
+    /// How training rows are changed before they are learned from.
+    pub augment: AugmentConfig,
+    /// What is made wrong on purpose.
+    pub noise: NoiseConfig,
+    /// Which rows are learned from first.
+    pub curriculum: CurriculumConfig,
     /// Which average of weights is kept.
     pub average: AverageConfig,
     /// When training ends before its last epoch.
@@ -215,6 +222,8 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Rows in one step.
     pub batch_size: usize,
+    /// Seconds after which training stops; 0 for no end.
+    pub max_seconds: f64,
     /// Whether rows are put in a new order before every epoch.
     pub shuffle: bool,
     /// Rows of a batch that one thread computes together.
@@ -251,6 +260,12 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Weight of the penalty ½·λ·w².
     pub l2: f64,
+    /// Weight of the penalty λ·|w|.
+    pub l1: f64,
+    /// What weights are brought back to after each step.
+    pub constraint: Constraint,
+    /// The largest norm of [`Constraint::MaxNorm`].
+    pub max_norm: f64,
     /// Decay of the mean squares of rmsprop and adadelta.
     pub rho: f64,
     /// Whether rmsprop takes off the mean.
@@ -299,6 +314,46 @@ pub struct ScheduleConfig {
     pub start: f64,
 }
 
+/// How training rows are changed before they are learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentConfig {
+    /// Standard deviation of the noise on numeric inputs.
+    pub jitter: f64,
+    /// α of mixup; 0 for none.
+    pub mixup: f64,
+}
+
+/// What is made wrong on purpose while training, and never in use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseConfig {
+    /// Share of classes that are flipped, or standard deviation on scaled targets.
+    pub labels: f64,
+    /// Standard deviation on the weights that the gradient is taken at.
+    pub weights: f64,
+    /// η of the noise on gradients.
+    pub gradients: f64,
+}
+
+/// Which rows are learned from first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurriculumConfig {
+    /// What makes a row easy.
+    pub by: CurriculumBy,
+    /// The column of [`CurriculumBy::Column`].
+    pub column: String,
+    /// Whether the hardest come first.
+    pub reverse: bool,
+    /// How the share of rows grows.
+    pub pacing: Pacing,
+    /// The share in the first epoch.
+    pub start: f64,
+    /// Epochs until all rows are learned from.
+    pub epochs: usize,
+}
+
 /// Which average of weights is validated and kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -323,6 +378,12 @@ pub struct EarlyStoppingConfig {
     pub patience: usize,
     /// The smallest change that counts as better.
     pub min_delta: f64,
+    /// Epochs over which the figure has to change; 0 for none.
+    pub window: usize,
+    /// What counts as no change over them, as a share.
+    pub window_change: f64,
+    /// The change of weights over an epoch below which training stops.
+    pub weight_change: f64,
 }
 
 /// When the learning rate is cut.
@@ -449,43 +510,8 @@ impl Config {
             check::insert(&mut table, path.iter().map(String::as_str), value);
         }
         let config: Self = table.try_into().expect("checked settings fill every field of the configuration");
-        config.check_together(short_form)?;
+        combined::check(&config, short_form)?;
         Ok(config)
-    }
-
-    /// Refuses settings that are possible alone and impossible together.
-    fn check_together(&self, short_form: Option<&str>) -> Result<()> {
-        let (val, test) = (self.split.val, self.split.test);
-        if val + test >= 1.0 {
-            return Err(Error::setting(
-                format!("`split.val` = {val} and `split.test` = {test} leave no rows to train on"),
-                "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
-            ));
-        }
-        if self.average.kind != AverageKind::None && self.optimizer.name == OptimizerName::ScheduleFreeAdamw {
-            return Err(Error::setting(
-                format!(
-                    "`average.kind` = \"{}\" averages what `optimizer.name` = \"schedule_free_adamw\" averages itself",
-                    self.average.kind
-                ),
-                "average.kind = \"none\", or optimizer.name = \"adamw\"",
-            ));
-        }
-        let by_pbld = self.embedding.numeric == NumericEmbedding::Pbld
-            || self.data.columns.values().any(|column| column.encode == Some(Encode::Pbld));
-        if by_pbld && self.embedding.dimension == 1 {
-            return Err(Error::setting(
-                "`embedding.dimension` = 1 leaves no place for the waves of pbld beside the number itself",
-                "embedding.dimension = 4",
-            ));
-        }
-        if let (Some(key), false) = (short_form, self.network.layers.is_empty()) {
-            return Err(Error::setting(
-                format!("`{key}` says nothing beside `network.layers`, which lists the layers one by one"),
-                format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
-            ));
-        }
-        self.check_layers()
     }
 }
 

@@ -91,7 +91,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.initializer = 1",
             "`network.initializer`: expected one of auto, zeros,",
-            "network.initializer = \"auto\"",
+            "network.initializer = \"xavier_normal\"",
         ),
         // Out of range.
         (
@@ -104,12 +104,12 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         (
             "network.dropout = 1.0",
             "`network.dropout`: out of range: expected a number of at least 0 and below 1, got 1.0",
-            "network.dropout = 0.2",
+            "network.dropout = 0.1",
         ),
         (
             "optimizer.learning_rate = nan",
             "expected a number above 0 and at most 1000, got nan",
-            "optimizer.learning_rate = 0.001",
+            "optimizer.learning_rate = 0.002",
         ),
         (
             "early_stopping.min_delta = inf",
@@ -318,10 +318,10 @@ fn every_default_is_of_its_kind_and_in_range() {
     }
 }
 
-/// A table of this kind with only what has no default.
+/// A table of this kind with only what must be given.
 fn smallest(tag: &str, variant: &Variant) -> String {
     let mut text = format!("{{ {tag} = '{}'", variant.name);
-    for key in variant.keys.iter().filter(|key| key.default.is_none()) {
+    for key in variant.keys.iter().filter(|key| key.required) {
         let value = match key.kind {
             Kind::Choice(_) => "'relu'",
             Kind::Layers => "[{ type = 'dropout' }]",
@@ -384,6 +384,7 @@ fn resolved_settings_read_back_the_same() {
         "data.target = 'a \"quoted\" name\\n'\noptimizer.epsilon = 1e-300",
         "network.initializer = { name = 'uniform', low = -1, high = 1 }\nnetwork.norm = 'batch'",
         "network.layers = [{ type = 'scale' }, { type = 'gaussian_noise', std = 0 }, { type = 'layer_norm' }]",
+        "network.layers = [{ type = 'dense', units = 3, l1 = 0, constraint = 'max_norm', max_norm = 2 }]",
         "[[network.layers]]\ntype = 'dense'\nunits = 3\ninitializer = { name = 'normal', std = 0.5 }\n\
          [[network.layers]]\ntype = 'activation'\nfunction = 'leaky_relu'",
     ];
@@ -408,13 +409,17 @@ fn short_forms_stand_for_layers() {
         bias_initializer: Initializer::Zeros,
         drop_connect: 0.0,
         packed: false,
+        l1: None,
+        l2: None,
+        constraint: None,
+        max_norm: None,
     };
     let norm = LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
     let dropout = LayerSpec::Dropout { rate: 0.25 };
     let expected = [dense(8), norm.clone(), dropout.clone(), dense(4), norm, dropout];
     assert_eq!(config.unwrap().expanded_layers(), expected);
     let config = Config::from_toml_str("network = { hidden = [8], norm = 'layer', dropout = 0 }").unwrap();
-    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::Auto);
+    let dense = LayerSpec::dense(8, Activation::Relu, Initializer::XavierNormal);
     assert_eq!(config.expanded_layers(), [dense, LayerSpec::LayerNorm { epsilon: 1e-5 }]);
     // A dense layer and a dropout for each of the two.
     assert_eq!(Config::default().expanded_layers().len(), 4);
@@ -428,7 +433,7 @@ fn hidden_layers_of_one_width_become_blocks() {
         of("hidden = [8, 8, 4, 4], residual = true, norm = 'layer', dropout = 0.1, drop_connect = 0.2, \
         input_noise = 0.3, input_scale = true");
     let part = |units| {
-        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::Auto);
+        let mut dense = LayerSpec::dense(units, Activation::Relu, Initializer::XavierNormal);
         if let LayerSpec::Dense { drop_connect, .. } = &mut dense {
             *drop_connect = 0.2;
         }

@@ -53,7 +53,7 @@ pub(super) fn parse_number(trimmed: &str) -> Numeric {
 }
 
 /// The number that a cell holds, if it is a finite one.
-pub(super) fn finite(trimmed: &str) -> Option<f64> {
+pub(crate) fn finite(trimmed: &str) -> Option<f64> {
     match parse_number(trimmed) {
         Numeric::Finite(x) => Some(x),
         Numeric::NotFinite | Numeric::Not => None,

@@ -172,6 +172,12 @@ impl Pipeline {
         &self.features
     }
 
+    /// Which columns of the matrix are the scaled numbers of number columns.
+    pub fn numeric_features(&self) -> Vec<usize> {
+        let is_number = |i: &usize| self.features[*i].kind == FeatureKind::Number;
+        (0..self.features.len()).filter(is_number).collect()
+    }
+
     /// How each column becomes features, in the order of the features.
     pub fn encoders(&self) -> &[Encoder] {
         &self.encoders

@@ -14,7 +14,7 @@ use super::dropout::Rate;
 use super::init;
 use super::layer::{Cache, Mode, Pass};
 use super::packed;
-use super::params::{Layout, Role};
+use super::params::{Layout, Role, WeightRules};
 use crate::config::Initializer;
 use crate::random::{Purpose, Stream};
 
@@ -54,11 +54,12 @@ impl Dense {
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
         drop_connect: f64,
+        rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
         let weight = match packed {
-            1 => layout.add("weight", &[in_features, out_features], Role::Weight),
-            g => layout.add("weight", &[g, in_features, out_features], Role::Weight),
+            1 => layout.add_dense(&[in_features, out_features], rules),
+            g => layout.add_dense(&[g, in_features, out_features], rules),
         };
         let bias =
             bias_initializer.as_ref().map(|_| layout.add("bias", &[packed * out_features], Role::Offset));

@@ -10,7 +10,7 @@ use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::members::Members;
-use super::params::Layout;
+use super::params::{Layout, WeightRules};
 use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
 use crate::config::LayerSpec;
@@ -115,6 +115,10 @@ impl Layer {
                 bias_initializer,
                 drop_connect,
                 packed,
+                l1,
+                l2,
+                constraint,
+                max_norm,
             } => Self::Dense(Dense::new(
                 layout,
                 [in_features / n_members, *units],
@@ -123,6 +127,7 @@ impl Layer {
                 *initializer,
                 bias.then_some(*bias_initializer),
                 *drop_connect,
+                WeightRules { l1: *l1, l2: *l2, constraint: *constraint, max_norm: *max_norm },
                 layer_idx,
             )),
             LayerSpec::BatchNorm { momentum, epsilon } => {

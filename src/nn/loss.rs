@@ -14,6 +14,8 @@ pub enum Targets<'a, T> {
     WeightedValues(&'a [T], &'a [T]),
     /// A class a row, and how much the row counts: 0 or more.
     WeightedClasses(&'a [u32], &'a [T]),
+    /// Two classes a row, and how much the row counts as either: its loss is the weighted sum of both.
+    MixedClasses([&'a [u32]; 2], [&'a [T]; 2]),
 }
 
 impl<'a, T> Targets<'a, T> {
@@ -21,7 +23,9 @@ impl<'a, T> Targets<'a, T> {
     pub fn len(&self) -> usize {
         match self {
             Self::Values(values) | Self::WeightedValues(values, _) => values.len(),
-            Self::Classes(classes) | Self::WeightedClasses(classes, _) => classes.len(),
+            Self::Classes(classes)
+            | Self::WeightedClasses(classes, _)
+            | Self::MixedClasses([classes, _], _) => classes.len(),
         }
     }
 
@@ -38,13 +42,26 @@ impl<'a, T> Targets<'a, T> {
             Self::Classes(classes) => Self::Classes(&classes[range]),
             Self::WeightedValues(values, w) => Self::WeightedValues(&values[range.clone()], &w[range]),
             Self::WeightedClasses(classes, w) => Self::WeightedClasses(&classes[range.clone()], &w[range]),
+            Self::MixedClasses(classes, w) => {
+                Self::MixedClasses(classes.map(|c| &c[range.clone()]), w.map(|w| &w[range.clone()]))
+            }
         }
     }
 
-    /// The targets without weights, and the weights if there are any.
+    /// The two targets that each row of [`Targets::MixedClasses`] has; none of others.
+    pub fn mixed(self) -> Option<[Self; 2]> {
+        match self {
+            Self::MixedClasses([one, other], [w, v]) => {
+                Some([Self::WeightedClasses(one, w), Self::WeightedClasses(other, v)])
+            }
+            _ => None,
+        }
+    }
+
+    /// The targets without weights, and the weights if there are any; mixed ones as they are.
     pub fn parted(self) -> (Self, Option<&'a [T]>) {
         match self {
-            Self::Values(_) | Self::Classes(_) => (self, None),
+            Self::Values(_) | Self::Classes(_) | Self::MixedClasses(..) => (self, None),
             Self::WeightedValues(values, w) => (Self::Values(values), Some(w)),
             Self::WeightedClasses(classes, w) => (Self::Classes(classes), Some(w)),
         }
@@ -55,6 +72,9 @@ impl<T: Scalar> Targets<'_, T> {
     /// What the sum of the rows' losses is divided by for their mean: the sum of the weights, or the number of
     /// rows where there are none.
     pub fn total_weight(&self) -> f64 {
+        if let Some(both) = self.mixed() {
+            return both.iter().map(Self::total_weight).sum();
+        }
         match self.parted().1 {
             None => self.len() as f64,
             Some(weights) => weights.iter().map(|w| w.to_f64()).sum(),
@@ -185,7 +205,7 @@ impl Loss {
     /// `outputs` and `d` are B×`n_outputs`. The loss of a row is finite for any finite output.
     ///
     /// # Panics
-    /// When the targets are not of the loss's kind.
+    /// When the targets are not of the loss's kind, or mixed: [`Targets::mixed`] parts those.
     pub fn forward_backward<T: Scalar>(
         self,
         outputs: &[T],

@@ -27,7 +27,7 @@ mod stack;
 pub use layer::{Layer, Mode, Pass};
 pub use loss::{LARGEST_LOG_RATE, Loss, Targets};
 pub use network::{Network, SummaryRow, Workspace};
-pub use params::View;
+pub use params::{View, WeightRules};
 
 /// The number types that networks compute in, `f32` and `f64`.
 pub use statera_kernels::{CpuLevel, Scalar};

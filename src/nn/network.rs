@@ -323,8 +323,17 @@ impl Network {
         self.forward(pass, x, work);
         let n = pass.n_rows * self.row_len();
         let outputs = &work.outputs[work.outputs.len() - 1][..n];
-        let (d, scratch) = (&mut work.dy[..n], &mut work.of_member);
-        work.loss_sum = self.loss_of(loss, outputs, targets, scale, d, scratch);
+        let (dy, second) = (&mut work.dy[..n], &mut work.dx[..n]);
+        let scratch = &mut work.of_member;
+        work.loss_sum = match targets.mixed() {
+            None => self.loss_of(loss, outputs, targets, scale, dy, scratch),
+            Some([one, other]) => {
+                let sum = self.loss_of(loss, outputs, one, scale, dy, scratch);
+                let other = self.loss_of(loss, outputs, other, scale, second, scratch);
+                T::add_to(pass.level, second, dy);
+                sum + other
+            }
+        };
 
         let mut end = self.layers.len();
         while end > 0 {

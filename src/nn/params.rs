@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use crate::config::Constraint;
+
 /// A named tensor inside the parameter vector.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// `layers.<index>.<tensor>`, for example `layers.1.weight`; inside a block `layers.3.0.weight`.
     pub name: String,
@@ -15,8 +17,23 @@ pub struct View {
     pub trainable: bool,
     /// Whether weight decay and penalties apply: to weights, not to biases, scales and shifts.
     pub decays: bool,
+    /// What a dense layer says of its weight; none for every other tensor.
+    pub dense: Option<WeightRules>,
     /// Whether rows of it are looked up, by a category's code, where other weights are multiplied with.
     pub is_table: bool,
+}
+
+/// What a dense layer sets for its own weight in place of the optimiser's settings; unset leaves it to those.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct WeightRules {
+    /// λ of the penalty λ·|w|.
+    pub l1: Option<f64>,
+    /// λ of the penalty ½·λ·w².
+    pub l2: Option<f64>,
+    /// What the weights are brought back to after each step.
+    pub constraint: Option<Constraint>,
+    /// The largest norm of [`Constraint::MaxNorm`].
+    pub max_norm: Option<f64>,
 }
 
 impl View {
@@ -72,10 +89,18 @@ impl Layout {
             trainable: role != Role::Statistic,
             decays: matches!(role, Role::Weight | Role::Table),
             is_table: role == Role::Table,
+            dense: None,
         };
         self.len += view.len();
         let range = view.range();
         self.views.push(view);
+        range
+    }
+
+    /// Takes the next place for the weight (I×O, or G×I×O) of a dense layer.
+    pub(crate) fn add_dense(&mut self, shape: &[usize], rules: WeightRules) -> Range<usize> {
+        let range = self.add("weight", shape, Role::Weight);
+        self.views.last_mut().expect("a view was added").dense = Some(rules);
         range
     }
 

@@ -10,8 +10,9 @@ use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
 use crate::train::events::{EpochRecord, Listener};
-use crate::train::fit::{Fitted, Rows, fit};
+use crate::train::fit::{Fitted, Rows, fit, rate_remedy};
 use crate::train::metrics::{Predictions, higher_is_better, metrics};
+use crate::train::range_test::instead_of;
 
 /// A trained and tested model.
 #[derive(Debug)]
@@ -60,7 +61,10 @@ fn execute_in<T: Scalar>(
         seed: plan.config.seed,
         data_sha256: plan.raw.sha256.clone(),
     };
-    judge(plan, &model, &mut report)?;
+    let rate = plan.config.optimizer.learning_rate;
+    let (level, train) = (CpuLevel::detect(), &rows[0]);
+    let suggest = || instead_of(rate, &plan.network, plan.loss, level, &plan.config, train);
+    judge(plan, &model, &mut report, &suggest)?;
     model.card.metrics = report.to_json();
     // The same run is the same file, however long it took.
     if let Some(metrics) = model.card.metrics.as_object_mut() {
@@ -93,7 +97,8 @@ pub fn train<T: Scalar>(
 ) -> Result<Untested> {
     let level = CpuLevel::detect();
     let std = plan.target.scaler.std;
-    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, val, std, listener)?;
+    let facts = plan.facts()?;
+    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, std, listener)?;
     let card = Card {
         target: plan.target.clone(),
         loss: plan.loss,
@@ -114,20 +119,20 @@ pub fn train<T: Scalar>(
     Ok(Untested { model: Model::new(card, wrap(params)), best_epoch, history, reason, seconds })
 }
 
-/// Fills in what the model and the simple models reach on validation and test rows.
-fn judge(plan: &Plan, model: &Model, report: &mut Report) -> Result<()> {
+/// Fills in what the model and the simple models reach on validation and test rows; `suggest` finds another learning
+/// rate where nothing was reached.
+fn judge(plan: &Plan, model: &Model, report: &mut Report, suggest: &dyn Fn() -> f64) -> Result<()> {
     let e = &plan.config.evaluate;
     let target = &plan.labels.target;
     let val_truth = truth_of(target, &plan.split.val);
     report.val = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), val_truth.view());
     if report.val.is_empty() {
-        let rate = plan.config.optimizer.learning_rate / 10.0;
         return Err(Error::training(
             format!(
                 "no epoch left weights whose predictions are finite, so there is nothing to keep; {}",
                 report.stopped
             ),
-            format!("--set optimizer.learning_rate={rate:e}"),
+            rate_remedy(suggest()),
         ));
     }
     if plan.split.test.is_empty() {

@@ -6,6 +6,7 @@ pub mod folder;
 mod objective;
 pub mod plan;
 pub mod report;
+mod rows;
 
 pub use execute::{Trained, execute};
 pub use folder::{Folder, RunFolder, Undo};

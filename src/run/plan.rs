@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
+use super::rows::{check_noise, facts};
 use crate::config::{
     ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
     TargetScale, Task, check_blocks,
@@ -22,7 +23,7 @@ use crate::model::TargetSpec;
 use crate::nn::init::explain;
 use crate::nn::network::is_output;
 use crate::nn::{Layer, Loss, Network};
-use crate::train::fit::{OwnedTargets, Rows};
+use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use statera_kernels::Scalar;
 
 /// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
@@ -150,6 +151,7 @@ impl Plan {
             weights
         });
         check_monitors(&config, task)?;
+        check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
 
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
@@ -181,6 +183,7 @@ impl Plan {
         config.task = self.config.task;
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
+        check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
@@ -188,6 +191,11 @@ impl Plan {
     /// The prepared inputs (rows×inputs) of some rows.
     pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
         Ok(self.pipeline.transform(&self.table, rows)?.0)
+    }
+
+    /// What training asks of the training rows besides their inputs and targets.
+    pub fn facts(&self) -> Result<RowFacts> {
+        facts(self)
     }
 
     /// The inputs of some rows as a model without embedding takes them, and how many a row has: where it can take

@@ -1,7 +1,13 @@
-//! Rules that watch a figure from epoch to epoch: early stopping and cutting the learning rate.
+//! Rules that watch training from epoch to epoch: early stopping and cutting the learning rate.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use statera_kernels::Scalar;
 
 use super::events::EpochRecord;
 use crate::config::{EarlyStoppingConfig, Monitor, ReduceOnPlateauConfig};
+use crate::nn::View;
 
 /// The figure of an epoch that `monitor` names, turned so that less is better; NaN if the epoch lacks it.
 pub fn monitored(monitor: Monitor, record: &EpochRecord) -> f64 {
@@ -65,28 +71,93 @@ impl Patience {
     }
 }
 
-/// Stops when the monitored figure has not improved by `min_delta` for `patience` epochs, as in Keras.
+/// Stops when the monitored figure has not improved by `min_delta` for `patience` epochs, as in Keras; or when it has
+/// stood still over a window of epochs, whether or not it had got better before.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     settings: EarlyStoppingConfig,
     patience: Patience,
+    /// The figures of the last `window` + 1 epochs.
+    recent: VecDeque<f64>,
 }
 
 impl EarlyStopping {
     /// The rule with nothing seen yet.
     pub fn new(settings: &EarlyStoppingConfig) -> Self {
-        Self { patience: Patience::new(settings.min_delta), settings: settings.clone() }
+        let patience = Patience::new(settings.min_delta);
+        Self { patience, settings: settings.clone(), recent: VecDeque::new() }
     }
 
     /// Takes an epoch; returns the reason to stop, if there is one.
     pub fn observe(&mut self, record: &EpochRecord) -> Option<String> {
         let s = &self.settings;
-        if !s.enabled {
+        let figure = monitored(s.monitor, record);
+        if s.enabled && self.patience.observe(figure) >= s.patience {
+            return Some(format!("{} has not improved for {} epochs", s.monitor, s.patience));
+        }
+        self.stands_still(figure)
+    }
+
+    /// Over the window, the figure's largest and smallest value lie no further apart than `window_change` times the
+    /// size of the last one. A figure that is not a number never stands still.
+    fn stands_still(&mut self, figure: f64) -> Option<String> {
+        let s = &self.settings;
+        if s.window == 0 {
             return None;
         }
-        let waited = self.patience.observe(monitored(s.monitor, record));
-        (waited >= s.patience).then(|| format!("{} has not improved for {} epochs", s.monitor, s.patience))
+        if self.recent.len() > s.window {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(figure);
+        let all_numbers = self.recent.iter().all(|f| f.is_finite());
+        if self.recent.len() <= s.window || !all_numbers {
+            return None;
+        }
+        let largest = self.recent.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let smallest = self.recent.iter().copied().fold(f64::INFINITY, f64::min);
+        (largest - smallest <= s.window_change * figure.abs()).then(|| {
+            format!(
+                "{} has changed by no more than {} of itself over {} epochs",
+                s.monitor, s.window_change, s.window
+            )
+        })
     }
+}
+
+/// Stops when no trained number has moved over an epoch by as much as a threshold.
+#[derive(Debug, Clone)]
+pub struct WeightChange<T> {
+    threshold: f64,
+    /// Where the trained numbers are.
+    trained: Vec<Range<usize>>,
+    /// All parameters at the end of the epoch before.
+    before: Vec<T>,
+}
+
+impl<T: Scalar> WeightChange<T> {
+    /// The rule for parameters that start as `params`; none where the threshold is 0.
+    pub fn new(settings: &EarlyStoppingConfig, views: &[View], params: &[T]) -> Option<Self> {
+        let trained = views.iter().filter(|view| view.trainable).map(View::range).collect();
+        let threshold = settings.weight_change;
+        (threshold > 0.0).then(|| Self { threshold, trained, before: params.to_vec() })
+    }
+
+    /// Takes the parameters at the end of an epoch; returns the reason to stop, if there is one.
+    pub fn observe(&mut self, params: &[T]) -> Option<String> {
+        let pairs = |range: &Range<usize>| params[range.clone()].iter().zip(&self.before[range.clone()]);
+        let changes = self.trained.iter().flat_map(pairs).map(|(now, then)| (*now - *then).abs().to_f64());
+        let largest = changes.fold(0.0, f64::max);
+        self.before.copy_from_slice(params);
+        (largest < self.threshold).then(|| {
+            format!("no weight has moved by {} over an epoch (at most {largest:.1e})", self.threshold)
+        })
+    }
+}
+
+/// The reason to stop after so many `seconds` of training, if there is one; a budget of 0 has no end.
+pub fn out_of_time(max_seconds: f64, seconds: f64) -> Option<String> {
+    (max_seconds > 0.0 && seconds >= max_seconds)
+        .then(|| format!("the {max_seconds} seconds of train.max_seconds are over"))
 }
 
 /// Multiplies the learning rate by `factor` when the monitored figure has not improved for `patience` epochs,
@@ -118,6 +189,7 @@ impl ReduceOnPlateau {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn record(val_loss: f64) -> EpochRecord {
         EpochRecord {
@@ -149,13 +221,76 @@ mod tests {
     #[test]
     fn early_stopping_counts_from_the_best() {
         for monitor in [Monitor::ValLoss, Monitor::ValAccuracy] {
-            let settings = EarlyStoppingConfig { enabled: true, monitor, patience: 3, min_delta: 0.1 };
+            let settings = EarlyStoppingConfig {
+                monitor,
+                patience: 3,
+                min_delta: 0.1,
+                ..Config::default().early_stopping
+            };
             let mut rule = EarlyStopping::new(&settings);
             let curve = [5.0, 4.0, 3.95, 3.85, 3.9, 4.0, 9.0];
             let stopped: Vec<bool> = curve.iter().map(|&l| rule.observe(&record(l)).is_some()).collect();
             // 3.85 is better than 4.0 by more than 0.1; three epochs later it stops.
             assert_eq!(stopped, [false, false, false, false, false, false, true]);
         }
+    }
+
+    /// When each epoch of a scripted curve gives a reason to stop.
+    fn stops(settings: &EarlyStoppingConfig, curve: &[f64]) -> Vec<bool> {
+        let mut rule = EarlyStopping::new(settings);
+        curve.iter().map(|&loss| rule.observe(&record(loss)).is_some()).collect()
+    }
+
+    #[test]
+    fn a_figure_that_stands_still_over_the_window_stops_training() {
+        let off = EarlyStoppingConfig { enabled: false, ..Config::default().early_stopping };
+        let settings = EarlyStoppingConfig { window: 3, window_change: 0.1, ..off.clone() };
+        // Four figures within a tenth of the last one: from 4.1 on they are 4.1, 4.0, 3.9, 3.8.
+        let curve = [8.0, 6.0, 5.0, 4.1, 4.0, 3.9, 3.8];
+        assert_eq!(stops(&settings, &curve), [false, false, false, false, false, false, true]);
+        assert_eq!(stops(&off, &curve), [false; 7]);
+        let mut rule = EarlyStopping::new(&settings);
+        let reasons: Vec<_> = curve.iter().filter_map(|&loss| rule.observe(&record(loss))).collect();
+        assert_eq!(reasons, ["val_loss has changed by no more than 0.1 of itself over 3 epochs"]);
+        // A figure that keeps falling by more goes on, as does one that swings, though it returns.
+        assert_eq!(stops(&settings, &[8.0, 7.0, 6.0, 5.0, 4.0, 3.0]), [false; 6]);
+        assert_eq!(stops(&settings, &[4.0, 5.0, 4.0, 5.0, 4.0, 5.0]), [false; 6]);
+        // One epoch that is no number counts against standing still for as long as the window holds it.
+        let nan = [4.0, 4.0, f64::NAN, 4.0, 4.0, 4.0, 4.0];
+        assert_eq!(stops(&settings, &nan), [false, false, false, false, false, false, true]);
+        // It is the size of a figure that counts, not its sign: an accuracy is watched turned round.
+        let accuracy = EarlyStoppingConfig { monitor: Monitor::ValAccuracy, ..settings };
+        assert_eq!(stops(&accuracy, &[-0.5, -0.9, -0.91, -0.92, -0.93]), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn weights_that_stand_still_stop_training() {
+        let settings = EarlyStoppingConfig { weight_change: 0.125, ..Config::default().early_stopping };
+        let view = |name: &str, offset, trainable| View {
+            name: name.into(),
+            shape: vec![2],
+            offset,
+            trainable,
+            decays: true,
+            is_table: false,
+            dense: None,
+        };
+        let views = [view("weight", 0, true), view("running_mean", 2, false)];
+        let mut rule = WeightChange::new(&settings, &views, &[1.0, 1.0, 0.0, 0.0]).unwrap();
+        assert_eq!(rule.observe(&[1.0625, 1.25, 0.0, 0.0]), None, "one weight has moved by 0.25");
+        assert_eq!(rule.observe(&[1.0625, 1.125, 0.0, 0.0]), None, "0.125 is no less than the threshold");
+        let why = rule.observe(&[1.0, 1.1875, 9.0, 0.0]).expect("statistics are not trained");
+        assert_eq!(why, "no weight has moved by 0.125 over an epoch (at most 6.2e-2)");
+        assert_eq!(rule.observe(&[1.25, 1.1875, 9.0, 0.0]), None, "the next epoch is judged by itself");
+        assert!(WeightChange::new(&Config::default().early_stopping, &views, &[1.0; 4]).is_none());
+    }
+
+    #[test]
+    fn a_budget_of_seconds_stops_training_when_it_is_over() {
+        let stopped = [0.1, 1.9, 2.0, 2.1].map(|seconds| out_of_time(2.0, seconds).is_some());
+        assert_eq!(stopped, [false, false, true, true]);
+        assert_eq!(out_of_time(0.5, 0.7).unwrap(), "the 0.5 seconds of train.max_seconds are over");
+        assert_eq!(out_of_time(0.0, 1e9), None);
     }
 
     #[test]

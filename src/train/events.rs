@@ -89,7 +89,7 @@ pub enum Event {
         step: usize,
         /// The first layer whose output was not finite, as `layers.<index> (<kind>)`.
         layer: String,
-        /// A learning rate worth trying.
+        /// A learning rate worth trying: what a short range test below the one that diverged suggests, at most a tenth.
         suggested_learning_rate: f64,
     },
     /// Training has ended.

@@ -4,123 +4,24 @@ use std::time::{Duration, Instant};
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::augment::Augment;
 use super::average::Average;
-use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, monitored};
+use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, WeightChange, monitored, out_of_time};
+use super::curriculum::Curriculum;
 use super::events::{Answer, EpochRecord, Event, Listener};
+use super::noise::LabelNoise;
 use super::optimizer::Optimizer;
+use super::range_test::instead_of;
+pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
 use super::start::start;
 use super::step::Stepper;
+use super::watch::Watch;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::nn::buffer::Buffer;
-use crate::nn::{Loss, Network, Targets, Workspace};
+use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
-
-/// Prepared rows: inputs (rows×inputs) and what the outputs are compared with.
-#[derive(Debug, Clone)]
-pub struct Rows<T> {
-    /// Row after row.
-    pub x: Vec<T>,
-    /// As many as there are rows.
-    pub targets: OwnedTargets<T>,
-}
-
-/// [`Targets`] that own their numbers.
-#[derive(Debug, Clone)]
-pub enum OwnedTargets<T> {
-    /// Scaled numbers.
-    Values(Vec<T>),
-    /// Class indices.
-    Classes(Vec<u32>),
-    /// Scaled numbers and the weights of the rows.
-    WeightedValues(Vec<T>, Vec<T>),
-    /// Class indices and the weights of the rows.
-    WeightedClasses(Vec<u32>, Vec<T>),
-}
-
-impl<T: Scalar> OwnedTargets<T> {
-    /// The same numbers, borrowed.
-    pub fn view(&self) -> Targets<'_, T> {
-        match self {
-            Self::Values(values) => Targets::Values(values),
-            Self::Classes(classes) => Targets::Classes(classes),
-            Self::WeightedValues(values, weights) => Targets::WeightedValues(values, weights),
-            Self::WeightedClasses(classes, weights) => Targets::WeightedClasses(classes, weights),
-        }
-    }
-
-    fn like(&self, n_rows: usize) -> Self {
-        let zeros = || vec![T::ZERO; n_rows];
-        match self {
-            Self::Values(_) => Self::Values(zeros()),
-            Self::Classes(_) => Self::Classes(vec![0; n_rows]),
-            Self::WeightedValues(..) => Self::WeightedValues(zeros(), zeros()),
-            Self::WeightedClasses(..) => Self::WeightedClasses(vec![0; n_rows], zeros()),
-        }
-    }
-
-    /// The same targets, each row counting by its weight.
-    #[must_use]
-    pub fn weighted(self, weights: Vec<T>) -> Self {
-        match self {
-            Self::Values(values) | Self::WeightedValues(values, _) => Self::WeightedValues(values, weights),
-            Self::Classes(classes) | Self::WeightedClasses(classes, _) => {
-                Self::WeightedClasses(classes, weights)
-            }
-        }
-    }
-}
-
-impl<T: Scalar> Rows<T> {
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.targets.view().len()
-    }
-
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Memory for a batch of `n_rows` of these rows.
-    fn batch(&self, n_rows: usize, n_inputs: usize) -> Self {
-        Self { x: vec![T::ZERO; n_rows * n_inputs], targets: self.targets.like(n_rows) }
-    }
-
-    /// The rows numbered `order`, each with `n_inputs` inputs.
-    #[must_use]
-    pub fn picked(&self, order: &[u32], n_inputs: usize) -> Self {
-        let mut batch = self.batch(order.len(), n_inputs);
-        self.gather(order, n_inputs, &mut batch);
-        batch
-    }
-
-    /// Copies the rows numbered `order` into the front of `batch`.
-    fn gather(&self, order: &[u32], n_inputs: usize, batch: &mut Self) {
-        for (to, &row) in batch.x.chunks_exact_mut(n_inputs).zip(order) {
-            let from = row as usize * n_inputs;
-            to.copy_from_slice(&self.x[from..from + n_inputs]);
-        }
-        match (&self.targets, &mut batch.targets) {
-            (OwnedTargets::Values(from), OwnedTargets::Values(to)) => pick(from, order, to),
-            (OwnedTargets::Classes(from), OwnedTargets::Classes(to)) => pick(from, order, to),
-            (OwnedTargets::WeightedValues(from, w), OwnedTargets::WeightedValues(to, weights)) => {
-                pick(from, order, to);
-                pick(w, order, weights);
-            }
-            (OwnedTargets::WeightedClasses(from, w), OwnedTargets::WeightedClasses(to, weights)) => {
-                pick(from, order, to);
-                pick(w, order, weights);
-            }
-            _ => unreachable!("a batch is made like its rows"),
-        }
-    }
-}
-
-fn pick<V: Copy>(from: &[V], order: &[u32], to: &mut [V]) {
-    to.iter_mut().zip(order).for_each(|(to, &row)| *to = from[row as usize]);
-}
 
 /// What training left behind.
 #[derive(Debug, Clone)]
@@ -138,20 +39,21 @@ pub struct Fitted<T> {
     pub seconds: f64,
 }
 
-/// Where batches end: every `batch_size` rows; a last batch of one row is joined to the one before, because
-/// batch normalisation learns nothing from a single row.
-fn batch_bounds(n_rows: usize, batch_size: usize) -> Vec<usize> {
-    let mut bounds: Vec<usize> = (0..n_rows).step_by(batch_size).skip(1).collect();
+/// Writes where batches end to `bounds`: every `batch_size` rows; a last batch of one row is joined to the one before,
+/// because batch normalisation learns nothing from a single row.
+pub(super) fn bound_batches(n_rows: usize, batch_size: usize, bounds: &mut Vec<usize>) {
+    bounds.clear();
+    bounds.extend((0..n_rows).step_by(batch_size).skip(1));
     if bounds.last().is_some_and(|&last| n_rows - last == 1 && batch_size > 1) {
         bounds.pop();
     }
     bounds.push(n_rows);
-    bounds
 }
 
 /// Trains `network` on `train`, watching `val`.
 ///
-/// `target_std` is what the outputs are multiplied by to be in the target's own units (1 for classes).
+/// `facts` is what some settings ask of the training rows besides, and may be empty for others. `target_std` is what
+/// the outputs are multiplied by to be in the target's own units (1 for classes).
 /// The listener hears every event and may stop training. Fails when the loss is not finite before any epoch
 /// is done; later, the best weights are kept and the reason is told.
 pub fn fit<T: Scalar>(
@@ -160,36 +62,44 @@ pub fn fit<T: Scalar>(
     level: CpuLevel,
     config: &Config,
     train: &Rows<T>,
+    facts: &RowFacts,
     val: &Rows<T>,
     target_std: f64,
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let batch_size = config.train.batch_size.min(n_train);
-    let bounds = batch_bounds(n_train, batch_size);
+    let mut bounds = Vec::with_capacity(n_train / batch_size + 1);
+    bound_batches(n_train, batch_size, &mut bounds);
     let mut params = Buffer::of(&start(network, level, seed, train), 0);
     let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
-        .with_settings(&config.train);
+        .with_settings(&config.train)
+        .with_noise(&config.noise);
     let updates_per_epoch = bounds.len().div_ceil(config.train.accumulate);
     let schedule = Schedule::new(&config.schedule, config.train.epochs, updates_per_epoch);
     let mut average = Average::new(&config.average, params.len());
     // What is validated and kept where that is not what is trained.
     let mut apart = vec![T::ZERO; if optimizer.keeps_other_weights() { params.len() } else { 0 }];
-    let mut batch = train.batch(max_rows, n_inputs);
+    let mut augment = Augment::new(&config.augment, seed, &facts.numeric_inputs, max_rows);
+    let n_outputs = network.n_outputs();
+    let mut label_noise = LabelNoise::new(config.noise.labels, seed, loss, n_outputs, &train.targets);
+    let mut batch = train.batch(max_rows, n_inputs, augment.mixes());
     let mut watch = Watch::new(network, loss, level, val, target_std);
     let mut order: Vec<u32> = (0..n_train as u32).collect();
+    let curriculum = Curriculum::new(&config.curriculum, &facts.difficulty, batch_size);
 
     let mut early_stopping = EarlyStopping::new(&config.early_stopping);
+    let mut weight_change = WeightChange::new(&config.early_stopping, network.views(), &params);
     let mut plateau = ReduceOnPlateau::new(&config.reduce_on_plateau);
     let (mut best, mut diverges) = (BestEpoch::default(), false);
     let mut rate = config.optimizer.learning_rate;
     let mut history: Vec<EpochRecord> = Vec::new();
     let mut reason = format!("all {} epochs are done", config.train.epochs);
     let begin = Instant::now();
-    let (mut steps, mut updates) = (0_u32, 0_usize);
+    let mut steps = 0_u32;
     let mut last_progress = begin;
 
     let mut stop = match listener(&Event::Started {
@@ -207,18 +117,28 @@ pub fn fit<T: Scalar>(
             break;
         }
         let epoch_begin = Instant::now();
+        // From the same order every time: an epoch's order follows from seed and epoch alone.
+        curriculum.choose(epoch, n_train, &mut order);
         if config.train.shuffle {
-            // From the same order every time: an epoch's order follows from seed and epoch alone.
-            order.iter_mut().enumerate().for_each(|(i, row)| *row = i as u32);
             Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
         }
+        bound_batches(order.len(), batch_size, &mut bounds);
+        let updates_now = bounds.len().div_ceil(config.train.accumulate);
+        let mut updates = 0;
+        let targets = match &mut label_noise {
+            Some(noise) => noise.of_epoch(epoch, &train.targets),
+            None => &train.targets,
+        };
         let (mut first, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
         let mut rate_now = rate;
         for (step, &end) in bounds.iter().enumerate() {
             let n_rows = end - first;
-            train.gather(&order[first..end], n_inputs, &mut batch);
+            let rows = (&train.x[..], targets);
+            augment.gather(level, steps, rows, &order[first..end], n_inputs, &mut batch);
             let targets = batch.targets.view().slice(0..n_rows);
-            rate_now = rate * schedule.factor(updates);
+            // An epoch of fewer rows takes as much of the schedule as any other.
+            let time = (epoch - 1) * updates_per_epoch + updates * updates_per_epoch / updates_now;
+            rate_now = rate * schedule.factor(time);
             let mean = stepper.step(
                 steps,
                 rate_now,
@@ -234,7 +154,8 @@ pub fn fit<T: Scalar>(
             if !mean.is_finite() {
                 let x = &batch.x[..n_rows * n_inputs];
                 let layer = stepper.first_non_finite_layer(steps.wrapping_sub(1), &params, x);
-                let event = diverged(network, layer, epoch, step + 1, rate);
+                let suggested_learning_rate = instead_of(rate, network, loss, level, config, train);
+                let event = diverged(network, layer, [epoch, step + 1], suggested_learning_rate);
                 listener(&event);
                 if history.is_empty() {
                     return Err(divergence_error(&event));
@@ -259,8 +180,12 @@ pub fn fit<T: Scalar>(
                     train_loss: loss_sum / weight_sum,
                     rows_per_second: first as f64 / epoch_begin.elapsed().as_secs_f64(),
                 });
-                if let Answer::Stop(why) = answer {
-                    stop = Some(why);
+                let asked = match answer {
+                    Answer::Stop(why) => Some(why),
+                    Answer::GoOn => out_of_time(config.train.max_seconds, begin.elapsed().as_secs_f64()),
+                };
+                if asked.is_some() {
+                    stop = asked;
                     // A first epoch that is cut short still leaves weights to keep.
                     if !history.is_empty() {
                         break 'epochs;
@@ -290,6 +215,10 @@ pub fn fit<T: Scalar>(
         history.push(record.clone());
         if let Answer::Stop(why) = listener(&Event::Epoch(record.clone())) {
             stop = Some(why);
+        }
+        let still = weight_change.as_mut().and_then(|rule| rule.observe(&params));
+        if let Some(why) = still.or_else(|| out_of_time(config.train.max_seconds, record.seconds)) {
+            stop.get_or_insert(why);
         }
         if let Some(why) = early_stopping.observe(&record) {
             stop.get_or_insert(why);
@@ -333,10 +262,15 @@ fn weights_to_use<'a, T: Scalar>(
     average.weights().unwrap_or(params)
 }
 
-fn diverged(network: &Network, layer: Option<usize>, epoch: usize, step: usize, rate: f64) -> Event {
+fn diverged(
+    network: &Network,
+    layer: Option<usize>,
+    [epoch, step]: [usize; 2],
+    suggested_learning_rate: f64,
+) -> Event {
     let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
     let layer = layer.map_or("the loss".into(), named);
-    Event::Diverged { epoch, step, layer, suggested_learning_rate: rate / 10.0 }
+    Event::Diverged { epoch, step, layer, suggested_learning_rate }
 }
 
 fn divergence_reason(event: &Event) -> String {
@@ -355,76 +289,25 @@ fn divergence_error(event: &Event) -> Error {
         Event::Diverged { suggested_learning_rate, .. } => *suggested_learning_rate,
         _ => 1e-3,
     };
-    Error::training(divergence_reason(event), format!("--set optimizer.learning_rate={rate:e}"))
+    Error::training(divergence_reason(event), rate_remedy(rate))
 }
 
-/// Looks at the validation rows, in memory planned once.
-struct Watch<'a, T> {
-    network: &'a Network,
-    loss: Loss,
-    level: CpuLevel,
-    val: &'a Rows<T>,
-    target_std: f64,
-    works: Vec<Workspace<T>>,
-    outputs: Vec<T>,
-    unused_gradient: Vec<T>,
-}
-
-impl<'a, T: Scalar> Watch<'a, T> {
-    fn new(network: &'a Network, loss: Loss, level: CpuLevel, val: &'a Rows<T>, target_std: f64) -> Self {
-        let n = val.len() * network.n_outputs();
-        let works = network.inference_workspaces(val.len(), val.len().clamp(1, 256));
-        let zeros = || vec![T::ZERO; n];
-        let loss = loss.without_smoothing();
-        Self { network, loss, level, val, target_std, works, outputs: zeros(), unused_gradient: zeros() }
-    }
-
-    /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
-    /// ensemble, those of its mean prediction.
-    fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
-        let n_rows = self.val.len() as f64;
-        let (x, outputs) = (&self.val.x, &mut self.outputs);
-        self.network.raw_outputs_on_threads(self.level, params, self.loss, x, &mut self.works, outputs);
-        let targets = self.val.targets.view();
-        let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
-        let metrics = match targets.parted().0 {
-            Targets::Values(truth) | Targets::WeightedValues(truth, _) => {
-                self.loss.predict(&mut self.outputs, self.network.n_outputs());
-                let errors = || self.outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64());
-                let mse = errors().map(|e| e * e).sum::<f64>() / n_rows;
-                let mae = errors().map(f64::abs).sum::<f64>() / n_rows;
-                vec![
-                    ("val_rmse".to_owned(), mse.sqrt() * self.target_std),
-                    ("val_mae".to_owned(), mae * self.target_std),
-                ]
-            }
-            Targets::Classes(truth) | Targets::WeightedClasses(truth, _) => {
-                let rows = self.outputs.chunks_exact(self.network.n_outputs()).zip(truth);
-                let right = rows.filter(|(logits, class)| decided_class(logits) == **class).count();
-                vec![("val_accuracy".to_owned(), right as f64 / n_rows)]
-            }
-        };
-        (self.loss.of_mean(sum / targets.total_weight()).0, metrics)
-    }
-}
-
-/// The class that logits decide for: the sign of the only one, or the first largest of several.
-fn decided_class<T: Scalar>(logits: &[T]) -> u32 {
-    if let [z] = logits {
-        return u32::from(*z >= T::ZERO);
-    }
-    let mut largest = 0;
-    for (i, z) in logits.iter().enumerate() {
-        if *z > logits[largest] {
-            largest = i;
-        }
-    }
-    largest as u32
+/// How to try a learning rate that a range test suggests, and see the test.
+pub fn rate_remedy(rate: f64) -> String {
+    // Zeros that would have to be counted are not written.
+    let rate = if (1e-4..1e6).contains(&rate) { rate.to_string() } else { format!("{rate:e}") };
+    format!("--set optimizer.learning_rate={rate}, as a range test suggests; `statera lr-test` draws it")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::batch_bounds;
+    use super::bound_batches;
+
+    fn batch_bounds(n_rows: usize, batch_size: usize) -> Vec<usize> {
+        let mut bounds = vec![1, 2, 3];
+        bound_batches(n_rows, batch_size, &mut bounds);
+        bounds
+    }
 
     #[test]
     fn a_single_last_row_joins_the_batch_before() {

@@ -1,15 +1,23 @@
 //! Training: steps, optimisers, the fit loop, what it tells, and how the result is judged.
 
+mod augment;
 pub mod average;
 pub mod baselines;
 pub mod bootstrap;
 pub mod callbacks;
+mod constraint;
+pub mod curriculum;
 pub mod events;
 pub mod fit;
 pub mod lbfgs;
 pub mod metrics;
 mod muon;
+mod noise;
 pub mod optimizer;
+mod proximal;
+pub mod range_test;
+pub mod rows;
 pub mod schedule;
 pub mod start;
 pub mod step;
+mod watch;

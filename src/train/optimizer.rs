@@ -10,7 +10,9 @@ use statera_kernels::{
     ScheduleFreeStep, SgdStep,
 };
 
+use super::constraint::Constraints;
 use super::muon::Orthogonal;
+use super::proximal;
 use crate::config::{MomentumForm, OptimizerConfig, OptimizerName};
 use crate::nn::View;
 use crate::nn::buffer::Buffer;
@@ -24,6 +26,8 @@ pub struct Optimizer<T> {
     state: [Buffer<T>; 3],
     /// Scratch of muon.
     orthogonal: Orthogonal<T>,
+    /// What weights are brought back to.
+    constraints: Constraints,
     /// Steps made so far.
     steps: u32,
     /// Of nadam: μ₁⋯μₜ.
@@ -36,7 +40,11 @@ pub struct Optimizer<T> {
 #[derive(Debug)]
 struct Run {
     range: Range<usize>,
+    /// Whether decoupled decay applies.
     decays: bool,
+    /// λ of the penalties λ·|w| and ½·λ·w².
+    l1: f64,
+    l2: f64,
     /// Rows and columns of a weight that muon steps.
     matrix: Option<[usize; 2]>,
 }
@@ -69,8 +77,11 @@ impl<T: Scalar> Optimizer<T> {
         let n_states = n_states(settings.name);
         let mut runs: Vec<Run> = Vec::new();
         for view in views.iter().filter(|v| v.trainable) {
-            // Without decay all runs are alike, and neighbours become one.
-            let decays = view.decays && (settings.weight_decay != 0.0 || settings.l2 != 0.0);
+            // Without decay and penalties all runs are alike, and neighbours become one.
+            let decays = view.decays && settings.weight_decay != 0.0 && decouples(settings.name);
+            let rules = view.dense.unwrap_or_default();
+            let of = |penalty: f64| if view.decays { penalty } else { 0.0 };
+            let (l1, l2) = (of(rules.l1.unwrap_or(settings.l1)), of(rules.l2.unwrap_or(settings.l2)));
             let is_matrix = settings.name == OptimizerName::Muon && view.decays && !view.is_table;
             let n_matrices = match view.shape[..] {
                 [_, _] if is_matrix => 1,
@@ -83,15 +94,25 @@ impl<T: Scalar> Optimizer<T> {
             {
                 runs.extend((0..n_matrices).map(|i| {
                     let offset = view.offset + i * rows * columns;
-                    Run { range: offset..offset + rows * columns, decays, matrix: Some([rows, columns]) }
+                    Run {
+                        range: offset..offset + rows * columns,
+                        decays,
+                        l1,
+                        l2,
+                        matrix: Some([rows, columns]),
+                    }
                 }));
                 continue;
             }
             match runs.last_mut() {
-                Some(run) if run.range.end == view.offset && run.decays == decays && run.matrix.is_none() => {
+                Some(run)
+                    if run.range.end == view.offset
+                        && (run.decays, run.l1, run.l2) == (decays, l1, l2)
+                        && run.matrix.is_none() =>
+                {
                     run.range.end = view.range().end;
                 }
-                _ => runs.push(Run { range: view.range(), decays, matrix: None }),
+                _ => runs.push(Run { range: view.range(), decays, l1, l2, matrix: None }),
             }
         }
         let orthogonal = Orthogonal::new(runs.iter().filter_map(|run| run.matrix));
@@ -101,6 +122,7 @@ impl<T: Scalar> Optimizer<T> {
             // Parameters and gradients take the first two quarters.
             state: std::array::from_fn(|i| Buffer::new(if i < n_states { n_params } else { 0 }, i + 2)),
             orthogonal,
+            constraints: Constraints::new(settings, views),
             steps: 0,
             momentum_product: 1.0,
             rate_squares: 0.0,
@@ -110,7 +132,8 @@ impl<T: Scalar> Optimizer<T> {
     /// Changes `params` by one step along `grads` at the learning rate `rate`.
     ///
     /// `weight_decay` is decoupled (Loshchilov & Hutter 2019) and that of `adamw`, `lion`, `muon` and
-    /// `schedule_free_adamw`; `l2` adds the gradient of ½·l2·p² in any optimiser.
+    /// `schedule_free_adamw`; `l2` adds the gradient of ½·l2·p² in any optimiser; `l1` pulls weights to zero after the
+    /// step, see `proximal.rs`; what a constraint does not allow is brought back last.
     pub fn step(&mut self, level: CpuLevel, rate: f64, params: &mut [T], grads: &[T]) {
         self.steps += 1;
         let s = &self.settings;
@@ -130,8 +153,8 @@ impl<T: Scalar> Optimizer<T> {
         }
         let [first, second, third] = &mut self.state;
         for run in &self.runs {
-            let l2 = f(if run.decays { s.l2 } else { 0.0 });
-            let decay = if run.decays && decouples(s.name) { s.weight_decay } else { 0.0 };
+            let l2 = f(run.l2);
+            let decay = if run.decays { s.weight_decay } else { 0.0 };
             let (p, g) = (&mut params[run.range.clone()], &grads[run.range.clone()]);
             let first = &mut first[run.range.clone()];
             // An optimiser that does not use a state has none.
@@ -220,20 +243,26 @@ impl<T: Scalar> Optimizer<T> {
                     T::schedule_free_step(level, &step, p, g, first, second, third);
                 }
                 OptimizerName::Muon => {
-                    let Some(shape) = run.matrix else {
+                    if let Some(shape) = run.matrix {
+                        let step = MuonStep { momentum: f(s.muon_momentum), nesterov: s.muon_nesterov, l2 };
+                        // The second state of a matrix is free to hold the direction.
+                        T::muon_direction(level, &step, p, g, first, second);
+                        self.orthogonal.of(level, shape, second);
+                        let [n_in, n_out] = shape.map(|n| n as f64);
+                        let stretch = (n_out / n_in).max(1.0).sqrt();
+                        T::combine(level, f(-rate * stretch), second, f(1.0 - rate * decay), p);
+                    } else {
                         T::adam_step(level, &adam(rate * s.muon_fallback), p, g, first, second);
-                        continue;
-                    };
-                    let step = MuonStep { momentum: f(s.muon_momentum), nesterov: s.muon_nesterov, l2 };
-                    // The second state of a matrix is free to hold the direction.
-                    T::muon_direction(level, &step, p, g, first, second);
-                    self.orthogonal.of(level, shape, second);
-                    let [n_in, n_out] = shape.map(|n| n as f64);
-                    let stretch = (n_out / n_in).max(1.0).sqrt();
-                    T::combine(level, f(-rate * stretch), second, f(1.0 - rate * decay), p);
+                    }
                 }
             }
+            if run.l1 > 0.0 {
+                let is_orthogonal = run.matrix.is_some();
+                let step = proximal::Step { settings: s, rate, number: self.steps, is_orthogonal };
+                step.pull(run.l1, p, [first, second, third]);
+            }
         }
+        self.constraints.apply(params);
     }
 
     /// Whether the weights to validate and keep are others than those that are trained; see

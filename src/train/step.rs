@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use statera_kernels::{CpuLevel, Scalar, sum_of_squares};
 
+use super::noise::{GradientNoise, WeightNoise};
 use super::optimizer::Optimizer;
-use crate::config::TrainConfig;
+use crate::config::{NoiseConfig, TrainConfig};
 use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Mode, Network, Pass, Targets, Workspace};
 
@@ -36,6 +37,8 @@ pub struct Stepper<'n, T> {
     held: Vec<T>,
     held_weight: f64,
     held_batches: usize,
+    weight_noise: Option<WeightNoise<T>>,
+    gradient_noise: Option<GradientNoise<T>>,
 }
 
 /// Where one thread computes one shard after the other.
@@ -110,6 +113,8 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             held: Vec::new(),
             held_weight: 0.0,
             held_batches: 0,
+            weight_noise: None,
+            gradient_noise: None,
         }
     }
 
@@ -119,6 +124,13 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         (self.clip_value, self.clip_norm) = (settings.clip_value, settings.clip_norm);
         let n_held = if settings.accumulate > 1 { self.network.n_params() } else { 0 };
         self.held = vec![T::ZERO; n_held];
+        self
+    }
+
+    /// The same with noise on weights and on gradients.
+    pub fn with_noise(mut self, settings: &NoiseConfig) -> Self {
+        self.weight_noise = WeightNoise::new(settings.weights, self.seed, self.network.views());
+        self.gradient_noise = GradientNoise::new(settings.gradients, self.seed, self.network.n_params());
         self
     }
 
@@ -143,6 +155,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         if weight == 0.0 {
             return 0.0;
         }
+        if let Some(noise) = &mut self.weight_noise {
+            noise.add(self.level, step, params);
+        }
         let batch = Batch {
             network: self.network,
             desks: &self.desks,
@@ -159,6 +174,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         };
         let statistics = &mut self.statistics[..n_shards * self.network.n_statistics()];
         batch.run(0..n_shards, &mut self.sums, statistics);
+        if let Some(noise) = &self.weight_noise {
+            noise.take_away(params);
+        }
         let Sum { grads, loss } = &mut self.sums[0];
         let (loss, factor) = self.loss.of_mean(*loss / weight);
         if loss.is_finite() {
@@ -175,6 +193,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
                 }
             } else {
                 clip(self.network, self.clip_value, self.clip_norm, grads);
+                if let Some(noise) = &mut self.gradient_noise {
+                    noise.add(self.level, grads);
+                }
                 optimizer.step(self.level, rate, params, grads);
             }
         }
@@ -190,6 +211,9 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         let share = T::from_f64(1.0 / self.held_weight);
         self.held.iter_mut().for_each(|g| *g *= share);
         clip(self.network, self.clip_value, self.clip_norm, &mut self.held);
+        if let Some(noise) = &mut self.gradient_noise {
+            noise.add(self.level, &mut self.held);
+        }
         optimizer.step(self.level, rate, params, &self.held);
         self.held.fill(T::ZERO);
         (self.held_weight, self.held_batches) = (0.0, 0);

@@ -61,6 +61,10 @@ pub(crate) fn dense_of(
         bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
         drop_connect: 0.0,
         packed: false,
+        l1: None,
+        l2: None,
+        constraint: None,
+        max_norm: None,
     }
 }
 

@@ -1,0 +1,145 @@
+//! `statera lr-test`
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use statera::config::Precision;
+use statera::inspect::rate_curve;
+use statera::nn::{CpuLevel, Scalar};
+use statera::run::{Folder, Plan};
+use statera::train::range_test::{Ramp, RangeTest, range_test};
+
+use super::{Settings, text, thread_pool};
+
+const AFTER_HELP: &str = "\
+Trains from the start with a learning rate that rises exponentially from step to step, on training
+rows alone, and ends when the loss blows up (Smith 2015). Suggested is the rate at which the
+smoothed loss falls fastest, but at most a tenth of that at which it blew up. Schedules, averages of
+weights, cuts of the rate, augmentation, noise on labels and curricula are left out.
+
+What is left behind: a folder with lr-test.csv, lr-test.svg and lr-test.json.
+
+Exit codes: 0 done, also when no rate can be suggested; 1 failed; 2 wrong use.";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// The table: a CSV file (or set data.path)
+    data: Option<PathBuf>,
+    /// The column to predict (or set data.target)
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// The learning rate of the first step
+    #[arg(long, value_name = "RATE", default_value_t = 1e-6)]
+    from: f64,
+    /// The learning rate of the last step
+    #[arg(long, value_name = "RATE", default_value_t = 10.0)]
+    to: f64,
+    /// How many steps
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    steps: usize,
+    #[command(flatten)]
+    settings: Settings,
+    /// The seed of split, weights and order of rows
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; 0 takes one a core; the result does not depend on them
+    #[arg(long)]
+    threads: Option<usize>,
+    /// The folder to make (default: the next free runs/TABLE-lr-test-NUMBER)
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print the findings and every step as JSON
+    #[arg(long)]
+    json: bool,
+    /// No notes; warnings are still told
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut settings = arguments.settings.clone();
+    settings.sets.extend(arguments.threads.map(|threads| format!("threads={threads}")));
+    let config = settings.load_for(arguments.data.as_deref(), arguments.target.as_deref(), arguments.seed)?;
+    let ramp = Ramp { from: arguments.from, to: arguments.to, steps: arguments.steps };
+    ramp.check()?;
+    // Before the table is read, which may take long.
+    arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
+    let pool = thread_pool(config.threads)?;
+    let (plan, test) = pool.install(|| -> anyhow::Result<(Plan, RangeTest)> {
+        let plan = Plan::new(config)?;
+        let test = match plan.config.network.precision {
+            Precision::F32 => tested::<f32>(&plan, ramp),
+            Precision::F64 => tested::<f64>(&plan, ramp),
+        }?;
+        Ok((plan, test))
+    })?;
+
+    let source = &plan.raw.source;
+    let stem = source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    let folder = Folder::create(arguments.out.as_deref(), &format!("{stem}-lr-test"))?;
+    let o = &plan.config.optimizer;
+    let what = format!(
+        "{} by {}, batches of {}, {}, seed {}",
+        plan.target.column,
+        o.name,
+        plan.config.train.batch_size,
+        text::counted(test.points.len(), "step"),
+        plan.config.seed
+    );
+    let found = serde_json::to_string_pretty(
+        &json!({ "test": &test, "optimizer": o.name, "seed": plan.config.seed }),
+    )?;
+    folder.finish(&[
+        ("lr-test.csv", rate_curve::csv(&test).as_bytes()),
+        ("lr-test.svg", rate_curve::svg(&test, &what).as_bytes()),
+        ("lr-test.json", (found.clone() + "\n").as_bytes()),
+    ])?;
+
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{found}")?;
+    } else {
+        write!(out, "{}", described(&plan, &test, &what))?;
+        writeln!(out, "Every step, and the figure lr-test.svg: {}", text::path(folder.path()))?;
+    }
+    out.flush()?;
+    if test.suggestion.is_none() {
+        text::note("warning: no learning rate can be suggested: the smoothed loss falls nowhere");
+        text::note("  try: another range, as --from 1e-5 --to 100, or more steps, as --steps 500");
+    }
+    Ok(())
+}
+
+fn tested<T: Scalar>(plan: &Plan, ramp: Ramp) -> statera::Result<RangeTest> {
+    let train = plan.prepared::<T>(plan.split.train.rows())?;
+    range_test(&plan.network, plan.loss, CpuLevel::detect(), &plan.config, &train, ramp)
+}
+
+fn described(plan: &Plan, test: &RangeTest, what: &str) -> String {
+    let rate = |rate: Option<f64>| rate.map_or("—".to_owned(), |rate| format!("{rate:.1e}"));
+    let ended = match test.blow_up {
+        Some(blow_up) => format!("the loss blew up at {blow_up:.1e}, which ended the test"),
+        None => format!("the loss did not blow up to {:.1e}", test.ramp.to),
+    };
+    let mut out = format!("Range test of the learning rate: {what}\n\n{}\n", rate_curve::chart(test, 72, 14));
+    let suggested = test.suggestion.map_or("none".into(), text::short);
+    out += &text::wrapped_table(&[
+        vec!["suggested".into(), suggested, test.rule.clone()],
+        vec!["steepest".into(), rate(test.steepest), "where the smoothed loss falls fastest".into()],
+        vec!["lowest".into(), rate(Some(test.lowest)), "where the smoothed loss is smallest".into()],
+        vec!["blow-up".into(), rate(test.blow_up), ended],
+    ]);
+    out.push('\n');
+    if let Some(suggestion) = test.suggestion {
+        out += &format!(
+            "  statera train {} --target {} --set optimizer.learning_rate={}\n\n",
+            text::shell(&text::path(&plan.raw.source)),
+            text::shell(&plan.target.column),
+            text::short(suggestion)
+        );
+    }
+    out
+}
