@@ -193,7 +193,8 @@ fn the_mini_kind_shares_all_but_its_inputs_and_outputs() {
 #[test]
 fn members_start_as_in_the_paper() {
     let network = |kind: &str| {
-        let text = format!("network.hidden = [50, 50]\nensemble = {{ members = 8, kind = '{kind}' }}");
+        let network = "network = { hidden = [50, 50], initializer = 'auto' }";
+        let text = format!("{network}\nensemble = {{ members = 8, kind = '{kind}' }}");
         Network::new(&Config::from_toml_str(&text).unwrap().expanded_layers(), 40, 2)
     };
     let tabm = network("tabm");
