@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: deny memcheck help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: deny neon memcheck help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -58,6 +58,14 @@ memcheck: ## Run the kernels' tests under valgrind: every read and write of the 
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 	cargo test -p statera-kernels --test levels --no-run --locked
 	valgrind --quiet --error-exitcode=9 "$$(ls -t target/debug/deps/levels-* | grep -v '\.d$$' | head -n 1)" $(MEMCHECK_TESTS)
+
+neon: ## Run the kernels' tests for NEON under qemu (installs qemu-user and a cross linker where they are missing)
+	@command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; }
+	rustup target add aarch64-unknown-linux-gnu
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+		cargo test -p statera-kernels --target aarch64-unknown-linux-gnu --locked 2>&1 | $(COUNT_TESTS)
 
 deny: ## Check licences, sources and versions of the dependencies by deny.toml (cargo-deny: minutes to build the first time)
 	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked

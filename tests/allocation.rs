@@ -15,6 +15,7 @@ use statera::config::{Activation, Config, Constraint, CurriculumBy, LayerSpec, O
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{OwnedTargets, RowFacts, Rows, fit};
+use statera::train::full_batch::FullBatch;
 use statera::train::optimizer::Optimizer;
 use statera::train::step::Stepper;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -74,6 +75,30 @@ fn allocations_of_steps<T: Scalar>(
     allocations(|| (1..N_STEPS).for_each(&mut step))
 }
 
+/// The optimisers that make a step for each batch.
+fn by_batches() -> impl Iterator<Item = &'static OptimizerName> {
+    OptimizerName::ALL.iter().filter(|name| **name != OptimizerName::Lbfgs)
+}
+
+/// The allocations of iterations of L-BFGS after the first, more of them than it remembers.
+fn check_full_batch(n_shards: usize, place: &str) {
+    let network = Network::new(&[dense(9, Activation::Tanh)], N_INPUTS, 1);
+    let mut params = network.init::<f64>(1);
+    let mut settings = optimizer(OptimizerName::Lbfgs);
+    (settings.lbfgs_memory, settings.lbfgs_tolerance) = (4, 0.0);
+    let targets = OwnedTargets::Values(numbers::<f64>(N_ROWS, 2));
+    let rows = Rows { x: numbers::<f64>(N_ROWS * N_INPUTS, 1), targets };
+    let shard_rows = N_ROWS.div_ceil(n_shards);
+    let mut stepper = Stepper::new(&network, Loss::Mse, CpuLevel::detect(), 1, N_ROWS, shard_rows);
+    let mut solver = FullBatch::new(&settings, &params);
+    let mut iterate = || {
+        let epoch = solver.epoch(&mut stepper, &network, &rows, &mut params);
+        assert!(epoch.loss.is_finite() && epoch.ended.is_none(), "{epoch:?}");
+    };
+    iterate();
+    assert_eq!(allocations(|| (0..20).for_each(|_| iterate())), 0, "{place}: lbfgs");
+}
+
 /// Every kind of layer, alone and in a stack.
 fn stacks() -> Vec<Vec<LayerSpec>> {
     let alone = [
@@ -115,6 +140,7 @@ fn ensemble() -> Vec<LayerSpec> {
 }
 
 fn check_all(n_shards: usize, place: &str) {
+    check_full_batch(n_shards, place);
     let losses = [
         Loss::Mse,
         Loss::Mae,
@@ -136,7 +162,7 @@ fn check_all(n_shards: usize, place: &str) {
         let double = allocations_of_steps::<f64>(&specs, Loss::Mse, OptimizerName::Sgd, n_shards, true);
         assert_eq!((single, double), (0, 0), "{place}: {specs:?}");
     }
-    for &optimizer in OptimizerName::ALL {
+    for &optimizer in by_batches() {
         // What the loss is makes no difference to an optimiser: one of them meets all.
         let n_losses = if optimizer == OptimizerName::Adamw { losses.len() } else { 1 };
         for loss in losses.into_iter().take(n_losses) {
@@ -185,7 +211,7 @@ fn check_fit() {
         (Loss::BinaryCrossentropy, false),
         (Loss::CategoricalFocal { gamma: 2.0 }, true),
     ] {
-        for &name in OptimizerName::ALL {
+        for &name in by_batches() {
             let counts = [32, 16, 4].map(|batch_size| allocations_of_fit(loss, batch_size, name, weighted));
             assert!(
                 counts[0] == counts[1] && counts[1] == counts[2],

@@ -196,6 +196,59 @@ fn settings() -> Vec<Case> {
             &["checkpoint.monitor: val_accuracy does not exist for the task regression", "val_loss"],
         ),
         case(
+            "a setting of another loss",
+            "train t.csv --target y --set loss.delta=2",
+            2,
+            &[
+                "--set loss.delta=2: `loss.delta` = 2.0 has no effect with `loss.name` = \"auto\"",
+                "it is a setting of huber",
+                "leave `loss.delta` out, or set loss.name = \"huber\"",
+            ],
+        ),
+        case(
+            "a setting of another optimiser",
+            "train t.csv --target y --set optimizer.name=adam --set optimizer.momentum=0.5",
+            2,
+            &[
+                "`optimizer.momentum` = 0.5 has no effect with `optimizer.name` = \"adam\"",
+                "a setting of sgd",
+            ],
+        ),
+        file(
+            "a setting of another schedule",
+            "[schedule]\nname = \"cosine\"\npower = 2\n",
+            &[
+                "f.toml: `schedule.power` = 2.0 has no effect with `schedule.name` = \"cosine\"",
+                "of polynomial",
+            ],
+        ),
+        case(
+            "a setting of what is switched off",
+            "train t.csv --target y --set early_stopping.enabled=false --set early_stopping.patience=5",
+            2,
+            &["`early_stopping.patience` = 5 has no effect with `early_stopping.enabled` = false"],
+        ),
+        file(
+            "a slope of a function that has none",
+            "network.layers = [{ type = \"dense\", units = 3, activation = \"relu\", slope = 0.2 }]\n",
+            &["f.toml, line 1", "layer 1 (dense): `slope` = 0.2 has no effect with `activation` = \"relu\""],
+        ),
+        case(
+            "a share beside a column that splits",
+            "train t.csv --target y --split-column k --set split.test=0.3",
+            2,
+            &["`split.test` = 0.3 has no effect with `split.column` = \"k\", which takes its place"],
+        ),
+        case(
+            "a scale for classes",
+            "train t.csv --target colour --set prepare.target_scale=none",
+            2,
+            &[
+                "prepare.target_scale = none: column `colour` is a class and has no scale",
+                "leave prepare.target",
+            ],
+        ),
+        case(
             "shares that leave nothing",
             "train t.csv --target y --set split.val=0.6 --set split.test=0.5",
             2,

@@ -65,6 +65,12 @@ fn uses() -> Vec<Case> {
             &["empty is no run folder: there is no model.safetensors in it", "statera train DATA"],
         ),
         case(
+            "settings for a model",
+            "summary m.safetensors --set train.epochs=3",
+            2,
+            &["--set says nothing of a model, which is as it was trained", "leave --set out"],
+        ),
+        case(
             "a summary of nothing",
             "summary nowhere",
             1,

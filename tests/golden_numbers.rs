@@ -293,6 +293,7 @@ fn settings_of(case: &Value) -> OptimizerConfig {
                 settings.momentum_decay = number("momentum_decay");
             }
         }
+        OptimizerName::Lbfgs => panic!("no step of lbfgs is compared"),
         OptimizerName::Adagrad => settings.epsilon = number("eps"),
         OptimizerName::Rmsprop => {
             (settings.rho, settings.epsilon) = (number("rho"), number("eps"));
@@ -393,7 +394,8 @@ fn optimizers_step_by_step() {
         found.push(settings.name.name());
         all.push(label);
     }
-    for name in OptimizerName::NAMES {
+    // L-BFGS has a line search of its own and ends where others do: see tests/lbfgs.rs.
+    for name in OptimizerName::NAMES.iter().filter(|name| **name != "lbfgs") {
         assert!(found.contains(name), "{name} has no numbers to compare with");
     }
     let n = all.len();

@@ -292,6 +292,37 @@ fn the_last_weights_are_kept_where_that_is_asked_for() {
 }
 
 #[test]
+fn what_of_a_file_loses_its_effect_by_the_command_line_is_said_and_left_out() {
+    let folder = folder();
+    let base = "[optimizer]\nname = \"adamw\"\nbeta2 = 0.95\n[split]\ntest = 0.3\n";
+    std::fs::write(folder.path().join("base.toml"), base).unwrap();
+    let more = ["--config", "base.toml", "--set", "optimizer.name=sgd", "--out", "run", "--quiet"];
+    let outcome = call(folder.path(), &quick("t.csv", "y", &more)).done();
+    let warning =
+        "warning: base.toml: `optimizer.beta2` = 0.95 has no effect with `optimizer.name` = \"sgd\"";
+    says(&outcome.err, &[warning, "it is left out"]);
+    assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
+    // The run's own settings are read again without a word.
+    let again = ["train", "--config", "run/config.toml", "--out", "again", "--quiet"];
+    assert_eq!(call(folder.path(), &again).done().err, "");
+    // A column that splits takes the place of the shares.
+    let mut lines: Vec<String> = table(&["x", "k", "y"], 0..120).lines().map(str::to_owned).collect();
+    lines[0] += ",part";
+    for (i, line) in lines.iter_mut().skip(1).enumerate() {
+        line.push_str([",train", ",train", ",val", ",test"][i % 4]);
+    }
+    std::fs::write(folder.path().join("s.csv"), lines.join("\n")).unwrap();
+    let more = ["--config", "base.toml", "--split-column", "part", "--set", "split.val=0.4"];
+    let outcome = call(folder.path(), &quick("s.csv", "y", &more)).done();
+    says(
+        &outcome.err,
+        &["warning: base.toml: `split.test` = 0.3 has no effect with `split.column` = \"part\""],
+    );
+    let told = outcome.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    says(&told, &["as column `part` says; split.val and split.stratify have no say in it"]);
+}
+
+#[test]
 fn names_of_files_and_columns_may_be_odd() {
     let folder = tempfile::tempdir().unwrap();
     let file = "--my data; $(touch x) é'.csv";

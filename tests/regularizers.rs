@@ -47,10 +47,13 @@ fn what_does_not_fit_is_refused_before_training() {
     );
     let block = "network.layers=[{type='dense',units=4},{type='residual',layers=[{type='dense',units=4,max_norm=2}]}]";
     y(&[block], &["network.layers, layer 2 (residual): layers, layer 1 (dense): max_norm says nothing"]);
-    y(&["optimizer.max_norm=2"], &["`optimizer.max_norm` = 2 says nothing without a constraint"]);
+    y(
+        &["optimizer.max_norm=2"],
+        &["`optimizer.max_norm` = 2.0 has no effect with `optimizer.constraint` = \"none\""],
+    );
     y(
         &["early_stopping.window_change=0.1"],
-        &["says nothing without a window", "early_stopping.window = 10"],
+        &["has no effect with `early_stopping.window` = 0", "or set early_stopping.window"],
     );
     y(
         &["optimizer.l1=0.1", "optimizer.name=schedule_free_adamw"],
@@ -66,7 +69,7 @@ fn what_does_not_fit_is_refused_before_training() {
         &["constraint = \"non_negative\"", "constraint = \"none\""],
     );
     y(&["curriculum.by=column"], &["`curriculum.column` names none", "curriculum.by = \"loss\""]);
-    y(&["curriculum.column=x"], &["says nothing beside `curriculum.by` = \"none\"", "\"column\""]);
+    y(&["curriculum.column=x"], &["has no effect with `curriculum.by` = \"none\"", "\"column\""]);
     y(
         &["curriculum.by=loss", "train.epochs=4"],
         &["`curriculum.epochs` = 20 leaves none of `train.epochs` = 4", "train.epochs = 40"],

@@ -105,14 +105,17 @@ fn losses_that_do_not_fit_are_refused_with_a_remedy() {
         &["hinge does not go with the task multiclass", "--set loss.name=categorical_crossentropy"],
     );
     for (target, loss) in [("y", "mse"), ("yes", "focal"), ("yes", "hinge")] {
+        let why = format!("`loss.label_smoothing` = 0.1 has no effect with `loss.name` = \"{loss}\"");
         refused(
             path,
             target,
             &["loss.label_smoothing=0.1", &format!("loss.name={loss}")],
             2,
-            &["loss.label_smoothing goes with a cross-entropy", "--set loss.label_smoothing=0"],
+            &[&why, "leave `loss.label_smoothing` out"],
         );
     }
+    let natural = ["loss.label_smoothing goes with a cross-entropy", "--set loss.label_smoothing=0"];
+    refused(path, "y", &["loss.label_smoothing=0.1"], 2, &natural);
     refused(path, "y", &["loss.class_weights=balanced"], 2, &["has no classes"]);
     refused(path, "yes", &["loss.class_weights={ yess = 3 }"], 2, &["no class `yess`", "`yes`"]);
     refused(path, "yes", &["loss.class_weights={ yes = -3 }"], 2, &["class `yes`", "at least 0, got -3"]);

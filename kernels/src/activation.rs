@@ -2,6 +2,7 @@
 
 use crate::batch_norm::{column_sums, column_sums_after};
 use crate::math::Real;
+use crate::vector::Vector;
 
 /// An element-wise function y = f(z).
 ///
@@ -182,14 +183,17 @@ pub(crate) fn backward<T: Real>(function: Activation, y: &[T], dy: &mut [T]) {
 
 /// [`backward`] of rows of `sums.len()` features, and sums(F) += Σ over the rows of ∂L/∂z, in one pass.
 #[inline(always)]
-pub(crate) fn backward_with_sums<T: Real>(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) {
-    if function == Activation::Relu {
-        column_sums_after(y, dy, sums, |y, d| if y > T::ZERO { d } else { T::ZERO });
-    } else if function.keeps_derivative() {
-        column_sums_after(y, dy, sums, |derivative, d| derivative * d);
+pub(crate) fn backward_with_sums<V: Vector>(
+    function: Activation,
+    y: &[V::Element],
+    dy: &mut [V::Element],
+    sums: &mut [V::Element],
+) {
+    if function == Activation::Relu || function.keeps_derivative() {
+        column_sums_after::<V>(function == Activation::Relu, y, dy, sums);
     } else {
         backward(function, y, dy);
-        column_sums(dy, sums);
+        column_sums::<V>(dy, sums);
     }
 }
 

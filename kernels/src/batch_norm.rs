@@ -1,203 +1,220 @@
-//! Batch normalisation over the rows of a matrix `x` (B×F), and sums over rows.
+//! Batch normalisation over the rows of a matrix `x` (B×F), sums over rows, and what is done in the same pass.
 //!
-//! Each kernel walks down the rows with a few columns at a time, whose sums and factors stay in registers.
+//! Each kernel goes down the rows with a register's width of columns, four rows at a time; sums and factors of the
+//! columns stay in the first-level cache. What follows or precedes a pass without joining rows (dropout, relu's derivative) can be
+//! part of it: the bits are those of one pass after the other.
 
 use crate::math::Real;
+use crate::vector::Vector;
 
-/// Runs `$kernel::<T, L>(…, column)` for blocks of 16, 4 and 1 columns until all `$n` are done.
-macro_rules! for_column_blocks {
-    ($n:expr, $kernel:ident($($arg:expr),*)) => {{
+/// What dropout keeps of some rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'a, T> {
+    /// A byte an element: 0 where it is dropped.
+    pub flags: &'a [u8],
+    /// What is kept is multiplied by it.
+    pub scale: T,
+}
+
+/// Runs `$kernel::<V, R, WHOLE, …>(…, [row, column, lanes])` for blocks of R rows (4, then 1) and a register's width
+/// of columns until all `$n_rows` rows of `$n` columns are done. In the last columns the register is not WHOLE.
+macro_rules! for_blocks {
+    ([$n_rows:expr, $n:expr], $kernel:ident::<V $(, $flag:ident)*>($($arg:expr),*)) => {{
+        let tail = $n % V::LANES;
         let mut column = 0;
-        while column + 16 <= $n {
-            $kernel::<T, 16>($($arg,)* column);
-            column += 16;
+        while column < $n - tail {
+            for_blocks!(@rows $n_rows, [column, V::LANES], $kernel::<true $(, $flag)*>($($arg),*));
+            column += V::LANES;
         }
-        while column + 4 <= $n {
-            $kernel::<T, 4>($($arg,)* column);
-            column += 4;
+        if tail > 0 {
+            for_blocks!(@rows $n_rows, [column, tail], $kernel::<false $(, $flag)*>($($arg),*));
         }
-        while column < $n {
-            $kernel::<T, 1>($($arg,)* column);
-            column += 1;
+    }};
+    (@rows $n_rows:expr, [$column:ident, $lanes:expr], $kernel:ident::<$whole:literal $(, $flag:ident)*>($($arg:expr),*)) => {{
+        let fours = $n_rows - $n_rows % 4;
+        for row in (0..fours).step_by(4) {
+            $kernel::<V, 4, $whole $(, $flag)*>($($arg,)* [row, $column, $lanes]);
+        }
+        for row in fours..$n_rows {
+            $kernel::<V, 1, $whole $(, $flag)*>($($arg,)* [row, $column, $lanes]);
         }
     }};
 }
 
-/// `L` numbers of `x` from `at` on.
+/// A register of `lanes` numbers at `p`, all of them if WHOLE.
+///
+/// # Safety
+/// The CPU has the instructions of `V`; `p` is valid for reading `lanes` numbers.
 #[inline(always)]
-fn block<T: Real, const L: usize>(x: &[T], at: usize) -> [T; L] {
-    let mut block = [T::ZERO; L];
-    block.copy_from_slice(&x[at..at + L]);
-    block
+pub(crate) unsafe fn get<V: Vector, const WHOLE: bool>(p: *const V::Element, lanes: usize) -> V {
+    unsafe { if WHOLE { V::load(p) } else { V::load_partial(p, lanes) } }
 }
 
+/// Writes `lanes` numbers to `p`, the whole register if WHOLE.
+///
+/// # Safety
+/// The CPU has the instructions of `V`; `p` is valid for writing `lanes` numbers.
 #[inline(always)]
-fn each<T: Real, const L: usize>(f: impl Fn(usize) -> T) -> [T; L] {
-    let mut block = [T::ZERO; L];
-    for (i, b) in block.iter_mut().enumerate() {
-        *b = f(i);
-    }
-    block
+pub(crate) unsafe fn put<V: Vector, const WHOLE: bool>(x: V, p: *mut V::Element, lanes: usize) {
+    unsafe { if WHOLE { x.store(p) } else { x.store_partial(p, lanes) } }
 }
 
-/// `sums` + Σ over rows of f(row), for `L` columns from `column` on.
+/// sums ← sums + Σ of the R registers of `terms`.
 ///
 /// Rows are added in fours, in an order that does not depend on the vector width, nor on where the rows are cut
 /// into calls as long as the cuts are at multiples of four.
+///
+/// # Safety
+/// As [`get`] and [`put`].
 #[inline(always)]
-fn sum_down<T: Real, const L: usize>(
-    n_rows: usize,
-    mut sums: [T; L],
-    term: impl Fn(usize) -> [T; L],
-) -> [T; L] {
-    let fours = n_rows - n_rows % 4;
-    for row in (0..fours).step_by(4) {
-        let (a, b, c, d) = (term(row), term(row + 1), term(row + 2), term(row + 3));
-        for i in 0..L {
-            sums[i] += (a[i] + b[i]) + (c[i] + d[i]);
-        }
+unsafe fn add_rows<V: Vector, const R: usize, const WHOLE: bool>(
+    terms: [V; R],
+    sums: *mut V::Element,
+    lanes: usize,
+) {
+    unsafe {
+        let sum = if R == 4 { terms[0].add(terms[1]).add(terms[2].add(terms[3])) } else { terms[0] };
+        put::<V, WHOLE>(get::<V, WHOLE>(sums, lanes).add(sum), sums, lanes);
     }
-    for row in fours..n_rows {
-        let a = term(row);
-        for i in 0..L {
-            sums[i] += a[i];
-        }
-    }
-    sums
 }
 
 /// sums(F) += Σ over the rows of x (B×F).
 #[inline(always)]
-pub(crate) fn column_sums<T: Real>(x: &[T], sums: &mut [T]) {
+pub(crate) fn column_sums<V: Vector>(x: &[V::Element], sums: &mut [V::Element]) {
     let n = sums.len();
-    for_column_blocks!(n, column_sums_block(x, sums));
+    let (x_at, sums) = (x.as_ptr(), sums.as_mut_ptr());
+    // SAFETY: the caller has the instructions; all blocks are inside of x and sums.
+    unsafe { for_blocks!([x.len() / n, n], column_sums_block::<V>(n, x_at, sums)) }
 }
 
+/// # Safety
+/// Rows and columns of the block exist; the distance from a row to the next is `n`. So for all blocks here.
 #[inline(always)]
-fn column_sums_block<T: Real, const L: usize>(x: &[T], sums: &mut [T], column: usize) {
-    let n = sums.len();
-    let total = sum_down(x.len() / n, block(sums, column), |row| block::<T, L>(x, row * n + column));
-    sums[column..column + L].copy_from_slice(&total);
+unsafe fn column_sums_block<V: Vector, const R: usize, const WHOLE: bool>(
+    n: usize,
+    x: *const V::Element,
+    sums: *mut V::Element,
+    [row, column, lanes]: [usize; 3],
+) {
+    unsafe {
+        let mut terms = [V::splat(V::Element::ZERO); R];
+        for (r, term) in terms.iter_mut().enumerate() {
+            *term = get::<V, WHOLE>(x.add((row + r) * n + column), lanes);
+        }
+        add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
+    }
 }
 
-/// dy ← f(y, dy) element by element, and sums(F) += Σ over the rows of the new dy (B×F).
+/// ∂L/∂z over ∂L/∂y (B×F), and sums(F) += Σ over its rows: of relu, given y, or of a function whose derivative is kept,
+/// given that.
 #[inline(always)]
-pub(crate) fn column_sums_after<T: Real>(
-    y: &[T],
-    dy: &mut [T],
-    sums: &mut [T],
-    f: impl Fn(T, T) -> T + Copy,
+pub(crate) fn column_sums_after<V: Vector>(
+    is_relu: bool,
+    y: &[V::Element],
+    dy: &mut [V::Element],
+    sums: &mut [V::Element],
 ) {
     let n = sums.len();
+    assert!(y.len() >= dy.len(), "y has fewer numbers than its gradient");
     let n_rows = dy.len() / n;
-    let mut column = 0;
-    while column < n {
-        // As in `for_column_blocks`, which takes no closure.
-        let width = match n - column {
-            16.. => {
-                column_sums_after_block::<T, 16>(y, dy, sums, f, [n_rows, column]);
-                16
-            }
-            4.. => {
-                column_sums_after_block::<T, 4>(y, dy, sums, f, [n_rows, column]);
-                4
-            }
-            _ => {
-                column_sums_after_block::<T, 1>(y, dy, sums, f, [n_rows, column]);
-                1
-            }
-        };
-        column += width;
-    }
+    let (y, dy, sums) = (y.as_ptr(), dy.as_mut_ptr(), sums.as_mut_ptr());
+    // SAFETY: the caller has the instructions; all blocks are inside of y, dy and sums.
+    unsafe { for_blocks!([n_rows, n], column_sums_after_block::<V>(is_relu, n, y, dy, sums)) }
 }
 
 #[inline(always)]
-fn column_sums_after_block<T: Real, const L: usize>(
-    y: &[T],
-    dy: &mut [T],
-    sums: &mut [T],
-    f: impl Fn(T, T) -> T + Copy,
-    [n_rows, column]: [usize; 2],
+unsafe fn column_sums_after_block<V: Vector, const R: usize, const WHOLE: bool>(
+    is_relu: bool,
+    n: usize,
+    y: *const V::Element,
+    dy: *mut V::Element,
+    sums: *mut V::Element,
+    [row, column, lanes]: [usize; 3],
 ) {
-    let n = sums.len();
-    let mut total: [T; L] = block(sums, column);
-    let fours = n_rows - n_rows % 4;
-    for row in (0..fours).step_by(4) {
-        let at = row * n + column;
-        let a: [T; L] = replace(y, dy, f, at);
-        let b: [T; L] = replace(y, dy, f, at + n);
-        let c: [T; L] = replace(y, dy, f, at + 2 * n);
-        let d: [T; L] = replace(y, dy, f, at + 3 * n);
-        for i in 0..L {
-            total[i] += (a[i] + b[i]) + (c[i] + d[i]);
+    unsafe {
+        let mut terms = [V::splat(V::Element::ZERO); R];
+        for (r, term) in terms.iter_mut().enumerate() {
+            let at = (row + r) * n + column;
+            let (y, d) = (get::<V, WHOLE>(y.add(at), lanes), get::<V, WHOLE>(dy.add(at), lanes));
+            *term = if is_relu { d.where_positive(y) } else { y.mul(d) };
+            put::<V, WHOLE>(*term, dy.add(at), lanes);
         }
+        add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
     }
-    for row in fours..n_rows {
-        let a: [T; L] = replace(y, dy, f, row * n + column);
-        for i in 0..L {
-            total[i] += a[i];
-        }
-    }
-    sums[column..column + L].copy_from_slice(&total);
-}
-
-/// dy ← f(y, dy) for `L` numbers from `at` on; returns them. A function, not a closure: a closure that is called from
-/// several places may be left out of line, where it would be compiled without the level's instructions.
-#[inline(always)]
-fn replace<T: Real, const L: usize>(y: &[T], dy: &mut [T], f: impl Fn(T, T) -> T, at: usize) -> [T; L] {
-    let (y, d): ([T; L], [T; L]) = (block(y, at), block(dy, at));
-    let new: [T; L] = each(|i| f(y[i], d[i]));
-    dy[at..at + L].copy_from_slice(&new);
-    new
 }
 
 /// Rows whose moments are taken at once: they are still near for the second look.
 const NEAR_ROWS: usize = 32;
+/// Columns whose moments are taken at once: so many sums lie on the stack.
+const NEAR_COLUMNS: usize = 128;
 
 /// Takes the rows of x into mean(F) and squares(F) = Σ (x − mean)² of `n_before` rows; all zero before the first.
 ///
 /// Rows are joined 32 at a time: the two looks of Chan, Golub & LeVeque 1983, "Algorithms for computing the sample
 /// variance", equations 2.1, so that no large mean cancels. Cuts at multiples of 32 rows change no bit.
 #[inline(always)]
-pub(crate) fn add_column_moments<T: Real>(x: &[T], n_before: usize, mean: &mut [T], squares: &mut [T]) {
+pub(crate) fn add_column_moments<V: Vector>(
+    x: &[V::Element],
+    n_before: usize,
+    mean: &mut [V::Element],
+    squares: &mut [V::Element],
+) {
     let n = mean.len();
     let mut n_before = n_before;
     for x in x.chunks(NEAR_ROWS * n) {
-        for_column_blocks!(n, add_column_moments_block(x, n_before, mean, squares));
-        n_before += x.len() / n;
+        let n_rows = x.len() / n;
+        let share = V::Element::ONE / V::Element::from_f64(n_rows as f64);
+        let (a, b) = (n_before as f64, n_rows as f64);
+        let of_mean = V::Element::from_f64(b / (a + b));
+        let of_squares = V::Element::from_f64(a * b / (a + b));
+        for first in (0..n).step_by(NEAR_COLUMNS) {
+            let width = NEAR_COLUMNS.min(n - first);
+            let zeros = [V::Element::ZERO; NEAR_COLUMNS];
+            let (mut m, mut s) = (zeros, zeros);
+            // SAFETY: the caller has the instructions; all blocks are inside of x, m and s.
+            unsafe {
+                let (x, sums) = (x.as_ptr().add(first), m.as_mut_ptr());
+                for_blocks!([n_rows, width], column_sums_block::<V>(n, x, sums));
+                for m in &mut m {
+                    *m *= share;
+                }
+                let (mean, sums) = (m.as_ptr(), s.as_mut_ptr());
+                for_blocks!([n_rows, width], column_squares_block::<V>(n, x, mean, sums));
+            }
+            let (mean, squares) = (&mut mean[first..first + width], &mut squares[first..first + width]);
+            if n_before == 0 {
+                mean.copy_from_slice(&m[..width]);
+                squares.copy_from_slice(&s[..width]);
+            } else {
+                for i in 0..width {
+                    let apart = m[i] - mean[i];
+                    mean[i] = of_mean.mul_add(apart, mean[i]);
+                    squares[i] = of_squares.mul_add(apart * apart, squares[i] + s[i]);
+                }
+            }
+        }
+        n_before += n_rows;
     }
 }
 
+/// sums(F) += Σ over rows of (x − mean)².
 #[inline(always)]
-fn add_column_moments_block<T: Real, const L: usize>(
-    x: &[T],
-    n_before: usize,
-    mean: &mut [T],
-    squares: &mut [T],
-    column: usize,
+unsafe fn column_squares_block<V: Vector, const R: usize, const WHOLE: bool>(
+    n: usize,
+    x: *const V::Element,
+    mean: *const V::Element,
+    sums: *mut V::Element,
+    [row, column, lanes]: [usize; 3],
 ) {
-    let n = mean.len();
-    let n_rows = x.len() / n;
-    let share = T::ONE / T::from_f64(n_rows as f64);
-    let total = sum_down(n_rows, [T::ZERO; L], |row| block(x, row * n + column));
-    let m: [T; L] = each(|i| total[i] * share);
-    let mut s = sum_down(n_rows, [T::ZERO; L], |row| {
-        let x: [T; L] = block(x, row * n + column);
-        each(|i| (x[i] - m[i]) * (x[i] - m[i]))
-    });
-    let mut joined = m;
-    if n_before > 0 {
-        let (a, b) = (n_before as f64, n_rows as f64);
-        let (of_mean, of_squares) = (T::from_f64(b / (a + b)), T::from_f64(a * b / (a + b)));
-        let (mean, squares): ([T; L], [T; L]) = (block(mean, column), block(squares, column));
-        for i in 0..L {
-            let apart = m[i] - mean[i];
-            joined[i] = of_mean.mul_add(apart, mean[i]);
-            s[i] = of_squares.mul_add(apart * apart, squares[i] + s[i]);
+    unsafe {
+        let mean = get::<V, WHOLE>(mean.add(column), lanes);
+        let mut terms = [V::splat(V::Element::ZERO); R];
+        for (r, term) in terms.iter_mut().enumerate() {
+            let apart = get::<V, WHOLE>(x.add((row + r) * n + column), lanes).sub(mean);
+            *term = apart.mul(apart);
         }
+        add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
     }
-    mean[column..column + L].copy_from_slice(&joined);
-    squares[column..column + L].copy_from_slice(&s);
 }
 
 /// variance(F) ← variance·share; inv_std(F) = 1/√(variance + ε); scale(F) = γ·inv_std.
@@ -238,100 +255,182 @@ pub(crate) fn normalize_backward_factors<T: Real>(
     }
 }
 
-/// y = (x − mean)·scale + shift, column by column.
+/// y = (x − mean)·scale + shift, column by column; dropped out where that is asked for.
 #[inline(always)]
-pub(crate) fn normalize<T: Real>(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-    let n = mean.len();
-    for_column_blocks!(n, normalize_block(x, mean, scale, shift, y));
-}
-
-#[inline(always)]
-fn normalize_block<T: Real, const L: usize>(
-    x: &[T],
-    mean: &[T],
-    scale: &[T],
-    shift: &[T],
-    y: &mut [T],
-    column: usize,
+pub(crate) fn normalize<V: Vector>(
+    x: &[V::Element],
+    mean: &[V::Element],
+    scale: &[V::Element],
+    shift: &[V::Element],
+    y: &mut [V::Element],
+    kept: Option<Kept<V::Element>>,
 ) {
     let n = mean.len();
-    let (m, s, b): ([T; L], [T; L], [T; L]) =
-        (block(mean, column), block(scale, column), block(shift, column));
-    for row in 0..x.len() / n {
-        let at = row * n + column;
-        let x: [T; L] = block(x, at);
-        y[at..at + L].copy_from_slice(&each::<T, L>(|i| (x[i] - m[i]).mul_add(s[i], b[i])));
-    }
-}
-
-/// dscale(F) += Σ over rows of dy·(x − mean), dshift(F) += Σ over rows of dy, row after row.
-#[inline(always)]
-pub(crate) fn normalize_backward_sums<T: Real>(
-    x: &[T],
-    dy: &[T],
-    mean: &[T],
-    dscale: &mut [T],
-    dshift: &mut [T],
-) {
-    let n = mean.len();
-    for_column_blocks!(n, normalize_backward_sums_block(x, dy, mean, dscale, dshift));
-}
-
-#[inline(always)]
-fn normalize_backward_sums_block<T: Real, const L: usize>(
-    x: &[T],
-    dy: &[T],
-    mean: &[T],
-    dscale: &mut [T],
-    dshift: &mut [T],
-    column: usize,
-) {
-    let n = mean.len();
-    let m: [T; L] = block(mean, column);
-    let (mut scales, mut shifts): ([T; L], [T; L]) = (block(dscale, column), block(dshift, column));
-    for row in 0..x.len() / n {
-        let at = row * n + column;
-        let (x, dy): ([T; L], [T; L]) = (block(x, at), block(dy, at));
-        for i in 0..L {
-            shifts[i] += dy[i];
-            scales[i] = dy[i].mul_add(x[i] - m[i], scales[i]);
+    assert!(scale.len() >= n && shift.len() >= n && y.len() >= x.len(), "a slice is shorter than the shape");
+    let shape = [x.len() / n, n];
+    let (x_at, y) = (x.as_ptr(), y.as_mut_ptr());
+    let factors = [mean.as_ptr(), scale.as_ptr(), shift.as_ptr()];
+    // SAFETY: the caller has the instructions; all blocks are inside of the slices measured above.
+    unsafe {
+        if let Some(Kept { flags, scale }) = kept {
+            assert!(flags.len() >= x.len(), "dropout needs a flag for each number");
+            let kept = (flags.as_ptr(), scale);
+            for_blocks!([shape[0], shape[1]], normalize_block::<V, DROPS>(n, x_at, factors, y, kept));
+        } else {
+            let kept = (std::ptr::null(), V::Element::ONE);
+            for_blocks!([shape[0], shape[1]], normalize_block::<V, KEEPS>(n, x_at, factors, y, kept));
         }
     }
-    dscale[column..column + L].copy_from_slice(&scales);
-    dshift[column..column + L].copy_from_slice(&shifts);
+}
+
+/// The two cases of a pass that dropout may be part of.
+const DROPS: bool = true;
+const KEEPS: bool = false;
+
+#[inline(always)]
+unsafe fn normalize_block<V: Vector, const R: usize, const WHOLE: bool, const DROPS: bool>(
+    n: usize,
+    x: *const V::Element,
+    [mean, scale, shift]: [*const V::Element; 3],
+    y: *mut V::Element,
+    (kept, factor): (*const u8, V::Element),
+    [row, column, lanes]: [usize; 3],
+) {
+    unsafe {
+        let mean = get::<V, WHOLE>(mean.add(column), lanes);
+        let scale = get::<V, WHOLE>(scale.add(column), lanes);
+        let shift = get::<V, WHOLE>(shift.add(column), lanes);
+        for at in (row..row + R).map(|row| row * n + column) {
+            let mut new = get::<V, WHOLE>(x.add(at), lanes).sub(mean).mul_add(scale, shift);
+            if DROPS {
+                new = new.mul(V::splat(factor)).where_kept(kept.add(at), lanes);
+            }
+            put::<V, WHOLE>(new, y.add(at), lanes);
+        }
+    }
+}
+
+/// dscale(F) += Σ over rows of dy·(x − mean), dshift(F) += Σ over rows of dy, row after row; of dy after dropout,
+/// written over it, where that is asked for.
+#[inline(always)]
+pub(crate) fn normalize_backward_sums<V: Vector>(
+    x: &[V::Element],
+    dy: &mut [V::Element],
+    mean: &[V::Element],
+    dscale: &mut [V::Element],
+    dshift: &mut [V::Element],
+    kept: Option<Kept<V::Element>>,
+) {
+    let n = mean.len();
+    assert!(
+        dscale.len() >= n && dshift.len() >= n && dy.len() >= x.len(),
+        "a slice is shorter than the shape"
+    );
+    let shape = [x.len() / n, n];
+    let (x_at, dy, mean) = (x.as_ptr(), dy.as_mut_ptr(), mean.as_ptr());
+    let sums = [dscale.as_mut_ptr(), dshift.as_mut_ptr()];
+    // SAFETY: the caller has the instructions; all blocks are inside of the slices measured above.
+    unsafe {
+        if let Some(Kept { flags, scale }) = kept {
+            assert!(flags.len() >= x.len(), "dropout needs a flag for each number");
+            let kept = (flags.as_ptr(), scale);
+            for_blocks!([shape[0], shape[1]], backward_sums_block::<V, DROPS>(n, x_at, dy, mean, sums, kept));
+        } else {
+            let kept = (std::ptr::null(), V::Element::ONE);
+            for_blocks!([shape[0], shape[1]], backward_sums_block::<V, KEEPS>(n, x_at, dy, mean, sums, kept));
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn backward_sums_block<V: Vector, const R: usize, const WHOLE: bool, const DROPS: bool>(
+    n: usize,
+    x: *const V::Element,
+    dy: *mut V::Element,
+    mean: *const V::Element,
+    [dscale, dshift]: [*mut V::Element; 2],
+    (kept, factor): (*const u8, V::Element),
+    [row, column, lanes]: [usize; 3],
+) {
+    unsafe {
+        let mean = get::<V, WHOLE>(mean.add(column), lanes);
+        let mut scales = get::<V, WHOLE>(dscale.add(column), lanes);
+        let mut shifts = get::<V, WHOLE>(dshift.add(column), lanes);
+        for at in (row..row + R).map(|row| row * n + column) {
+            let mut d = get::<V, WHOLE>(dy.add(at), lanes);
+            if DROPS {
+                d = d.mul(V::splat(factor)).where_kept(kept.add(at), lanes);
+                put::<V, WHOLE>(d, dy.add(at), lanes);
+            }
+            shifts = shifts.add(d);
+            scales = d.mul_add(get::<V, WHOLE>(x.add(at), lanes).sub(mean), scales);
+        }
+        put::<V, WHOLE>(scales, dscale.add(column), lanes);
+        put::<V, WHOLE>(shifts, dshift.add(column), lanes);
+    }
 }
 
 /// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
+///
+/// With `relu_sums`, x is what relu has given: dx is then ∂L/∂z of relu, zero where x is not positive, and
+/// relu_sums(F) += Σ over the rows of it.
 #[inline(always)]
-pub(crate) fn normalize_backward_input<T: Real>(
-    x: &[T],
-    dy: &mut [T],
-    mean: &[T],
-    a: &[T],
-    b: &[T],
-    c: &[T],
+pub(crate) fn normalize_backward_input<V: Vector>(
+    x: &[V::Element],
+    dy: &mut [V::Element],
+    mean: &[V::Element],
+    a: &[V::Element],
+    b: &[V::Element],
+    c: &[V::Element],
+    relu_sums: Option<&mut [V::Element]>,
 ) {
     let n = mean.len();
-    for_column_blocks!(n, normalize_backward_input_block(x, dy, mean, a, b, c));
+    assert!(a.len() >= n && b.len() >= n && c.len() >= n, "a factor is missing");
+    assert!(dy.len() >= x.len(), "the gradient has fewer numbers than x");
+    let shape = [x.len() / n, n];
+    let (x_at, dy) = (x.as_ptr(), dy.as_mut_ptr());
+    let factors = [mean.as_ptr(), a.as_ptr(), b.as_ptr(), c.as_ptr()];
+    // SAFETY: the caller has the instructions; all blocks are inside of the slices measured above.
+    unsafe {
+        if let Some(sums) = relu_sums {
+            assert!(sums.len() >= n, "a sum is missing");
+            let sums = sums.as_mut_ptr();
+            for_blocks!([shape[0], shape[1]], backward_input_block::<V, RELU>(n, x_at, dy, factors, sums));
+        } else {
+            let sums = std::ptr::null_mut();
+            for_blocks!([shape[0], shape[1]], backward_input_block::<V, LINEAR>(n, x_at, dy, factors, sums));
+        }
+    }
 }
 
+/// The two cases of [`normalize_backward_input`].
+const RELU: bool = true;
+const LINEAR: bool = false;
+
 #[inline(always)]
-fn normalize_backward_input_block<T: Real, const L: usize>(
-    x: &[T],
-    dy: &mut [T],
-    mean: &[T],
-    a: &[T],
-    b: &[T],
-    c: &[T],
-    column: usize,
+unsafe fn backward_input_block<V: Vector, const R: usize, const WHOLE: bool, const RELU: bool>(
+    n: usize,
+    x: *const V::Element,
+    dy: *mut V::Element,
+    [mean, a, b, c]: [*const V::Element; 4],
+    sums: *mut V::Element,
+    [row, column, lanes]: [usize; 3],
 ) {
-    let n = mean.len();
-    let (m, a): ([T; L], [T; L]) = (block(mean, column), block(a, column));
-    let (b, c): ([T; L], [T; L]) = (block(b, column), block(c, column));
-    for row in 0..x.len() / n {
-        let at = row * n + column;
-        let (x, d): ([T; L], [T; L]) = (block(x, at), block(dy, at));
-        let dx: [T; L] = each(|i| d[i].mul_add(a[i], b[i].mul_add(x[i] - m[i], c[i])));
-        dy[at..at + L].copy_from_slice(&dx);
+    unsafe {
+        let mean = get::<V, WHOLE>(mean.add(column), lanes);
+        let a = get::<V, WHOLE>(a.add(column), lanes);
+        let b = get::<V, WHOLE>(b.add(column), lanes);
+        let c = get::<V, WHOLE>(c.add(column), lanes);
+        let mut terms = [V::splat(V::Element::ZERO); R];
+        for (r, term) in terms.iter_mut().enumerate() {
+            let at = (row + r) * n + column;
+            let x = get::<V, WHOLE>(x.add(at), lanes);
+            let dx = get::<V, WHOLE>(dy.add(at), lanes).mul_add(a, b.mul_add(x.sub(mean), c));
+            *term = if RELU { dx.where_positive(x) } else { dx };
+            put::<V, WHOLE>(*term, dy.add(at), lanes);
+        }
+        if RELU {
+            add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
+        }
     }
 }

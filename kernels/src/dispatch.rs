@@ -1,7 +1,7 @@
 //! The list of kernels, each compiled once for every number type and CPU level.
 
 use crate::activation::{self, Activation};
-use crate::batch_norm;
+use crate::batch_norm::{self, Kept};
 use crate::columns;
 use crate::dropout;
 use crate::embedding;
@@ -66,14 +66,6 @@ kernels! {
     fn activate_keeping(function: Activation, z: &mut [T], derivative: &mut [T]) = activation::forward_keeping;
     /// Replaces ∂L/∂y by ∂L/∂z, given y = f(z), or f′(z) of a function that keeps it.
     fn activate_backward(function: Activation, y: &[T], dy: &mut [T]) = activation::backward;
-    /// [`Kernels::activate_backward`] on rows of F features, and sums(F) += Σ over the rows of ∂L/∂z.
-    fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
-    /// sums(F) += Σ over the rows of x (B×F).
-    fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
-    /// Takes the rows of x (B×F) into mean(F) and squares(F) = Σ (x − mean)² of the `n_before` rows before.
-    ///
-    /// What is in `mean` and `squares` does not count where there are none; cuts at multiples of 32 rows change no bit.
-    fn add_column_moments(x: &[T], n_before: usize, mean: &mut [T], squares: &mut [T]) = batch_norm::add_column_moments;
     /// variance(F) ← variance·share; inv_std(F) = 1/√(variance + ε); scale(F) = γ·inv_std.
     fn normalize_factors(
         variance: &mut [T], share: T, epsilon: T, gamma: &[T], inv_std: &mut [T], scale: &mut [T],
@@ -82,14 +74,6 @@ kernels! {
     fn normalize_backward_factors(
         share: T, inv_std_and_scale: [&[T]; 2], dgamma: &mut [T], dbeta: &[T], b: &mut [T], c: &mut [T],
     ) = batch_norm::normalize_backward_factors;
-    /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F).
-    fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) = batch_norm::normalize;
-    /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy.
-    fn normalize_backward_sums(x: &[T], dy: &[T], mean: &[T], dscale: &mut [T], dshift: &mut [T]) = batch_norm::normalize_backward_sums;
-    /// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
-    fn normalize_backward_input(
-        x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T],
-    ) = batch_norm::normalize_backward_input;
     /// y ← y·scale where `kept` is not 0, and 0 elsewhere.
     fn drop_out(y: &mut [T], kept: &[u8], scale: T) = dropout::drop_out;
     /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
@@ -163,8 +147,74 @@ kernels! {
     fn combine(a: T, x: &[T], b: T, y: &mut [T]) = optimizer::combine;
 }
 
+/// Declares [`RowKernels`] and implements it for `f32` and `f64`: each body is written in registers, and is compiled
+/// with those of each CPU level.
+macro_rules! row_kernels {
+    ($( $(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $file:ident::$body:ident; )*) => {
+        /// The kernels that join rows of a matrix.
+        ///
+        /// # Panics
+        /// Each kernel panics when a slice is too short for the shapes, or when the CPU lacks the level.
+        pub trait RowKernels<T> {
+            $( $(#[$doc])* fn $name(level: CpuLevel, $($arg: $ty),*); )*
+        }
+        row_kernels!(@implement f32, __m512, __m256, float32x4_t; $( fn $name($($arg: $ty),*) = $file::$body; )*);
+        row_kernels!(@implement f64, __m512d, __m256d, float64x2_t; $( fn $name($($arg: $ty),*) = $file::$body; )*);
+    };
+    (@implement $t:ty, $avx512:ident, $avx2:ident, $neon:ident;
+        $( fn $name:ident($($arg:ident: $ty:ty),*) = $file:ident::$body:ident; )*
+    ) => {
+        const _: () = {
+            type T = $t;
+            impl RowKernels<T> for T {
+                $( fn $name(level: CpuLevel, $($arg: $ty),*) {
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                    fn avx512($($arg: $ty),*) { $file::$body::<std::arch::x86_64::$avx512>($($arg),*) }
+                    #[cfg(target_arch = "x86_64")]
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2($($arg: $ty),*) { $file::$body::<std::arch::x86_64::$avx2>($($arg),*) }
+                    assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
+                    match level {
+                        // SAFETY: the level is available, checked above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx512 => unsafe { avx512($($arg),*) },
+                        // SAFETY: the level is available, checked above.
+                        #[cfg(target_arch = "x86_64")]
+                        CpuLevel::Avx2 => unsafe { avx2($($arg),*) },
+                        #[cfg(target_arch = "aarch64")]
+                        CpuLevel::Neon => $file::$body::<std::arch::aarch64::$neon>($($arg),*),
+                        _ => $file::$body::<Plain<$t>>($($arg),*),
+                    }
+                } )*
+            }
+        };
+    };
+}
+
+row_kernels! {
+    /// [`Kernels::activate_backward`] on rows of F features, and sums(F) += Σ over the rows of ∂L/∂z.
+    fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
+    /// sums(F) += Σ over the rows of x (B×F).
+    fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
+    /// Takes the rows of x (B×F) into mean(F) and squares(F) = Σ (x − mean)² of the `n_before` rows before.
+    ///
+    /// What is in `mean` and `squares` does not count where there are none; cuts at multiples of 32 rows change no bit.
+    fn add_column_moments(x: &[T], n_before: usize, mean: &mut [T], squares: &mut [T]) = batch_norm::add_column_moments;
+    /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F); with `kept`, dropped out.
+    fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T], kept: Option<Kept<T>>) = batch_norm::normalize;
+    /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy; with `kept`, of dy dropped out,
+    /// which is written over it.
+    fn normalize_backward_sums(x: &[T], dy: &mut [T], mean: &[T], dscale: &mut [T], dshift: &mut [T], kept: Option<Kept<T>>) = batch_norm::normalize_backward_sums;
+    /// dx = a·dy + b·(x − mean) + c, column by column, written over dy. With `relu_sums`, x is what relu has given, and dx
+    /// is followed by [`RowKernels::activate_backward_with_sums`] of relu.
+    fn normalize_backward_input(
+        x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T], relu_sums: Option<&mut [T]>,
+    ) = batch_norm::normalize_backward_input;
+}
+
 /// `f32` or `f64`: the number types that networks compute in.
-pub trait Scalar: Real + Kernels<Self> + sealed::Product {
+pub trait Scalar: Real + Kernels<Self> + RowKernels<Self> + sealed::Product {
     /// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n` stored row after row.
     ///
     /// `scratch` holds [`crate::product_scratch_len`] numbers.

@@ -23,7 +23,8 @@ pub mod random;
 mod vector;
 
 pub use activation::Activation;
-pub use dispatch::{Kernels, Scalar};
+pub use batch_norm::Kept;
+pub use dispatch::{Kernels, RowKernels, Scalar};
 pub use level::CpuLevel;
 pub use math::Real;
 pub use optimizer::{

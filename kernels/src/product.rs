@@ -99,6 +99,33 @@ pub(crate) fn product<V: Vector>(
         _ => 0,
     };
     let turned = if k > 0 && (a.row_stride == 1 || turned == n) { turned } else { 0 };
+    // Where A is stored row after row, four last columns fill a register with four rows of them.
+    let in_quads = turned == 0
+        && V::QUADS > 0
+        && n % V::LANES == 4
+        && n > V::LANES
+        && k >= 4
+        && m >= V::QUADS
+        && a.column_stride == 1
+        && b.column_stride == 1;
+    if in_quads {
+        let (columns, begin) = (n - 4, c.as_mut_ptr());
+        let rows = m - m % V::QUADS;
+        let b_rest = Matrix { data: &b.data[columns..], ..b };
+        // SAFETY: the CPU level was checked by the caller of the kernel; the matrices were measured above, and have
+        // four columns from `columns` on.
+        unsafe { quads::<V>([rows, k], a, b_rest, begin.add(columns), n, start, columns, zero) };
+        let rest = [m - rows, k, 4];
+        if rest[0] > 0 {
+            let a = Matrix { data: &a.data[rows * a.row_stride..], ..a };
+            let start = match start {
+                Start::Bias(bias) => Start::Bias(&bias[columns..]),
+                other => other,
+            };
+            panels::<V>(rest, a, b_rest, &mut c[rows * n + columns..], n, start, scratch, zero);
+        }
+        return panels::<V>([m, k, columns], a, b, c, n, start, scratch, zero);
+    }
     let whole = n - turned;
     let (columns, scratch) = scratch.split_at_mut(turned * m);
     for (j, column) in columns.chunks_exact_mut(m).enumerate() {
@@ -126,6 +153,53 @@ pub(crate) fn product<V: Vector>(
     for (i, column) in columns.chunks_exact(m).enumerate() {
         for (row, &value) in column.iter().enumerate() {
             c[row * n + whole + i] = value;
+        }
+    }
+}
+
+/// Four columns of [`product`], `QUADS` rows of them in a register: C (`m`×4), `m` being a multiple of `QUADS`. The
+/// bias has `skipped` numbers for columns before them.
+///
+/// # Safety
+/// The CPU has the instructions of `V`, and its quads; the matrices hold their shapes, and `k` is at least 4.
+#[inline(always)]
+unsafe fn quads<V: Vector>(
+    [m, k]: [usize; 2],
+    a: Matrix<V::Element>,
+    b: Matrix<V::Element>,
+    c: *mut V::Element,
+    c_row: usize,
+    start: Start<V::Element>,
+    skipped: usize,
+    zero: V::Element,
+) {
+    unsafe {
+        let tile = Panel {
+            k,
+            a: a.data.as_ptr(),
+            a_row: a.row_stride,
+            a_column: 1,
+            b: b.data.as_ptr(),
+            b_row: b.row_stride,
+            c,
+            c_row,
+            start: match start {
+                Start::Zero => std::ptr::null(),
+                Start::Bias(bias) => bias.as_ptr().add(skipped),
+                Start::Add => c.cast_const(),
+            },
+            start_row: if matches!(start, Start::Add) { c_row } else { 0 },
+            tail: 4,
+            zero,
+        };
+        let mut row = 0;
+        while row < m {
+            row += match (m - row) / V::QUADS {
+                8.. => tile.quads_of::<V, 8>(row),
+                4.. => tile.quads_of::<V, 4>(row),
+                2.. => tile.quads_of::<V, 2>(row),
+                _ => tile.quads_of::<V, 1>(row),
+            };
         }
     }
 }
@@ -263,6 +337,59 @@ impl<T: Copy> Panel<T> {
                     self.tile_of::<V, 1, NR>(row, packed)
                 };
             }
+        }
+    }
+
+    /// `R` registers of rows of four columns from `row` on.
+    #[inline(always)]
+    unsafe fn quads_of<V: Vector<Element = T>, const R: usize>(&self, row: usize) -> usize {
+        unsafe {
+            let mut sums = [V::splat(self.zero); R];
+            if !self.start.is_null() {
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let from = self.start.add((row + r * V::QUADS) * self.start_row);
+                    *sum = V::load_quads(from, self.start_row);
+                }
+            }
+            let a = self.a.add(row * self.a_row);
+            // Four steps of the shared dimension at once; the last four overlap those before them.
+            let mut step = 0;
+            while step < self.k {
+                let first = step.min(self.k - 4);
+                let mut factors = [V::splat(self.zero); R];
+                for (r, factor) in factors.iter_mut().enumerate() {
+                    *factor = V::load_quads(a.add(r * V::QUADS * self.a_row + first), self.a_row);
+                }
+                let b = self.b.add(first * self.b_row);
+                let done = step - first;
+                if done == 0 {
+                    let row = V::splat_quad(b);
+                    for (sum, factor) in sums.iter_mut().zip(factors) {
+                        *sum = factor.splat_in_quads::<0>().mul_add(row, *sum);
+                    }
+                }
+                if done <= 1 {
+                    let row = V::splat_quad(b.add(self.b_row));
+                    for (sum, factor) in sums.iter_mut().zip(factors) {
+                        *sum = factor.splat_in_quads::<1>().mul_add(row, *sum);
+                    }
+                }
+                if done <= 2 {
+                    let row = V::splat_quad(b.add(2 * self.b_row));
+                    for (sum, factor) in sums.iter_mut().zip(factors) {
+                        *sum = factor.splat_in_quads::<2>().mul_add(row, *sum);
+                    }
+                }
+                let row = V::splat_quad(b.add(3 * self.b_row));
+                for (sum, factor) in sums.iter_mut().zip(factors) {
+                    *sum = factor.splat_in_quads::<3>().mul_add(row, *sum);
+                }
+                step = first + 4;
+            }
+            for (r, sum) in sums.iter().enumerate() {
+                sum.store_quads(self.c.add((row + r * V::QUADS) * self.c_row), self.c_row);
+            }
+            R * V::QUADS
         }
     }
 

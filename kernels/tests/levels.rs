@@ -1,7 +1,7 @@
 //! Every kernel at every CPU level that this machine has gives the bits of its plain version.
 
 use statera_kernels::{
-    Activation, AdadeltaStep, AdagradStep, AdamStep, CpuLevel, Kernels, LionStep, Matrix, MuonStep,
+    Activation, AdadeltaStep, AdagradStep, AdamStep, CpuLevel, Kept, Kernels, LionStep, Matrix, MuonStep,
     NadamStep, Real, RmspropStep, Scalar, ScheduleFreeStep, SgdStep, Start, naive, product_scratch_len,
     sum_of_squares,
 };
@@ -49,6 +49,16 @@ fn products_of_every_size_up_to_67() {
         check_product::<f32>([5, n, 17]);
         check_product::<f64>([n, 5, 9]);
         check_product::<f64>([7, n, 33]);
+    }
+}
+
+#[test]
+fn products_whose_last_columns_fill_a_quarter_of_a_register() {
+    for m in (1..=9).chain([16, 31, 45, 67]) {
+        for k in (3..=9).chain([130]) {
+            check_product::<f32>([m, k, 20]);
+            check_product::<f32>([m, k, 100]);
+        }
     }
 }
 
@@ -244,14 +254,37 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
     });
     same_bits("normalize", |level| {
         let mut y = x.clone();
-        T::normalize(level, &x, &a, &b, &c, &mut y);
+        T::normalize(level, &x, &a, &b, &c, &mut y, None);
         vec![y]
     });
     same_bits("normalize_backward", |level| {
         let (mut dscale, mut dshift, mut dx) = (zeros(), zeros(), dy.clone());
-        T::normalize_backward_sums(level, &x, &dy, &a, &mut dscale, &mut dshift);
-        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d);
+        T::normalize_backward_sums(level, &x, &mut dx, &a, &mut dscale, &mut dshift, None);
+        assert!(dx == dy);
+        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d, None);
         vec![dscale, dshift, dx]
+    });
+    same_bits("passes of batch norm that others are part of", |level| {
+        let mut flags = vec![7; n];
+        T::fill_kept(level, &mut flags, [1, 2], [3, 4, 5], 20_000);
+        let kept = || Some(Kept { flags: &flags, scale: T::from_f64(1.5) });
+        let (mut once, mut apart) = (x.clone(), x.clone());
+        T::normalize(level, &x, &a, &b, &c, &mut once, kept());
+        T::normalize(level, &x, &a, &b, &c, &mut apart, None);
+        T::drop_out(level, &mut apart, &flags, T::from_f64(1.5));
+        assert!(once == apart);
+        let (mut dscale, mut dshift, mut dx) = (a.clone(), b.clone(), dy.clone());
+        T::normalize_backward_sums(level, &x, &mut dx, &a, &mut dscale, &mut dshift, kept());
+        let (mut dscale_apart, mut dshift_apart, mut dx_apart) = (a.clone(), b.clone(), dy.clone());
+        T::drop_out(level, &mut dx_apart, &flags, T::from_f64(1.5));
+        T::normalize_backward_sums(level, &x, &mut dx_apart, &a, &mut dscale_apart, &mut dshift_apart, None);
+        assert!(dscale == dscale_apart && dshift == dshift_apart && dx == dx_apart);
+        let (mut sums, mut sums_apart) = (zeros(), zeros());
+        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d, Some(&mut sums));
+        T::normalize_backward_input(level, &x, &mut dx_apart, &a, &b, &c, &d, None);
+        T::activate_backward_with_sums(level, Activation::Relu, &x, &mut dx_apart, &mut sums_apart);
+        assert!(dx == dx_apart && sums == sums_apart);
+        vec![once, dscale, dshift, dx, sums]
     });
     same_bits("dropout, multiply and add", |level| {
         let (mut kept, mut y, mut product) = (vec![7; n], x.clone(), x.clone());

@@ -78,7 +78,7 @@ pub static TECHNIQUES: &[Technique] = &[
     row("residual blocks", &[("network.residual", To("true"))]),
     row("noise 0.1 on inputs", &[("network.input_noise", To("0.1"))]),
     row("learned input scale", &[("network.input_scale", To("true"))]),
-    row("ensemble of 8, tabm", &[("ensemble.members", To("8")), ("ensemble.kind", To("tabm"))]),
+    row("ensemble of 8, tabm", &[("ensemble.kind", To("tabm")), ("ensemble.members", To("8"))]),
     row("half the width", &[("network.hidden", Times(0.5))]),
     row("double the width", &[("network.hidden", Times(2.0))]),
     row("1 hidden layer", &[("network.hidden", Length(1))]),
@@ -89,6 +89,16 @@ pub static TECHNIQUES: &[Technique] = &[
     ]) },
     row("adam", &[("optimizer.name", To("adam"))]),
     row("adamw", &[("optimizer.name", To("adamw"))]),
+    row("nadam", &[("optimizer.name", To("nadam"))]),
+    // The signs of lion and the orthogonal steps of muon have lengths of their own, to which the rate is fitted.
+    Technique { applies: |c| c.optimizer.name != OptimizerName::Lion, ..row("lion at 0.2 × the rate", &[
+        ("optimizer.name", To("lion")), ("optimizer.learning_rate", Times(0.2)),
+    ]) },
+    Technique { applies: |c| c.optimizer.name != OptimizerName::Muon, ..row("muon at 20 × the rate", &[
+        ("optimizer.name", To("muon")), ("optimizer.learning_rate", Times(20.0)),
+    ]) },
+    row("schedule-free adamw", &[("optimizer.name", To("schedule_free_adamw"))]),
+    row("lbfgs, no dropout", &[("network.dropout", To("0")), ("optimizer.name", To("lbfgs"))]),
     Technique { applies: adamw, ..row("no weight decay", &[("optimizer.weight_decay", To("0"))]) },
     Technique { applies: adamw, ..row("weight decay 0.1", &[("optimizer.weight_decay", To("0.1"))]) },
     row("L2 penalty 0.001", &[("optimizer.l2", To("0.001"))]),
@@ -102,6 +112,11 @@ pub static TECHNIQUES: &[Technique] = &[
     row("easy rows first", &[("curriculum.by", To("loss"))]),
     row("learning rate × 0.3", &[("optimizer.learning_rate", Times(0.3))]),
     row("learning rate × 3", &[("optimizer.learning_rate", Times(3.0))]),
+    row("cosine schedule", &[("schedule.name", To("cosine")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("one_cycle schedule", &[("schedule.name", To("one_cycle")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("flat_cos schedule", &[("schedule.name", To("flat_cos")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("coslog4 schedule", &[("schedule.name", To("coslog4")), ("reduce_on_plateau.enabled", To("false"))]),
+    row("warm-up of 5 epochs", &[("schedule.warmup", To("5"))]),
     row("no learning rate cuts", &[("reduce_on_plateau.enabled", To("false"))]),
     row("batches of 16", &[("train.batch_size", To("16"))]),
     row("batches of 128", &[("train.batch_size", To("128"))]),
@@ -231,21 +246,26 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
         }
         ("network.bias_initializer", To(_)) => {
             let start = start_of(key, change)?.network.bias_initializer;
-            for layer in &mut layers {
-                if let LayerSpec::Dense { bias_initializer, .. } = layer {
-                    *bias_initializer = start;
+            each(&mut layers, &|list| {
+                for layer in list {
+                    if let LayerSpec::Dense { bias: true, bias_initializer, .. } = layer {
+                        *bias_initializer = start;
+                    }
                 }
-            }
+            });
         }
         ("network.activation", To(_)) => {
             let wanted = start_of(key, change)?.network.activation;
+            // The slope of the function before says nothing of this one.
+            let dense = LayerSpec::dense(1, wanted, Initializer::Auto);
+            let LayerSpec::Dense { slope: usual, .. } = dense else { return None };
             each(&mut layers, &|list| {
                 for layer in list {
-                    if let LayerSpec::Dense { activation: f, .. } | LayerSpec::Activation { function: f, .. } =
-                        layer
+                    if let LayerSpec::Dense { activation: f, slope, .. }
+                    | LayerSpec::Activation { function: f, slope } = layer
                         && *f != Activation::Linear
                     {
-                        *f = wanted;
+                        (*f, *slope) = (wanted, usual);
                     }
                 }
             });
@@ -434,6 +454,8 @@ mod tests {
         let listed = ours.with(&[format!("network.layers={}", literal(&layers))]).unwrap();
         ours.optimizer.name = OptimizerName::Sgd;
         for technique in TECHNIQUES {
+            // What means nothing beside sgd means something beside the default.
+            let ours = if technique.variant(&ours).is_some() { ours.clone() } else { Config::default() };
             let variant = technique.variant(&ours).unwrap_or_else(|| panic!("{}", technique.name));
             let sets: Vec<String> = variant.settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
             assert_eq!(ours.with(&sets).unwrap(), variant.config, "{}", technique.name);

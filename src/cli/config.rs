@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use statera::config::Config;
 
+use super::load;
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -39,12 +41,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let what = &arguments.what;
     if let Some(file) = &what.check {
-        Config::load(Some(file), &[])?;
+        load(Some(file), &[])?;
         writeln!(out, "{} is right: every key is known and every value in its range", file.display())?;
     } else if let Some(file) = &what.show {
-        write!(out, "{}", Config::load(Some(file), &[])?.to_toml())?;
+        write!(out, "{}", load(Some(file), &[])?.to_toml())?;
     } else if what.expanded {
-        let config = Config::load(arguments.config.as_deref(), &arguments.sets)?;
+        let config = load(arguments.config.as_deref(), &arguments.sets)?;
         write!(out, "{}", config.expanded().to_toml())?;
     } else {
         write!(out, "{}", Config::defaults_listing())?;

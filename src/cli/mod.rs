@@ -63,7 +63,7 @@ struct Settings {
 
 impl Settings {
     fn load(&self) -> Result<Config> {
-        Config::load(self.config.as_deref(), &self.sets)
+        load(self.config.as_deref(), &self.sets)
     }
 
     /// The settings for this table, column and seed where they are given.
@@ -80,6 +80,15 @@ impl Settings {
         }
         Ok(config)
     }
+}
+
+/// The settings of a file with those of the command line over them; tells what of the file is left out.
+fn load(file: Option<&Path>, sets: &[String]) -> Result<Config> {
+    let (config, left_out) = Config::load_and_tell(file, sets)?;
+    for what in left_out {
+        text::note(&format!("warning: {what}"));
+    }
+    Ok(config)
 }
 
 /// Interrupted by the user, as shells count it: 128 and the number of SIGINT.

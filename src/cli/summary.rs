@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use statera::Error;
-use statera::config::Config;
 use statera::data::TaskKind;
 use statera::model::{Model, Params};
 use statera::nn::{Layer, Network, View};
 use statera::run::Plan;
 
-use super::text;
+use super::{load, text};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -26,10 +25,17 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let of = &arguments.of;
     let text = if of.extension().is_some_and(|e| e == "toml") {
-        let plan = Plan::new(Config::load(Some(of), &arguments.sets)?)?;
+        let plan = Plan::new(load(Some(of), &arguments.sets)?)?;
         let (n, source) = (plan.pipeline.features().len(), text::path(&plan.raw.source));
         format!("{} made from {source}\n\n{}", text::counted(n, "input"), table(&plan.network))
     } else {
+        if !arguments.sets.is_empty() {
+            return Err(Error::setting(
+                "--set says nothing of a model, which is as it was trained",
+                "leave --set out, or give a configuration, as recipes/insurance.toml",
+            )
+            .into());
+        }
         let model = Model::load(of).map_err(|error| match error {
             Error::Model(mut problem) if !of.exists() => {
                 problem.remedy += "; or give a configuration, as recipes/insurance.toml";

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
-use statera::config::Config;
+use statera::config::{Config, OptimizerName};
 use statera::data::Schema;
 use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
@@ -72,6 +72,8 @@ impl Arguments {
         let mut settings = self.settings.clone();
         let options = [
             ("task", self.task.clone()),
+            // In quotes, as a name may look like TOML.
+            ("split.column", self.split_column.as_ref().map(|c| toml::Value::from(c.as_str()).to_string())),
             ("seed", self.seed.map(|s| s.to_string())),
             ("threads", self.threads.map(|t| t.to_string())),
         ];
@@ -85,9 +87,6 @@ impl Arguments {
         }
         if let Some(target) = &self.target {
             config.data.target.clone_from(target);
-        }
-        if let Some(column) = &self.split_column {
-            config.split.column.clone_from(column);
         }
         config.data.null.extend(self.null.iter().cloned());
         Ok(config)
@@ -229,16 +228,26 @@ fn describe(plan: &Plan) -> String {
         ),
     ]);
     let o = &config.optimizer;
+    let steps = match o.name {
+        OptimizerName::Lbfgs => format!("{} an epoch", text::counted(o.lbfgs_iterations, "iteration")),
+        _ => format!(
+            "learning rate {}, batches of {}",
+            text::short(o.learning_rate),
+            text::count(config.train.batch_size)
+        ),
+    };
+    let other = match o.name {
+        OptimizerName::Lbfgs => "override: --set optimizer.lbfgs_iterations=5",
+        _ => "override: --set optimizer.learning_rate=0.01",
+    };
     rows.push(vec![
         "optimizer".into(),
         o.name.to_string(),
         format!(
-            "learning rate {}, batches of {}, at most {}, {}; {}",
-            text::short(o.learning_rate),
-            text::count(config.train.batch_size),
+            "{steps}, at most {}, {}; {}",
             text::counted(config.train.epochs, "epoch"),
             text::unbroken(&format!("seed {}", config.seed)),
-            text::unbroken("override: --set optimizer.learning_rate=0.01")
+            text::unbroken(other)
         ),
     ]);
     out += &text::wrapped_table(&rows);

@@ -11,6 +11,7 @@ use super::fault::{
 };
 use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, NOT_NEGATIVE, find, sections};
 use super::layers::{LAYER_KEYS, Variant};
+use super::meaning::idle;
 use crate::error::{Error, Result, nearest};
 
 /// Where a text of settings comes from: how errors name it, and what its paths are relative to.
@@ -371,6 +372,10 @@ impl Reader<'_> {
                 remedy: format!("{{ {tag} = \"{}\", {} = {example} }}", variant.name, key.path),
             }
         })?;
+        let given = |key: &&Key| table.iter().any(|(name, _)| name.get_ref() == key.path);
+        if let Some(idle) = variant.keys.iter().filter(given).find_map(|key| idle(key, &checked)) {
+            return Err(Fault { at, what: format!("{within}{}", idle.what), remedy: idle.remedy });
+        }
         if let (Some(low), Some(high)) = (number(&checked, "low"), number(&checked, "high"))
             && low >= high
         {

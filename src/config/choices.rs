@@ -47,6 +47,8 @@ choices! {
 
     /// What the members of an ensemble share.
     EnsembleKind {
+        /// There is no ensemble, but a single network.
+        None = "none",
         /// The weights of dense layers; adapters before and behind each, biases and the output layer are each member's.
         Tabm = "tabm",
         /// All but a factor on each input and the output layer.
@@ -243,6 +245,8 @@ choices! {
         Muon = "muon",
         /// AdamW whose average of weights takes the place of a schedule (Defazio et al. 2024).
         ScheduleFreeAdamw = "schedule_free_adamw",
+        /// Quasi-Newton steps over all rows, with a line search (Liu & Nocedal 1989).
+        Lbfgs = "lbfgs",
     }
 
     /// What the momentum of sgd keeps.

@@ -1,9 +1,7 @@
 //! Settings that are possible alone and impossible together, or that would say nothing.
 
-use super::check::default_of;
-use super::keys::find;
 use super::{
-    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName,
+    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, lbfgs,
 };
 use crate::error::{Error, Result};
 
@@ -40,8 +38,8 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
         ));
     }
     config.check_layers()?;
+    lbfgs::check(config)?;
     check_weights(config)?;
-    check_stopping(config)?;
     check_curriculum(config)
 }
 
@@ -108,45 +106,15 @@ fn check_weights(config: &Config) -> Result<()> {
             ));
         }
     }
-    let used = all.iter().any(|(.., constraint, own)| *constraint == Constraint::MaxNorm && own.is_none());
-    if differs(config.optimizer.max_norm, "optimizer.max_norm") && !used {
-        return Err(Error::setting(
-            format!("`optimizer.max_norm` = {} says nothing without a constraint", config.optimizer.max_norm),
-            "optimizer.constraint = \"max_norm\" beside it, or leave it out",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a number is another than the default of this setting.
-fn differs(number: f64, path: &str) -> bool {
-    find(path).and_then(default_of).and_then(|default| default.as_float()) != Some(number)
-}
-
-fn check_stopping(config: &Config) -> Result<()> {
-    let s = &config.early_stopping;
-    if s.window == 0 && differs(s.window_change, "early_stopping.window_change") {
-        return Err(Error::setting(
-            format!("`early_stopping.window_change` = {} says nothing without a window", s.window_change),
-            "early_stopping.window = 10 beside it, or leave it out",
-        ));
-    }
     Ok(())
 }
 
 fn check_curriculum(config: &Config) -> Result<()> {
     let c = &config.curriculum;
-    let by_column = c.by == CurriculumBy::Column;
-    if by_column && c.column.is_empty() {
+    if c.by == CurriculumBy::Column && c.column.is_empty() {
         return Err(Error::setting(
             "`curriculum.by` = \"column\", but `curriculum.column` names none",
             "curriculum.column = \"NAME\" beside it, or curriculum.by = \"loss\"",
-        ));
-    }
-    if !by_column && !c.column.is_empty() {
-        return Err(Error::setting(
-            format!("`curriculum.column` says nothing beside `curriculum.by` = \"{}\"", c.by),
-            "curriculum.by = \"column\" beside it, or leave it out",
         ));
     }
     if c.by != CurriculumBy::None && c.epochs >= config.train.epochs {

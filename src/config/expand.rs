@@ -15,9 +15,9 @@ impl Config {
     pub fn expanded_layers(&self) -> Vec<LayerSpec> {
         let network = &self.network;
         let layers = if network.layers.is_empty() { of_short_forms(network) } else { network.layers.clone() };
-        match self.ensemble.members {
-            1 => layers,
-            count => ensemble(layers, count, self.ensemble.kind),
+        match self.ensemble.kind {
+            EnsembleKind::None => layers,
+            kind => ensemble(layers, self.ensemble.members, kind),
         }
     }
 
@@ -51,19 +51,17 @@ impl Config {
             ));
         }
         check_blocks(layers, None)?;
-        let members = self.ensemble.members;
-        if members == 1 {
+        let kind = self.ensemble.kind;
+        if kind == EnsembleKind::None {
             return Ok(());
         }
         if layers.iter().any(|layer| matches!(layer, LayerSpec::Members { .. })) {
             return Err(Error::setting(
-                format!(
-                    "`ensemble.members` = {members}, but `network.layers` has a members layer of its own"
-                ),
-                "ensemble.members = 1, or leave the members layer out",
+                format!("`ensemble.kind` = \"{kind}\", but `network.layers` has a members layer of its own"),
+                "ensemble.kind = \"none\", or leave the members layer out",
             ));
         }
-        if self.ensemble.kind == EnsembleKind::Tabm {
+        if kind == EnsembleKind::Tabm {
             let plain = if layers.is_empty() { of_short_forms(&self.network) } else { layers.clone() };
             let unfit = |layer: &LayerSpec| match layer {
                 LayerSpec::Dense { bias: true, bias_initializer, .. } => bias_initializer.looks_at_rows(),
@@ -126,6 +124,7 @@ fn ensemble(mut layers: Vec<LayerSpec>, count: usize, kind: EnsembleKind) -> Vec
     let mut of_members = layers.split_off(first);
     layers.push(LayerSpec::Members { count });
     match kind {
+        EnsembleKind::None => {}
         EnsembleKind::Packed => LayerSpec::change_lists(&mut of_members, &mut |list| {
             for layer in list {
                 if let LayerSpec::Dense { packed, .. } = layer {

@@ -12,6 +12,7 @@ use super::choices::{
     Precision, Scale, ScheduleName, TargetScale, Task,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
+use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
 use Kind::{
     Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList,
 };
@@ -28,11 +29,18 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// Meaning and unit, in one sentence.
     pub help: &'static str,
+    /// What must hold for it to have an effect; within a layer, of the layer's other settings.
+    pub when: &'static [When],
     /// Whether a value has to be given; where one has not and there is no default, being unset says something.
     pub required: bool,
 }
 
 impl Key {
+    /// The same with an effect only where all of these hold; one that is idle is refused, or set aside and told.
+    pub(super) const fn when(self, when: &'static [When]) -> Self {
+        Self { when, ..self }
+    }
+
     /// The section, empty for a setting outside all sections.
     pub fn section(&self) -> &'static str {
         self.path.rsplit_once('.').map_or("", |(section, _)| section)
@@ -151,22 +159,32 @@ const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
 pub(super) const MAX_MEMBERS: i64 = 1024;
 /// The largest number of waves, bins or outputs of one embedded column.
 const MAX_EMBEDDED: i64 = 4096;
+/// Optimisers that keep a running mean of gradients by `optimizer.beta1`; muon for what it leaves to adamw.
+const BY_MEAN: &[&str] = &["adam", "adamw", "amsgrad", "nadam", "lion", "muon", "schedule_free_adamw"];
+/// Those that keep one of squared gradients by `optimizer.beta2`.
+const BY_MEAN_SQUARE: &[&str] = &["adam", "adamw", "amsgrad", "nadam", "muon", "schedule_free_adamw"];
+/// Those that divide by a root with `optimizer.epsilon`.
+const BY_ROOT: &[&str] =
+    &["adam", "adamw", "amsgrad", "nadam", "muon", "schedule_free_adamw", "adagrad", "rmsprop"];
+/// Those with a decay of their own, apart from the gradient.
+const DECOUPLED: &[&str] = &["adamw", "lion", "muon", "schedule_free_adamw"];
+
 /// The largest number of units of one layer.
 pub(super) const MAX_UNITS: i64 = 65_536;
 
 /// A row whose default is the TOML literal `default`.
 pub(super) const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
-    Key { path, kind, default: Some(default), help, required: false }
+    Key { path, kind, default: Some(default), help, required: false, when: &[] }
 }
 
 /// A row whose value must be given.
 pub(super) const fn bare(path: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { path, kind, default: None, help, required: true }
+    Key { path, kind, default: None, help, required: true, when: &[] }
 }
 
 /// A row that may be left unset, which says that something else decides.
 pub(super) const fn unset(path: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { path, kind, default: None, help, required: false }
+    Key { path, kind, default: None, help, required: false, when: &[] }
 }
 
 /// Every setting, section by section.
@@ -194,7 +212,8 @@ pub static KEYS: &[Key] = &[
     key("split.val", SHARE, "0.15",
         "Share of the rows set aside to watch training; 0 sets none aside; val and test together stay below 1."),
     key("split.test", SHARE, "0.15",
-        "Share of the rows set aside for the final test; 0 sets none aside; val and test together stay below 1."),
+        "Share of the rows set aside for the final test; 0 sets none aside; val and test together stay below 1.")
+        .when(&[Off("split.column")]),
     key("split.column", Text, "''",
         "A column whose cells say train, val or test, used in place of the shares; empty for none."),
     key("split.stratify", Bool, "true",
@@ -214,32 +233,44 @@ pub static KEYS: &[Key] = &[
     key("embedding.categories", Choice(CategoryEncoding::NAMES), "'one_hot'",
         "How category columns enter the network: an input for each category, or a learned vector for each; a category that training lacks gives zeros either way."),
     key("embedding.one_hot_up_to", Int { min: 0, max: 1_000_000 }, "0",
-        "The most categories of a column that stays one-hot all the same; 8 in RealMLP."),
+        "The most categories of a column that stays one-hot all the same; 8 in RealMLP.")
+        .when(&[IsOr("embedding.categories", &["embedding"], "encode")]),
     key("embedding.category_dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
-        "Numbers of a category's vector; 0 takes min(600, round(1.6 x n^0.56)) for n categories (fastai's rule); 8 in RealMLP."),
+        "Numbers of a category's vector; 0 takes min(600, round(1.6 x n^0.56)) for n categories (fastai's rule); 8 in RealMLP.")
+        .when(&[IsOr("embedding.categories", &["embedding"], "encode")]),
     key("embedding.dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
-        "Numbers that a number becomes; 0 takes 24 for plr, 4 for pbld (one of them the number itself), and for ple the bins as they are, without a linear layer and relu after them."),
+        "Numbers that a number becomes; 0 takes 24 for plr, 4 for pbld (one of them the number itself), and for ple the bins as they are, without a linear layer and relu after them.")
+        .when(&[IsOr("embedding.numeric", &["plr", "pbld", "ple"], "encode")]),
     key("embedding.frequencies", Int { min: 0, max: MAX_EMBEDDED }, "0",
-        "Waves of each number column, for plr and pbld; 0 takes 48 for plr and 16 for pbld."),
+        "Waves of each number column, for plr and pbld; 0 takes 48 for plr and 16 for pbld.")
+        .when(&[IsOr("embedding.numeric", &["plr", "pbld"], "encode")]),
     key("embedding.sigma", POSITIVE, "0.1",
-        "Standard deviation of the frequencies of plr and pbld at the start, in turns per unit of the scaled column (RealMLP's)."),
+        "Standard deviation of the frequencies of plr and pbld at the start, in turns per unit of the scaled column (RealMLP's).")
+        .when(&[IsOr("embedding.numeric", &["plr", "pbld"], "encode")]),
     key("embedding.n_bins", Int { min: 1, max: MAX_EMBEDDED }, "48",
-        "The most bins of ple; their edges are quantiles of the training rows, equal ones made one."),
+        "The most bins of ple; their edges are quantiles of the training rows, equal ones made one.")
+        .when(&[IsOr("embedding.numeric", &["ple"], "encode")]),
 
     key("network.hidden", IntList { min: 1, max: MAX_UNITS }, "[128, 128]",
         "Units of each hidden layer, first to last; the output layer is added by itself; [] for a linear model."),
     key("network.activation", Choice(Activation::NAMES), "'relu'",
-        "The activation of each layer of network.hidden."),
+        "The activation of each layer of network.hidden.")
+        .when(&[On("network.hidden")]),
     key("network.norm", Choice(Norm::NAMES), "'none'",
-        "The normalisation after each layer of network.hidden."),
+        "The normalisation after each layer of network.hidden.")
+        .when(&[On("network.hidden")]),
     key("network.dropout", BELOW_ONE, "0.1",
-        "Share of the outputs of each layer of network.hidden that a training step sets to zero."),
+        "Share of the outputs of each layer of network.hidden that a training step sets to zero.")
+        .when(&[On("network.hidden")]),
     key("network.initializer", Initializer(INITIALIZERS), "'xavier_normal'",
-        "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }. The default starts few inputs with small weights, which predicted better than auto on 19 of 21 tables."),
+        "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }. The default starts few inputs with small weights, which predicted better than auto on 19 of 21 tables.")
+        .when(&[On("network.hidden")]),
     key("network.bias_initializer", Initializer(BIAS_INITIALIZERS), "'zeros'",
-        "How the biases of each layer of network.hidden start."),
+        "How the biases of each layer of network.hidden start.")
+        .when(&[On("network.hidden")]),
     key("network.drop_connect", BELOW_ONE, "0.0",
-        "Share of the weights of each layer of network.hidden that a training step sets to zero."),
+        "Share of the weights of each layer of network.hidden that a training step sets to zero.")
+        .when(&[On("network.hidden")]),
     key("network.residual", Bool, "false",
         "Whether each layer of network.hidden that is as wide as the one before it, with its norm and dropout, is a residual block: y = x + f(x)."),
     key("network.input_noise", NOT_NEGATIVE, "0.0",
@@ -252,28 +283,34 @@ pub static KEYS: &[Key] = &[
     key("network.precision", Choice(Precision::NAMES), "'f32'",
         "The floating-point type of weights and arithmetic: 32 or 64 bits."),
 
-    key("ensemble.members", Int { min: 1, max: MAX_MEMBERS }, "1",
-        "Networks in one, whose predictions are averaged; 1 for a single network. The validation loss and metrics are those of the mean prediction."),
-    key("ensemble.kind", Choice(EnsembleKind::NAMES), "'tabm'",
-        "What several members share: tabm the weights of dense layers, with factors and biases of their own; tabm_mini all but a factor on each input; packed nothing. Each has an output layer of its own."),
+    key("ensemble.kind", Choice(EnsembleKind::NAMES), "'none'",
+        "Whether several networks are trained as one, and what these members share: tabm the weights of dense layers, with factors and biases of their own; tabm_mini all but a factor on each input; packed nothing. Each has an output layer of its own, and the prediction is the mean of theirs."),
+    key("ensemble.members", Int { min: 2, max: MAX_MEMBERS }, "32",
+        "Members of the ensemble (32 in Gorishniy et al. 2024); the time of a step grows with them.")
+        .when(&[On("ensemble.kind")]),
 
     key("loss.name", Choice(LossName::NAMES), "'auto'",
         "The loss that training makes small; auto takes mse for a number and cross-entropy for classes."),
     key("loss.quantile", INNER, "0.5",
-        "Share of targets that the quantile loss puts below its predictions; 0.5 predicts the median."),
+        "Share of targets that the quantile loss puts below its predictions; 0.5 predicts the median.")
+        .when(&[Is("loss.name", &["quantile"])]),
     key("loss.gamma", Float { low: Included(0.0), high: Included(100.0) }, "2.0",
-        "How much less the focal loss counts rows that are predicted well; at 0 it is the cross-entropy."),
+        "How much less the focal loss counts rows that are predicted well; at 0 it is the cross-entropy.")
+        .when(&[Is("loss.name", &["focal"])]),
     key("loss.label_smoothing", BELOW_ONE, "0.0",
-        "Share of the target that a cross-entropy spreads evenly over all classes while training; the validation loss goes without."),
+        "Share of the target that a cross-entropy spreads evenly over all classes while training; the validation loss goes without.")
+        .when(&[Is("loss.name", &["auto", "binary_crossentropy", "categorical_crossentropy"])]),
     key("loss.class_weights", ClassWeights(ClassWeighting::NAMES), "'none'",
         "How much the loss counts the rows of each class: all alike, balanced so that every class counts the same, or by a table, in which a class without a weight has 1. Test metrics stay unweighted."),
     key("loss.delta", POSITIVE, "1.0",
-        "Error, in units of the scaled target, from which the huber loss grows in a straight line."),
+        "Error, in units of the scaled target, from which the huber loss grows in a straight line.")
+        .when(&[Is("loss.name", &["huber"])]),
 
     key("train.epochs", Int { min: 1, max: 1_000_000 }, "200",
         "The most passes over the training rows; early stopping may end training sooner."),
     key("train.batch_size", Int { min: 1, max: 1_000_000_000 }, "32",
-        "Rows in one step of the optimiser; a number beyond the table's rows takes all of them at once."),
+        "Rows in one step of the optimiser; a number beyond the table's rows takes all of them at once.")
+        .when(&[Not("optimizer.name", &["lbfgs"])]),
     key("train.max_seconds", NOT_NEGATIVE, "0.0",
         "Seconds after which training stops and keeps its best weights; 0 for no end. How far it gets then depends on the machine."),
     key("train.shuffle", Bool, "true",
@@ -290,21 +327,29 @@ pub static KEYS: &[Key] = &[
     key("optimizer.name", Choice(OptimizerName::NAMES), "'adamw'",
         "The rule that turns gradients into steps."),
     key("optimizer.learning_rate", Float { low: Excluded(0.0), high: Included(1000.0) }, "2e-3",
-        "Length of a step at the start of training, as a factor on the gradient or on Adam's direction."),
+        "Length of a step at the start of training, as a factor on the gradient or on Adam's direction.")
+        .when(&[Not("optimizer.name", &["lbfgs"])]),
     key("optimizer.momentum", BELOW_ONE, "0.9",
-        "Share of the last step that the next one of sgd keeps; 0 for plain gradient descent."),
+        "Share of the last step that the next one of sgd keeps; 0 for plain gradient descent.")
+        .when(&[Is("optimizer.name", &["sgd"])]),
     key("optimizer.momentum_form", Choice(MomentumForm::NAMES), "'sum'",
-        "What sgd keeps by its momentum: a fading sum of gradients (as PyTorch), or their running mean, whose steps are 1 - momentum times as long."),
+        "What sgd keeps by its momentum: a fading sum of gradients (as PyTorch), or their running mean, whose steps are 1 - momentum times as long.")
+        .when(&[Is("optimizer.name", &["sgd"]), On("optimizer.momentum")]),
     key("optimizer.nesterov", Bool, "false",
-        "Whether sgd takes its gradient ahead of the momentum (Nesterov)."),
+        "Whether sgd takes its gradient ahead of the momentum (Nesterov).")
+        .when(&[Is("optimizer.name", &["sgd"]), On("optimizer.momentum")]),
     key("optimizer.beta1", BELOW_ONE, "0.9",
-        "Share that adam and its kin (adamw, amsgrad, nadam, lion, schedule_free_adamw) keep of the running mean of gradients at each step (the paper's default)."),
+        "Share that adam and its kin keep of the running mean of gradients at each step (the paper's default).")
+        .when(&[Is("optimizer.name", BY_MEAN)]),
     key("optimizer.beta2", BELOW_ONE, "0.999",
-        "Share that adam and its kin keep of the running mean of squared gradients at each step (the paper's default)."),
+        "Share that adam and its kin keep of the running mean of squared gradients at each step (the paper's default).")
+        .when(&[Is("optimizer.name", BY_MEAN_SQUARE)]),
     key("optimizer.epsilon", Float { low: Excluded(0.0), high: Included(1.0) }, "1e-8",
-        "Added to the root of adam and its kin, adagrad and rmsprop, outside of it (Adam's paper's and PyTorch's default)."),
+        "Added to the root of adam and its kin, adagrad and rmsprop, outside of it (Adam's paper's and PyTorch's default).")
+        .when(&[Is("optimizer.name", BY_ROOT)]),
     key("optimizer.weight_decay", Float { low: Included(0.0), high: Included(100.0) }, "0.01",
-        "Share of each weight that adamw, lion, muon and schedule_free_adamw take off at a step, times the learning rate (decoupled; PyTorch's default for adamw). The other optimisers ignore it."),
+        "Share of each weight that a step takes off, times the learning rate (decoupled; PyTorch's default for adamw).")
+        .when(&[Is("optimizer.name", DECOUPLED)]),
     key("optimizer.l2", Float { low: Included(0.0), high: Included(100.0) }, "0.0",
         "Weight λ of the penalty ½·λ·w² on each weight (not on biases), added to the loss by way of its gradient."),
     key("optimizer.l1", Float { low: Included(0.0), high: Included(100.0) }, "0.0",
@@ -312,49 +357,78 @@ pub static KEYS: &[Key] = &[
     key("optimizer.constraint", Choice(Constraint::NAMES), "'none'",
         "What every weight of a dense layer is brought back to after each step: a norm of at most max_norm for each unit, numbers of at least 0, or a norm of 1 for each unit."),
     key("optimizer.max_norm", POSITIVE, "3.0",
-        "The largest norm of the weights that enter a unit, of constraint = max_norm (3 to 4 in Srivastava et al. 2014)."),
+        "The largest norm of the weights that enter a unit, of constraint = max_norm (3 to 4 in Srivastava et al. 2014).")
+        .when(&[IsOr("optimizer.constraint", &["max_norm"], "constraint")]),
 
     key("optimizer.rho", BELOW_ONE, "0.9",
-        "Share that rmsprop and adadelta keep of the running mean of squared gradients at each step (Hinton's lecture; PyTorch has 0.99 and 0.9)."),
+        "Share that rmsprop and adadelta keep of the running mean of squared gradients at each step (Hinton's lecture; PyTorch has 0.99 and 0.9).")
+        .when(&[Is("optimizer.name", &["rmsprop", "adadelta"])]),
     key("optimizer.centered", Bool, "false",
-        "Whether rmsprop divides by the gradient's deviation in place of its root mean square (Graves 2013)."),
+        "Whether rmsprop divides by the gradient's deviation in place of its root mean square (Graves 2013).")
+        .when(&[Is("optimizer.name", &["rmsprop"])]),
     key("optimizer.rmsprop_momentum", BELOW_ONE, "0.0",
-        "Share of the last step that the next one of rmsprop keeps (PyTorch's default)."),
+        "Share of the last step that the next one of rmsprop keeps (PyTorch's default).")
+        .when(&[Is("optimizer.name", &["rmsprop"])]),
     key("optimizer.adadelta_epsilon", Float { low: Excluded(0.0), high: Included(1.0) }, "1e-6",
-        "Added inside both roots of adadelta (the paper's default); adadelta takes a learning rate of 1."),
+        "Added inside both roots of adadelta (the paper's default); adadelta takes a learning rate of 1.")
+        .when(&[Is("optimizer.name", &["adadelta"])]),
     key("optimizer.momentum_decay", NOT_NEGATIVE, "0.004",
-        "Speed at which the momentum of nadam rises to beta1, per step (Dozat 2016, PyTorch's default)."),
+        "Speed at which the momentum of nadam rises to beta1, per step (Dozat 2016, PyTorch's default).")
+        .when(&[Is("optimizer.name", &["nadam"])]),
     key("optimizer.lion_beta2", BELOW_ONE, "0.99",
-        "Share that lion keeps of the running mean of gradients from step to step, in place of beta2 (the paper's default)."),
+        "Share that lion keeps of the running mean of gradients from step to step, in place of beta2 (the paper's default).")
+        .when(&[Is("optimizer.name", &["lion"])]),
     key("optimizer.muon_momentum", BELOW_ONE, "0.95",
-        "Share that muon keeps of the running mean of gradients at each step (the author's default)."),
+        "Share that muon keeps of the running mean of gradients at each step (the author's default).")
+        .when(&[Is("optimizer.name", &["muon"])]),
     key("optimizer.muon_nesterov", Bool, "true",
-        "Whether muon takes the gradient in a second time (the author's default)."),
+        "Whether muon takes the gradient in a second time (the author's default).")
+        .when(&[Is("optimizer.name", &["muon"]), On("optimizer.muon_momentum")]),
     key("optimizer.muon_fallback", POSITIVE, "0.05",
-        "What the learning rate is multiplied by where muon leaves a parameter to adamw: all but weight matrices (1e-3 beside muon's usual 0.02)."),
+        "What the learning rate is multiplied by where muon leaves a parameter to adamw: all but weight matrices (1e-3 beside muon's usual 0.02).")
+        .when(&[Is("optimizer.name", &["muon"])]),
+
+    key("optimizer.lbfgs_memory", Int { min: 1, max: 1000 }, "10",
+        "Steps whose change of the gradient lbfgs remembers (SciPy's default; PyTorch has 100).")
+        .when(&[Is("optimizer.name", &["lbfgs"])]),
+    key("optimizer.lbfgs_iterations", Int { min: 1, max: 1_000_000 }, "1",
+        "The most iterations of lbfgs in an epoch; each goes through all training rows once, seldom more often.")
+        .when(&[Is("optimizer.name", &["lbfgs"])]),
+    key("optimizer.lbfgs_tolerance", NOT_NEGATIVE, "1e-7",
+        "The largest number in the gradient at which lbfgs has converged, which ends training (PyTorch's default).")
+        .when(&[Is("optimizer.name", &["lbfgs"])]),
 
     key("schedule.name", Choice(ScheduleName::NAMES), "'constant'",
         "How the learning rate changes over the steps of training; reduce_on_plateau cuts it besides."),
     key("schedule.warmup", NOT_NEGATIVE, "0.0",
         "Epochs over which the learning rate first rises in a straight line; the schedule takes what is left of train.epochs."),
     key("schedule.factor", INNER, "0.1",
-        "What step and exponential multiply the learning rate by every schedule.every epochs (PyTorch's default of step)."),
+        "What step and exponential multiply the learning rate by every schedule.every epochs (PyTorch's default of step).")
+        .when(&[Is("schedule.name", &["step", "exponential"])]),
     key("schedule.every", POSITIVE, "30.0",
-        "Epochs until step and exponential have multiplied by schedule.factor, and the unit of time of inverse_time."),
+        "Epochs until step and exponential have multiplied by schedule.factor, and the unit of time of inverse_time.")
+        .when(&[Is("schedule.name", &["step", "exponential", "inverse_time"])]),
     key("schedule.decay", NOT_NEGATIVE, "1.0",
-        "How fast inverse_time falls: the rate is divided by 1 + decay x epochs / schedule.every."),
+        "How fast inverse_time falls: the rate is divided by 1 + decay x epochs / schedule.every.")
+        .when(&[Is("schedule.name", &["inverse_time"])]),
     key("schedule.power", POSITIVE, "1.0",
-        "The power of the time left that polynomial takes; 1 for a straight line."),
+        "The power of the time left that polynomial takes; 1 for a straight line.")
+        .when(&[Is("schedule.name", &["polynomial"])]),
     key("schedule.end", Float { low: Included(0.0), high: Included(1.0) }, "0.0",
-        "Where polynomial, cosine, one_cycle and flat_cos end, as a share of the learning rate."),
+        "Where polynomial, cosine, one_cycle and flat_cos end, as a share of the learning rate.")
+        .when(&[Is("schedule.name", &["polynomial", "cosine", "one_cycle", "flat_cos"])]),
     key("schedule.restarts", Int { min: 0, max: 1000 }, "0",
-        "How often cosine begins anew (Loshchilov & Hutter 2017)."),
+        "How often cosine begins anew (Loshchilov & Hutter 2017).")
+        .when(&[Is("schedule.name", &["cosine"])]),
     key("schedule.growth", Float { low: Included(1.0), high: Included(100.0) }, "1.0",
-        "How many times as long as the one before each wave of cosine is; 1 for equal ones."),
+        "How many times as long as the one before each wave of cosine is; 1 for equal ones.")
+        .when(&[Is("schedule.name", &["cosine"]), On("schedule.restarts")]),
     key("schedule.rise", INNER, "0.3",
-        "Share of training in which one_cycle rises (PyTorch's default)."),
+        "Share of training in which one_cycle rises (PyTorch's default).")
+        .when(&[Is("schedule.name", &["one_cycle"])]),
     key("schedule.start", Float { low: Included(0.0), high: Included(1.0) }, "0.04",
-        "Where one_cycle begins, as a share of the learning rate (PyTorch's 1/25)."),
+        "Where one_cycle begins, as a share of the learning rate (PyTorch's 1/25).")
+        .when(&[Is("schedule.name", &["one_cycle"])]),
 
     key("augment.jitter", NOT_NEGATIVE, "0.0",
         "Standard deviation of the noise that training adds to the scaled inputs of number columns and no others; 0 adds none."),
@@ -371,51 +445,67 @@ pub static KEYS: &[Key] = &[
     key("curriculum.by", Choice(CurriculumBy::NAMES), "'none'",
         "What makes a row easy, so that it is learned first: the number in a column, or the loss of a linear model fitted to the training rows; none learns all rows from the start."),
     key("curriculum.column", Text, "''",
-        "The column of by = column; the smaller the number, the easier the row. It stays an input unless it is dropped."),
+        "The column of by = column; the smaller the number, the easier the row. It stays an input unless it is dropped.")
+        .when(&[Is("curriculum.by", &["column"])]),
     key("curriculum.reverse", Bool, "false",
-        "Whether the hardest rows come first."),
+        "Whether the hardest rows come first.")
+        .when(&[On("curriculum.by")]),
     key("curriculum.pacing", Choice(Pacing::NAMES), "'linear'",
-        "How the share of rows grows: in a straight line, by the root of time (Platanios et al. 2019), or at once at the end."),
+        "How the share of rows grows: in a straight line, by the root of time (Platanios et al. 2019), or at once at the end.")
+        .when(&[On("curriculum.by")]),
     key("curriculum.start", Float { low: Excluded(0.0), high: Included(1.0) }, "0.2",
-        "Share of the rows that the first epoch learns from; a batch at least."),
+        "Share of the rows that the first epoch learns from; a batch at least.")
+        .when(&[On("curriculum.by")]),
     key("curriculum.epochs", Int { min: 1, max: 1_000_000 }, "20",
-        "Epochs until all rows are learned from."),
+        "Epochs until all rows are learned from.")
+        .when(&[On("curriculum.by")]),
 
     key("average.kind", Choice(AverageKind::NAMES), "'none'",
         "Which average of weights is validated and kept: none, a fading one over steps, or one over the ends of epochs."),
     key("average.decay", BELOW_ONE, "0.999",
-        "Share that ema keeps at each step; less in the first steps: (1 + steps) / (10 + steps), as TensorFlow has it."),
+        "Share that ema keeps at each step; less in the first steps: (1 + steps) / (10 + steps), as TensorFlow has it.")
+        .when(&[Is("average.kind", &["ema"])]),
     key("average.start", Int { min: 1, max: 1_000_000 }, "1",
-        "The first epoch whose end swa takes in; until then the weights themselves are validated."),
+        "The first epoch whose end swa takes in; until then the weights themselves are validated.")
+        .when(&[Is("average.kind", &["swa"])]),
 
     key("early_stopping.enabled", Bool, "true",
         "Whether training stops once the monitored figure no longer gets better."),
     key("early_stopping.monitor", MONITOR, "'val_loss'",
-        "The figure that is watched."),
+        "The figure that is watched.")
+        .when(&[AnyOn(&["early_stopping.enabled", "early_stopping.window"])]),
     key("early_stopping.patience", PATIENCE, "30",
-        "Epochs without a better figure after which training stops."),
+        "Epochs without a better figure after which training stops.")
+        .when(&[On("early_stopping.enabled")]),
     key("early_stopping.min_delta", NOT_NEGATIVE, "0.0",
-        "The smallest change that counts as better, in the unit of the figure."),
+        "The smallest change that counts as better, in the unit of the figure.")
+        .when(&[On("early_stopping.enabled")]),
 
     key("early_stopping.window", Int { min: 0, max: 1_000_000 }, "0",
         "Epochs over which the figure has to change by more than window_change for training to go on; 0 does not ask."),
     key("early_stopping.window_change", NOT_NEGATIVE, "0.001",
-        "The largest distance between figures of the window, as a share of the last one's size, that counts as no change."),
+        "The largest distance between figures of the window, as a share of the last one's size, that counts as no change.")
+        .when(&[On("early_stopping.window")]),
     key("early_stopping.weight_change", NOT_NEGATIVE, "0.0",
         "Training stops once no trained number has moved by as much over an epoch; 0 does not ask."),
 
     key("reduce_on_plateau.enabled", Bool, "true",
         "Whether the learning rate is cut once the monitored figure no longer gets better."),
     key("reduce_on_plateau.monitor", MONITOR, "'val_loss'",
-        "The figure that is watched."),
+        "The figure that is watched.")
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.factor", INNER, "0.5",
-        "What the learning rate is multiplied by at each cut."),
+        "What the learning rate is multiplied by at each cut.")
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.patience", PATIENCE, "8",
-        "Epochs without a better figure after which the learning rate is cut."),
+        "Epochs without a better figure after which the learning rate is cut.")
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.min_delta", NOT_NEGATIVE, "0.0",
-        "The smallest change that counts as better, in the unit of the figure."),
+        "The smallest change that counts as better, in the unit of the figure.")
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.min_learning_rate", Float { low: Included(0.0), high: Included(1000.0) }, "1e-7",
-        "The learning rate below which no cut goes."),
+        "The learning rate below which no cut goes.")
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
 
     key("checkpoint.monitor", MONITOR, "'val_loss'",
         "The figure by which the best epoch is chosen."),
@@ -425,7 +515,8 @@ pub static KEYS: &[Key] = &[
     key("evaluate.bootstrap", Int { min: 0, max: 1_000_000 }, "1000",
         "Resamples of the test rows behind each interval; 0 for no intervals."),
     key("evaluate.confidence", INNER, "0.95",
-        "Share of such intervals that hold the true figure."),
+        "Share of such intervals that hold the true figure.")
+        .when(&[On("evaluate.bootstrap")]),
     key("evaluate.baselines", Bool, "true",
         "Whether simple models are fitted to the same rows, to compare with."),
 ];

@@ -11,6 +11,7 @@ use super::embedding::EmbeddingSpec;
 use super::keys::{
     ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset,
 };
+use super::meaning::When::{Is, On};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,7 @@ const SLOPE: Key = key(
     // Below 0 the output no longer tells on which side of 0 the input was, which the derivative asks for.
     NOT_NEGATIVE,
     "0.01",
-    "Slope of leaky_relu for negative numbers (PyTorch's default); the other activations have none.",
+    "Slope of leaky_relu for negative numbers (PyTorch's default).",
 );
 
 /// Every kind of layer that `network.layers` can list, by its `type`.
@@ -56,13 +57,14 @@ pub static LAYER_KEYS: &[Variant] = &[
             "Number of outputs."),
         key("activation", Kind::Choice(Activation::NAMES), "'linear'",
             "The function applied to each output."),
-        SLOPE,
+        SLOPE.when(&[Is("activation", &["leaky_relu"])]),
         key("initializer", Kind::Initializer(INITIALIZERS), "'auto'",
             "How the weights start."),
         key("bias", Kind::Bool, "true",
             "Whether each output has a bias."),
         key("bias_initializer", Kind::Initializer(BIAS_INITIALIZERS), "'zeros'",
-            "How the biases start."),
+            "How the biases start.")
+            .when(&[On("bias")]),
         key("drop_connect", BELOW_ONE, "0.0",
             "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
         key("packed", Kind::Bool, "false",
@@ -89,7 +91,7 @@ pub static LAYER_KEYS: &[Variant] = &[
     Variant::new("activation", "A function applied to each input.", &[
         bare("function", Kind::Choice(Activation::NAMES),
             "The function."),
-        SLOPE,
+        SLOPE.when(&[Is("function", &["leaky_relu"])]),
     ]),
     Variant::new("layer_norm", "The inputs of each row are brought to mean 0 and variance 1 among themselves, then scaled and shifted.", &[
         key("epsilon", Kind::Float { low: std::ops::Bound::Excluded(0.0), high: std::ops::Bound::Included(1.0) }, "1e-5",
@@ -105,7 +107,8 @@ pub static LAYER_KEYS: &[Variant] = &[
         key("bias", Kind::Bool, "false",
             "Whether a learned number is added to each."),
         key("bias_initializer", Kind::Initializer(SCALE_INITIALIZERS), "'zeros'",
-            "How the biases start."),
+            "How the biases start.")
+            .when(&[On("bias")]),
     ]),
     Variant::new("members", "Each row goes to several members of an ensemble from here on, side by side; what is scaled, shifted or normalised behind it is each member's own.", &[
         bare("count", Kind::Int { min: 2, max: MAX_MEMBERS },

@@ -14,6 +14,8 @@ mod expand;
 mod fault;
 pub mod keys;
 pub mod layers;
+mod lbfgs;
+mod meaning;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -33,6 +35,7 @@ pub use choices::{
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
+pub use meaning::When;
 
 use crate::error::{Error, Result};
 
@@ -56,7 +59,7 @@ pub struct Config {
     pub embedding: EmbeddingConfig,
     /// The network.
     pub network: NetworkConfig,
-    /// How many networks in one.
+    /// Several networks in one.
     pub ensemble: EnsembleConfig,
     /// What training makes small.
     pub loss: LossConfig,
@@ -176,14 +179,14 @@ pub struct NetworkConfig {
     pub precision: Precision,
 }
 
-/// How many networks in one.
+/// Several networks in one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnsembleConfig {
-    /// Members; 1 for no ensemble.
-    pub members: usize,
-    /// What they share.
+    /// What its members share; none for a single network.
     pub kind: EnsembleKind,
+    /// Members.
+    pub members: usize,
 }
 
 /// What training makes small.
@@ -284,6 +287,12 @@ pub struct OptimizerConfig {
     pub muon_nesterov: bool,
     /// The learning rate of what is no weight matrix, as a share of muon's.
     pub muon_fallback: f64,
+    /// Steps that lbfgs remembers.
+    pub lbfgs_memory: usize,
+    /// Its iterations in an epoch.
+    pub lbfgs_iterations: usize,
+    /// The gradient at which it has converged.
+    pub lbfgs_tolerance: f64,
 }
 
 /// How the learning rate changes over training.
@@ -426,6 +435,22 @@ pub struct EvaluateConfig {
     pub baselines: bool,
 }
 
+/// Checked settings from one place.
+struct Source {
+    /// How messages name the place.
+    label: String,
+    /// Whether it is a file or text of settings, over which the command line is laid.
+    is_file: bool,
+    given: Vec<Given>,
+}
+
+impl Source {
+    /// A setting `key=value` of the command line.
+    fn of_set(set: &str) -> Result<Self> {
+        Ok(Self { label: format!("--set {set}: "), is_file: false, given: check::read_set(set)? })
+    }
+}
+
 /// The settings that stand for a list of layers, and say nothing beside one.
 const SHORT_FORMS: [&str; 10] = [
     "network.hidden",
@@ -442,32 +467,40 @@ const SHORT_FORMS: [&str; 10] = [
 
 impl Config {
     /// The defaults, with the file laid over them, and over both the settings `key=value` of the command
-    /// line in their order.
+    /// line in their order; and what of the file has no effect beside the command line, in words.
     ///
-    /// Paths in the file become relative to where the programme runs.
-    pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self> {
-        let mut given = Vec::new();
+    /// A setting that has no effect beside the others is refused. Where it is the command line that takes the effect
+    /// from a setting of the file, the setting is left out and told instead. Paths in the file become relative to where
+    /// the programme runs.
+    pub fn load_and_tell(file: Option<&Path>, sets: &[String]) -> Result<(Self, Vec<String>)> {
+        let mut sources = Vec::new();
         if let Some(file) = file {
-            given.extend(check::read(&read_file(file)?, Origin::File(file))?);
+            let given = check::read(&read_file(file)?, Origin::File(file))?;
+            sources.push(Source { label: format!("{}: ", file.display()), is_file: true, given });
         }
         for set in sets {
-            given.extend(check::read_set(set)?);
+            sources.push(Source::of_set(set)?);
         }
-        Self::resolve(given)
+        Self::lay(check::defaults(), sources)
+    }
+
+    /// The settings of [`Config::load_and_tell`], without what it tells.
+    pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self> {
+        Ok(Self::load_and_tell(file, sets)?.0)
     }
 
     /// The defaults, with the settings of this text laid over them.
     pub fn from_toml_str(text: &str) -> Result<Self> {
-        Self::resolve(check::read(text, Origin::Text)?)
+        let given = check::read(text, Origin::Text)?;
+        Ok(Self::lay(check::defaults(), vec![Source { label: String::new(), is_file: true, given }])?.0)
     }
 
     /// These settings with others `key=value` laid over them in their order.
+    ///
+    /// Of the others, one without effect is refused; of these, it is let be.
     pub fn with(&self, sets: &[String]) -> Result<Self> {
-        let mut given = Vec::new();
-        for set in sets {
-            given.extend(check::read_set(set)?);
-        }
-        Self::lay(self.to_table(), given)
+        let sources = sets.iter().map(|set| Source::of_set(set)).collect::<Result<_>>()?;
+        Ok(Self::lay(self.to_table(), sources)?.0)
     }
 
     /// All values as a configuration file, in the order of [`keys::KEYS`].
@@ -496,28 +529,41 @@ impl Config {
         }
     }
 
-    /// Lays checked settings over the defaults, later ones over earlier ones.
-    fn resolve(given: Vec<Given>) -> Result<Self> {
-        Self::lay(check::defaults(), given)
-    }
-
-    /// Lays checked settings over a table of all settings.
-    fn lay(mut table: Table, given: Vec<Given>) -> Result<Self> {
+    /// Lays checked settings over a table of all settings, later ones over earlier ones; tells what is left out.
+    fn lay(mut table: Table, sources: Vec<Source>) -> Result<(Self, Vec<String>)> {
         let mut short_form = None;
-        for (path, value) in given {
-            let dotted = path.join(".");
-            short_form = SHORT_FORMS.into_iter().find(|key| *key == dotted).or(short_form);
-            check::insert(&mut table, path.iter().map(String::as_str), value);
+        // Of each setting, the last source that gives it.
+        let mut last: BTreeMap<String, (String, bool)> = BTreeMap::new();
+        for source in sources {
+            for (path, value) in source.given {
+                let dotted = path.join(".");
+                short_form = SHORT_FORMS.into_iter().find(|key| *key == dotted).or(short_form);
+                check::insert(&mut table, path.iter().map(String::as_str), value);
+                last.insert(dotted, (source.label.clone(), source.is_file));
+            }
+        }
+        let mut told = Vec::new();
+        for key in keys::KEYS {
+            let Some((label, in_file)) = last.get(key.path) else { continue };
+            let Some(idle) = meaning::idle(key, &table) else { continue };
+            if *in_file && last.get(idle.because).is_some_and(|(_, in_file)| !in_file) {
+                told.push(format!("{label}{}; it is left out", idle.what));
+                if let Some(default) = check::default_of(key) {
+                    check::insert(&mut table, key.path.split('.'), default);
+                }
+            } else {
+                return Err(Error::setting(format!("{label}{}", idle.what), idle.remedy));
+            }
         }
         let config: Self = table.try_into().expect("checked settings fill every field of the configuration");
         combined::check(&config, short_form)?;
-        Ok(config)
+        Ok((config, told))
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self::resolve(Vec::new()).expect("the defaults fit each other")
+        Self::lay(check::defaults(), Vec::new()).expect("the defaults fit each other").0
     }
 }
 

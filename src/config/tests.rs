@@ -118,7 +118,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         ),
         (
             "optimizer.name = 'adm'",
-            "`optimizer.name`: expected one of sgd, adam, adamw, amsgrad, nadam, adagrad, rmsprop, adadelta, lion, muon, schedule_free_adamw, got the text \"adm\"",
+            "`optimizer.name`: expected one of sgd, adam, adamw, amsgrad, nadam, adagrad, rmsprop, adadelta, lion, muon, schedule_free_adamw, lbfgs, got the text \"adm\"",
             "optimizer.name = \"adam\"",
         ),
         ("network.activation = 'ReLU'", "got the text \"ReLU\"", "network.activation = \"relu\""),

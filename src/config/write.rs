@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::fault::{key_segment, plain, tidy};
 use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, sections};
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, LAYER_KEYS, Variant};
+use super::meaning::When;
 
 /// The columns that a comment may fill.
 const WIDTH: usize = 100;
@@ -126,6 +127,9 @@ fn explain(out: &mut String, key: &Key) {
         Kind::Text | Kind::Path | Kind::TextList => {}
         _ => comment(out, "", &format!("Expected: {}.", key.kind.expected())),
     }
+    if let Some(conditions) = conditions(key) {
+        comment(out, "", &format!("Has an effect where {conditions}."));
+    }
     if let Some(default) = key.default {
         let _ = writeln!(out, "{} = {}", key.name(), tidy(default));
     }
@@ -154,7 +158,14 @@ fn described(key: &Key) -> String {
         _ => key.kind.expected(),
     };
     let default = key.default.map_or_else(String::new, |default| format!("; by default {}", tidy(default)));
-    format!("{}: {} ({expected}{default})", key.path, key.help.trim_end_matches('.'))
+    let when = conditions(key).map_or_else(String::new, |conditions| format!("; where {conditions}"));
+    format!("{}: {} ({expected}{default}{when})", key.path, key.help.trim_end_matches('.'))
+}
+
+/// What must hold for a setting to have an effect; none where it always has one.
+fn conditions(key: &Key) -> Option<String> {
+    let conditions: Vec<_> = key.when.iter().map(When::words).collect();
+    (!conditions.is_empty()).then(|| conditions.join(", and "))
 }
 
 /// A comment, broken into lines between words.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use statera_kernels::{CpuLevel, Scalar};
+use statera_kernels::{CpuLevel, Kept, Scalar};
 
 use super::layer::{Mode, Pass};
 use super::params::{Layout, Role};
@@ -73,29 +73,38 @@ impl BatchNorm {
         T::normalize_factors(pass.level, variance, share, T::from_f64(self.epsilon), gamma, inv_std, scale);
     }
 
-    /// y = (x − mean)·γ/std + β, with x and y B×F.
-    pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, x: &[T], y: &mut [T], cache: &[T]) {
+    /// y = (x − mean)·γ/std + β, with x and y B×F; and dropped out by the layer that follows, if there is one.
+    pub(crate) fn forward<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        x: &[T],
+        y: &mut [T],
+        cache: &[T],
+        kept: Option<Kept<T>>,
+    ) {
         let f = self.features;
         let (mean, scale) = (&cache[..f], &cache[3 * f..4 * f]);
-        T::normalize(pass.level, x, mean, scale, &pass.params[self.bias.clone()], y);
+        T::normalize(pass.level, x, mean, scale, &pass.params[self.bias.clone()], y, kept);
     }
 
-    /// With x̂ = (x − mean)/std, adds rows to dβ = Σ dy and to dγ = Σ dy·x̂ (still times std).
+    /// With x̂ = (x − mean)/std, adds rows to dβ = Σ dy and to dγ = Σ dy·x̂ (still times std). Where dropout follows
+    /// the layer, dy is that of what dropout gave, and is taken back through it first.
     pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         first_row: usize,
         x: &[T],
-        dy: &[T],
+        dy: &mut [T],
         grads: &mut [T],
         cache: &[T],
+        kept: Option<Kept<T>>,
     ) {
         let sums = &mut grads[self.weight.start..self.bias.end];
         if first_row == 0 {
             sums.fill(T::ZERO);
         }
         let (dgamma, dbeta) = sums.split_at_mut(self.features);
-        T::normalize_backward_sums(pass.level, x, dy, &cache[..self.features], dgamma, dbeta);
+        T::normalize_backward_sums(pass.level, x, dy, &cache[..self.features], dgamma, dbeta, kept);
     }
 
     /// Once all rows are added: dγ, and the factors of [`BatchNorm::backward_rows`].
@@ -113,11 +122,19 @@ impl BatchNorm {
 
     /// dx = γ/std · (dy − dβ/B − x̂·dγ/B), over dy (B×F).
     ///
-    /// In use the statistics do not depend on x, and dx = γ/std · dy.
-    pub(crate) fn backward_rows<T: Scalar>(&self, pass: &Pass<T>, x: &[T], dy: &mut [T], cache: &[T]) {
+    /// In use the statistics do not depend on x, and dx = γ/std · dy. With `relu_sums`, x is what a dense layer's relu
+    /// gave: dx is then that layer's ∂L/∂z, and relu_sums += Σ over rows of it.
+    pub(crate) fn backward_rows<T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        x: &[T],
+        dy: &mut [T],
+        cache: &[T],
+        relu_sums: Option<&mut [T]>,
+    ) {
         let f = self.features;
         let part = |i: usize| &cache[i * f..(i + 1) * f];
-        T::normalize_backward_input(pass.level, x, dy, part(0), part(3), part(4), part(5));
+        T::normalize_backward_input(pass.level, x, dy, part(0), part(3), part(4), part(5), relu_sums);
     }
 
     /// One step of the running statistics, towards the mean of those of the shards.

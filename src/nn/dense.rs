@@ -205,7 +205,21 @@ impl Dense {
         T::transpose_to(pass.level, shape, self.weights(pass, cache), scratch);
     }
 
+    /// Whether the layer above can compute dz and db on its way, by [`Dense::relu_sums`]: a bias that members share is
+    /// not as wide as a row.
+    pub(crate) fn is_relu_with_bias(&self) -> bool {
+        self.activation == Activation::Relu && self.bias.is_some() && self.sharing == 1
+    }
+
+    /// db of a layer that [`Dense::is_relu_with_bias`], for the layer above to add to.
+    pub(crate) fn relu_sums<'a, T>(&self, grads: &'a mut [T]) -> Option<&'a mut [T]> {
+        let bias = self.bias.clone().filter(|_| self.is_relu_with_bias())?;
+        Some(&mut grads[bias])
+    }
+
     /// dz = dy ∘ f′(z), written over dy (B×O); db += Σ over rows of dz; dx = dz·Wᵀ (B×I).
+    ///
+    /// With `has_dz` the layer above has done the first two.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -216,11 +230,13 @@ impl Dense {
         grads: &mut [T],
         cache: &Cache<T>,
         scratch: &mut [T],
+        has_dz: bool,
     ) {
         let (i, o) = (self.in_features, self.out_features);
         let first_number = first_row * self.packed * o;
         let y = activation::backward_input(self.activation, first_number, y, &cache.numbers);
         match &self.bias {
+            _ if has_dz => {}
             Some(bias) => {
                 let db = &mut grads[bias.clone()];
                 T::activate_backward_with_sums(pass.level, self.activation, y, dy, db);

@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled by 1/(1 − rate) in training, so that
 //! nothing is done in use.
 
-use statera_kernels::Scalar;
+use statera_kernels::{Kept, Scalar};
 
 use super::layer::{Mode, Pass};
 use crate::random::Purpose;
@@ -49,11 +49,22 @@ impl Dropout {
         }
     }
 
+    /// What is kept from `first_row` on; nothing is dropped in use.
+    pub(crate) fn kept<'a, T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        first_row: usize,
+        kept: &'a [u8],
+    ) -> Option<Kept<'a, T>> {
+        let rate = Rate(self.rate);
+        (pass.mode != Mode::Infer && rate.drop_below() > 0)
+            .then(|| Kept { flags: &kept[first_row * self.features..], scale: rate.scale() })
+    }
+
     /// Scales what is kept and zeroes the rest, in place: of y forward, of dy backward (rows×F).
     pub(crate) fn apply<T: Scalar>(&self, pass: &Pass<T>, first_row: usize, y: &mut [T], kept: &[u8]) {
-        let rate = Rate(self.rate);
-        if pass.mode != Mode::Infer && rate.drop_below() > 0 {
-            T::drop_out(pass.level, y, &kept[first_row * self.features..], rate.scale());
+        if let Some(Kept { flags, scale }) = self.kept(pass, first_row, kept) {
+            T::drop_out(pass.level, y, flags, scale);
         }
     }
 }

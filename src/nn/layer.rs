@@ -1,6 +1,6 @@
 //! The closed list of layer kinds.
 
-use statera_kernels::{CpuLevel, Scalar};
+use statera_kernels::{CpuLevel, Kept, Scalar};
 
 use super::activation::{self, ActivationLayer};
 use super::batch_norm::BatchNorm;
@@ -271,6 +271,29 @@ impl Layer {
         matches!(self, Self::BatchNorm(_)) && mode != Mode::Infer
     }
 
+    /// Whether dropout, the layer `above`, is part of this layer's passes: of y, and of the sums over ∂L/∂y.
+    pub(crate) fn takes_over_dropout(&self, above: &Self) -> bool {
+        matches!((self, above), (Self::BatchNorm(_), Self::Dropout(_)))
+    }
+
+    /// Whether ∂L/∂z of the dense layer `below` is computed by this layer, in the pass over ∂L/∂y.
+    fn takes_over_relu(&self, below: &Self) -> bool {
+        matches!((self, below), (Self::BatchNorm(_), Self::Dense(dense)) if dense.is_relu_with_bias())
+    }
+
+    /// What dropout keeps of the rows from `first_row` on.
+    pub(crate) fn kept<'a, T: Scalar>(
+        &self,
+        pass: &Pass<T>,
+        first_row: usize,
+        cache: &'a Cache<T>,
+    ) -> Option<Kept<'a, T>> {
+        match self {
+            Self::Dropout(layer) => layer.kept(pass, first_row, &cache.flags),
+            _ => None,
+        }
+    }
+
     /// Whether ∂L/∂x goes to memory of its own: because the gradient that arrives is kept for
     /// [`Layer::backward_weights`], or because x is not as wide as y.
     pub(crate) fn writes_dx(&self) -> bool {
@@ -313,6 +336,7 @@ impl Layer {
     }
 
     /// Forward, second part: y = f(x) for `n_rows` rows from `first_row` on; in-place layers find x in y.
+    /// `kept` is that of a dropout layer above that this one takes over.
     ///
     /// The end of a block needs what entered it, and has a function of its own.
     pub(crate) fn forward_rows<T: Scalar>(
@@ -323,13 +347,14 @@ impl Layer {
         y: &mut [T],
         cache: &mut Cache<T>,
         scratch: &mut [T],
+        kept: Option<Kept<T>>,
     ) {
         match self {
             Self::Dense(layer) => {
                 let rows = rows.map(|n| n * layer.sharing);
                 layer.forward(&pass.times(layer.sharing), rows, x, y, cache, scratch);
             }
-            Self::BatchNorm(layer) => layer.forward(pass, x, y, &cache.numbers),
+            Self::BatchNorm(layer) => layer.forward(pass, x, y, &cache.numbers, kept),
             Self::Dropout(layer) => layer.apply(pass, first_row, y, &cache.flags),
             Self::Activation(layer) => {
                 let first_number = first_row * layer.features;
@@ -372,17 +397,20 @@ impl Layer {
         }
     }
 
-    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows.
+    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows, after taking it
+    /// back through dropout, which gives `kept`.
     pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         first_row: usize,
-        [x, dy]: [&[T]; 2],
+        x: &[T],
+        dy: &mut [T],
         grads: &mut [T],
         cache: &Cache<T>,
+        kept: Option<Kept<T>>,
     ) {
         if let Self::BatchNorm(layer) = self {
-            layer.add_backward_sums(pass, first_row, x, dy, grads, &cache.numbers);
+            layer.add_backward_sums(pass, first_row, x, dy, grads, &cache.numbers, kept);
         }
     }
 
@@ -401,7 +429,8 @@ impl Layer {
     /// Backward for `n_rows` rows from `first_row` on: turns ∂L/∂y in `dy` into ∂L/∂x, in the same memory.
     ///
     /// A dense layer turns it into ∂L/∂z, which [`Layer::backward_weights`] needs, and writes ∂L/∂x to `dx`
-    /// where it is wanted. The ends of a block have functions of their own.
+    /// where it is wanted. The layers above and below are those that the rows go through together with this one.
+    /// The ends of a block have functions of their own.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
@@ -412,19 +441,27 @@ impl Layer {
         grads: &mut [T],
         cache: &Cache<T>,
         scratch: &mut [T],
+        [above, below]: [Option<&Self>; 2],
     ) {
         match self {
             Self::Dense(layer) => {
+                let has_dz = above.is_some_and(|above| above.takes_over_relu(self));
                 let rows = rows.map(|n| n * layer.sharing);
                 let pass = &pass.times(layer.sharing);
-                layer.backward_rows(pass, rows, y, dy, dx, grads, cache, scratch);
+                layer.backward_rows(pass, rows, y, dy, dx, grads, cache, scratch, has_dz);
             }
             Self::Members(layer) => {
                 if let Some(dx) = dx {
                     layer.backward_rows(dy, dx);
                 }
             }
-            Self::BatchNorm(layer) => layer.backward_rows(pass, x, dy, &cache.numbers),
+            Self::BatchNorm(layer) => {
+                let relu_sums = match below {
+                    Some(Self::Dense(dense)) => dense.relu_sums(grads),
+                    _ => None,
+                };
+                layer.backward_rows(pass, x, dy, &cache.numbers, relu_sums);
+            }
             Self::Dropout(layer) => layer.apply(pass, first_row, dy, &cache.flags),
             Self::Activation(layer) => {
                 let first_number = first_row * layer.features;

@@ -258,6 +258,15 @@ impl Network {
         }
     }
 
+    /// Whether the passes of layer `i` include those of dropout above it.
+    fn takes_over_dropout(&self, i: usize) -> bool {
+        let shares = |i: &usize| self.buffers[*i] == self.buffers[i - 1];
+        (i + 1 < self.layers.len())
+            .then_some(i + 1)
+            .filter(shares)
+            .is_some_and(|above| self.layers[i].takes_over_dropout(&self.layers[above]))
+    }
+
     fn forward_tile<T: Scalar>(
         &self,
         i: usize,
@@ -266,6 +275,9 @@ impl Network {
         x: &[T],
         work: &mut Workspace<T>,
     ) {
+        if i > 0 && self.takes_over_dropout(i - 1) {
+            return;
+        }
         let layer = &self.layers[i];
         let part = |features: usize| first_row * features..(first_row + n_rows) * features;
         let (before, after) = work.outputs.split_at_mut(self.buffers[i]);
@@ -282,7 +294,10 @@ impl Network {
         if let Layer::ResidualEnd(end) = layer {
             return end.forward(pass, first_row, &before[self.buffers[end.begin]], y);
         }
-        layer.forward_rows(pass, tile, x, y, &mut work.caches[i], &mut work.scratch);
+        let (caches, above) = work.caches.split_at_mut(i + 1);
+        let kept = above.first().filter(|_| self.takes_over_dropout(i));
+        let kept = kept.and_then(|cache| self.layers[i + 1].kept(pass, first_row, cache));
+        layer.forward_rows(pass, tile, x, y, &mut caches[i], &mut work.scratch, kept);
     }
 
     /// The loss of outputs, see [`Loss::forward_backward`]; of an ensemble the mean of its members' losses.
@@ -373,7 +388,7 @@ impl Network {
             // No run above has added the sums.
             let n = pass.n_rows * self.layers[top].out_features();
             let input = self.input_of(top, pass.n_rows, x, outputs);
-            self.layers[top].add_backward_sums(pass, 0, [input, &dy[..n]], grads, &caches[top]);
+            self.layers[top].add_backward_sums(pass, 0, input, &mut dy[..n], grads, &caches[top], None);
         }
         self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
         for (i, cache) in caches.iter().enumerate().take(end).skip(begin) {
@@ -384,7 +399,8 @@ impl Network {
             let part = |features: usize| first_row * features..(first_row + n_rows) * features;
             for i in (begin..end).rev() {
                 let (layer, wants_dx) = (&self.layers[i], wants_dx || i > 0);
-                if !wants_dx && !layer.learns_by_rows() {
+                let taken_over = i > 0 && self.takes_over_dropout(i - 1);
+                if taken_over || !wants_dx && !layer.learns_by_rows() {
                     continue;
                 }
                 let input = &self.input_of(i, pass.n_rows, x, outputs)[part(self.in_features(i))];
@@ -414,19 +430,27 @@ impl Network {
                     grads,
                     &caches[i],
                     scratch,
+                    [
+                        self.layers[..end].get(i + 1),
+                        i.checked_sub(1).filter(|&i| i >= begin).map(|i| &self.layers[i]),
+                    ],
                 );
             }
             if let Some(below) = begin.checked_sub(1) {
                 // The rows are still near: batch norm, which begins the next run, takes its sums here.
                 let input = &self.input_of(below, pass.n_rows, x, outputs)[part(self.in_features(below))];
-                let gradient = if writer.is_some() { &*dx } else { &*dy };
-                let gradient = &gradient[part(self.layers[below].out_features())];
+                let gradient = if writer.is_some() { &mut *dx } else { &mut *dy };
+                let gradient = &mut gradient[part(self.layers[below].out_features())];
+                let kept = Some(begin).filter(|_| self.takes_over_dropout(below));
+                let kept = kept.and_then(|i| self.layers[i].kept(pass, first_row, &caches[i]));
                 self.layers[below].add_backward_sums(
                     pass,
                     first_row,
-                    [input, gradient],
+                    input,
+                    gradient,
                     grads,
                     &caches[below],
+                    kept,
                 );
             }
         }

@@ -10,7 +10,7 @@ use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor, OptimizerName,
     TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
@@ -24,6 +24,7 @@ use crate::nn::init::explain;
 use crate::nn::network::is_output;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
+use crate::train::full_batch::check_memory;
 use statera_kernels::Scalar;
 
 /// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
@@ -156,6 +157,8 @@ impl Plan {
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(starts(&config, &network));
+        check_memory(&config, &network)?;
+        choices.extend(full_batch(&config, split.train.rows().len()));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
             config,
@@ -185,6 +188,7 @@ impl Plan {
         check_monitors(&config, self.target.task)?;
         check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
+        check_memory(&config, &network)?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
@@ -329,7 +333,7 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
     };
     let (listed, ensemble) = (&config.network.layers, &config.ensemble);
     check_blocks(listed, Some(width))?;
-    let shares = ensemble.members > 1 && ensemble.kind != EnsembleKind::Packed;
+    let shares = matches!(ensemble.kind, EnsembleKind::Tabm | EnsembleKind::TabmMini);
     if shares && listed.last().is_some_and(|last| is_output(last, n_outputs)) {
         return Err(Error::setting(
             format!(
@@ -343,6 +347,18 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
     let network = Network::new(&layers, n_inputs, n_outputs);
     check_batch_norm(config, &network)?;
     Ok(network)
+}
+
+/// What the steps of lbfgs are, and which settings say nothing beside it.
+fn full_batch(config: &Config, n_train: usize) -> Option<Choice> {
+    (config.optimizer.name == OptimizerName::Lbfgs).then(|| Choice {
+        subject: "steps".into(),
+        choice: format!("all {} training rows", thousands(n_train)),
+        reason: "lbfgs finds the length of each step by a line search: optimizer.learning_rate, train.batch_size, \
+                 train.shuffle and reduce_on_plateau say nothing"
+            .into(),
+        instead: "--set optimizer.name=adamw".into(),
+    })
 }
 
 /// What `auto` came to as the start of the layers' weights.
@@ -404,7 +420,7 @@ fn nothing_left(schema: &Schema) -> Error {
 }
 
 fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, String)> {
-    let s = &config.split;
+    let (s, default) = (&config.split, Config::default().split);
     let strata = s.stratify.then(|| labels.target.strata(&labels.rows));
     let split = if s.column.is_empty() {
         Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
@@ -422,8 +438,13 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     } else {
         let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
         let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
-        let how = if drawn { "; it has no val, so a share of train is taken for it" } else { "" };
-        format!("as column `{}` says{how}", s.column)
+        let mut reason = format!("as column `{}` says", s.column);
+        if drawn {
+            reason.push_str("; it has no val, so a share of train is taken for it");
+        } else if (s.val, s.stratify) != (default.val, default.stratify) {
+            reason.push_str("; split.val and split.stratify have no say in it");
+        }
+        reason
     };
     if split.test.is_empty() {
         reason.push_str("; no test rows, so there will be no test figures");
@@ -458,7 +479,19 @@ fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) 
             };
             (Vec::new(), scaler)
         }
-        Target::Classes { classes, .. } => (classes.clone(), TargetScaler::IDENTITY),
+        Target::Classes { classes, .. } => {
+            let set = config.prepare.target_scale;
+            if set != Config::default().prepare.target_scale {
+                return Err(Error::setting(
+                    format!(
+                        "prepare.target_scale = {set}: column `{}` is a class and has no scale",
+                        labels.column
+                    ),
+                    "leave prepare.target_scale out, or --task regression for a column of numbers",
+                ));
+            }
+            (classes.clone(), TargetScaler::IDENTITY)
+        }
     };
     Ok(TargetSpec { column: labels.column.clone(), task, classes, scaler })
 }

@@ -27,7 +27,8 @@ pub struct EpochRecord {
     /// Further validation figures by name, in the target's own units: `val_rmse`, `val_mae`, or `val_accuracy`.
     #[serde(deserialize_with = "named")]
     pub metrics: Vec<(String, f64)>,
-    /// The learning rate that the epoch was trained with; under a schedule, that of its last step.
+    /// The learning rate that the epoch was trained with; under a schedule, that of its last step; with lbfgs
+    /// the length of the last step, as a multiple of its direction.
     pub learning_rate: f64,
     /// Training rows a second.
     #[serde(deserialize_with = "number")]

@@ -9,6 +9,7 @@ use super::average::Average;
 use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, WeightChange, monitored, out_of_time};
 use super::curriculum::Curriculum;
 use super::events::{Answer, EpochRecord, Event, Listener};
+use super::full_batch::FullBatch;
 use super::noise::LabelNoise;
 use super::optimizer::Optimizer;
 use super::range_test::instead_of;
@@ -17,7 +18,7 @@ use super::schedule::Schedule;
 use super::start::start;
 use super::step::Stepper;
 use super::watch::Watch;
-use crate::config::Config;
+use crate::config::{Config, OptimizerName};
 use crate::error::{Error, Result};
 use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Network};
@@ -68,12 +69,14 @@ pub fn fit<T: Scalar>(
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
-    let batch_size = config.train.batch_size.min(n_train);
+    let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
+    let batch_size = if takes_all { n_train } else { config.train.batch_size.min(n_train) };
     let mut bounds = Vec::with_capacity(n_train / batch_size + 1);
     bound_batches(n_train, batch_size, &mut bounds);
     let mut params = Buffer::of(&start(network, level, seed, train), 0);
     let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
+    let mut full_batch = takes_all.then(|| FullBatch::new(&config.optimizer, &params));
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
         .with_settings(&config.train)
@@ -83,10 +86,12 @@ pub fn fit<T: Scalar>(
     let mut average = Average::new(&config.average, params.len());
     // What is validated and kept where that is not what is trained.
     let mut apart = vec![T::ZERO; if optimizer.keeps_other_weights() { params.len() } else { 0 }];
-    let mut augment = Augment::new(&config.augment, seed, &facts.numeric_inputs, max_rows);
+    // Rows that are all taken as they are need no place of their own.
+    let gathered = if takes_all { 1 } else { max_rows };
+    let mut augment = Augment::new(&config.augment, seed, &facts.numeric_inputs, gathered);
     let n_outputs = network.n_outputs();
     let mut label_noise = LabelNoise::new(config.noise.labels, seed, loss, n_outputs, &train.targets);
-    let mut batch = train.batch(max_rows, n_inputs, augment.mixes());
+    let mut batch = train.batch(gathered, n_inputs, augment.mixes());
     let mut watch = Watch::new(network, loss, level, val, target_std);
     let mut order: Vec<u32> = (0..n_train as u32).collect();
     let curriculum = Curriculum::new(&config.curriculum, &facts.difficulty, batch_size);
@@ -131,6 +136,17 @@ pub fn fit<T: Scalar>(
         };
         let (mut first, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
         let mut rate_now = rate;
+        if let Some(solver) = &mut full_batch {
+            let done = solver.epoch(&mut stepper, network, train, &mut params);
+            if !done.loss.is_finite() {
+                let layer = stepper.first_non_finite_layer(0, &params, &train.x);
+                return Err(unfit_start(network, layer));
+            }
+            (loss_sum, weight_sum, rate_now) = (done.loss, 1.0, done.step);
+            first = done.evaluations * n_train;
+            stop = done.ended;
+            bounds.clear();
+        }
         for (step, &end) in bounds.iter().enumerate() {
             let n_rows = end - first;
             let rows = (&train.x[..], targets);
@@ -222,7 +238,7 @@ pub fn fit<T: Scalar>(
         }
         if let Some(why) = early_stopping.observe(&record) {
             stop.get_or_insert(why);
-        } else if let Some((to, why)) = plateau.observe(&record, rate) {
+        } else if let (false, Some((to, why))) = (takes_all, plateau.observe(&record, rate)) {
             listener(&Event::LearningRateReduced { epoch, from: rate, to, reason: why });
             rate = to;
         }
@@ -262,14 +278,27 @@ fn weights_to_use<'a, T: Scalar>(
     average.weights().unwrap_or(params)
 }
 
+fn named(network: &Network, layer: Option<usize>) -> String {
+    let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
+    layer.map_or("the loss".into(), named)
+}
+
+/// The error of initial weights whose loss is not finite over all rows.
+fn unfit_start(network: &Network, layer: Option<usize>) -> Error {
+    let what = format!(
+        "the loss of the initial weights is not finite; the first numbers that are not come out of {}",
+        named(network, layer)
+    );
+    Error::training(what, "another network.initializer; `statera inspect --init` compares them")
+}
+
 fn diverged(
     network: &Network,
     layer: Option<usize>,
     [epoch, step]: [usize; 2],
     suggested_learning_rate: f64,
 ) -> Event {
-    let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
-    let layer = layer.map_or("the loss".into(), named);
+    let layer = named(network, layer);
     Event::Diverged { epoch, step, layer, suggested_learning_rate }
 }
 

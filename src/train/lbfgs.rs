@@ -5,14 +5,23 @@
 
 use std::collections::VecDeque;
 
-/// Pairs of steps and gradient changes that are remembered.
-const MEMORY: usize = 10;
 /// A step must lower the function by this share of what the slope promises (c₁).
 const DECREASE: f64 = 1e-4;
 /// A step must flatten the slope to this share (c₂).
 const CURVATURE: f64 = 0.9;
 /// Evaluations of one line search.
 const MAX_TRIALS: usize = 40;
+
+/// How a minimisation remembers, and when it is at its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Pairs of steps and gradient changes that are remembered.
+    pub memory: usize,
+    /// It has converged when no component of the gradient is larger than this.
+    pub gradient_tolerance: f64,
+    /// How exactly the function's values are computed, relative to their size.
+    pub rounding: f64,
+}
 
 /// How a minimisation ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +34,8 @@ pub struct Outcome {
     pub gradient_norm: f64,
     /// Whether that is within the tolerance.
     pub converged: bool,
+    /// Whether no step along the gradient itself lowers the function any further.
+    pub stuck: bool,
 }
 
 /// Moves `x` to where the gradient of `f` is at most `gradient_tolerance` in every component.
@@ -39,40 +50,81 @@ pub fn minimize(
     gradient_tolerance: f64,
     f: impl FnMut(&[f64], &mut [f64]) -> f64,
 ) -> Outcome {
-    let zeros = || vec![0.0; x.len()];
-    let mut line = Line { f, origin: x.to_vec(), direction: zeros(), x: x.to_vec(), gradient: zeros() };
-    let mut value = (line.f)(&line.x, &mut line.gradient);
-    let mut memory = Memory::default();
-    let mut before = zeros();
-    let mut iterations = 0;
-    while iterations < max_iterations && value.is_finite() {
-        if largest(&line.gradient) <= gradient_tolerance {
-            break;
-        }
-        line.origin.copy_from_slice(&line.x);
-        before.copy_from_slice(&line.gradient);
-        memory.descend(&before, &mut line.direction);
-        let slope = dot(&before, &line.direction);
-        // Without memory the gradient says nothing of the scale: begin with a step of length one at most.
-        let first = if memory.pairs.is_empty() { (1.0 / dot(&before, &before).sqrt()).min(1.0) } else { 1.0 };
-        let found = (slope < 0.0).then(|| line.search(value, slope, first)).flatten();
-        let Some(after) = found else {
-            line.x.copy_from_slice(&line.origin);
-            line.gradient.copy_from_slice(&before);
-            if memory.pairs.is_empty() {
+    let settings = Settings { memory: 10, gradient_tolerance, rounding: f64::EPSILON };
+    let mut solver = Lbfgs::new(x.to_vec(), settings);
+    let outcome = solver.run(max_iterations, f);
+    x.copy_from_slice(solver.x());
+    outcome
+}
+
+/// A minimisation that can be interrupted after any iteration and taken up again.
+#[derive(Debug)]
+pub struct Lbfgs {
+    settings: Settings,
+    memory: Memory,
+    line: Line,
+    before: Vec<f64>,
+    /// The value at `line.x`; none before the first evaluation.
+    value: Option<f64>,
+}
+
+impl Lbfgs {
+    /// A minimisation that begins at `x`; takes all of its memory, O(n·memory), here.
+    pub fn new(x: Vec<f64>, settings: Settings) -> Self {
+        let zeros = || vec![0.0; x.len()];
+        let memory = Memory::new(settings.memory, x.len());
+        let before = zeros();
+        let line = Line { origin: x.clone(), direction: zeros(), gradient: zeros(), step: 0.0, x };
+        Self { settings, memory, line, before, value: None }
+    }
+
+    /// Where the minimisation is.
+    pub fn x(&self) -> &[f64] {
+        &self.line.x
+    }
+
+    /// The length of the last step as a multiple of its direction.
+    pub fn step(&self) -> f64 {
+        self.line.step
+    }
+
+    /// Up to `max_iterations` more iterations; `f` has to be the same function every time.
+    pub fn run(&mut self, max_iterations: usize, mut f: impl FnMut(&[f64], &mut [f64]) -> f64) -> Outcome {
+        let Self { settings, memory, line, before, value: known } = self;
+        let mut value = known.unwrap_or_else(|| f(&line.x, &mut line.gradient));
+        let (mut iterations, mut stuck) = (0, false);
+        while iterations < max_iterations && value.is_finite() {
+            if largest(&line.gradient) <= settings.gradient_tolerance {
                 break;
             }
-            // A memory of steps that no longer fit can mislead: begin anew with the gradient.
-            memory.pairs.clear();
-            continue;
-        };
-        value = after;
-        memory.remember(&line, &before);
-        iterations += 1;
+            line.origin.copy_from_slice(&line.x);
+            before.copy_from_slice(&line.gradient);
+            memory.descend(before, &mut line.direction);
+            let slope = dot(before, &line.direction);
+            // Without memory the gradient says nothing of the scale: begin with a step of length one at most.
+            let first = if memory.is_empty() { (1.0 / dot(before, before).sqrt()).min(1.0) } else { 1.0 };
+            let wolfe = Wolfe { value, slope, rounding: 4.0 * settings.rounding * value.abs() };
+            let found = (slope < 0.0).then(|| line.search(&mut f, &wolfe, first)).flatten();
+            let Some(after) = found else {
+                line.x.copy_from_slice(&line.origin);
+                line.gradient.copy_from_slice(before);
+                if memory.is_empty() {
+                    stuck = true;
+                    break;
+                }
+                // A memory of steps that no longer fit can mislead: begin anew with the gradient.
+                memory.forget();
+                continue;
+            };
+            value = after;
+            memory.remember(line, before);
+            iterations += 1;
+        }
+        *known = Some(value);
+        let gradient_norm = largest(&line.gradient);
+        let converged = gradient_norm <= settings.gradient_tolerance;
+        Outcome { iterations, value, gradient_norm, converged, stuck: stuck && !converged }
     }
-    x.copy_from_slice(&line.x);
-    let gradient_norm = largest(&line.gradient);
-    Outcome { iterations, value, gradient_norm, converged: gradient_norm <= gradient_tolerance }
 }
 
 /// Σ aᵢbᵢ.
@@ -86,25 +138,44 @@ fn largest(v: &[f64]) -> f64 {
 }
 
 /// A step s, the change y of the gradient over it, and 1/(s·y).
+#[derive(Debug)]
 struct Pair {
     s: Vec<f64>,
     y: Vec<f64>,
     inverse: f64,
 }
 
-#[derive(Default)]
+#[derive(Debug)]
 struct Memory {
+    /// The oldest first.
     pairs: VecDeque<Pair>,
+    /// Those that hold nothing.
+    free: Vec<Pair>,
+    /// One number for each pair, while a direction is computed.
+    alphas: Vec<f64>,
 }
 
 impl Memory {
+    fn new(capacity: usize, n: usize) -> Self {
+        let pair = |_| Pair { s: vec![0.0; n], y: vec![0.0; n], inverse: 0.0 };
+        let free: Vec<Pair> = (0..capacity.max(1)).map(pair).collect();
+        Self { pairs: VecDeque::with_capacity(free.len()), alphas: vec![0.0; free.len()], free }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    fn forget(&mut self) {
+        self.free.extend(self.pairs.drain(..));
+    }
+
     /// The quasi-Newton direction −H·g (algorithm 7.4), with H₀ = (s·y)/(y·y) of the newest pair (7.20).
-    fn descend(&self, gradient: &[f64], direction: &mut [f64]) {
+    fn descend(&mut self, gradient: &[f64], direction: &mut [f64]) {
         for (d, g) in direction.iter_mut().zip(gradient) {
             *d = -g;
         }
-        let mut alphas = [0.0; MEMORY];
-        for (pair, alpha) in self.pairs.iter().rev().zip(&mut alphas) {
+        for (pair, alpha) in self.pairs.iter().rev().zip(&mut self.alphas) {
             *alpha = pair.inverse * dot(&pair.s, direction);
             add_to(-*alpha, &pair.y, direction);
         }
@@ -114,19 +185,19 @@ impl Memory {
                 *d *= scale;
             }
         }
-        for (pair, alpha) in self.pairs.iter().zip(alphas[..self.pairs.len()].iter().rev()) {
+        for (pair, alpha) in self.pairs.iter().zip(self.alphas[..self.pairs.len()].iter().rev()) {
             let beta = pair.inverse * dot(&pair.y, direction);
             add_to(alpha - beta, &pair.s, direction);
         }
     }
 
-    fn remember<F>(&mut self, line: &Line<F>, before: &[f64]) {
-        // The oldest pair's vectors are written anew.
-        let oldest = if self.pairs.len() == MEMORY { self.pairs.pop_front() } else { None };
-        let mut pair = oldest.unwrap_or_else(|| Pair { s: Vec::new(), y: Vec::new(), inverse: 0.0 });
-        let difference = |to: &mut Vec<f64>, a: &[f64], b: &[f64]| {
-            to.clear();
-            to.extend(a.iter().zip(b).map(|(a, b)| a - b));
+    fn remember(&mut self, line: &Line, before: &[f64]) {
+        // Where none is free, the oldest pair is written anew.
+        let Some(mut pair) = self.free.pop().or_else(|| self.pairs.pop_front()) else { return };
+        let difference = |to: &mut [f64], a: &[f64], b: &[f64]| {
+            for (to, (a, b)) in to.iter_mut().zip(a.iter().zip(b)) {
+                *to = a - b;
+            }
         };
         difference(&mut pair.s, &line.x, &line.origin);
         difference(&mut pair.y, &line.gradient, before);
@@ -134,6 +205,8 @@ impl Memory {
         // The Wolfe conditions make s·y positive; rounding may not.
         if pair.inverse.is_finite() && pair.inverse > 0.0 {
             self.pairs.push_back(pair);
+        } else {
+            self.free.push(pair);
         }
     }
 }
@@ -146,14 +219,16 @@ pub(super) fn add_to(factor: f64, v: &[f64], to: &mut [f64]) {
 }
 
 /// The function along a line: φ(a) = f(origin + a·direction).
-struct Line<F> {
-    f: F,
+#[derive(Debug)]
+struct Line {
     origin: Vec<f64>,
     direction: Vec<f64>,
     /// Where the function was evaluated last.
     x: Vec<f64>,
     /// The gradient there.
     gradient: Vec<f64>,
+    /// How far along the line that is.
+    step: f64,
 }
 
 /// A point on the line: how far along, the value φ(a) and the slope φ′(a).
@@ -182,12 +257,16 @@ impl Wolfe {
     }
 }
 
-impl<F: FnMut(&[f64], &mut [f64]) -> f64> Line<F> {
-    fn evaluate(&mut self, a: f64) -> Trial {
+/// A function that returns its value and writes its gradient.
+type Function<'f> = dyn FnMut(&[f64], &mut [f64]) -> f64 + 'f;
+
+impl Line {
+    fn evaluate(&mut self, f: &mut Function, a: f64) -> Trial {
+        self.step = a;
         for ((x, origin), d) in self.x.iter_mut().zip(&self.origin).zip(&self.direction) {
             *x = origin + a * d;
         }
-        let value = (self.f)(&self.x, &mut self.gradient);
+        let value = f(&self.x, &mut self.gradient);
         let slope = dot(&self.gradient, &self.direction);
         // What overflows lies beyond every minimum.
         let finite = value.is_finite() && slope.is_finite();
@@ -196,20 +275,19 @@ impl<F: FnMut(&[f64], &mut [f64]) -> f64> Line<F> {
 
     /// Finds a step that meets the strong Wolfe conditions (algorithm 3.5), leaves `x` and `gradient` there,
     /// and returns the value. `None` if rounding, or a function that is not smooth, allows no such step.
-    fn search(&mut self, value: f64, slope: f64, first: f64) -> Option<f64> {
-        let wolfe = Wolfe { value, slope, rounding: 4.0 * f64::EPSILON * value.abs() };
-        let mut before = Trial { a: 0.0, value, slope };
+    fn search(&mut self, f: &mut Function, wolfe: &Wolfe, first: f64) -> Option<f64> {
+        let mut before = Trial { a: 0.0, value: wolfe.value, slope: wolfe.slope };
         let mut a = first;
         for trials in 1..MAX_TRIALS {
-            let trial = self.evaluate(a);
+            let trial = self.evaluate(f, a);
             if !wolfe.decreases(trial) || (trials > 1 && trial.value >= before.value + wolfe.rounding) {
-                return self.zoom(&wolfe, before, trial, MAX_TRIALS - trials);
+                return self.zoom(f, wolfe, before, trial, MAX_TRIALS - trials);
             }
             if wolfe.flattens(trial) {
                 return Some(trial.value);
             }
             if trial.slope >= 0.0 {
-                return self.zoom(&wolfe, trial, before, MAX_TRIALS - trials);
+                return self.zoom(f, wolfe, trial, before, MAX_TRIALS - trials);
             }
             before = trial;
             a *= 2.0;
@@ -218,9 +296,18 @@ impl<F: FnMut(&[f64], &mut [f64]) -> f64> Line<F> {
     }
 
     /// Narrows an interval that holds such a step (algorithm 3.6); `low` is its better end.
-    fn zoom(&mut self, wolfe: &Wolfe, mut low: Trial, mut high: Trial, trials: usize) -> Option<f64> {
+    ///
+    /// Where none is found, as at a kink, the lowest point is taken if it is lower than the beginning.
+    fn zoom(
+        &mut self,
+        f: &mut Function,
+        wolfe: &Wolfe,
+        mut low: Trial,
+        mut high: Trial,
+        trials: usize,
+    ) -> Option<f64> {
         for _ in 0..trials {
-            let trial = self.evaluate(between(low, high));
+            let trial = self.evaluate(f, between(low, high));
             if !wolfe.decreases(trial) || trial.value >= low.value + wolfe.rounding {
                 high = trial;
             } else {
@@ -233,7 +320,8 @@ impl<F: FnMut(&[f64], &mut [f64]) -> f64> Line<F> {
                 low = trial;
             }
         }
-        None
+        // A function with kinks may have no step that flattens it: the lowest that was found, if it is lower at all.
+        (low.value < wolfe.value - wolfe.rounding).then(|| self.evaluate(f, low.a).value)
     }
 }
 
@@ -310,9 +398,11 @@ mod tests {
             let direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
             let slope = dot(&gradient, &direction);
             let x = origin.clone();
-            let mut line = Line { f: rosenbrock, origin, direction, x, gradient };
-            let found = line.search(value, slope, first).expect("a step exists");
+            let mut line = Line { origin, direction, x, gradient, step: 0.0 };
+            let wolfe = Wolfe { value, slope, rounding: 0.0 };
+            let found = line.search(&mut rosenbrock, &wolfe, first).expect("a step exists");
             let a = (line.x[0] - line.origin[0]) / line.direction[0];
+            assert!((line.step / a - 1.0).abs() < 1e-9);
             assert!(found <= value + DECREASE * a * slope, "{first}: no decrease");
             assert!(dot(&line.gradient, &line.direction).abs() <= -CURVATURE * slope, "{first}: too steep");
         }
@@ -330,9 +420,35 @@ mod tests {
     }
 
     #[test]
+    fn in_parts_it_takes_the_same_steps() {
+        let settings = Settings { memory: 3, gradient_tolerance: 1e-12, rounding: f64::EPSILON };
+        let solver = || Lbfgs::new(vec![-1.2, 1.0], settings);
+        let (mut whole, mut parts) = (solver(), solver());
+        assert_eq!(whole.run(20, rosenbrock).iterations, 20);
+        for _ in 0..10 {
+            assert_eq!(parts.run(2, rosenbrock).iterations, 2);
+        }
+        assert_eq!(whole.x(), parts.x());
+        assert!(whole.memory.pairs.len() == 3 && whole.memory.free.is_empty());
+    }
+
+    #[test]
+    fn what_no_step_lowers_is_stuck() {
+        // A kink in the lowest point, where the gradient never vanishes: steps lead close to it all the same.
+        let outcome = minimize(&mut [3.0], 1000, 1e-12, |x, gradient| {
+            gradient[0] = if x[0] < 0.0 { -1.0 } else { 1.0 };
+            x[0].abs()
+        });
+        assert!(outcome.stuck && !outcome.converged && outcome.value < 1e-3, "{outcome:?}");
+    }
+
+    #[test]
     fn ends_at_once_in_the_minimum_and_with_nothing_to_move() {
         let outcome = minimize(&mut [1.0, 1.0], 10, 1e-12, rosenbrock);
-        assert_eq!(outcome, Outcome { iterations: 0, value: 0.0, gradient_norm: 0.0, converged: true });
+        assert_eq!(
+            outcome,
+            Outcome { iterations: 0, value: 0.0, gradient_norm: 0.0, converged: true, stuck: false }
+        );
         assert!(minimize(&mut [], 10, 1e-12, |_, _| 3.0).converged);
         let stuck = minimize(&mut [0.0], 10, 1e-12, |_, gradient| {
             gradient[0] = f64::NAN;

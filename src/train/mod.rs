@@ -9,6 +9,7 @@ mod constraint;
 pub mod curriculum;
 pub mod events;
 pub mod fit;
+pub mod full_batch;
 pub mod lbfgs;
 pub mod metrics;
 mod muon;

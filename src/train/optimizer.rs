@@ -49,9 +49,10 @@ struct Run {
     matrix: Option<[usize; 2]>,
 }
 
-/// How many numbers an optimiser keeps for each parameter.
+/// How many numbers an optimiser keeps for each parameter; `lbfgs` keeps its own, see `full_batch.rs`.
 fn n_states(name: OptimizerName) -> usize {
     match name {
+        OptimizerName::Lbfgs => 0,
         OptimizerName::Sgd | OptimizerName::Adagrad | OptimizerName::Lion => 1,
         OptimizerName::Adam
         | OptimizerName::Adamw
@@ -170,6 +171,7 @@ impl<T: Scalar> Optimizer<T> {
                 keep: f(1.0 - rate * decay),
             };
             match s.name {
+                OptimizerName::Lbfgs => unreachable!("lbfgs makes no step of a batch"),
                 OptimizerName::Sgd => {
                     let share = if s.momentum_form == MomentumForm::Ema { 1.0 - s.momentum } else { 1.0 };
                     let step = SgdStep {

@@ -47,6 +47,7 @@ impl Step<'_> {
                 let stretch = if s.momentum_form == MomentumForm::Sum { 1.0 - s.momentum } else { 1.0 };
                 shrink_evenly(p, length(self.rate / stretch));
             }
+            OptimizerName::Lbfgs => unreachable!("lbfgs makes no step of a batch"),
             OptimizerName::Lion | OptimizerName::ScheduleFreeAdamw => shrink_evenly(p, length(self.rate)),
             OptimizerName::Muon if self.is_orthogonal => shrink_evenly(p, length(self.rate)),
             OptimizerName::Muon => by_root(p, self.rate * s.muon_fallback, second),

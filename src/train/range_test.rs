@@ -10,7 +10,7 @@ use super::fit::{Rows, bound_batches};
 use super::optimizer::Optimizer;
 use super::start::start;
 use super::step::Stepper;
-use crate::config::Config;
+use crate::config::{Config, OptimizerName};
 use crate::error::{Error, Result};
 use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
@@ -110,6 +110,12 @@ pub fn range_test<T: Scalar>(
     ramp: Ramp,
 ) -> Result<RangeTest> {
     ramp.check()?;
+    if config.optimizer.name == OptimizerName::Lbfgs {
+        return Err(Error::setting(
+            "`optimizer.name` = \"lbfgs\" has no learning rate to be found: a line search finds the length of each step",
+            "--set optimizer.name=adamw",
+        ));
+    }
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     // A step of accumulated batches is one of a batch as large as all of them.
     let batch_size = config.train.batch_size.saturating_mul(config.train.accumulate).min(n_train);

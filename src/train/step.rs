@@ -149,8 +149,6 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         x: &[T],
         targets: Targets<T>,
     ) -> f64 {
-        let n_rows = targets.len();
-        let n_shards = n_rows.div_ceil(self.shard_rows);
         let weight = targets.total_weight();
         if weight == 0.0 {
             return 0.0;
@@ -158,6 +156,45 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         if let Some(noise) = &mut self.weight_noise {
             noise.add(self.level, step, params);
         }
+        let loss = self.compute(step, params, x, targets);
+        if let Some(noise) = &self.weight_noise {
+            noise.take_away(params);
+        }
+        if loss.is_finite() {
+            let n_shards = targets.len().div_ceil(self.shard_rows);
+            let statistics = &self.statistics[..n_shards * self.network.n_statistics()];
+            let grads = &mut self.sums[0].grads;
+            self.network.absorb_statistics(self.level, params, statistics);
+            if self.accumulate > 1 {
+                T::combine(self.level, T::from_f64(weight), grads, T::ONE, &mut self.held);
+                self.held_weight += weight;
+                self.held_batches += 1;
+                if self.held_batches == self.accumulate {
+                    self.flush(rate, params, optimizer);
+                }
+            } else {
+                clip(self.network, self.clip_value, self.clip_norm, grads);
+                if let Some(noise) = &mut self.gradient_noise {
+                    noise.add(self.level, grads);
+                }
+                optimizer.step(self.level, rate, params, grads);
+            }
+        }
+        loss
+    }
+
+    /// The loss of `x` (B×inputs) at `params`, the weighted mean of its rows, and its gradient, as a step has them
+    /// before noise and clipping; nothing is changed. The gradient means nothing where the loss is not finite.
+    pub fn gradient(&mut self, step: u32, params: &[T], x: &[T], targets: Targets<T>) -> (f64, &[T]) {
+        let loss = self.compute(step, params, x, targets);
+        (loss, &self.sums[0].grads)
+    }
+
+    /// Computes all shards; returns the loss, and leaves its gradient in the first of the sums.
+    fn compute(&mut self, step: u32, params: &[T], x: &[T], targets: Targets<T>) -> f64 {
+        let n_rows = targets.len();
+        let n_shards = n_rows.div_ceil(self.shard_rows);
+        let weight = targets.total_weight();
         let batch = Batch {
             network: self.network,
             desks: &self.desks,
@@ -174,30 +211,10 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         };
         let statistics = &mut self.statistics[..n_shards * self.network.n_statistics()];
         batch.run(0..n_shards, &mut self.sums, statistics);
-        if let Some(noise) = &self.weight_noise {
-            noise.take_away(params);
-        }
         let Sum { grads, loss } = &mut self.sums[0];
         let (loss, factor) = self.loss.of_mean(*loss / weight);
-        if loss.is_finite() {
-            if let Some(factor) = factor {
-                grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
-            }
-            self.network.absorb_statistics(self.level, params, statistics);
-            if self.accumulate > 1 {
-                T::combine(self.level, T::from_f64(weight), grads, T::ONE, &mut self.held);
-                self.held_weight += weight;
-                self.held_batches += 1;
-                if self.held_batches == self.accumulate {
-                    self.flush(rate, params, optimizer);
-                }
-            } else {
-                clip(self.network, self.clip_value, self.clip_norm, grads);
-                if let Some(noise) = &mut self.gradient_noise {
-                    noise.add(self.level, grads);
-                }
-                optimizer.step(self.level, rate, params, grads);
-            }
+        if let (Some(factor), true) = (factor, loss.is_finite()) {
+            grads.iter_mut().for_each(|g| *g *= T::from_f64(factor));
         }
         loss
     }
