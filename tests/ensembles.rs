@@ -8,7 +8,7 @@ use std::path::Path;
 use cli::{Outcome, call, table, with_card};
 use common::{bits, classes, dense, numbers, optimizer, packed, parameters, residual};
 use serde_json::{Value, json};
-use statera::config::{Activation, Config, Constraint, EnsembleKind, Initializer, LayerSpec, OptimizerName};
+use statera::config::{Activation, Config, Constraint, Initializer, LayerSpec, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets};
 use statera::train::optimizer::Optimizer;
 
@@ -124,7 +124,7 @@ fn tensor<'a>(network: &Network, params: &'a [f64], name: &str) -> &'a [f64] {
 #[test]
 fn adapters_are_weights_of_their_own_in_disguise() {
     let text = "network = { hidden = [5, 6], activation = 'tanh', dropout = 0 }
-        ensemble = { members = 3 }";
+        ensemble = { kind = 'tabm', members = 3 }";
     let config = Config::from_toml_str(text).unwrap();
     let ensemble = Network::new(&config.expanded_layers(), N_INPUTS, 1);
     let single = Network::from_specs(
@@ -448,7 +448,7 @@ fn every_kind_trains_is_saved_shown_and_used() {
                 .concat(),
             );
             let text = expanded.done().out;
-            assert!(text.contains("members = 1") && text.contains("type = \"members\""), "{text}");
+            assert!(text.contains("kind = \"none\"") && text.contains("type = \"members\""), "{text}");
             let from = text.find("layers = [").unwrap();
             let layers: String = text[from + 9..text.find("\nprecision").unwrap()]
                 .split_whitespace()
@@ -462,17 +462,26 @@ fn every_kind_trains_is_saved_shown_and_used() {
 }
 
 #[test]
-fn one_member_is_no_ensemble() {
-    let plain = Config::default();
-    for kind in EnsembleKind::ALL {
-        let mut one = plain.clone();
-        (one.ensemble.members, one.ensemble.kind) = (1, *kind);
-        assert_eq!(one.expanded_layers(), plain.expanded_layers());
-    }
+fn no_ensemble_is_the_network_itself() {
     let folder = folder();
     train(folder.path(), "y", "plain", &["network.hidden=[8]"]).done();
-    train(folder.path(), "y", "one", &["network.hidden=[8]", "ensemble.members=1"]).done();
-    assert!(model(folder.path(), "one") == model(folder.path(), "plain"));
+    train(folder.path(), "y", "none", &["network.hidden=[8]", "ensemble.kind=none"]).done();
+    assert!(model(folder.path(), "none") == model(folder.path(), "plain"));
+}
+
+/// L-BFGS sees one smooth function, of all members.
+#[test]
+fn ensembles_are_trained_by_lbfgs() {
+    let folder = folder();
+    let sets = ["network.hidden=[8]", "network.dropout=0", "ensemble.members=2", "optimizer.name=lbfgs"];
+    for kind in ["tabm", "tabm_mini", "packed"] {
+        let kind_set = format!("ensemble.kind={kind}");
+        train(folder.path(), "y", kind, &[&sets[..], &[&kind_set]].concat()).done();
+        let history = std::fs::read_to_string(folder.path().join(kind).join("history.csv")).unwrap();
+        let losses: Vec<f64> =
+            history.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+        assert!(losses.len() == 4 && losses.windows(2).all(|pair| pair[1] < pair[0]), "{history}");
+    }
 }
 
 #[test]
@@ -488,17 +497,25 @@ fn what_does_not_fit_an_ensemble_is_refused() {
         assert!(!folder.path().join("run").exists());
     };
     let members = "network.layers=[{ type = 'members', count = 2 }, { type = 'dense', units = 4 }]";
-    refused(&["ensemble.members=0"], &["`ensemble.members`: out of range: expected a whole number from 1"]);
+    for n in ["0", "1"] {
+        refused(
+            &["ensemble.kind=packed", &format!("ensemble.members={n}")],
+            &["`ensemble.members`: out of range: expected a whole number from 2"],
+        );
+    }
     refused(
-        &["ensemble.kind=packed"],
-        &["has no effect with `ensemble.members` = 1", "ensemble.members = 2 or more"],
+        &["ensemble.members=8"],
+        &["has no effect with `ensemble.kind` = \"none\"", "or set ensemble.kind"],
     );
     refused(
         &["network.layers=[{ type = 'scale', bias_initializer = 'ones' }]"],
-        &["layer 1 (scale): `bias_initializer` = \"ones\" has no effect with `bias` = false"],
+        &["layer 1 (scale): `bias_initializer` = { name = \"ones\" } has no effect with `bias` = false"],
     );
-    refused(&["ensemble.kind=tab"], &["expected one of tabm, tabm_mini, packed"]);
-    refused(&[members, "ensemble.members=3"], &["has a members layer of its own", "ensemble.members = 1"]);
+    refused(&["ensemble.kind=tab"], &["expected one of none, tabm, tabm_mini, packed"]);
+    refused(
+        &[members, "ensemble.kind=tabm"],
+        &["has a members layer of its own", "ensemble.kind = \"none\""],
+    );
     refused(
         &["network.layers=[{ type = 'dense', units = 4, packed = true }]"],
         &["layer 1 (dense): `packed` = true, but no members layer", "{ type = \"members\", count = 8 }"],
@@ -512,12 +529,12 @@ fn what_does_not_fit_an_ensemble_is_refused() {
         &["layer 1 (residual): `layers`, layer 1 (members): a block cannot"],
     );
     refused(
-        &["ensemble.members=2", "network.bias_initializer=he_plus"],
+        &["ensemble.kind=tabm", "network.bias_initializer=he_plus"],
         &["not from training rows", "ensemble.kind = \"tabm_mini\""],
     );
     refused(
         &[
-            "ensemble.members=2",
+            "ensemble.kind=tabm",
             "network.layers=[{ type = 'dense', units = 4 }, { type = 'dense', units = 1 }]",
         ],
         &["`network.layers` ends with the output layer", "leave the last layer out"],

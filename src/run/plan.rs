@@ -10,8 +10,8 @@ use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor, OptimizerName,
-    TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
+    OptimizerName, TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
