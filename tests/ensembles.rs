@@ -426,9 +426,9 @@ fn every_kind_trains_is_saved_shown_and_used() {
                 ["network.hidden=[8,8]", "network.residual=true", "network.norm=layer", "ensemble.members=4"];
             let kind_set = format!("ensemble.kind={kind}");
             let told = train(folder, target, &out, &[&sets[..], &[&kind_set]].concat()).done();
-            assert!(told.err.contains("members 4"), "{}", told.err);
+            assert!(told.err.contains("4 members"), "{}", told.err);
             let summary = call(folder, &["summary", &out]).done().out;
-            assert!(summary.contains("members") && summary.contains("packed"), "{summary}");
+            assert!(summary.contains("(rows, 4, 8)") && summary.contains("packed"), "{summary}");
             let metrics = call(folder, &["evaluate", &out, "t.csv", "--json"]).done().json();
             assert!(
                 metrics.to_string().contains(if target == "y" { "rmse" } else { "log_loss" }),

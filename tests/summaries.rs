@@ -12,7 +12,7 @@ fn rows_of(
     specs: &[LayerSpec],
     [n_inputs, members]: [usize; 2],
     list: &str,
-    rows: &mut Vec<(String, usize, usize, usize)>,
+    rows: &mut Vec<(String, usize, usize, usize, usize)>,
 ) -> usize {
     let (mut features, mut members) = (n_inputs, members);
     for (i, spec) in specs.iter().enumerate() {
@@ -35,7 +35,7 @@ fn rows_of(
             | LayerSpec::GaussianNoise { .. }
             | LayerSpec::Residual { .. } => (0, 0, features),
         };
-        rows.push((name.clone(), trainable, fixed, out));
+        rows.push((name.clone(), trainable, fixed, out, members));
         if let LayerSpec::Residual { layers } = spec {
             assert_eq!(rows_of(layers, [features, members], &name, rows), features);
         }
@@ -60,8 +60,10 @@ fn summaries_count_what_the_views_hold() {
         assert_eq!(offset, network.n_params());
         let mut expected = Vec::new();
         let features = rows_of(&specs, [4, 1], "layers", &mut expected);
-        let got: Vec<_> =
-            rows.iter().map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features)).collect();
+        let got: Vec<_> = rows
+            .iter()
+            .map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features, row.n_members))
+            .collect();
         assert_eq!(got, expected, "{specs:?}");
         assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
         assert_eq!(network.n_outputs() * network.n_members(), features);

@@ -75,7 +75,10 @@ fn table(network: &Network) -> String {
             "  ".repeat(row.depth) + &row.name,
             row.kind.into(),
             row.detail,
-            format!("(rows, {})", row.out_features),
+            match row.n_members {
+                1 => format!("(rows, {})", row.out_features),
+                k => format!("(rows, {k}, {})", row.out_features / k),
+            },
             text::count(row.trainable + row.fixed),
             text::count(row.fixed),
         ]);
@@ -117,6 +120,7 @@ pub(crate) fn in_words(network: &Network) -> String {
         }
         match layer {
             Layer::ResidualBegin(_) => words.push_str("residual ("),
+            Layer::Members(members) => words.push_str(&format!("{} members", members.count)),
             // Of an ensemble, what each member has.
             Layer::Dense(dense) => {
                 words.push_str(&format!("dense {}", dense.out_features));

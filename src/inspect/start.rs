@@ -256,7 +256,7 @@ fn each_layer(
 
 fn detail(layer: &Layer) -> String {
     match layer {
-        Layer::Dense(_) => format!("{} {}", layer.out_features(), layer.detail()),
+        Layer::Dense(dense) => format!("{} {}", dense.out_features, layer.detail()),
         Layer::Activation(_) => layer.detail(),
         _ => String::new(),
     }

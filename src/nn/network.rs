@@ -63,8 +63,10 @@ pub struct SummaryRow {
     pub kind: &'static str,
     /// Activation, rate: what else is worth knowing.
     pub detail: String,
-    /// Features of a row after the layer.
+    /// Features of a row after the layer, of all members of an ensemble together.
     pub out_features: usize,
+    /// Members of an ensemble in a row after the layer; 1 without one.
+    pub n_members: usize,
     /// Parameters that are trained.
     pub trainable: usize,
     /// Parameters that are not: running statistics.
@@ -595,6 +597,7 @@ impl Network {
                 kind: layer.kind(),
                 detail: layer.detail(),
                 out_features: layer.out_features(),
+                n_members: place.n_members,
                 trainable: count(true),
                 fixed: count(false),
             })

@@ -25,6 +25,8 @@ pub(super) struct Place {
     pub(super) name: String,
     /// How many blocks the layer stands in.
     pub(super) depth: usize,
+    /// Members in a row after the layer.
+    pub(super) n_members: usize,
     /// Which views are the layer's.
     pub(super) views: Range<usize>,
 }
@@ -89,7 +91,7 @@ impl Stack {
     fn push(&mut self, layer: Layer, name: &str, depth: usize, first_view: usize, layout: &Layout) {
         self.layers.push(layer);
         let views = first_view..layout.views.len();
-        self.places.push(Place { name: name.to_owned(), depth, views });
+        self.places.push(Place { name: name.to_owned(), depth, n_members: self.n_members, views });
     }
 }
 
