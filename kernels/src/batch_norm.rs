@@ -192,7 +192,10 @@ unsafe fn moments_strip<V: Vector, const WHOLE: bool>(
             let before = get::<V, WHOLE>(mean, lanes);
             let apart = m.sub(before);
             let squares = get::<V, WHOLE>(squares, lanes).add(s);
-            (V::splat(of_mean).mul_add(apart, before), V::splat(of_squares).mul_add(apart.mul(apart), squares))
+            (
+                V::splat(of_mean).mul_add(apart, before),
+                V::splat(of_squares).mul_add(apart.mul(apart), squares),
+            )
         };
         put::<V, WHOLE>(m, mean, lanes);
         put::<V, WHOLE>(s, squares, lanes);
@@ -422,9 +425,15 @@ pub(crate) fn normalize_backward_input<V: Vector>(
         } else {
             let sums = std::ptr::null_mut();
             if drops {
-                for_strips!(n, backward_input_strip::<V, DROPS, LINEAR>(shape, x_at, dy, factors, kept, sums));
+                for_strips!(
+                    n,
+                    backward_input_strip::<V, DROPS, LINEAR>(shape, x_at, dy, factors, kept, sums)
+                );
             } else {
-                for_strips!(n, backward_input_strip::<V, KEEPS, LINEAR>(shape, x_at, dy, factors, kept, sums));
+                for_strips!(
+                    n,
+                    backward_input_strip::<V, KEEPS, LINEAR>(shape, x_at, dy, factors, kept, sums)
+                );
             }
         }
     }

@@ -192,7 +192,9 @@ unsafe fn outer_product<V: Vector>(
         if tail > 0 {
             let b = V::load_partial(b.add(n - tail), tail);
             for row in 0..m {
-                V::splat(*a.add(row * a_row)).mul_add(b, zero).store_partial(c.add((row + 1) * n - tail), tail);
+                V::splat(*a.add(row * a_row))
+                    .mul_add(b, zero)
+                    .store_partial(c.add((row + 1) * n - tail), tail);
             }
         }
     }

@@ -94,27 +94,5 @@ macro_rules! vector {
         }
     };
 }
-vector!(
-    float32x4_t,
-    f32,
-    4,
-    vdupq_n_f32,
-    vld1q_f32,
-    vst1q_f32,
-    vfmaq_f32,
-    vaddq_f32,
-    vsubq_f32,
-    vmulq_f32
-);
-vector!(
-    float64x2_t,
-    f64,
-    2,
-    vdupq_n_f64,
-    vld1q_f64,
-    vst1q_f64,
-    vfmaq_f64,
-    vaddq_f64,
-    vsubq_f64,
-    vmulq_f64
-);
+vector!(float32x4_t, f32, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, vfmaq_f32, vaddq_f32, vsubq_f32, vmulq_f32);
+vector!(float64x2_t, f64, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, vfmaq_f64, vaddq_f64, vsubq_f64, vmulq_f64);
