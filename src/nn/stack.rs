@@ -83,8 +83,8 @@ impl Stack {
                     features = layer.out_features();
                     let [lr_factor, bias_lr_factor] = spec.lr_factors();
                     for view in &mut layout.views[first_view..] {
-                        view.lr_factor =
-                            if view.name.ends_with(".bias") { bias_lr_factor } else { lr_factor };
+                        let is_bias = view.name.rsplit('.').next() == Some("bias");
+                        view.lr_factor = if is_bias { bias_lr_factor } else { lr_factor };
                     }
                     self.push(layer, &name, depth, first_view, layout);
                 }
