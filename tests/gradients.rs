@@ -44,12 +44,11 @@ fn name(spec: &LayerSpec) -> String {
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
-        LayerSpec::ParametricActivation { .. } => format!("{spec:?}"),
         LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
         LayerSpec::Scale { bias, .. } => format!("scale(bias {bias})"),
         LayerSpec::Members { count } => format!("members({count})"),
-        LayerSpec::Embedding { .. } => format!("{spec:?}"),
+        LayerSpec::ParametricActivation { .. } | LayerSpec::Embedding { .. } => format!("{spec:?}"),
         LayerSpec::Residual { layers } => {
             format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
         }
