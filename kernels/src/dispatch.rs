@@ -105,6 +105,12 @@ kernels! {
     fn affine_columns_backward(
         x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T], dshift: &mut [T],
     ) = columns::affine_columns_backward;
+    /// y = (1 − share)·x + share·f, column by column (x, f and y B×F, share F).
+    fn mix_columns(x: &[T], f: &[T], share: &[T], y: &mut [T]) = columns::mix_columns;
+    /// dshare(F) += Σ over rows of dy·(f − x), and dx = dy·((1 − share) + share·slope), written over dy (B×F).
+    fn mix_columns_backward(
+        x: &[T], f: &[T], slope: &[T], share: &[T], dy: &mut [T], dshare: &mut [T],
+    ) = columns::mix_columns_backward;
     /// waves(B×2K) ← the sines, then the cosines, of x·frequency + phase/2π turns; of x, one number every `stride`,
     /// `phases` in radians or empty.
     fn waves(x: &[T], stride: usize, frequencies: &[T], phases: &[T], waves: &mut [T]) = embedding::waves;

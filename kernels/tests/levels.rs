@@ -192,6 +192,12 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         T::affine_columns_backward(level, &x, &a, &mut dx, &mut dfactor, &mut dshift);
         vec![y, dx, dfactor, dshift]
     });
+    same_bits("mix_columns and its backward pass", |level| {
+        let (mut y, mut dx, mut dshare) = (x.clone(), dy.clone(), zeros());
+        T::mix_columns(level, &x, &dy, &a, &mut y);
+        T::mix_columns_backward(level, &x, &dy, &y, &a, &mut dx, &mut dshare);
+        vec![y, dx, dshare]
+    });
     same_bits("waves and their backward pass", |level| {
         let (mut waves, mut all) = (vec![T::ZERO; rows * 2 * columns], Vec::new());
         for phases in [&[][..], &b] {

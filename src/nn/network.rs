@@ -8,7 +8,7 @@ use super::loss::{Loss, Targets};
 use super::members;
 use super::params::View;
 use super::stack::{Place, Stack};
-use crate::config::{Activation, Initializer, LayerSpec};
+use crate::config::{Activation, Initializer, LayerSpec, Parametrization};
 
 /// Layers, and where their parameters lie; the parameters themselves are a vector that the caller owns.
 #[derive(Debug, Clone)]
@@ -75,15 +75,16 @@ pub struct SummaryRow {
 
 impl Network {
     /// Stacks the layers on `n_inputs` features and ends them with a linear dense layer of `n_outputs`, of which each
-    /// member of an ensemble has its own.
+    /// member of an ensemble has its own; it is parametrised as the dense layer before it.
     ///
     /// If the last layer listed already is such an output layer, none is added.
     pub fn new(hidden: &[LayerSpec], n_inputs: usize, n_outputs: usize) -> Self {
         let mut specs = hidden.to_vec();
         if !specs.last().is_some_and(|last| is_output(last, n_outputs)) {
             let mut output = LayerSpec::dense(n_outputs, Activation::Linear, Initializer::Auto);
-            if let LayerSpec::Dense { packed, .. } = &mut output {
+            if let LayerSpec::Dense { packed, parametrization, .. } = &mut output {
                 *packed = specs.iter().any(|spec| matches!(spec, LayerSpec::Members { .. }));
+                *parametrization = last_parametrization(&specs).unwrap_or(Parametrization::Standard);
             }
             specs.push(output);
         }
@@ -607,6 +608,15 @@ impl Network {
         };
         self.layers.iter().zip(&self.places).filter_map(row).collect()
     }
+}
+
+/// How the weights of the last dense layer of a list are parametrised, those inside of blocks too.
+fn last_parametrization(specs: &[LayerSpec]) -> Option<Parametrization> {
+    specs.iter().rev().find_map(|spec| match spec {
+        LayerSpec::Dense { parametrization, .. } => Some(*parametrization),
+        LayerSpec::Residual { layers } => last_parametrization(layers),
+        _ => None,
+    })
 }
 
 /// Whether a layer can be the last one: dense, linear, and as wide as the task asks.
