@@ -36,6 +36,10 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Drawing the rows that stand for all of a table in its profile.
+    Profile = 48,
+    /// Folds and resamples of the classifier that tells two tables apart.
+    Adversary = 49,
 }
 
 /// A stream of random numbers, read in order or by position.
