@@ -266,8 +266,12 @@ impl Model {
 
     /// Reads a model from the bytes of its file; bytes that anyone may have made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let damaged =
-            |what: String| Error::model(what, "the file is damaged or no model of Statera: train again");
+        let damaged = |what: String| {
+            Error::model(
+                what,
+                "give a run folder or its model.safetensors; a model that is damaged: train again",
+            )
+        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| {
             damaged(format!("expected a model file, found something else or a part of one ({e})"))
         })?;

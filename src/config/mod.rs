@@ -619,6 +619,10 @@ fn read_file(file: &Path) -> Result<String> {
             format!("there is no configuration file `{}`", file.display()),
             "check the path; `statera config --defaults > settings.toml` writes a file to start from",
         ),
+        _ if file.is_dir() => Error::setting(
+            format!("`{}` is a folder; expected a configuration file", file.display()),
+            "give a file in it, as the config.toml of a run folder",
+        ),
         _ => Error::io("read", file, e),
     })?;
     String::from_utf8(bytes).map_err(|e| {

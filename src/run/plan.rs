@@ -410,7 +410,12 @@ fn check_batch_norm(config: &Config, network: &Network) -> Result<()> {
 /// The error of a table whose columns are all dropped, with why.
 fn nothing_left(schema: &Schema) -> Error {
     const MOST: usize = 5;
-    let why = |c: &ColumnSchema| format!("`{}` ({})", c.name, c.dropped.as_deref().unwrap_or_default());
+    let why = |c: &ColumnSchema| {
+        let dropped = c.dropped.as_deref().unwrap_or_default();
+        // A kind alone does not say what made the column one.
+        let more = if dropped == c.kind.name() { format!(": {}", c.reason) } else { String::new() };
+        format!("`{}` ({dropped}{more})", c.name)
+    };
     let mut whys = schema.columns.iter().take(MOST).map(why).collect::<Vec<_>>().join(", ");
     if schema.columns.len() > MOST {
         let _ = write!(whys, " and {} more", schema.columns.len() - MOST);
