@@ -36,7 +36,8 @@ struct Groups {
 
 impl Groups {
     fn of(keys: &[f64], outcome: Outcome<'_>) -> Self {
-        let mut rows: Vec<u32> = (0..keys.len() as u32).filter(|&row| !outcome.is_missing(row as usize)).collect();
+        let mut rows: Vec<u32> =
+            (0..keys.len() as u32).filter(|&row| !outcome.is_missing(row as usize)).collect();
         let key = |row: u32| keys[row as usize];
         // NaN of either sign comes last.
         rows.sort_unstable_by(|&a, &b| {
@@ -84,7 +85,9 @@ pub fn alone(keys: &[f64], ordered: bool, outcome: Outcome<'_>) -> Option<f64> {
         Outcome::Numbers(y) => r_squared(&groups, y, window),
         Outcome::Classes(y, n_classes) => balanced_accuracy(&groups, y, n_classes, window),
     });
-    scores.fold(None, |best: Option<f64>, score| Some(best.map_or(score, |best| best.max(score)))).map(|s| s.max(0.0))
+    scores
+        .fold(None, |best: Option<f64>, score| Some(best.map_or(score, |best| best.max(score))))
+        .map(|s| s.max(0.0))
 }
 
 fn r_squared(groups: &Groups, y: &[f64], neighbours: usize) -> Option<f64> {
@@ -137,7 +140,8 @@ fn balanced_accuracy(groups: &Groups, y: &[u32], n_classes: usize, neighbours: u
             0 => 0.0,
             size => (counts[c] - usize::from(c == own)) as f64 / size as f64,
         };
-        let strongest = |own: usize| (0..n_classes).filter(|&c| c != own).map(|c| share(c, own)).fold(0.0, f64::max);
+        let strongest =
+            |own: usize| (0..n_classes).filter(|&c| c != own).map(|c| share(c, own)).fold(0.0, f64::max);
         let mut of_class = vec![None; n_classes];
         for i in groups.start(group)..groups.ends[group] {
             let own = class(i);
@@ -145,7 +149,11 @@ fn balanced_accuracy(groups: &Groups, y: &[u32], n_classes: usize, neighbours: u
             hits[own] += usize::from(hit);
         }
     }
-    let recalls = sizes.iter().zip(&hits).filter(|(size, _)| **size > 0).map(|(size, hits)| *hits as f64 / *size as f64);
+    let recalls = sizes
+        .iter()
+        .zip(&hits)
+        .filter(|(size, _)| **size > 0)
+        .map(|(size, hits)| *hits as f64 / *size as f64);
     let (mean, chance) = (recalls.sum::<f64>() / present as f64, 1.0 / present as f64);
     Some((mean - chance) / (1.0 - chance))
 }
@@ -187,14 +195,16 @@ mod tests {
     #[test]
     fn that_a_cell_is_missing_can_give_the_target_away() {
         let y: Vec<u32> = (0..300).map(|i| u32::from(i % 7 == 0)).collect();
-        let x: Vec<f64> = noise(300, 3).iter().zip(&y).map(|(x, y)| if *y == 1 { f64::NAN } else { *x }).collect();
+        let x: Vec<f64> =
+            noise(300, 3).iter().zip(&y).map(|(x, y)| if *y == 1 { f64::NAN } else { *x }).collect();
         assert_eq!(alone(&x, true, Outcome::Classes(&y, 2)), Some(1.0));
     }
 
     #[test]
     fn by_hand() {
         // Two groups {1, 2, 3} and {7, 9}, mean 4.4: errors 1.5² + 0 + 1.5² + 2² + 2² = 12.5 of 47.2.
-        let score = alone(&[0.0, 0.0, 0.0, 1.0, 1.0], false, Outcome::Numbers(&[1.0, 2.0, 3.0, 7.0, 9.0])).unwrap();
+        let score =
+            alone(&[0.0, 0.0, 0.0, 1.0, 1.0], false, Outcome::Numbers(&[1.0, 2.0, 3.0, 7.0, 9.0])).unwrap();
         assert!((score - (1.0 - 12.5 / 47.2)).abs() < 1e-12, "{score}");
     }
 }

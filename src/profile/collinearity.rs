@@ -44,7 +44,8 @@ pub fn collinearity(columns: &[&[f64]]) -> Collinearity {
     let kept: Vec<usize> = (0..columns.len()).filter(|&j| standardised[j].is_some()).collect();
     let z: Vec<&[f64]> = kept.iter().filter_map(|&j| standardised[j].as_deref()).collect();
     let p = z.len();
-    let lower: Vec<Vec<f64>> = (0..p).into_par_iter().map(|i| (0..=i).map(|j| dot(z[i], z[j])).collect()).collect();
+    let lower: Vec<Vec<f64>> =
+        (0..p).into_par_iter().map(|i| (0..=i).map(|j| dot(z[i], z[j])).collect()).collect();
     let mut a = vec![0.0; p * p];
     for (i, row) in lower.iter().enumerate() {
         for (j, r) in row.iter().enumerate() {
@@ -65,7 +66,11 @@ pub fn collinearity(columns: &[&[f64]]) -> Collinearity {
             let by = parts(&a, p, j, &inside);
             exact[kept[j]] = true;
             by.iter().for_each(|&k| exact[kept[k]] = true);
-            redundant.push(Redundant { column: kept[j], by: by.into_iter().map(|k| kept[k]).collect(), vif: None });
+            redundant.push(Redundant {
+                column: kept[j],
+                by: by.into_iter().map(|k| kept[k]).collect(),
+                vif: None,
+            });
         }
     }
     // Of the columns that are swept in, the diagonal now holds that of the inverse: the factors.
@@ -76,7 +81,9 @@ pub fn collinearity(columns: &[&[f64]]) -> Collinearity {
     let condition_number = (p > 0 && redundant.is_empty()).then(|| condition(&correlations, &a, p));
     loop {
         let among = (0..p).filter(|&j| inside[j]);
-        let Some(worst) = among.max_by(|&i, &j| a[i * p + i].total_cmp(&a[j * p + j]).then(i.cmp(&j))) else { break };
+        let Some(worst) = among.max_by(|&i, &j| a[i * p + i].total_cmp(&a[j * p + j]).then(i.cmp(&j))) else {
+            break;
+        };
         let factor = a[worst * p + worst];
         if factor <= MOST_VIF {
             break;
@@ -224,7 +231,8 @@ mod tests {
 
     #[test]
     fn columns_without_numbers_or_spread_are_left_out() {
-        let found = collinearity(&[&[1.0, 1.0, 1.0], &[f64::NAN; 3], &[1.0, 2.0, f64::NAN], &[1e300, -1e300, 0.0]]);
+        let found =
+            collinearity(&[&[1.0, 1.0, 1.0], &[f64::NAN; 3], &[1.0, 2.0, f64::NAN], &[1e300, -1e300, 0.0]]);
         assert_eq!((found.vif[0], found.vif[1]), (None, None));
         assert!(found.vif[2].is_some() && found.vif[3].is_some(), "{found:?}");
         assert!(collinearity(&[]).vif.is_empty());

@@ -39,8 +39,8 @@ pub struct Numbers {
     pub negative: usize,
     /// Whether all are whole.
     pub whole: bool,
-    /// Whether all are whole, no two alike, and without a gap from the smallest to the largest.
-    pub consecutive: bool,
+    /// Whether all are whole, and at least every second whole number from the smallest to the largest occurs.
+    pub dense: bool,
     /// Those beyond the outer fences.
     pub outliers: Outliers,
     /// Where they lie.
@@ -148,14 +148,17 @@ fn of_numbers(found: &mut ColumnProfile, sorted: &[f64], moments: Moments) {
         zeros: sorted.iter().filter(|x| **x == 0.0).count(),
         negative: sorted.partition_point(|x| *x < 0.0),
         whole,
-        consecutive: whole && found.distinct == sorted.len() && max - min == (sorted.len() - 1) as f64,
+        dense: whole && max - min < 2.0 * found.distinct as f64,
         outliers: outliers(sorted),
         histogram,
     });
 }
 
 /// The most frequent of these counts, ties in their order; none that occurs but once.
-fn most_frequent(counts: impl Iterator<Item = (usize, usize)>, text: impl Fn(usize) -> String) -> Vec<Frequent> {
+fn most_frequent(
+    counts: impl Iterator<Item = (usize, usize)>,
+    text: impl Fn(usize) -> String,
+) -> Vec<Frequent> {
     let mut counts: Vec<(usize, usize)> = counts.filter(|(count, _)| *count > 1).collect();
     let before = |a: &(usize, usize), b: &(usize, usize)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
     if counts.len() > MOST_TOP {

@@ -9,10 +9,14 @@ use super::source::Values;
 /// Rows are compared by two 64-bit hashes of their cells: among a million different rows the chance of one false
 /// alarm is about 10⁻²⁷. O(rows·columns + rows·log rows).
 pub fn duplicates(columns: &[&Values<'_>], n_rows: usize) -> Vec<usize> {
-    let mut hashes: Vec<(u128, u32)> = (0..n_rows).into_par_iter().map(|row| (hash(columns, row), row as u32)).collect();
+    let mut hashes: Vec<(u128, u32)> =
+        (0..n_rows).into_par_iter().map(|row| (hash(columns, row), row as u32)).collect();
     hashes.par_sort_unstable();
-    let mut rows: Vec<usize> =
-        hashes.chunk_by(|a, b| a.0 == b.0).flat_map(|alike| &alike[1..]).map(|(_, row)| *row as usize).collect();
+    let mut rows: Vec<usize> = hashes
+        .chunk_by(|a, b| a.0 == b.0)
+        .flat_map(|alike| &alike[1..])
+        .map(|(_, row)| *row as usize)
+        .collect();
     rows.sort_unstable();
     rows
 }
@@ -47,7 +51,8 @@ mod tests {
     #[test]
     fn later_rows_that_repeat_an_earlier_one_are_told() {
         let x = Values::Numbers(vec![1.0, 1.0, f64::NAN, 1.0, f64::NAN, 0.0, -0.0].into());
-        let c = Values::Codes { codes: vec![0, 1, MISSING, 0, MISSING, 2, 2].into(), levels: Vec::new().into() };
+        let c =
+            Values::Codes { codes: vec![0, 1, MISSING, 0, MISSING, 2, 2].into(), levels: Vec::new().into() };
         assert_eq!(duplicates(&[&x, &c], 7), [3, 4, 6]);
         assert_eq!(duplicates(&[&x], 7), [1, 3, 4, 6]);
     }

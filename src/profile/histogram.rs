@@ -31,7 +31,13 @@ pub fn histogram(sorted: &[f64]) -> Option<Histogram> {
     let (&first, &last) = (sorted.first()?, sorted.last()?);
     if first == last {
         let half = 0.5 * first.abs().max(1.0);
-        return Some(Histogram { from: first - half, to: first + half, counts: vec![sorted.len()], below: 0, above: 0 });
+        return Some(Histogram {
+            from: first - half,
+            to: first + half,
+            counts: vec![sorted.len()],
+            below: 0,
+            above: 0,
+        });
     }
     let (p1, p99) = (quantile(sorted, 0.01), quantile(sorted, 0.99));
     let width = p99 - p1;

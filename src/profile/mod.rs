@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use crate::data::words::thousands;
 use crate::data::{ColumnKind, TaskKind};
+use crate::run::Plan;
 use associations::{Associations, associations};
 use collinearity::collinearity;
 use column::ColumnProfile;
@@ -44,6 +45,8 @@ pub struct Profile {
     pub n_rows: usize,
     /// What is learned of the target, if one is named.
     pub task: Option<TaskKind>,
+    /// The classes of the target, in their order; none of a regression.
+    pub classes: Vec<String>,
     /// The seed that draws rows where not all are taken.
     pub seed: u64,
     /// Rows behind Spearman's correlations and the predictions by one column.
@@ -77,7 +80,7 @@ pub struct Inflation {
 pub struct Duplicates {
     /// How many.
     pub count: usize,
-    /// The first of them, ten at most; the first row of the table is 1.
+    /// The first of them, ten at most; the first row of the table is 1. None where only some rows are looked at.
     pub first: Vec<usize>,
     /// Columns that were not compared, as they only name the rows.
     pub apart_from: Vec<String>,
@@ -117,7 +120,8 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
             let mut found = column::profile(column);
             if let Some(t) = target.filter(|_| column.role != Role::Target) {
                 let shown = |x: f64| if column.kind == ColumnKind::Date { column::date(x) } else { short(x) };
-                found.target = Some(target::relation(&column.values, &source.columns[t].values, rows, &shown));
+                found.target =
+                    Some(target::relation(&column.values, &source.columns[t].values, rows, &shown));
             }
             found
         })
@@ -132,7 +136,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         if compared.is_empty() { Vec::new() } else { duplicates::duplicates(&compared, source.n_rows) };
     let duplicates = Duplicates {
         count: repeated.len(),
-        first: repeated.iter().take(10).map(|row| row + 1).collect(),
+        first: repeated.iter().take(if depth == Depth::Whole { 10 } else { 0 }).map(|row| row + 1).collect(),
         apart_from: apart.iter().map(|&i| columns[i].name.clone()).collect(),
     };
 
@@ -146,6 +150,10 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         table: source.name.clone(),
         n_rows: source.n_rows,
         task: source.task,
+        classes: match target.map(|t| &source.columns[t].values) {
+            Some(Values::Codes { levels, .. }) => levels.to_vec(),
+            _ => Vec::new(),
+        },
         seed,
         sampled_rows: rows.map_or(source.n_rows, <[usize]>::len),
         columns,
@@ -156,6 +164,12 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
     };
     profile.warnings = warnings::warnings(&profile, source);
     profile
+}
+
+/// The profile of the training rows of a run, of 100,000 at most: what warnings need, and no row that was set aside.
+pub fn of_training_rows(plan: &Plan) -> Profile {
+    const MOST_ROWS: usize = 100_000;
+    profile(&source::of_training_rows(plan, MOST_ROWS), plan.config.seed, Depth::Warnings, &|_| ())
 }
 
 /// What ranks columns where there is room for a few: how well they predict the target, or else that they vary.
@@ -171,7 +185,13 @@ fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Optio
     let is_input = |column: &Column<'_>| column.role == Role::Input && column.dropped.is_none();
     let fits = |&i: &usize| {
         let numbers = matches!(source.columns[i].values, Values::Numbers(_));
-        numbers && is_input(&source.columns[i]) && columns[i].distinct > 1 && !warnings::names_rows(&columns[i], source.n_rows)
+        // What gives the target away is to go anyway, and all that predicts the target would seem to make it up.
+        let alone = columns[i].target.as_ref().and_then(|relation| relation.alone).unwrap_or(0.0);
+        numbers
+            && alone < warnings::LEAK
+            && is_input(&source.columns[i])
+            && columns[i].distinct > 1
+            && !warnings::names_rows(&columns[i], source.n_rows)
     };
     let kept: Vec<usize> = (0..columns.len()).filter(fits).collect();
     if kept.len() < 2 {
@@ -190,7 +210,11 @@ fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Optio
         .iter()
         .filter_map(|values| if let Values::Numbers(x) = values { Some(&x[..]) } else { None })
         .collect();
-    Some(Inflation { columns: kept, rows: rows.map_or(source.n_rows, |rows| rows.len()), found: collinearity(&numbers) })
+    Some(Inflation {
+        columns: kept,
+        rows: rows.map_or(source.n_rows, |rows| rows.len()),
+        found: collinearity(&numbers),
+    })
 }
 
 /// A number to four significant digits, as labels have it.

@@ -31,8 +31,7 @@ pub fn moments(x: &[f64]) -> Moments {
     let (m2, m3, m4) = (m2 / n, m3 / n, m4 / n);
     let varies = m2.sqrt() > 1e-14 * mean.abs();
     let skewness = (n > 2.0 && varies).then(|| (n * (n - 1.0)).sqrt() / (n - 2.0) * m3 / m2.powf(1.5));
-    let kurtosis = (n > 3.0 && varies).then(|| {
-        (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * (m4 / (m2 * m2) - 3.0) + 6.0)
-    });
+    let kurtosis = (n > 3.0 && varies)
+        .then(|| (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * (m4 / (m2 * m2) - 3.0) + 6.0));
     Moments { mean, std: (n > 1.0).then(|| (m2 * n / (n - 1.0)).sqrt()), skewness, kurtosis }
 }

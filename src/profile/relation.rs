@@ -117,6 +117,7 @@ pub fn correlation_ratio(codes: &[u32], n_levels: usize, x: &[f64]) -> Option<f6
     if present < 2 || (total / n).sqrt() <= 1e-14 * mean.abs() {
         return None;
     }
-    let between: f64 = groups.iter().filter(|(count, _)| *count > 0.0).map(|(count, sum)| sum * sum / count).sum();
+    let between: f64 =
+        groups.iter().filter(|(count, _)| *count > 0.0).map(|(count, sum)| sum * sum / count).sum();
     Some((between / total).sqrt().min(1.0))
 }

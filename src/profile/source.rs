@@ -150,12 +150,18 @@ impl Loaded {
     ///
     /// Where training would refuse a column for a few odd cells, they count as missing here and are told.
     pub fn read(config: &Config) -> Result<Self> {
-        let raw = Arc::new(read_csv(&config.data.path, &ReadOptions { null_words: config.data.null.clone() })?);
-        let named = [("--target", &config.data.target), ("split.column", &config.split.column), ("data.weight", &config.data.weight)];
+        let raw =
+            Arc::new(read_csv(&config.data.path, &ReadOptions { null_words: config.data.null.clone() })?);
+        let named = [
+            ("--target", &config.data.target),
+            ("split.column", &config.split.column),
+            ("data.weight", &config.data.weight),
+        ];
         let named = named.into_iter().chain(config.data.columns.keys().map(|name| ("data.columns", name)));
         for (setting, name) in named {
             if !name.is_empty() && raw.column_index(name).is_none() {
-                let what = format!("{setting}: there is no column {} in {}", shown(name), raw.source.display());
+                let what =
+                    format!("{setting}: there is no column {} in {}", shown(name), raw.source.display());
                 return Err(Error::setting(what, instead(name, raw.names())));
             }
         }
@@ -177,7 +183,8 @@ impl Loaded {
                 column.dropped = Some("as set".into());
             }
         }
-        let unreadable = table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
+        let unreadable =
+            table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
         let role = |name: &str| match name {
             _ if name == config.data.target => Role::Target,
             _ if name == config.split.column => Role::Split,
@@ -197,21 +204,22 @@ impl Loaded {
 
     /// The whole table.
     pub fn source(&self) -> Source<'_> {
-        let columns = self.schema.columns.iter().zip(self.table.columns()).enumerate().map(|(i, (schema, column))| {
-            let mut values = view(&column.data, self.raw.n_rows());
-            if self.roles[i] == Role::Target {
-                values = as_target(values, self.task);
-            }
-            Column {
-                name: &schema.name,
-                kind: schema.kind,
-                reason: &schema.reason,
-                dropped: schema.dropped.as_deref(),
-                role: self.roles[i],
-                unreadable: (self.unreadable[i].0, &self.unreadable[i].1),
-                values,
-            }
-        });
+        let columns =
+            self.schema.columns.iter().zip(self.table.columns()).enumerate().map(|(i, (schema, column))| {
+                let mut values = view(&column.data, self.raw.n_rows());
+                if self.roles[i] == Role::Target {
+                    values = as_target(values, self.task);
+                }
+                Column {
+                    name: &schema.name,
+                    kind: schema.kind,
+                    reason: &schema.reason,
+                    dropped: schema.dropped.as_deref(),
+                    role: self.roles[i],
+                    unreadable: (self.unreadable[i].0, &self.unreadable[i].1),
+                    values,
+                }
+            });
         Source {
             name: self.raw.source.display().to_string(),
             n_rows: self.raw.n_rows(),
@@ -226,7 +234,8 @@ impl Loaded {
 pub fn of_training_rows(plan: &Plan, most: usize) -> Source<'_> {
     let train = plan.split.train.rows();
     let picked = super::sample::rows(train.len(), most, plan.config.seed);
-    let rows: Vec<usize> = picked.map_or_else(|| train.to_vec(), |rows| rows.into_iter().map(|i| train[i]).collect());
+    let rows: Vec<usize> =
+        picked.map_or_else(|| train.to_vec(), |rows| rows.into_iter().map(|i| train[i]).collect());
     let mut columns: Vec<Column<'_>> = Vec::new();
     for (schema, column) in plan.schema.columns.iter().zip(plan.table.columns()) {
         if schema.dropped.is_none() {
@@ -277,7 +286,9 @@ pub(crate) fn view(data: &ColumnData, n_rows: usize) -> Values<'_> {
         ColumnData::Category { codes, levels } => {
             Values::Codes { codes: Cow::Borrowed(codes), levels: Cow::Borrowed(levels) }
         }
-        ColumnData::Dropped => Values::Codes { codes: vec![MISSING; n_rows].into(), levels: Vec::new().into() },
+        ColumnData::Dropped => {
+            Values::Codes { codes: vec![MISSING; n_rows].into(), levels: Vec::new().into() }
+        }
     }
 }
 
@@ -293,7 +304,8 @@ fn as_target(values: Values<'_>, task: Option<TaskKind>) -> Values<'_> {
             let mut levels: Vec<f64> = x.iter().copied().filter(|x| !x.is_nan()).collect();
             levels.sort_unstable_by(f64::total_cmp);
             levels.dedup();
-            let code = |x: &f64| levels.binary_search_by(|level| level.total_cmp(x)).map_or(MISSING, |i| i as u32);
+            let code =
+                |x: &f64| levels.binary_search_by(|level| level.total_cmp(x)).map_or(MISSING, |i| i as u32);
             Values::Codes {
                 codes: x.iter().map(code).collect(),
                 levels: levels.iter().map(f64::to_string).collect(),
@@ -334,7 +346,8 @@ fn lenient_schema(raw: &RawTable, config: &Config) -> Schema {
 }
 
 fn are_numbers(raw: &RawTable, name: &str) -> bool {
-    raw.column_index(name).is_some_and(|index| raw.values(index).flatten().all(|value| finite(value).is_some()))
+    raw.column_index(name)
+        .is_some_and(|index| raw.values(index).flatten().all(|value| finite(value).is_some()))
 }
 
 /// The cells of a column that say something which its kind cannot hold.

@@ -43,7 +43,8 @@ impl Measure {
 pub fn measure(a: &Values<'_>, b: &Values<'_>) -> (Measure, Option<f64>) {
     match (a, b) {
         (Values::Numbers(x), Values::Numbers(y)) => (Measure::Pearson, pearson(x, y)),
-        (Values::Numbers(x), Values::Codes { codes, levels }) | (Values::Codes { codes, levels }, Values::Numbers(x)) => {
+        (Values::Numbers(x), Values::Codes { codes, levels })
+        | (Values::Codes { codes, levels }, Values::Numbers(x)) => {
             (Measure::CorrelationRatio, correlation_ratio(codes, levels.len(), x))
         }
         (Values::Codes { codes: a, levels: la }, Values::Codes { codes: b, levels: lb }) => {
@@ -135,11 +136,21 @@ fn bands(x: &Values<'_>, y: &Values<'_>, shown: &dyn Fn(f64) -> String) -> Vec<B
             let mut ends: Vec<f64> =
                 (1..=N_BANDS).map(|i| quantile(&sorted, i as f64 / N_BANDS as f64)).collect();
             ends.dedup();
-            let band = |v: &f64| if v.is_nan() { MISSING } else { ends.partition_point(|end| end < v).min(ends.len() - 1) as u32 };
+            let band = |v: &f64| {
+                if v.is_nan() {
+                    MISSING
+                } else {
+                    ends.partition_point(|end| end < v).min(ends.len() - 1) as u32
+                }
+            };
             let mut labels = Vec::new();
             let mut start = 0;
             for end in &ends {
-                let stop = if labels.len() + 1 == ends.len() { sorted.len() } else { sorted.partition_point(|v| v <= end) };
+                let stop = if labels.len() + 1 == ends.len() {
+                    sorted.len()
+                } else {
+                    sorted.partition_point(|v| v <= end)
+                };
                 labels.push(match sorted.get(start..stop) {
                     Some([one]) => shown(*one),
                     Some([first, .., last]) if first == last => shown(*first),
@@ -168,7 +179,9 @@ fn bands(x: &Values<'_>, y: &Values<'_>, shown: &dyn Fn(f64) -> String) -> Vec<B
     };
     let mut sums = vec![vec![0.0; width]; labels.len()];
     let mut counts = vec![0_usize; labels.len()];
-    for (row, &band) in band_of.iter().enumerate().filter(|(row, band)| **band != MISSING && !y.is_missing(*row)) {
+    for (row, &band) in
+        band_of.iter().enumerate().filter(|(row, band)| **band != MISSING && !y.is_missing(*row))
+    {
         counts[band as usize] += 1;
         match y {
             Values::Numbers(y) => sums[band as usize][0] += y[row],
@@ -177,7 +190,11 @@ fn bands(x: &Values<'_>, y: &Values<'_>, shown: &dyn Fn(f64) -> String) -> Vec<B
     }
     let whole = labels.into_iter().zip(sums).zip(counts).filter(|(_, count)| *count > 0);
     whole
-        .map(|((label, sums), count)| Band { label, count, target: sums.into_iter().map(|s| s / count as f64).collect() })
+        .map(|((label, sums), count)| Band {
+            label,
+            count,
+            target: sums.into_iter().map(|s| s / count as f64).collect(),
+        })
         .collect()
 }
 

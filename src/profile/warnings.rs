@@ -91,21 +91,15 @@ pub(super) fn names_rows(column: &ColumnProfile, n_rows: usize) -> bool {
         return false;
     }
     let present = column.present(n_rows);
-    let numbers = column.numbers.as_ref();
-    column.kind == ColumnKind::Identifier
-        || present >= FEWEST_ROWS
-            && match column.kind {
-                ColumnKind::Number => {
-                    numbers.is_some_and(|x| x.consecutive)
-                        || numbers.is_some_and(|x| x.whole)
-                            && named_like_an_identifier(&column.name)
-                            && column.distinct * 20 >= present * 19
-                }
-                ColumnKind::Category | ColumnKind::Text => {
-                    named_like_an_identifier(&column.name) && column.distinct * 20 >= present * 19
-                }
-                ColumnKind::Date | ColumnKind::Identifier => false,
-            }
+    // Repeated rows repeat their numbers too.
+    let once = present >= FEWEST_ROWS && column.distinct * 20 >= present * 19;
+    let named = || named_like_an_identifier(&column.name);
+    match column.kind {
+        ColumnKind::Identifier => true,
+        ColumnKind::Number => once && column.numbers.as_ref().is_some_and(|x| x.dense || x.whole && named()),
+        ColumnKind::Category | ColumnKind::Text => once && named(),
+        ColumnKind::Date => false,
+    }
 }
 
 /// What to look out for in a table that has been looked at.
@@ -125,7 +119,8 @@ pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
 
 /// The lines of all warnings, fit to be pasted together: none twice, and nothing else of a column that is dropped.
 pub fn lines(warnings: &[Warning]) -> Vec<String> {
-    let dropped: BTreeSet<&str> = warnings.iter().filter_map(|w| w.line.strip_suffix("drop = true")).collect();
+    let dropped: BTreeSet<&str> =
+        warnings.iter().filter_map(|w| w.line.strip_suffix("drop = true")).collect();
     let mut keys = BTreeSet::new();
     let mut lines = Vec::new();
     for Warning { line, .. } in warnings {
@@ -177,7 +172,12 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
         );
         if column.role == Role::Input && column.dropped.is_none() {
             let line = setting(name, "scale", "\"robust\"");
-            found.push(warning(Concern::FarOutliers, &[name], format!("{text}; standard scaling would squeeze the rest"), line));
+            found.push(warning(
+                Concern::FarOutliers,
+                &[name],
+                format!("{text}; standard scaling would squeeze the rest"),
+                line,
+            ));
         } else if column.role == Role::Target {
             let text = format!("{text}; squared errors would be governed by them");
             found.push(warning(Concern::FarOutliers, &[name], text, "loss.name = \"huber\"".into()));
@@ -188,7 +188,7 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
     }
     let drop = setting(name, "drop", "true");
     let already = match column.dropped {
-        Some(_) => "; it is left out as it stands, and the line makes that certain",
+        Some(_) => ". It is left out as it stands; the line makes that certain",
         None => "",
     };
     let constant = column.distinct <= 1 && (column.missing == 0 || column.distinct == 0);
@@ -199,7 +199,12 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
             None => "it has a single cell".to_owned(),
         };
         if profile.n_rows > 1 {
-            found.push(warning(Concern::Constant, &[name], format!("{}: {what}{already}", shown(name)), drop));
+            found.push(warning(
+                Concern::Constant,
+                &[name],
+                format!("{}: {what}{already}", shown(name)),
+                drop,
+            ));
         }
         return found;
     }
@@ -210,8 +215,10 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
     }
     if names_rows(column, profile.n_rows) {
         let why = match &column.numbers {
-            Some(x) if x.consecutive => "whole numbers without a gap, each once".to_owned(),
-            _ => format!("{} among {}", counted(column.distinct, "different value"), counted(present, "cell")),
+            Some(x) if x.dense => "whole numbers with few gaps, each once".to_owned(),
+            _ => {
+                format!("{} among {}", counted(column.distinct, "different value"), counted(present, "cell"))
+            }
         };
         let text = format!("{}: {why}; it seems only to name the rows{already}", shown(name));
         found.push(warning(Concern::Identifier, &[name], text, drop));
@@ -225,8 +232,14 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
         let others = present - most.count;
         let text = format!("{}: all but {} are {}", shown(name), counted(others, "cell"), shown(&most.value));
         found.push(warning(Concern::NearlyConstant, &[name], text, drop));
-    } else if column.missing as f64 >= MOSTLY_MISSING * profile.n_rows as f64 && profile.n_rows >= FEWEST_ROWS {
-        let text = format!("{}: only {} of {} are there", shown(name), thousands(present), counted(profile.n_rows, "cell"));
+    } else if column.missing as f64 >= MOSTLY_MISSING * profile.n_rows as f64 && profile.n_rows >= FEWEST_ROWS
+    {
+        let text = format!(
+            "{}: only {} of {} are there",
+            shown(name),
+            thousands(present),
+            counted(profile.n_rows, "cell")
+        );
         found.push(warning(Concern::MostlyMissing, &[name], text, drop));
     }
     found
@@ -244,10 +257,11 @@ fn leak(column: &ColumnProfile, profile: &Profile, alone: f64, already: &str) ->
         _ => format!("balanced accuracy, chance taken off: {alone:.4}"),
     };
     let text = format!(
-        "{} alone predicts {} almost perfectly ({how}): is it known when {} is to be predicted?{already}",
+        "{} alone predicts {} almost perfectly ({how}): is it known when {} is to be predicted?{}",
         shown(name),
         shown(target),
-        shown(target)
+        shown(target),
+        already.trim_start_matches('.')
     );
     warning(Concern::Leak, &[name, target], text, setting(name, "drop", "true"))
 }
@@ -255,8 +269,11 @@ fn leak(column: &ColumnProfile, profile: &Profile, alone: f64, already: &str) ->
 /// Cells that do not fit: those of all columns make one list of words for missing cells.
 fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     const MOST_WORDS: usize = 20;
-    let odd: Vec<&ColumnProfile> =
-        profile.columns.iter().filter(|c| c.unreadable > 0 && c.dropped.as_deref() != Some("as set")).collect();
+    let odd: Vec<&ColumnProfile> = profile
+        .columns
+        .iter()
+        .filter(|c| c.unreadable > 0 && c.dropped.as_deref() != Some("as set"))
+        .collect();
     let (few, many): (Vec<&ColumnProfile>, Vec<&ColumnProfile>) =
         odd.into_iter().partition(|c| c.unreadable_texts.len() < MOST_WORDS);
     let mut found = Vec::new();
@@ -268,7 +285,12 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
             column.kind,
             listed(column.unreadable_texts.iter().take(3).map(String::as_str))
         );
-        found.push(warning(Concern::Unreadable, &[&column.name], text, setting(&column.name, "drop", "true")));
+        found.push(warning(
+            Concern::Unreadable,
+            &[&column.name],
+            text,
+            setting(&column.name, "drop", "true"),
+        ));
     }
     if few.is_empty() {
         return found;
@@ -300,17 +322,20 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
 
 fn duplicates(profile: &Profile) -> Option<Warning> {
     let repeated = &profile.duplicates;
-    let first = repeated.first.first()?;
+    if repeated.count == 0 {
+        return None;
+    }
+    let first =
+        repeated.first.first().map_or(String::new(), |row| format!(", the first in row {}", thousands(*row)));
     let apart = match &repeated.apart_from[..] {
         [] => String::new(),
         names => format!(" in all but {}", listed(names.iter().map(String::as_str))),
     };
     let verb = if repeated.count == 1 { "repeats" } else { "repeat" };
     let text = format!(
-        "{} of {} {verb} an earlier one{apart}, the first in row {}; a row that is both learned from and tested on flatters the test",
+        "{} of {} {verb} an earlier one{apart}{first}; a row that is both learned from and tested on flatters the test",
         counted(repeated.count, "row"),
-        thousands(profile.n_rows),
-        thousands(*first)
+        thousands(profile.n_rows)
     );
     Some(warning(Concern::Duplicates, &[], text, "data.drop_duplicates = true".into()))
 }
@@ -379,7 +404,8 @@ fn same_categories(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
                 if !told.contains(&first) && !told.contains(&second) && part_alike(values) {
                     told.insert(second);
                     let names = [first, second].map(|i| profile.columns[i].name.as_str());
-                    let text = format!("{} says the same as {} in other words", shown(names[1]), shown(names[0]));
+                    let text =
+                        format!("{} says the same as {} in other words", shown(names[1]), shown(names[0]));
                     let line = setting(names[1], "drop", "true");
                     found.push(warning(Concern::SameCategories, &[names[1], names[0]], text, line));
                 }
@@ -391,7 +417,9 @@ fn same_categories(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
 
 /// Whether each category of the one goes with a single one of the other, missing cells included, and back.
 fn part_alike(values: [&Values<'_>; 2]) -> bool {
-    let [Values::Codes { codes: a, levels: la }, Values::Codes { codes: b, levels: lb }] = values else { return false };
+    let [Values::Codes { codes: a, levels: la }, Values::Codes { codes: b, levels: lb }] = values else {
+        return false;
+    };
     let (mut forth, mut back) = (vec![MISSING; la.len()], vec![MISSING; lb.len()]);
     a.iter().zip(b.iter()).all(|(&a, &b)| {
         if a == MISSING || b == MISSING {
