@@ -170,7 +170,14 @@ impl Model {
         let (n_x, n_outputs) = (x.len() / self.network.n_inputs(), self.network.n_outputs());
         let mut works = self.network.inference_workspaces(n_x, n_rows);
         let mut outputs = vec![T::ZERO; n_x * n_outputs];
-        self.network.raw_outputs_on_threads(CpuLevel::detect(), params, &x, &mut works, &mut outputs);
+        self.network.raw_outputs_on_threads(
+            CpuLevel::detect(),
+            params,
+            self.card.loss,
+            &x,
+            &mut works,
+            &mut outputs,
+        );
         self.card.loss.predict(&mut outputs, n_outputs);
         outputs.into_iter().map(T::to_f64).collect()
     }
@@ -353,7 +360,7 @@ fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
 /// Whether a file of `n_bytes` with `n_tensors` can hold what the card's layers ask for, and whether each
 /// layer's settings are ones that can be computed with. Sums that overflow ask for more than any file holds.
 fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::Result<(), String> {
-    let mut asked = Asked { width: card.n_inputs, params: 0, tensors: 0, features: 0, n_bytes };
+    let mut asked = Asked { width: card.n_inputs, members: 1, params: 0, tensors: 0, features: 0, n_bytes };
     asked.add_list("layers", &card.layers)?;
     if asked.tensors != n_tensors {
         return Err(format!("the layers need {} tensors, the file has {n_tensors}", asked.tensors));
@@ -363,8 +370,9 @@ fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::R
 
 /// What layers ask for, added up.
 struct Asked {
-    /// Features of a row after them.
+    /// Features of a row after them, of all members of an ensemble together.
     width: usize,
+    members: usize,
     params: usize,
     tensors: usize,
     /// The features of all their outputs.
@@ -387,10 +395,15 @@ impl Asked {
             LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(drop_connect) => {
                 return Err(format!("{name} (dense): drop_connect {drop_connect}"));
             }
-            LayerSpec::Dense { units, bias, .. } => {
-                self.width = *units;
-                let per_unit = width.checked_add(usize::from(*bias));
-                (per_unit.and_then(|n| n.checked_mul(*units)), 1 + usize::from(*bias))
+            LayerSpec::Dense { packed: true, .. } if self.members == 1 => {
+                return Err(format!("{name} (dense): packed without members"));
+            }
+            LayerSpec::Dense { units, bias, packed, .. } => {
+                // Too wide a row is found below.
+                self.width = units.saturating_mul(self.members);
+                let per_unit = (width / self.members).checked_add(usize::from(*bias));
+                let n_weights = if *packed { self.width } else { *units };
+                (per_unit.and_then(|n| n.checked_mul(n_weights)), 1 + usize::from(*bias))
             }
             LayerSpec::BatchNorm { momentum, epsilon } => {
                 if !(0.0..1.0).contains(momentum) || *epsilon <= 0.0 {
@@ -417,15 +430,26 @@ impl Asked {
                 }
                 (Some(0), 0)
             }
-            LayerSpec::Scale {} => (Some(width), 1),
+            LayerSpec::Scale { bias, .. } => {
+                let tensors = 1 + usize::from(*bias);
+                (width.checked_mul(tensors), tensors)
+            }
+            LayerSpec::Members { count } => {
+                if *count < 2 || self.members > 1 {
+                    return Err(format!("{name} (members): count {count}, behind {} members", self.members));
+                }
+                (self.width, self.members) = (width.saturating_mul(*count), *count);
+                (Some(0), 0)
+            }
             LayerSpec::Embedding { columns } => {
                 let (made, asked) = check_embedding(columns, width, name)?;
                 self.width = made;
                 asked
             }
             LayerSpec::Residual { layers } => {
+                let members = self.members;
                 self.add_list(name, layers)?;
-                if self.width != width {
+                if self.members != members || self.width != width {
                     let made = self.width;
                     return Err(format!("{name} (residual): its layers make {made} features of {width}"));
                 }

@@ -8,6 +8,7 @@
 
 mod activation;
 mod batch_norm;
+mod columns;
 mod dispatch;
 mod dropout;
 mod embedding;

@@ -10,8 +10,8 @@ use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, OptimizerName,
-    TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
+    OptimizerName, TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -21,6 +21,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
 use crate::nn::init::explain;
+use crate::nn::network::is_output;
 use crate::nn::{Layer, Loss, Network};
 use crate::profile::duplicates::duplicates;
 use crate::profile::source;
@@ -349,9 +350,19 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
         Some(LayerSpec::Embedding { columns }) => columns.iter().map(EmbeddingSpec::n_outputs).sum(),
         _ => n_inputs,
     };
-    let layers = config.expanded_layers();
-    check_blocks(&layers, Some(width))?;
-    let layers: Vec<LayerSpec> = embedding.into_iter().chain(layers).collect();
+    let (listed, ensemble) = (&config.network.layers, &config.ensemble);
+    check_blocks(listed, Some(width))?;
+    let shares = matches!(ensemble.kind, EnsembleKind::Tabm | EnsembleKind::TabmMini);
+    if shares && listed.last().is_some_and(|last| is_output(last, n_outputs)) {
+        return Err(Error::setting(
+            format!(
+                "`network.layers` ends with the output layer, of which each of {} members has its own",
+                ensemble.members
+            ),
+            "leave the last layer out: it is added by itself; or ensemble.kind = \"packed\"",
+        ));
+    }
+    let layers: Vec<LayerSpec> = embedding.into_iter().chain(config.expanded_layers()).collect();
     let network = Network::new(&layers, n_inputs, n_outputs);
     check_batch_norm(config, &network)?;
     Ok(network)
