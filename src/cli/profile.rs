@@ -56,6 +56,19 @@ pub(crate) struct Arguments {
     /// Threads; 0 takes one a core; the result does not depend on them
     #[arg(long)]
     threads: Option<usize>,
+    #[command(flatten)]
+    page: Destination,
+    /// Print the profile as JSON
+    #[arg(long)]
+    json: bool,
+    /// No notes and no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Where the page goes.
+#[derive(Debug, Args)]
+struct Destination {
     /// The page to write
     #[arg(short, long, value_name = "FILE.html", conflicts_with = "no_page")]
     out: Option<PathBuf>,
@@ -65,12 +78,6 @@ pub(crate) struct Arguments {
     /// Write no page
     #[arg(long)]
     no_page: bool,
-    /// Print the profile as JSON
-    #[arg(long)]
-    json: bool,
-    /// No notes and no progress
-    #[arg(long)]
-    quiet: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -114,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Where the page goes, if there is to be one. A file that exists is replaced only if asked for.
 fn page_path(arguments: &Arguments, data: &Path) -> Result<Option<PathBuf>, Error> {
-    if let Some(out) = &arguments.out {
+    if let Some(out) = &arguments.page.out {
         let same = out.canonicalize().is_ok_and(|out| data.canonicalize().is_ok_and(|data| data == out));
         if same {
             let what = format!("{} is the table itself: the page would replace it", out.display());
@@ -124,13 +131,13 @@ fn page_path(arguments: &Arguments, data: &Path) -> Result<Option<PathBuf>, Erro
             let what = format!("{} is a folder; expected a file for the page", out.display());
             return Err(Error::setting(what, format!("-o {}", out.join("profile.html").display())));
         }
-        if out.is_file() && !arguments.force {
+        if out.is_file() && !arguments.page.force {
             let what = format!("{} exists already", out.display());
             return Err(Error::setting(what, "another file, or --force to replace it"));
         }
         return Ok(Some(out.clone()));
     }
-    if arguments.json || arguments.no_page {
+    if arguments.json || arguments.page.no_page {
         return Ok(None);
     }
     let stem = data.file_stem().map_or("table".into(), |stem| stem.to_string_lossy().into_owned());
@@ -138,7 +145,11 @@ fn page_path(arguments: &Arguments, data: &Path) -> Result<Option<PathBuf>, Erro
         1 => format!("{stem}-profile.html"),
         _ => format!("{stem}-profile-{number}.html"),
     };
-    Ok((1..).map(|number| PathBuf::from(name(number))).find(|path| path.symlink_metadata().is_err()))
+    let mut number = 1;
+    while Path::new(&name(number)).symlink_metadata().is_ok() {
+        number += 1;
+    }
+    Ok(Some(PathBuf::from(name(number))))
 }
 
 /// What is being done, told where it takes longer than a second: a spinner in a terminal, lines in a pipe.

@@ -20,13 +20,16 @@ const MOST_PAIRS: usize = 20;
 /// Columns in the table of inflation factors.
 const MOST_FACTORS: usize = 40;
 
+/// What the page may do: nothing but what stands in it.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
 /// The page as HTML. It loads nothing from anywhere.
 pub fn page(profile: &Profile) -> String {
     let title = format!("Profile of {}", file_name(&profile.table));
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <title>{0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#warnings\">To the warnings</a>\n<header><h1>{0}</h1>\n<p class=\"soft\">{1}</p></header>\n",
         escaped(&title),
@@ -159,12 +162,13 @@ fn marked(text: &str) -> String {
 
 /// A share in percent, nothing for nothing.
 fn percent(part: usize, whole: usize) -> String {
-    match part {
-        0 => "–".into(),
-        _ => {
-            let share = 100.0 * part as f64 / whole.max(1) as f64;
-            if share < 0.1 { "&lt; 0.1 %".into() } else { format!("{share:.1} %") }
-        }
+    let share = 100.0 * part as f64 / whole.max(1) as f64;
+    if part == 0 {
+        "–".into()
+    } else if share < 0.1 {
+        "&lt; 0.1 %".into()
+    } else {
+        format!("{share:.1} %")
     }
 }
 
@@ -514,6 +518,6 @@ fn footer(profile: &Profile) -> String {
             mean. Quantiles are linear between neighbours; skewness and kurtosis are adjusted for the number of rows; outliers lie \
             more than three times the width of the middle half outside of it. Alone is R², or balanced accuracy with chance taken \
             off, of each row predicted by other rows of the same or a near value.</p>";
-    let _ = write!(out, "<p>Made by statera {}.</p></footer>\n", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(out, "<p>Made by statera {}.</p></footer>", env!("CARGO_PKG_VERSION"));
     out
 }

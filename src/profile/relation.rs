@@ -47,7 +47,7 @@ fn ranks(x: &[f64], order: &[u32], other: &[f64]) -> Vec<f64> {
     let kept: Vec<u32> = order.iter().copied().filter(|&row| !other[row as usize].is_nan()).collect();
     let mut start = 0;
     for ties in kept.chunk_by(|&a, &b| x[a as usize] == x[b as usize]) {
-        let rank = start as f64 + (ties.len() as f64 + 1.0) / 2.0;
+        let rank = start as f64 + f64::midpoint(ties.len() as f64, 1.0);
         for &row in ties {
             ranks[row as usize] = rank;
         }
