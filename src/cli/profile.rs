@@ -210,7 +210,7 @@ fn described(found: &Profile) -> String {
 
 /// What training says of the rows that it learns from; nothing where nothing is to be looked out for.
 pub(super) fn noticed(found: &Profile, plan: &Plan) -> String {
-    const MOST: usize = 10;
+    const MOST: usize = 5;
     if found.warnings.is_empty() {
         return String::new();
     }
@@ -220,8 +220,11 @@ pub(super) fn noticed(found: &Profile, plan: &Plan) -> String {
         text::counted(found.n_rows, "training row")
     );
     out += &listed(&found.warnings, MOST);
-    let more = format!("statera profile {data} --target {target}");
-    let _ = writeln!(out, "\n  the whole table: {more}");
+    let more = match found.warnings.len().saturating_sub(MOST) {
+        0 => "the whole table".to_owned(),
+        n => format!("{} and the whole table", text::count(n) + " more"),
+    };
+    let _ = writeln!(out, "  {more}: statera profile {data} --target {target}");
     out
 }
 
@@ -382,7 +385,7 @@ fn warnings(warnings: &[Warning]) -> String {
 fn listed(warnings: &[Warning], most: usize) -> String {
     let mut out = String::new();
     for warning in warnings.iter().take(most) {
-        let _ = write!(out, "\n{}", text::wrap(&format!("{}: {}", warning.concern.title(), warning.text), 2));
+        out += &text::wrap(&format!("{}: {}", warning.concern.title(), warning.text), 2);
         let _ = writeln!(out, "    {}", warning.line);
     }
     out

@@ -472,6 +472,13 @@ fn collinearity(profile: &Profile, of: &Inflation) -> String {
         of.columns.len(),
         super::collinearity::MOST_VIF
     );
+    if of.left_out > 0 {
+        let _ = writeln!(
+            out,
+            "<p>Left out are {}, those that go least with the target.</p>",
+            counted(of.left_out, "further column")
+        );
+    }
     if !of.found.redundant.is_empty() {
         out += "<ul>";
         for redundant in &of.found.redundant {

@@ -33,6 +33,8 @@ use column::ColumnProfile;
 use source::{Column, Role, Source, Values};
 pub use warnings::{Concern, Warning, lines};
 
+/// Columns whose inflation factors are computed, at most.
+const MOST_INFLATED: usize = 500;
 /// Multiply–adds that the correlation matrix behind the inflation factors may take.
 const COLLINEARITY_BUDGET: usize = 4_000_000_000;
 
@@ -68,6 +70,8 @@ pub struct Profile {
 pub struct Inflation {
     /// The columns, as indices into the profile's; the other indices are those of [`collinearity::Collinearity`].
     pub columns: Vec<usize>,
+    /// Columns of numbers beyond 500, or beyond half as many as there are rows: those that go least with the target.
+    pub left_out: usize,
     /// Rows that it is computed on.
     pub rows: usize,
     /// Factors, condition number and redundant columns, as indices into `columns`.
@@ -193,7 +197,16 @@ fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Optio
             && columns[i].distinct > 1
             && !warnings::names_rows(&columns[i], source.n_rows)
     };
-    let kept: Vec<usize> = (0..columns.len()).filter(fits).collect();
+    let mut kept: Vec<usize> = (0..columns.len()).filter(fits).collect();
+    // With about as many columns as rows, chance alone makes columns up.
+    let most = MOST_INFLATED.min(source.n_rows / 2);
+    let left_out = kept.len().saturating_sub(most);
+    if left_out > 0 {
+        let strength = strength(columns);
+        kept.sort_by(|&a, &b| strength[b].total_cmp(&strength[a]).then(a.cmp(&b)));
+        kept.truncate(most);
+        kept.sort_unstable();
+    }
     if kept.len() < 2 {
         return None;
     }
@@ -212,6 +225,7 @@ fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Optio
         .collect();
     Some(Inflation {
         columns: kept,
+        left_out,
         rows: rows.map_or(source.n_rows, |rows| rows.len()),
         found: collinearity(&numbers),
     })
