@@ -418,6 +418,7 @@ impl Asked {
                 (Some(0), 0)
             }
             LayerSpec::Activation { .. } => (Some(0), 0),
+            LayerSpec::ParametricActivation { .. } => (Some(width), 1),
             LayerSpec::LayerNorm { epsilon } => {
                 if epsilon.is_nan() || *epsilon <= 0.0 {
                     return Err(format!("{name} (layer_norm): epsilon {epsilon}"));

@@ -3,6 +3,10 @@
 //! With DropConnect (Wan et al. 2013), training uses W∘M/(1 − rate) in place of W: each weight is zero with
 //! probability `rate`, and what is kept is scaled up, so that nothing is done in use. The paper draws a mask for each
 //! row; here all rows of a shard share one, drawn anew at every step, so that a product stays a product.
+//!
+//! With the neural tangent parametrisation (Jacot et al. 2018; Holzmüller, Grinsztajn & Steinwart 2024), W is kept √I
+//! times as large as it is used: y = f(x·W/√I + b), so that ∂L/∂W, and the change of what is used by a step of one
+//! length, are 1/√I of the usual. Weights start at what the initialiser says of those used.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -15,7 +19,7 @@ use super::init;
 use super::layer::{Cache, Mode, Pass};
 use super::packed;
 use super::params::{Layout, Role, WeightRules};
-use crate::config::Initializer;
+use crate::config::{Initializer, Parametrization};
 use crate::random::{Purpose, Stream};
 
 /// For so many rows, which fill one or two registers, dxᵀ = W·dzᵀ costs less than transposing W; it has the same
@@ -42,6 +46,7 @@ pub struct Dense {
     initializer: Initializer,
     bias_initializer: Initializer,
     drop_connect: Rate,
+    parametrization: Parametrization,
     layer_idx: u32,
 }
 
@@ -54,6 +59,7 @@ impl Dense {
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
         drop_connect: f64,
+        parametrization: Parametrization,
         rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
@@ -75,6 +81,7 @@ impl Dense {
             initializer,
             bias_initializer,
             drop_connect: Rate(drop_connect),
+            parametrization,
             layer_idx: layer_idx as u32,
         }
     }
@@ -93,6 +100,9 @@ impl Dense {
         let mut detail = activation::name(self.activation);
         if let Rate(rate @ f64::MIN_POSITIVE..) = self.drop_connect {
             let _ = write!(detail, ", drop_connect {rate}");
+        }
+        if self.parametrization == Parametrization::Ntp {
+            detail.push_str(", ntp");
         }
         if self.packed > 1 {
             detail.push_str(", packed");
@@ -115,15 +125,26 @@ impl Dense {
         [n_rows, self.packed, self.in_features, self.out_features]
     }
 
-    /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used.
-    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
-        let n_masked = if self.drop_connect.drop_below() > 0 { self.n_weights() } else { 0 };
-        let n = n_rows * self.packed * self.out_features;
+    /// In training f′(z) (B×O) where the activation keeps it, and with DropConnect which weights are kept; the weights
+    /// used where they are others than the parameters.
+    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize, trains: bool) -> Cache<T> {
+        let masks = trains && self.drop_connect.drop_below() > 0;
+        let n_numbers = if trains { n_rows * self.packed * self.out_features } else { 0 };
+        let n_if = |is: bool| if is { self.n_weights() } else { 0 };
         Cache {
-            numbers: vec![T::ZERO; activation::cache_len(self.activation, n)],
-            weights: vec![T::ZERO; n_masked],
-            flags: vec![0; n_masked],
+            numbers: vec![T::ZERO; activation::cache_len(self.activation, n_numbers)],
+            weights: vec![T::ZERO; n_if(masks || self.is_ntp())],
+            flags: vec![0; n_if(masks)],
         }
+    }
+
+    fn is_ntp(&self) -> bool {
+        self.parametrization == Parametrization::Ntp
+    }
+
+    /// What the parameters are multiplied by to make the weights used, if not by 1.
+    fn weight_factor(&self) -> f64 {
+        weight_factor(self.parametrization, self.in_features)
     }
 
     /// Whether this pass uses masked weights.
@@ -133,10 +154,11 @@ impl Dense {
 
     /// The weights of this pass (I×O).
     fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
-        if self.masks(pass) { &cache.weights } else { &pass.params[self.weight.clone()] }
+        if self.masks(pass) || self.is_ntp() { &cache.weights } else { &pass.params[self.weight.clone()] }
     }
 
-    /// Draws which weights the shard uses, and scales them.
+    /// Makes the weights that the shard uses, where they are others than the parameters: with DropConnect draws which,
+    /// and scales them.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
         if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.masks(pass)) {
             let key = [seed as u32, (seed >> 32) as u32];
@@ -144,7 +166,18 @@ impl Dense {
             T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
             cache.weights.copy_from_slice(&pass.params[self.weight.clone()]);
             T::drop_out(pass.level, &mut cache.weights, &cache.flags, self.drop_connect.scale());
+        } else if self.is_ntp() {
+            cache.weights.copy_from_slice(&pass.params[self.weight.clone()]);
         }
+        if self.is_ntp() {
+            self.times_factor(&mut cache.weights);
+        }
+    }
+
+    /// W, or ∂L/∂W, from one kept to one used or back.
+    fn times_factor<T: Scalar>(&self, numbers: &mut [T]) {
+        let factor = T::from_f64(self.weight_factor());
+        numbers.iter_mut().for_each(|w| *w *= factor);
     }
 
     /// The transposed weight, and what the products y = x·W, dW = xᵀ·dz and dx = dz·Wᵀ need.
@@ -177,9 +210,16 @@ impl Dense {
         if self.packed > 1 {
             packed::forward(pass.level, self.packed_shape(n_rows), x, weights, bias, y, scratch);
         } else {
-            let start = bias.map_or(Start::Zero, Start::Bias);
+            let start = match bias {
+                Some(bias) if self.activation == Activation::Relu => Start::BiasRelu(bias),
+                Some(bias) => Start::Bias(bias),
+                None => Start::Zero,
+            };
             let (x, weights) = (Matrix::rows(x, i), Matrix::rows(weights, o));
             T::product(pass.level, [n_rows, i, o], x, weights, y, start, scratch);
+            if matches!(start, Start::BiasRelu(_)) {
+                return;
+            }
         }
         activation::forward(self.activation, pass, first_row * self.packed * o, y, &mut cache.numbers);
     }
@@ -283,6 +323,9 @@ impl Dense {
         if self.masks(pass) {
             T::drop_out(pass.level, dw, &cache.flags, self.drop_connect.scale());
         }
+        if self.is_ntp() {
+            self.times_factor(dw);
+        }
     }
 
     pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
@@ -290,9 +333,21 @@ impl Dense {
         let initializer = self.starts_by();
         for weight in params[self.weight.clone()].chunks_exact_mut(self.in_features * self.out_features) {
             init::fill(initializer, shape, weight, stream);
+            if self.is_ntp() {
+                let factor = T::from_f64(1.0 / self.weight_factor());
+                weight.iter_mut().for_each(|w| *w *= factor);
+            }
         }
         if let Some(bias) = &self.bias {
             init::fill(self.bias_initializer, shape, &mut params[bias.clone()], stream);
         }
+    }
+}
+
+/// What parameters of a dense layer of `n_inputs` are multiplied by to make the weights used.
+pub(crate) fn weight_factor(parametrization: Parametrization, n_inputs: usize) -> f64 {
+    match parametrization {
+        Parametrization::Standard => 1.0,
+        Parametrization::Ntp => 1.0 / (n_inputs as f64).sqrt(),
     }
 }
