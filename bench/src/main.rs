@@ -50,7 +50,7 @@ fn main() {
     let level = named.unwrap_or_else(CpuLevel::detect);
     if arguments.first().is_some_and(|a| a == "parts") {
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        println!("{}", parts::run(level, n_threads));
+        println!("{}", parts::run(level, n_threads, arguments.get(1).map(String::as_str)));
         return;
     }
     let mut best_peak = peak::<f32>(level);

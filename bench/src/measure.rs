@@ -6,7 +6,7 @@ use statera::config::Config;
 use statera::nn::buffer::Buffer;
 use statera::nn::{CpuLevel, Loss, Network, Targets};
 use statera::random::{Purpose, Stream};
-use statera::train::{optimizer::Optimizer, step::Stepper};
+use statera::train::{optimizer::Optimizer, rows::gather_inputs, step::Stepper};
 use statera_kernels::Scalar;
 
 /// Multiply–adds a second in registers alone: the best of a few short tries.
@@ -37,7 +37,7 @@ pub fn measure<T: Scalar>(
     let mut params = Buffer::of(&network.init::<T>(0), 0);
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let mut stepper = Stepper::new(network, Loss::Mse, level, 0, batch_size, config.train.shard_rows);
-    let mut order: Vec<usize> = (0..n_rows).collect();
+    let mut order: Vec<u32> = (0..n_rows as u32).collect();
     let mut x = vec![T::ZERO; batch_size * features];
     let mut t = vec![T::ZERO; batch_size];
     let mut steps = 0_u32;
@@ -46,9 +46,9 @@ pub fn measure<T: Scalar>(
         Stream::new(0, Purpose::Shuffle, number).shuffle(&mut order);
         let mut loss_sum = 0.0;
         for rows in order.chunks_exact(batch_size) {
-            for (i, &row) in rows.iter().enumerate() {
-                x[i * features..][..features].copy_from_slice(&all_x[row * features..][..features]);
-                t[i] = all_t[row];
+            gather_inputs(&all_x, rows, features, &mut x);
+            for (t, &row) in t.iter_mut().zip(rows) {
+                *t = all_t[row as usize];
             }
             loss_sum += stepper.step(*steps, 1e-3, &mut params, &mut optimizer, &x, Targets::Values(&t));
             *steps += 1;

@@ -51,21 +51,27 @@ fn network(case: &Case) -> (Network, Config) {
     (Network::new(&layers, FEATURES, 1), config)
 }
 
-/// One object for every row of the report.
-pub fn run(level: CpuLevel, n_threads: usize) -> Value {
+/// One object for every row of the report; of those alone whose kind or name has `only` in it, if that is given.
+pub fn run(level: CpuLevel, n_threads: usize, only: Option<&str>) -> Value {
+    let wanted = |kind: &str, name: &str| only.is_none_or(|only| kind.contains(only) || name.contains(only));
     let mut rows = Vec::new();
-    for case in CASES {
+    for case in CASES.iter().filter(|case| wanted("step", case.name)) {
         rows.push(step::<f32>(case, level, "f32"));
     }
-    rows.push(step::<f64>(&CASES[1], level, "f64"));
-    let wide = &CASES[2];
-    if n_threads > 1 {
-        for (case, batch_size) in [(&CASES[1], 512), (wide, 512), (&CASES[1], 1024), (wide, 1024), (wide, 4096)] {
+    let (narrow, wide) = (&CASES[1], &CASES[2]);
+    if wanted("step", "f64") {
+        rows.push(step::<f64>(narrow, level, "f64"));
+    }
+    for (case, batch_size) in [(narrow, 512), (wide, 512), (narrow, 1024), (wide, 1024), (wide, 4096)] {
+        if n_threads > 1 && wanted("threads", case.name) {
             rows.push(threads(case, level, batch_size, n_threads));
         }
     }
-    rows.push(adam(level, 10_000_000));
-    rows.push(adam(level, 20_000));
+    for n in [10_000_000, 20_000] {
+        if wanted("optimizer", "adam") {
+            rows.push(adam(level, n));
+        }
+    }
     Value::Array(rows)
 }
 
