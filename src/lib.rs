@@ -11,6 +11,7 @@ pub mod model;
 pub mod nn;
 pub mod random;
 pub mod run;
+mod stored;
 mod svg;
 pub mod train;
 

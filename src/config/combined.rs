@@ -3,7 +3,7 @@
 use super::blocks::check_blocks;
 use super::{
     AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NetworkConfig, NumericEmbedding,
-    OptimizerName, lbfgs,
+    OptimizerName, lbfgs, weights,
 };
 use crate::error::{Error, Result};
 
@@ -51,6 +51,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     check_blocks(layers, None)?;
     lbfgs::check(config)?;
     check_weights(config)?;
+    weights::check(config)?;
     check_curriculum(config)
 }
 

@@ -17,6 +17,7 @@ mod lbfgs;
 mod meaning;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 mod write;
 
 use std::collections::BTreeMap;
@@ -29,12 +30,13 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Precision, Scale,
-    ScheduleName, TargetScale, Task,
+    EndWeights, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
+    Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub embedding: EmbeddingConfig,
     /// The network.
     pub network: NetworkConfig,
+    /// What its weights are.
+    pub weights: WeightsConfig,
     /// What training makes small.
     pub loss: LossConfig,
     /// Epochs and batches.
@@ -563,6 +567,7 @@ impl Config {
         let defaults = Self::default().network;
         config.network =
             NetworkConfig { layers: config.network.layers, precision: config.network.precision, ..defaults };
+        config.name_weight_kinds();
         config
     }
 

@@ -3,17 +3,21 @@
 //! With DropConnect (Wan et al. 2013), training uses W∘M/(1 − rate) in place of W: each weight is zero with
 //! probability `rate`, and what is kept is scaled up, so that nothing is done in use. The paper draws a mask for each
 //! row; here all rows of a shard share one, drawn anew at every step, so that a product stays a product.
+//!
+//! With binary weights, training uses α·sign(W) in place of W, see `statera_kernels`' `binarize`. What is used after
+//! training are numbers like others, of a kind that can be stored and multiplied in less space: see `compact.rs`.
 
 use std::ops::Range;
 
 use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
 
 use super::activation;
+use super::compact;
 use super::dropout::Rate;
 use super::init;
 use super::layer::{Cache, Mode, Pass};
 use super::params::{Layout, Role, WeightRules};
-use crate::config::Initializer;
+use crate::config::{Initializer, WeightKind};
 use crate::random::{Purpose, Stream};
 
 /// For so many rows, which fill one or two registers, dxᵀ = W·dzᵀ costs less than transposing W; it has the same
@@ -33,6 +37,8 @@ pub struct Dense {
     initializer: Initializer,
     bias_initializer: Initializer,
     drop_connect: Rate,
+    /// What the weights are; none for continuous ones.
+    pub(crate) kind: Option<WeightKind>,
     layer_idx: u32,
 }
 
@@ -47,6 +53,7 @@ impl Dense {
         rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
+        let kind = rules.kind.filter(|kind| *kind != WeightKind::Continuous);
         let weight = layout.add_dense([in_features, out_features], rules);
         let bias = bias_initializer.as_ref().map(|_| layout.add("bias", &[out_features], Role::Offset));
         let bias_initializer = bias_initializer.unwrap_or(Initializer::Zeros);
@@ -59,6 +66,7 @@ impl Dense {
             initializer,
             bias_initializer,
             drop_connect: Rate(drop_connect),
+            kind,
             layer_idx: layer_idx as u32,
         }
     }
@@ -74,21 +82,36 @@ impl Dense {
     }
 
     pub(crate) fn detail(&self) -> String {
-        let activation = activation::name(self.activation);
+        let mut detail = activation::name(self.activation);
+        if let Some(kind) = self.kind {
+            detail = format!("{detail}, {kind}");
+        }
         match self.drop_connect {
-            Rate(0.0) => activation,
-            Rate(rate) => format!("{activation}, drop_connect {rate}"),
+            Rate(0.0) => detail,
+            Rate(rate) => format!("{detail}, drop_connect {rate}"),
         }
     }
 
-    /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used.
+    /// Where the weight (I×O) lies.
+    pub(crate) fn weight_range(&self) -> Range<usize> {
+        self.weight.clone()
+    }
+
+    fn is_binary(&self) -> bool {
+        self.kind == Some(WeightKind::Binary)
+    }
+
+    /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used; of
+    /// binary weights those used, and their scales behind them.
     pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
-        let n_masked =
-            if self.drop_connect.drop_below() > 0 { self.in_features * self.out_features } else { 0 };
+        let n_weights = self.in_features * self.out_features;
+        let n_masked = if self.drop_connect.drop_below() > 0 { n_weights } else { 0 };
+        let n_used = if self.is_binary() { n_weights + self.out_features } else { n_masked };
         Cache {
             numbers: vec![T::ZERO; activation::cache_len(self.activation, n_rows * self.out_features)],
-            weights: vec![T::ZERO; n_masked],
+            weights: vec![T::ZERO; n_used],
             flags: vec![0; n_masked],
+            compact: None,
         }
     }
 
@@ -97,19 +120,35 @@ impl Dense {
         pass.mode != Mode::Infer && self.drop_connect.drop_below() > 0
     }
 
-    /// The weights of this pass (I×O).
-    fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
-        if self.masks(pass) { &cache.weights } else { &pass.params[self.weight.clone()] }
+    /// Whether this pass uses the signs of weights. In use, parameters are what training has left of them.
+    fn binarizes<T>(&self, pass: &Pass<T>) -> bool {
+        pass.mode != Mode::Infer && self.is_binary()
     }
 
-    /// Draws which weights the shard uses, and scales them.
+    /// The weights of this pass (I×O).
+    fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
+        if self.masks(pass) || self.binarizes(pass) {
+            &cache.weights[..self.in_features * self.out_features]
+        } else {
+            &pass.params[self.weight.clone()]
+        }
+    }
+
+    /// Draws which weights the shard uses, and scales them; takes the signs of binary ones.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
+        if self.binarizes(pass) {
+            let (used, scales) = cache.weights.split_at_mut(self.in_features * self.out_features);
+            T::binarize(pass.level, &pass.params[self.weight.clone()], scales, used);
+        }
         if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.masks(pass)) {
             let key = [seed as u32, (seed >> 32) as u32];
             let stream = [shard, step, Purpose::DropConnect as u32 | self.layer_idx << 8];
             T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
-            cache.weights.copy_from_slice(&pass.params[self.weight.clone()]);
-            T::drop_out(pass.level, &mut cache.weights, &cache.flags, self.drop_connect.scale());
+            let used = &mut cache.weights[..self.in_features * self.out_features];
+            if !self.is_binary() {
+                used.copy_from_slice(&pass.params[self.weight.clone()]);
+            }
+            T::drop_out(pass.level, used, &cache.flags, self.drop_connect.scale());
         }
     }
 
@@ -120,8 +159,9 @@ impl Dense {
             .max(product_scratch_len(i, n_rows, o))
             .max(product_scratch_len(n_rows, o, i))
             .max(product_scratch_len(i, o, n_rows));
+        let sparse = if self.kind == Some(WeightKind::Sparse) { compact::sparse_scratch_len(i, o) } else { 0 };
         // For few rows dz and dx are transposed in place of the weight.
-        (i * o).max(FEW_ROWS.end().min(&n_rows) * (i + o)) + products
+        ((i * o).max(FEW_ROWS.end().min(&n_rows) * (i + o)) + products).max(sparse)
     }
 
     /// y = f(x·W + b), with x B×I and y B×O.
@@ -135,12 +175,20 @@ impl Dense {
         scratch: &mut [T],
     ) {
         let (i, o) = (self.in_features, self.out_features);
-        let weight = Matrix::rows(self.weights(pass, cache), o);
         let start = match &self.bias {
             Some(bias) => Start::Bias(&pass.params[bias.clone()]),
             None => Start::Zero,
         };
-        T::product(pass.level, [n_rows, i, o], Matrix::rows(x, i), weight, y, start, scratch);
+        let mut done = 0;
+        if let Some(compact) = &cache.compact {
+            done = compact.faster_rows(n_rows, [i, o]);
+            compact.product(pass.level, [done, i, o], x, y, start, scratch);
+        }
+        if done < n_rows {
+            let weight = Matrix::rows(self.weights(pass, cache), o);
+            let (x, y) = (Matrix::rows(&x[done * i..], i), &mut y[done * o..]);
+            T::product(pass.level, [n_rows - done, i, o], x, weight, y, start, scratch);
+        }
         activation::forward(self.activation, pass, first_row * o, y, &mut cache.numbers);
     }
 
@@ -240,6 +288,10 @@ impl Dense {
         );
         if self.masks(pass) {
             T::drop_out(pass.level, dw, &cache.flags, self.drop_connect.scale());
+        }
+        if self.binarizes(pass) {
+            let scales = &cache.weights[i * o..];
+            T::straight_through(pass.level, &pass.params[self.weight.clone()], scales, dw, scratch);
         }
     }
 

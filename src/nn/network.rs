@@ -1,13 +1,16 @@
 //! A network: a stack of layers over one parameter vector.
 
+use std::sync::Arc;
+
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::buffer::Buffer;
+use super::compact::Compact;
 use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
 use super::params::View;
 use super::stack::{Place, Stack};
-use crate::config::{Activation, Initializer, LayerSpec};
+use crate::config::{Activation, Initializer, LayerSpec, WeightKind};
 
 /// Layers, and where their parameters lie; the parameters themselves are a vector that the caller owns.
 #[derive(Debug, Clone)]
@@ -71,11 +74,16 @@ impl Network {
     ///
     /// If the last layer listed already is such an output layer, none is added.
     pub fn new(hidden: &[LayerSpec], n_inputs: usize, n_outputs: usize) -> Self {
+        Self::from_specs(Self::with_output(hidden, n_outputs), n_inputs)
+    }
+
+    /// The layers that [`Network::new`] stacks.
+    pub fn with_output(hidden: &[LayerSpec], n_outputs: usize) -> Vec<LayerSpec> {
         let mut specs = hidden.to_vec();
         if !specs.last().is_some_and(|last| is_output(last, n_outputs)) {
             specs.push(LayerSpec::dense(n_outputs, Activation::Linear, Initializer::Auto));
         }
-        Self::from_specs(specs, n_inputs)
+        specs
     }
 
     /// Stacks exactly these layers.
@@ -177,6 +185,34 @@ impl Network {
             scratch: Buffer::new(scratch, 2),
             grads: Buffer::new(n_grads, 1),
             loss_sum: 0.0,
+        }
+    }
+
+    /// Turns what training has left of binary weights, latent numbers, into what is used: α·sign(w). What is that
+    /// already stays what it is.
+    pub fn write_weights_in_use<T: Scalar>(&self, level: CpuLevel, params: &mut [T]) {
+        for view in self.views.iter().filter(|view| view.kind() == Some(WeightKind::Binary)) {
+            let latent = params[view.range()].to_vec();
+            let mut scales = vec![T::ZERO; view.shape[1]];
+            T::binarize(level, &latent, &mut scales, &mut params[view.range()]);
+        }
+    }
+
+    /// Whether [`Network::write_weights_in_use`] changes anything.
+    pub fn trains_latent_weights(&self) -> bool {
+        self.views.iter().any(|view| view.kind() == Some(WeightKind::Binary))
+    }
+
+    /// Lets passes in use with `works` multiply with weights of `params` as they are stored, where that is not number by
+    /// number and is faster. The bits are the same.
+    pub fn compress<T: Scalar>(&self, params: &[T], works: &mut [Workspace<T>]) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let Layer::Dense(dense) = layer else { continue };
+            let view = self.views.iter().find(|view| view.range() == dense.weight_range());
+            let compact = view.and_then(|view| Compact::of(view, params)).map(Arc::new);
+            for work in &mut *works {
+                work.caches[i].compact.clone_from(&compact);
+            }
         }
     }
 

@@ -333,7 +333,9 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
     let layers = config.expanded_layers();
     check_blocks(&layers, Some(width))?;
     let layers: Vec<LayerSpec> = embedding.into_iter().chain(layers).collect();
-    let network = Network::new(&layers, n_inputs, n_outputs);
+    let mut layers = Network::with_output(&layers, n_outputs);
+    config.give_weight_kinds(&mut layers);
+    let network = Network::from_specs(layers, n_inputs);
     check_batch_norm(config, &network)?;
     Ok(network)
 }
