@@ -238,8 +238,7 @@ impl Model {
         };
         let mut tensors = Vec::new();
         for tensor in &stored {
-            let view =
-                tensor.view().map_err(|e| Error::model(format!("tensor {}: {e}", tensor.name), ""))?;
+            let view = tensor.view().map_err(|e| Error::model(format!("tensor {}: {e}", tensor.name), ""))?;
             tensors.push((tensor.name.clone(), view));
         }
         let sha256 = checksum(&card, stored.iter().map(|tensor| &tensor.data[..]));
@@ -330,7 +329,8 @@ fn read_params<T: Stores>(
     file: &SafeTensors,
     is_right: bool,
 ) -> std::result::Result<Vec<T>, String> {
-    let found: Vec<_> = views.iter().map(|view| stored::find::<T>(view, file)).collect::<std::result::Result<_, _>>()?;
+    let found: Vec<_> =
+        views.iter().map(|view| stored::find::<T>(view, file)).collect::<std::result::Result<_, _>>()?;
     if !is_right {
         return Err("the checksum does not agree with the content".into());
     }
@@ -404,7 +404,9 @@ impl Asked<'_> {
                 let parts = stored::names(*weights, &format!("{name}.weight"), self.has).len();
                 // What a weight has at least in the file, one byte a number counted.
                 let (asked, written_out) = match weights {
-                    Some(WeightKind::Binary) => (width.checked_mul(units.div_ceil(8)), width.checked_mul(*units)),
+                    Some(WeightKind::Binary) => {
+                        (width.checked_mul(units.div_ceil(8)), width.checked_mul(*units))
+                    }
                     Some(WeightKind::Sparse) if parts > 1 => (Some(*units), width.checked_mul(*units)),
                     _ => (width.checked_mul(*units), Some(0)),
                 };

@@ -97,7 +97,8 @@ pub(crate) fn tensors<T: Stores>(view: &View, params: &[T]) -> Vec<Stored> {
             let (i, o) = (view.shape[0], view.shape[1]);
             let rows = signs.bits.chunks_exact(packed_row_len(o));
             let data = rows.flat_map(|row| &row[..o.div_ceil(8)]).copied().collect();
-            let signs_of = Stored { name: name("signs"), dtype: Dtype::U8, shape: vec![i, o.div_ceil(8)], data };
+            let signs_of =
+                Stored { name: name("signs"), dtype: Dtype::U8, shape: vec![i, o.div_ceil(8)], data };
             vec![signs_of, numbers(name("scales"), &[o], &signs.scales)]
         }
         Some(Compact::Sparse(rows)) => {
@@ -126,10 +127,7 @@ pub(crate) fn names(kind: Option<WeightKind>, name: &str, has: impl Fn(&str) -> 
 
 /// The tensors of what `view` describes in a file, of exactly the types and shapes that the layers ask for; else what is
 /// wrong, in words. No memory is taken.
-pub(crate) fn find<'f, T: Stores>(
-    view: &View,
-    file: &'f SafeTensors,
-) -> Result<Vec<TensorView<'f>>, String> {
+pub(crate) fn find<'f, T: Stores>(view: &View, file: &'f SafeTensors) -> Result<Vec<TensorView<'f>>, String> {
     let names = names(view.kind(), &view.name, |name| file.tensor(name).is_ok());
     let tensor = |name: &String| file.tensor(name).map_err(|_| format!("tensor `{name}` is missing"));
     let found = names.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
@@ -187,13 +185,15 @@ pub(crate) fn read<T: Stores>(
             Signs { scales: read_numbers(scales.data()), bits }.write(&mut params[first..]);
         }
         ([starts, columns, values], &[i, o]) => {
-            let index = |bytes: &[u8]| bytes.iter().rev().fold(0, |index, byte| index << 8 | u32::from(*byte));
+            let index =
+                |bytes: &[u8]| bytes.iter().rev().fold(0, |index, byte| index << 8 | u32::from(*byte));
             let indices = |bytes: &[u8], bound: usize| -> Vec<u32> {
                 bytes.chunks_exact(index_type(bound).1).map(index).collect()
             };
             let values = read_numbers(values.data());
             let n = values.len();
-            let rows = Rows { starts: indices(starts.data(), n + 1), columns: indices(columns.data(), i), values };
+            let rows =
+                Rows { starts: indices(starts.data(), n + 1), columns: indices(columns.data(), i), values };
             let rises = rows.starts.windows(2).all(|pair| pair[0] <= pair[1]);
             if !rises || rows.starts[0] != 0 || rows.starts[o] as usize != n {
                 return Err(format!("tensor `{}.starts` does not rise from 0 to {n}", view.name));

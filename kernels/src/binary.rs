@@ -122,8 +122,8 @@ mod x86 {
     use super::Signed;
     use std::arch::x86_64::{
         __m256, __m256d, __m512, __m512d, _mm256_and_si256, _mm256_castpd_si256, _mm256_castps_si256,
-        _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_sllv_epi32,
-        _mm256_sllv_epi64, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_xor_si256, _mm512_castpd_si512,
+        _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi32,
+        _mm256_setr_epi64x, _mm256_sllv_epi32, _mm256_sllv_epi64, _mm256_xor_si256, _mm512_castpd_si512,
         _mm512_castps_si512, _mm512_castsi512_pd, _mm512_castsi512_ps, _mm512_mask_xor_epi32,
         _mm512_mask_xor_epi64, _mm512_set1_epi32, _mm512_set1_epi64,
     };
@@ -319,8 +319,7 @@ unsafe fn panel<V: Signed, const R: usize, const P: usize>(
         }
         for input in 0..i {
             let signs = bits.as_ptr().add(input * row_len);
-            let weights: [V; P] =
-                std::array::from_fn(|p| scales[p].flipped(signs.add(at(p) / 8), at(p) % 8));
+            let weights: [V; P] = std::array::from_fn(|p| scales[p].flipped(signs.add(at(p) / 8), at(p) % 8));
             for (r, sums) in sums.iter_mut().enumerate() {
                 let x = V::splat(*x.add(r * i + input));
                 for (sum, &weight) in sums.iter_mut().zip(&weights) {

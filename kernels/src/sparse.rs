@@ -21,7 +21,13 @@ pub struct Compressed<'a, T> {
 ///
 /// Every number is one chain of fused multiply–adds over the inputs, from the first on, as in a product with the zeros.
 #[inline(always)]
-pub(crate) fn sparse_product<T: Real>(n_rows: usize, weight: Compressed<T>, bias: &[T], x: &[T], y: &mut [T]) {
+pub(crate) fn sparse_product<T: Real>(
+    n_rows: usize,
+    weight: Compressed<T>,
+    bias: &[T],
+    x: &[T],
+    y: &mut [T],
+) {
     match n_rows {
         32 => of_rows::<T, 32>(weight, bias, x, y),
         8 => of_rows::<T, 8>(weight, bias, x, y),

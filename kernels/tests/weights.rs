@@ -25,7 +25,10 @@ fn binarized<T: Real>(weight: &[T], o: usize) -> (Vec<f64>, Vec<f64>) {
         own.clone().sum::<f64>() / own.count() as f64
     };
     let alpha: Vec<f64> = (0..o).map(mean).collect();
-    let used = weight.iter().enumerate().map(|(at, w)| if w.to_f64() >= 0.0 { alpha[at % o] } else { -alpha[at % o] });
+    let used = weight
+        .iter()
+        .enumerate()
+        .map(|(at, w)| if w.to_f64() >= 0.0 { alpha[at % o] } else { -alpha[at % o] });
     (used.collect(), alpha)
 }
 
@@ -36,7 +39,10 @@ fn check_binary<T: Scalar>([b, i, o]: [usize; 3]) {
     T::binarize(CpuLevel::Portable, &weight, &mut alpha, &mut used);
     let (expected, scales) = binarized(&weight, o);
     let near = |a: &T, b: &f64| (a.to_f64() - b).abs() < 1e-5;
-    assert!(used.iter().zip(&expected).all(|(a, b)| near(a, b)) && alpha.iter().zip(&scales).all(|(a, b)| near(a, b)));
+    assert!(
+        used.iter().zip(&expected).all(|(a, b)| near(a, b))
+            && alpha.iter().zip(&scales).all(|(a, b)| near(a, b))
+    );
     let mut bits = vec![0; i * packed_row_len(o)];
     if o > 0 {
         pack_signs(&used, o, &mut bits);
@@ -115,7 +121,13 @@ fn check_sparse<T: Scalar>(i: usize, o: usize, zeros_of_ten: u32) {
             let start = if bias.is_empty() { Start::Zero } else { Start::Bias(bias) };
             // x is transposed, and so is what comes out.
             let mut expected = vec![T::ZERO; g * o];
-            naive::product([g, i, o], Matrix::transposed(&x, g), Matrix::rows(&dense, o), &mut expected, start);
+            naive::product(
+                [g, i, o],
+                Matrix::transposed(&x, g),
+                Matrix::rows(&dense, o),
+                &mut expected,
+                start,
+            );
             for level in levels() {
                 let mut got = vec![T::from_f64(f64::NAN); o * g];
                 T::sparse_product(level, g, weight, bias, &x, &mut got);

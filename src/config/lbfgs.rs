@@ -2,8 +2,8 @@
 
 use super::Config;
 use super::choices::{AverageKind, Constraint, CurriculumBy, OptimizerName, ScheduleName, WeightKind};
-use super::weights;
 use super::layers::LayerSpec;
+use super::weights;
 use crate::error::{Error, Result};
 
 /// A setting that L-BFGS cannot do with: its name, whether it is on, why not, and what turns it off.

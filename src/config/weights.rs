@@ -58,7 +58,8 @@ impl Config {
         }
         let mut layers = std::mem::take(&mut self.network.layers);
         let own: Vec<bool> = dense(&layers).iter().map(|(_, spec)| kind_of(spec).is_some()).collect();
-        let ends_linear = matches!(layers.last(), Some(LayerSpec::Dense { activation: Activation::Linear, .. }));
+        let ends_linear =
+            matches!(layers.last(), Some(LayerSpec::Dense { activation: Activation::Linear, .. }));
         let n_named = own.len() - usize::from(ends_linear);
         layers.push(LayerSpec::dense(1, Activation::Linear, Initializer::Auto));
         self.give_weight_kinds(&mut layers);
@@ -150,7 +151,10 @@ fn check_binary(optimizer: &OptimizerConfig, layer: &LayerSpec, place: &str) -> 
     let LayerSpec::Dense { l1, constraint, drop_connect, .. } = layer else { return Ok(()) };
     let refuse = |what: String, why: &str, instead: &str| {
         let what = format!("{place}{what} does not go with binary weights: {why}");
-        Err(Error::setting(what, format!("{instead}, or continuous weights for the layer: weights.kind = \"continuous\"")))
+        Err(Error::setting(
+            what,
+            format!("{instead}, or continuous weights for the layer: weights.kind = \"continuous\""),
+        ))
     };
     let l1 = l1.unwrap_or(optimizer.l1);
     if l1 > 0.0 {

@@ -3,9 +3,7 @@
 //! Both give the bits of the product with the weights number by number, so that which of them computes a prediction is
 //! a question of time alone.
 
-use statera_kernels::{
-    Compressed, CpuLevel, SPARSE_ROWS, Scalar, Start, pack_signs, packed_row_len,
-};
+use statera_kernels::{Compressed, CpuLevel, SPARSE_ROWS, Scalar, Start, pack_signs, packed_row_len};
 
 use super::params::View;
 use crate::config::WeightKind;
@@ -62,7 +60,8 @@ impl<T: Scalar> Signs<T> {
 impl<T: Scalar> Rows<T> {
     /// The weights (I×O) that are not zero; none where there are more than can be counted in 32 bits.
     pub fn of(weight: &[T], n_units: usize) -> Option<Self> {
-        let mut rows = Self { starts: Vec::with_capacity(n_units + 1), columns: Vec::new(), values: Vec::new() };
+        let mut rows =
+            Self { starts: Vec::with_capacity(n_units + 1), columns: Vec::new(), values: Vec::new() };
         rows.starts.push(0);
         for unit in 0..n_units {
             for (input, &w) in weight.iter().skip(unit).step_by(n_units).enumerate() {
@@ -89,9 +88,9 @@ impl<T: Scalar> Rows<T> {
     }
 }
 
-/// Scratch of the product with sparse weights: rows of x and of y, transposed, and rows filled up with zeros.
+/// Scratch of the product with sparse weights: rows of x and of y, transposed.
 pub(crate) fn sparse_scratch_len(in_features: usize, out_features: usize) -> usize {
-    2 * SPARSE_ROWS[0] * (in_features + out_features)
+    SPARSE_ROWS[0] * (in_features + out_features)
 }
 
 impl<T: Scalar> Compact<T> {

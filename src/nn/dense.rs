@@ -159,7 +159,8 @@ impl Dense {
             .max(product_scratch_len(i, n_rows, o))
             .max(product_scratch_len(n_rows, o, i))
             .max(product_scratch_len(i, o, n_rows));
-        let sparse = if self.kind == Some(WeightKind::Sparse) { compact::sparse_scratch_len(i, o) } else { 0 };
+        let sparse =
+            if self.kind == Some(WeightKind::Sparse) { compact::sparse_scratch_len(i, o) } else { 0 };
         // For few rows dz and dx are transposed in place of the weight.
         ((i * o).max(FEW_ROWS.end().min(&n_rows) * (i + o)) + products).max(sparse)
     }

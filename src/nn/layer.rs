@@ -61,7 +61,12 @@ pub(crate) struct Cache<T> {
 impl<T: Scalar> Cache<T> {
     /// A cache of so many numbers and flags.
     fn new(n_numbers: usize, n_flags: usize) -> Self {
-        Self { numbers: vec![T::ZERO; n_numbers], weights: Vec::new(), flags: vec![0; n_flags], compact: None }
+        Self {
+            numbers: vec![T::ZERO; n_numbers],
+            weights: Vec::new(),
+            flags: vec![0; n_flags],
+            compact: None,
+        }
     }
 }
 
@@ -115,7 +120,13 @@ impl Layer {
                 *initializer,
                 bias.then_some(*bias_initializer),
                 *drop_connect,
-                WeightRules { l1: *l1, l2: *l2, constraint: *constraint, max_norm: *max_norm, kind: *weights },
+                WeightRules {
+                    l1: *l1,
+                    l2: *l2,
+                    constraint: *constraint,
+                    max_norm: *max_norm,
+                    kind: *weights,
+                },
                 layer_idx,
             )),
             LayerSpec::BatchNorm { momentum, epsilon } => {

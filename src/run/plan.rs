@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
+use super::weights;
 use crate::config::{
     ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, OptimizerName,
     TargetScale, Task, check_blocks,
@@ -155,6 +156,7 @@ impl Plan {
 
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
+        choices.extend(weights::choices(&config, &network));
         choices.extend(starts(&config, &network));
         check_memory(&config, &network)?;
         choices.extend(full_batch(&config, split.train.rows().len()));

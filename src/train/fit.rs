@@ -128,6 +128,8 @@ pub fn fit<T: Scalar>(
         if let Some(masks) = pruning.as_mut().and_then(|pruning| pruning.before_epoch(epoch, &params)) {
             optimizer.prune(level, masks, &mut params);
             average.change(|mean| optimizer.mask(level, mean));
+            let is_last = pruning.as_ref().is_some_and(|pruning| pruning.is_done_before(epoch));
+            listener(&Event::Pruned { epoch: epoch - 1, share: optimizer.pruned_share(), is_last });
             // Weights from before, with fewer zeros, are no rivals to those from now on.
             best = BestEpoch::default();
         }
@@ -245,7 +247,9 @@ pub fn fit<T: Scalar>(
         let still = weight_change.as_mut().and_then(|rule| rule.observe(&params));
         // While weights are being pruned no figure stands for the network that is to come out.
         let is_pruned = pruning.as_ref().is_none_or(|pruning| pruning.is_done_before(epoch));
-        if let Some(why) = still.filter(|_| is_pruned).or_else(|| out_of_time(config.train.max_seconds, record.seconds)) {
+        if let Some(why) =
+            still.filter(|_| is_pruned).or_else(|| out_of_time(config.train.max_seconds, record.seconds))
+        {
             stop.get_or_insert(why);
         }
         if !is_pruned {

@@ -275,6 +275,11 @@ impl<T: Scalar> Optimizer<T> {
         self.masks = masks;
     }
 
+    /// The share of the weights of sparse layers that are pruned.
+    pub(super) fn pruned_share(&self) -> f64 {
+        self.masks.pruned_share()
+    }
+
     /// Makes all numbers 0 whose weight is pruned, of gradients or of parameters.
     pub(super) fn mask(&self, level: CpuLevel, numbers: &mut [T]) {
         self.masks.apply(level, numbers);

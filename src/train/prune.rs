@@ -26,6 +26,13 @@ struct Mask {
 }
 
 impl Masks {
+    /// The share of the weights of all these layers that are not left.
+    pub(super) fn pruned_share(&self) -> f64 {
+        let all: usize = self.layers.iter().map(|mask| mask.kept.len()).sum();
+        let left: usize = self.layers.iter().flat_map(|mask| &mask.kept).map(|&kept| usize::from(kept)).sum();
+        (all - left) as f64 / all.max(1) as f64
+    }
+
     /// Makes all numbers 0 whose weight is pruned; `numbers` has one for each parameter.
     pub(super) fn apply<T: Scalar>(&self, level: CpuLevel, numbers: &mut [T]) {
         for mask in &self.layers {
@@ -100,7 +107,8 @@ impl WeightsConfig {
     /// The share of zeros that a cut after so many epochs brings; none where it is not time for one.
     pub fn share_due(&self, epochs: usize) -> Option<f64> {
         let (begin, end) = (self.prune_begin, self.prune_end);
-        let is_due = epochs == end || epochs > begin && epochs < end && (epochs - begin) % self.prune_every == 0;
+        let is_due =
+            epochs == end || epochs > begin && epochs < end && (epochs - begin) % self.prune_every == 0;
         is_due.then(|| self.share_after(epochs))
     }
 
@@ -112,5 +120,49 @@ impl WeightsConfig {
         }
         let left = (end - epochs) as f64 / (end - begin) as f64;
         self.sparsity * (1.0 - left.powi(3))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::{Activation, Config, Initializer, LayerSpec};
+    use crate::nn::Network;
+
+    #[test]
+    fn the_smallest_weights_go_and_stay_gone() {
+        let path = format!("{}/tests/golden/weights.json", env!("CARGO_MANIFEST_DIR"));
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let numbers = |value: &Value| -> Vec<f64> {
+            value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+        };
+        let mut spec = LayerSpec::dense(4, Activation::Linear, Initializer::Auto);
+        if let LayerSpec::Dense { weights, .. } = &mut spec {
+            *weights = Some(WeightKind::Sparse);
+        }
+        let network = Network::from_specs(vec![spec], 3);
+        let mut params = numbers(&file["weight"]);
+        params.resize(network.n_params(), 9.0);
+        let mut settings = Config::default().weights;
+        (settings.prune_begin, settings.prune_end) = (3, 3);
+        for case in file["pruned"].as_array().unwrap() {
+            settings.sparsity = case["share"].as_f64().unwrap();
+            let mut pruning = Pruning::new(&settings, network.views()).unwrap();
+            assert!(pruning.before_epoch(3, &params).is_none() && pruning.before_epoch(5, &params).is_none());
+            let masks = pruning.before_epoch(4, &params).unwrap();
+            let left = numbers(&case["left"]);
+            assert!((masks.pruned_share() - (1.0 - left.iter().sum::<f64>() / 12.0)).abs() < 1e-12);
+            // One cut after the other: what is gone is the smallest ever after. Biases are left alone.
+            let before = params.clone();
+            masks.apply(CpuLevel::detect(), &mut params);
+            for (i, (now, then)) in params.iter().zip(before).enumerate() {
+                let is_left = left.get(i).is_none_or(|left| *left == 1.0);
+                assert_eq!(*now, if is_left { then } else { 0.0 }, "{case}, weight {i}");
+            }
+        }
+        settings.sparsity = 0.0;
+        assert!(Pruning::new(&settings, network.views()).is_none());
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use statera::config::{
-    Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName,
+    Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName, WeightKind,
 };
 use statera::nn::{CpuLevel, Network, Scalar};
 
@@ -62,7 +62,17 @@ pub(crate) fn dense_of(
         l2: None,
         constraint: None,
         max_norm: None,
+        weights: None,
     }
+}
+
+/// A dense layer whose weights are of this kind.
+pub(crate) fn of_kind(units: usize, function: Activation, kind: WeightKind) -> LayerSpec {
+    let mut spec = dense(units, function);
+    if let LayerSpec::Dense { weights, .. } = &mut spec {
+        *weights = Some(kind);
+    }
+    spec
 }
 
 /// A dense layer that drops this share of its weights in training.
