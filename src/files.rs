@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Whatever was at `path` stays untouched until the new content is complete, and hands its permissions on; a new
 /// file has those that the process's umask leaves it. A link stays a link to the file that it leads to. A pipe or a device has no content to keep and is not replaced: it is written to.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |source| Error::io("write", path, source);
+    let failed = |source| Error::io("write", path, bare(source));
     let there = path.metadata();
     if there.as_ref().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         let mut open = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
@@ -20,7 +20,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         Ok(_) if path.is_symlink() => path.canonicalize().map_err(failed)?,
         _ => path.to_owned(),
     };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
+    check_folder(path)?;
     let mut builder = tempfile::Builder::new();
     // A temporary file would be private to its owner; a result is made as any other file is, less the umask.
     #[cfg(unix)]
@@ -37,6 +38,32 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     #[cfg(unix)]
     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
     Ok(())
+}
+
+/// Refuses a path in a folder that does not exist.
+pub fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    // A file in the place of a folder is told by the operating system.
+    match folder.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::output(
+            format!("cannot write {}: there is no folder {}", path.display(), folder.display()),
+            "make the folder first, or choose another place",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What the operating system said, without the name of the temporary file, which nobody has typed.
+fn bare(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<std::io::Error>());
+    match inner.and_then(std::io::Error::raw_os_error) {
+        Some(code) => std::io::Error::from_raw_os_error(code),
+        None => error,
+    }
 }
 
 #[cfg(all(test, unix))]

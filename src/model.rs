@@ -172,7 +172,14 @@ impl Model {
         let mut works = self.network.inference_workspaces(n_x, n_rows);
         self.network.compress(params, &mut works);
         let mut outputs = vec![T::ZERO; n_x * n_outputs];
-        self.network.raw_outputs_on_threads(CpuLevel::detect(), params, &x, &mut works, &mut outputs);
+        self.network.raw_outputs_on_threads(
+            CpuLevel::detect(),
+            params,
+            self.card.loss,
+            &x,
+            &mut works,
+            &mut outputs,
+        );
         self.card.loss.predict(&mut outputs, n_outputs);
         outputs.into_iter().map(T::to_f64).collect()
     }
@@ -275,8 +282,12 @@ impl Model {
 
     /// Reads a model from the bytes of its file; bytes that anyone may have made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let damaged =
-            |what: String| Error::model(what, "the file is damaged or no model of Statera: train again");
+        let damaged = |what: String| {
+            Error::model(
+                what,
+                "give a run folder or its model.safetensors; a model that is damaged: train again",
+            )
+        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| {
             damaged(format!("expected a model file, found something else or a part of one ({e})"))
         })?;
@@ -359,8 +370,8 @@ fn check_layers(
     n_tensors: usize,
     has: &dyn Fn(&str) -> bool,
 ) -> std::result::Result<(), String> {
-    let mut asked =
-        Asked { width: card.n_inputs, params: 0, numbers: 0, tensors: 0, features: 0, n_bytes, has };
+    let (width, params, numbers, tensors, features) = (card.n_inputs, 0, 0, 0, 0);
+    let mut asked = Asked { width, members: 1, params, numbers, tensors, features, n_bytes, has };
     asked.add_list("layers", &card.layers)?;
     if asked.tensors != n_tensors {
         return Err(format!("the layers need {} tensors, the file has {n_tensors}", asked.tensors));
@@ -370,8 +381,9 @@ fn check_layers(
 
 /// What layers ask for, added up.
 struct Asked<'f> {
-    /// Features of a row after them.
+    /// Features of a row after them, of all members of an ensemble together.
     width: usize,
+    members: usize,
     /// Numbers or bytes that have to be in the file.
     params: usize,
     /// The numbers of weights that are stored in less space, written out.
@@ -399,21 +411,30 @@ impl Asked<'_> {
             LayerSpec::Dense { drop_connect, .. } if !(0.0..1.0).contains(drop_connect) => {
                 return Err(format!("{name} (dense): drop_connect {drop_connect}"));
             }
-            LayerSpec::Dense { units, bias, weights, .. } => {
-                self.width = *units;
+            LayerSpec::Dense { packed: true, .. } if self.members == 1 => {
+                return Err(format!("{name} (dense): packed without members"));
+            }
+            LayerSpec::Dense { packed: true, weights: Some(_), .. } => {
+                return Err(format!("{name} (dense): packed members have continuous weights"));
+            }
+            LayerSpec::Dense { units, bias, packed, weights, .. } => {
+                // Too wide a row is found below.
+                self.width = units.saturating_mul(self.members);
+                let inputs = width / self.members;
                 let parts = stored::names(*weights, &format!("{name}.weight"), self.has).len();
                 // What a weight has at least in the file, one byte a number counted.
                 let (asked, written_out) = match weights {
                     Some(WeightKind::Binary) => {
-                        (width.checked_mul(units.div_ceil(8)), width.checked_mul(*units))
+                        (inputs.checked_mul(units.div_ceil(8)), inputs.checked_mul(*units))
                     }
-                    Some(WeightKind::Sparse) if parts > 1 => (Some(*units), width.checked_mul(*units)),
-                    _ => (width.checked_mul(*units), Some(0)),
+                    Some(WeightKind::Sparse) if parts > 1 => (Some(*units), inputs.checked_mul(*units)),
+                    _ => (inputs.checked_mul(if *packed { self.width } else { *units }), Some(0)),
                 };
                 let numbers = written_out.and_then(|n| self.numbers.checked_add(n));
                 let numbers = numbers.filter(|&n| n <= stored::most_numbers(self.n_bytes));
                 self.numbers = numbers.unwrap_or(self.numbers);
-                let biases = if *bias { *units } else { 0 };
+                let n_biases = if *packed { self.width } else { *units };
+                let biases = if *bias { n_biases } else { 0 };
                 let asked = asked.filter(|_| numbers.is_some()).and_then(|n| n.checked_add(biases));
                 (asked, parts + usize::from(*bias))
             }
@@ -442,15 +463,26 @@ impl Asked<'_> {
                 }
                 (Some(0), 0)
             }
-            LayerSpec::Scale {} => (Some(width), 1),
+            LayerSpec::Scale { bias, .. } => {
+                let tensors = 1 + usize::from(*bias);
+                (width.checked_mul(tensors), tensors)
+            }
+            LayerSpec::Members { count } => {
+                if *count < 2 || self.members > 1 {
+                    return Err(format!("{name} (members): count {count}, behind {} members", self.members));
+                }
+                (self.width, self.members) = (width.saturating_mul(*count), *count);
+                (Some(0), 0)
+            }
             LayerSpec::Embedding { columns } => {
                 let (made, asked) = check_embedding(columns, width, name)?;
                 self.width = made;
                 asked
             }
             LayerSpec::Residual { layers } => {
+                let members = self.members;
                 self.add_list(name, layers)?;
-                if self.width != width {
+                if self.members != members || self.width != width {
                     let made = self.width;
                     return Err(format!("{name} (residual): its layers make {made} features of {width}"));
                 }

@@ -7,7 +7,10 @@ mod common;
 use std::alloc::System;
 use std::sync::Barrier;
 
-use common::{activation, classes, dense, drop_connect, embeddings, numbers, of_kind, optimizer, residual};
+use common::{
+    activation, classes, dense, drop_connect, embeddings, numbers, of_kind, optimizer, packed, residual,
+    scale_and_shift,
+};
 use statera::config::{Activation, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName, WeightKind};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::events::{Answer, Event};
@@ -108,7 +111,7 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
         activation(Activation::Mish),
         LayerSpec::layer_norm(),
         LayerSpec::GaussianNoise { std: 0.1 },
-        LayerSpec::Scale {},
+        LayerSpec::scale(),
         of_kind(20, Activation::Relu, WeightKind::Binary),
         of_kind(20, Activation::Tanh, WeightKind::Sparse),
         residual([dense(7, Activation::Gelu), LayerSpec::batch_norm()]),
@@ -117,12 +120,25 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
     // The block comes first, where rows are as wide as it makes them.
     let [others @ .., block] = alone;
     stacks.push([vec![block], others.to_vec()].concat());
+    stacks.push(ensemble());
     // The last holds every kind of embedding.
     let embedding = embeddings(N_INPUTS, 5).pop();
     stacks.push(embedding.clone().into_iter().collect());
     stacks.push(embedding.into_iter().chain(others.to_vec()).collect());
     stacks.push(Vec::new());
     stacks
+}
+
+/// Members that share weights, and then have their own.
+fn ensemble() -> Vec<LayerSpec> {
+    vec![
+        LayerSpec::Members { count: 5 },
+        scale_and_shift(),
+        dense(20, Activation::Relu),
+        LayerSpec::layer_norm(),
+        packed(dense(9, Activation::Gelu)),
+        residual([packed(drop_connect(9, Activation::Tanh, 0.2))]),
+    ]
 }
 
 fn check_all(n_shards: usize, place: &str) {
@@ -152,10 +168,11 @@ fn check_all(n_shards: usize, place: &str) {
         // What the loss is makes no difference to an optimiser: one of them meets all.
         let n_losses = if optimizer == OptimizerName::Adamw { losses.len() } else { 1 };
         for loss in losses.into_iter().take(n_losses) {
-            let specs = [dense(9, Activation::Relu)];
-            for weighted in [false, true] {
-                let found = allocations_of_steps::<f32>(&specs, loss, optimizer, n_shards, weighted);
-                assert_eq!(found, 0, "{place}: {loss:?} {optimizer}, weighted {weighted}");
+            for specs in [vec![dense(9, Activation::Relu)], ensemble()] {
+                for weighted in [false, true] {
+                    let found = allocations_of_steps::<f32>(&specs, loss, optimizer, n_shards, weighted);
+                    assert_eq!(found, 0, "{place}: {specs:?} {loss:?} {optimizer}, weighted {weighted}");
+                }
             }
         }
     }

@@ -117,6 +117,19 @@ fn tables() -> Vec<Case> {
             rows("x,y", 60, |i| format!("{i}.5,{}", if i == 9 { "none".into() } else { format!("{i}.25") })),
             &["row 10 (line 11), column `y`: expected a finite number, found `none`", "--null none"],
         ),
+        csv(
+            "numbers with signs for a target",
+            rows("x,y", 60, |i| format!("{i}.5,${i}.25")),
+            &[
+                "target column `y`: cells such as `$0.25` are no plain numbers, and as classes 60 of 60 have fewer",
+                "written as 1234.5, without signs and commas",
+            ],
+        ),
+        csv(
+            "nothing but numbers with commas",
+            rows("x,y", 60, |i| format!("\"{i},500\",{i}.25")),
+            &["no column is left to learn from; dropped: `x` (identifier: text that is", "written as 1234.5"],
+        ),
         csv("two columns of one name", "x,x,y\n1,2,3\n", &["line 1: columns 1 and 2 are both named `x`"]),
         csv(
             "a column without a name",
@@ -333,6 +346,12 @@ fn settings() -> Vec<Case> {
             "train t.csv --target y --config none.toml",
             2,
             &["no configuration file `none.toml`", "statera config --defaults"],
+        ),
+        case(
+            "a folder for a configuration",
+            "train t.csv --target y --config .",
+            2,
+            &["`.` is a folder; expected a configuration file", "config.toml of a run folder"],
         ),
         file("broken TOML", "seed = 1\n[train\n", &["f.toml, line 2", "not valid TOML"]),
         case("an unknown option", "train t.csv --targt y", 2, &["--targt", "--target"]),

@@ -134,6 +134,12 @@ fn uses() -> Vec<Case> {
             &["m.safetensors is the model itself", "-o predictions.csv"],
         ),
         case(
+            "predictions in a folder that is not there",
+            "predict m.safetensors t.csv -o nowhere/out.csv",
+            1,
+            &["cannot write nowhere/out.csv: there is no folder nowhere", "make the folder first"],
+        ),
+        case(
             "predictions below a file",
             "predict m.safetensors t.csv -o t.csv/out.csv",
             1,
@@ -289,9 +295,21 @@ fn numbers_beyond_bounds_are_wrong_use() {
     let folder = folder();
     std::fs::write(folder.path().join("m.safetensors"), trained()).unwrap();
     for (args, words) in [
-        ("predict m.safetensors t.csv --threads 1000000", "1000000 is not in 0..=1024"),
-        ("evaluate m.safetensors t.csv --threads 1025", "1025 is not in 0..=1024"),
-        ("evaluate m.safetensors t.csv --bootstrap 1000001", "1000001 is not in 0..=1000000"),
+        (
+            "predict m.safetensors t.csv --threads 1000000",
+            "'--threads <THREADS>': expected a whole number from 0 to 1024",
+        ),
+        ("evaluate m.safetensors t.csv --threads -1", "expected a whole number from 0 to 1024"),
+        ("evaluate m.safetensors t.csv --bootstrap 1000001", "expected a whole number from 0 to 1000000"),
+        (
+            "train t.csv --target y --threads 1025",
+            "'1025' for '--threads <THREADS>': expected a whole number",
+        ),
+        (
+            "train t.csv --target y --seed -3",
+            "'-3' for '--seed <SEED>': expected a whole number from 0 to 92233",
+        ),
+        ("ablate t.csv --target y --seed many", "'many' for '--seed <SEED>': expected a whole number"),
     ] {
         let outcome = cli::call(folder.path(), &args.split(' ').collect::<Vec<_>>());
         assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{args}");

@@ -297,10 +297,10 @@ fn gradients_of_every_embedding_before_other_layers() {
         vec![dense(3)],
         vec![LayerSpec::BatchNorm { momentum: 0.9, epsilon: 0.1 }, dense(2)],
         vec![LayerSpec::LayerNorm { epsilon: 0.5 }],
-        vec![LayerSpec::Scale {}, LayerSpec::Dropout { rate: 0.3 }, dense(2)],
+        vec![LayerSpec::scale(), LayerSpec::Dropout { rate: 0.3 }, dense(2)],
         vec![LayerSpec::Dropout { rate: 0.3 }, activation(Activation::Tanh)],
         vec![LayerSpec::GaussianNoise { std: 0.2 }, activation(Activation::Sigmoid), dense(2)],
-        vec![residual([LayerSpec::Scale {}, activation(Activation::Silu)]), dense(2)],
+        vec![residual([LayerSpec::scale(), activation(Activation::Silu)]), dense(2)],
     ];
     for embedding in embeddings(6, 2) {
         for stack in &stacks {

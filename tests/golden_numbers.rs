@@ -4,7 +4,9 @@ mod common;
 
 use common::{activation, dense_of, optimizer};
 use serde_json::Value;
-use statera::config::{Activation, Initializer, LayerSpec, MomentumForm, OptimizerConfig, OptimizerName};
+use statera::config::{
+    Activation, Config, Initializer, LayerSpec, MomentumForm, OptimizerConfig, OptimizerName,
+};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets, View};
 use statera::train::optimizer::Optimizer;
 use statera::train::step::Stepper;
@@ -436,5 +438,58 @@ fn biases_do_not_decay_and_statistics_stay() {
             assert_eq!(params[3..6], start, "statistics are not the optimiser's");
             assert_near("bias", &params[6..], free, 1e-9, 0.0);
         }
+    }
+}
+
+#[test]
+fn ensembles_agree_with_pytorch() {
+    let file = golden("ensembles");
+    let level = CpuLevel::detect();
+    for case in file["cases"].as_array().unwrap() {
+        let (kind, loss_name) = (case["kind"].as_str().unwrap(), case["loss_name"].as_str().unwrap());
+        let what = |part: &str| format!("{part} of {kind}, {loss_name}");
+        let loss = match loss_name {
+            "mse" => Loss::Mse,
+            "binary_crossentropy" => Loss::BinaryCrossentropy,
+            _ => Loss::CategoricalCrossentropy,
+        };
+        let text = format!(
+            "network = {{ hidden = {}, activation = {}, dropout = 0.0 }}
+            ensemble = {{ kind = '{kind}', members = {} }}",
+            file["hidden"], file["activation"], file["n_members"]
+        );
+        let layers = Config::from_toml_str(&text).unwrap().expanded_layers();
+        let x = flat(&case["x"]);
+        let n_rows = case["x"].as_array().unwrap().len();
+        let n_outputs = case["prediction"][0].as_array().unwrap().len();
+        let network = Network::new(&layers, x.len() / n_rows, n_outputs);
+
+        let given = case["parameters"].as_object().unwrap();
+        assert_eq!(network.views().len(), given.len(), "{}", what("tensors"));
+        let mut params = vec![f64::NAN; network.n_params()];
+        for view in network.views() {
+            params[view.range()].copy_from_slice(&flat(&given[&view.name]));
+        }
+        let target = flat(&case["target"]);
+        let classes: Vec<u32> = target.iter().map(|&class| class as u32).collect();
+        let targets =
+            if loss.is_classification() { Targets::Classes(&classes) } else { Targets::Values(&target) };
+        let mut work = network.workspace(n_rows);
+        let pass = Pass { level, params: &params, n_rows, mode: TRAIN };
+        let outputs = network.forward(&pass, &x, &mut work).to_vec();
+        assert_near(&what("outputs"), &outputs, &flat(&case["outputs"]), 1e-12, 1.0);
+
+        let share = 1.0 / n_rows as f64;
+        network.forward_backward(&pass, loss, &x, targets, share, true, &mut work);
+        assert_near(&what("loss"), &[work.loss_sum * share], &[case["loss"].as_f64().unwrap()], 1e-12, 1.0);
+        for view in network.views() {
+            let expected = flat(&case["gradients"][&view.name]);
+            assert_near(&what(&view.name), &work.grads[view.range()], &expected, 1e-12, 0.1);
+        }
+        let dx = &work.input_gradient()[..x.len()];
+        assert_near(&what("input gradient"), dx, &flat(&case["input_gradient"]), 1e-12, 0.1);
+
+        let predicted = network.predict(level, &params, loss, &x, &mut network.inference_workspace(4));
+        assert_near(&what("prediction"), &predicted, &flat(&case["prediction"]), 1e-12, 1.0);
     }
 }

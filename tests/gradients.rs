@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{activation, classes, dense_of, drop_connect, numbers, parameters, residual};
+use common::variants::{ACTIVATIONS, stacks, variants};
+use common::{activation, classes, dense_of, numbers, packed, parameters};
 use statera::config::layers::LAYER_KEYS;
 use statera::config::{Activation, Initializer, LayerSpec, LossName};
-use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
+use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets, Workspace};
 
 /// The step of the differences. Their rule is of fourth order: it is off by about h⁴/30 of the fifth derivative
 /// (5e-17) and by rounding, about 1e-16 / h of the loss (5e-13).
@@ -15,20 +16,6 @@ const MARGIN: f64 = 0.01;
 const TOLERANCE: f64 = 1e-6;
 const INFER: Mode = Mode::Infer;
 
-const ACTIVATIONS: [Activation; 12] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::LeakyRelu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Elu,
-    Activation::Selu,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::Mish,
-    Activation::Softplus,
-    Activation::Softsign,
-];
 /// Those with a derivative, the first or the second, that jumps at zero.
 const KINKED: [Activation; 5] =
     [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Selu, Activation::Softsign];
@@ -48,56 +35,20 @@ const SHAPES: [[usize; 3]; 11] = [
     [37, 3, 2],
 ];
 
-/// One layer of every kind with every function that it can have.
-fn variants(units: usize) -> Vec<LayerSpec> {
-    let mut variants = Vec::new();
-    for function in ACTIVATIONS {
-        for bias in [None, Some(Initializer::Zeros)] {
-            variants.push(dense_of(units, function, Initializer::Auto, bias));
-        }
-        variants.push(activation(function));
-    }
-    for slope in [0.0, 1.5] {
-        variants.push(LayerSpec::Activation { function: Activation::LeakyRelu, slope });
-    }
-    variants.push(LayerSpec::BatchNorm { momentum: 0.9, epsilon: 1e-3 });
-    variants.push(LayerSpec::BatchNorm { momentum: 0.0, epsilon: 0.1 });
-    for rate in [0.0, 0.3, 0.9] {
-        variants.push(LayerSpec::Dropout { rate });
-    }
-    for epsilon in [0.01, 0.5] {
-        variants.push(LayerSpec::LayerNorm { epsilon });
-    }
-    for std in [0.0, 0.7] {
-        variants.push(LayerSpec::GaussianNoise { std });
-    }
-    variants.push(LayerSpec::Scale {});
-    for function in [Activation::Relu, Activation::Gelu] {
-        variants.push(drop_connect(units, function, 0.3));
-    }
-    // What keeps the width, whatever it is; blocks of dense layers are among the stacks.
-    variants.push(residual([activation(Activation::Tanh)]));
-    variants.push(residual([LayerSpec::layer_norm(), activation(Activation::Relu), LayerSpec::Scale {}]));
-    variants.push(residual([
-        LayerSpec::BatchNorm { momentum: 0.9, epsilon: 0.01 },
-        residual([LayerSpec::Scale {}]),
-        LayerSpec::Dropout { rate: 0.3 },
-    ]));
-    variants
-}
-
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
-        LayerSpec::Dense { units, activation, bias, drop_connect, .. } => {
-            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect})")
+        LayerSpec::Dense { units, activation, bias, drop_connect, packed, .. } => {
+            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect}, packed {packed})")
         }
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
         LayerSpec::LayerNorm { epsilon } => format!("layer_norm({epsilon})"),
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
-        LayerSpec::Scale {} | LayerSpec::Embedding { .. } => format!("{spec:?}"),
+        LayerSpec::Scale { bias, .. } => format!("scale(bias {bias})"),
+        LayerSpec::Members { count } => format!("members({count})"),
+        LayerSpec::Embedding { .. } => format!("{spec:?}"),
         LayerSpec::Residual { layers } => {
             format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
         }
@@ -190,10 +141,20 @@ impl<T: Scalar> Problem<T> {
 
     /// The loss that the gradients are of, from a forward pass alone.
     fn objective(&self, params: &[T], x: &[T], work: &mut Workspace<T>) -> f64 {
-        let outputs = self.network.forward(&self.pass(params), x, work);
-        let mut unused = vec![T::ZERO; outputs.len()];
-        let sum = self.loss.forward_backward(outputs, self.targets(), T::ONE, &mut unused);
-        self.loss.of_mean(sum * self.scale().to_f64()).0
+        let outputs = self.network.forward(&self.pass(params), x, work).to_vec();
+        let k = self.network.n_members();
+        // The mean over the members, each with the rows as its batch.
+        let losses = (0..k).map(|member| {
+            let own = self.of_member(&outputs, member);
+            self.loss.forward_backward(&own, self.targets(), T::ONE, &mut vec![T::ZERO; own.len()])
+        });
+        self.loss.of_mean(losses.sum::<f64>() / k as f64 * self.scale().to_f64()).0
+    }
+
+    /// The outputs of one member of an ensemble.
+    fn of_member(&self, outputs: &[T], member: usize) -> Vec<T> {
+        let members = outputs.chunks_exact(self.network.n_outputs());
+        members.skip(member).step_by(self.network.n_members()).flatten().copied().collect()
     }
 
     /// ∂L/∂parameters and ∂L/∂x, from memory that is larger than needed and full of another pass's numbers.
@@ -269,15 +230,18 @@ impl Problem<f64> {
             z.iter().all(|z| z.abs() > MARGIN || *z == 0.0)
         });
         let mut work = self.network.workspace(self.n_rows);
-        let y = self.network.forward(&self.pass(&self.params), &self.x, &mut work);
-        let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
-        layers_are
-            && match self.loss {
+        let all = self.network.forward(&self.pass(&self.params), &self.x, &mut work).to_vec();
+        let outputs_are = |member: usize| {
+            let y = self.of_member(&all, member);
+            let mut errors = y.iter().zip(&self.values).map(|(y, t)| (y - t).abs());
+            match self.loss {
                 Loss::Mae | Loss::Quantile { .. } => errors.all(|e| e > MARGIN),
                 Loss::Hinge => y.iter().all(|z| (z.abs() - 1.0).abs() > MARGIN),
                 Loss::Huber { delta } => errors.all(|e| (e - delta).abs() > MARGIN),
                 _ => true,
             }
+        };
+        layers_are && (0..self.network.n_members()).all(outputs_are)
     }
 
     /// Compares every gradient with differences of the loss; the error is relative to the gradient, or to a
@@ -321,65 +285,6 @@ impl Problem<f64> {
     }
 }
 
-/// Long stacks, as they are used.
-fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
-    let dense = |units, function| dense_of(units, function, Initializer::Auto, Some(Initializer::Zeros));
-    let batch_norm = || LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
-    let dropout = |rate| LayerSpec::Dropout { rate };
-    vec![
-        vec![
-            batch_norm(),
-            dense(units, Activation::Relu),
-            batch_norm(),
-            dropout(0.4),
-            dense(3, Activation::Relu),
-            batch_norm(),
-            dropout(0.4),
-            dense(1, Activation::Linear),
-        ],
-        vec![
-            dropout(0.2),
-            dense(units, Activation::Linear),
-            activation(Activation::LeakyRelu),
-            dense(2, Activation::Tanh),
-            dense(6, Activation::Sigmoid),
-            dense(2, Activation::Linear),
-        ],
-        vec![
-            LayerSpec::Scale {},
-            LayerSpec::GaussianNoise { std: 0.3 },
-            drop_connect(units, Activation::Gelu, 0.2),
-            LayerSpec::LayerNorm { epsilon: 0.01 },
-            activation(Activation::Mish),
-            dropout(0.3),
-            dense(5, Activation::Silu),
-            LayerSpec::GaussianNoise { std: 0.2 },
-            batch_norm(),
-            LayerSpec::LayerNorm { epsilon: 0.01 },
-            LayerSpec::GaussianNoise { std: 0.2 },
-            dense(2, Activation::Linear),
-        ],
-        vec![
-            residual([LayerSpec::Scale {}, activation(Activation::Gelu)]),
-            dense(units, Activation::Tanh),
-            residual([
-                dense(units, Activation::Relu),
-                batch_norm(),
-                dropout(0.2),
-                residual([
-                    dense(3, Activation::Silu),
-                    LayerSpec::LayerNorm { epsilon: 0.01 },
-                    dense(units, Activation::Linear),
-                ]),
-            ]),
-            dropout(0.2),
-            residual([residual([dense(units, Activation::Sigmoid), dropout(0.2)])]),
-            batch_norm(),
-            dense(2, Activation::Linear),
-        ],
-    ]
-}
-
 #[test]
 fn gradients_of_every_layer_alone() {
     for [n_rows, n_inputs, units] in SHAPES {
@@ -394,8 +299,13 @@ fn gradients_of_every_layer_alone() {
 
 #[test]
 fn gradients_of_every_layer_after_every_other() {
+    let is_members = |spec: &LayerSpec| matches!(spec, LayerSpec::Members { .. });
     for first in variants(5) {
         for second in variants(3) {
+            // There is one layer of that kind in a network.
+            if is_members(&first) && is_members(&second) {
+                continue;
+            }
             for trains in [false, true] {
                 let specs = [first.clone(), second.clone()];
                 Problem::smooth(&specs, [3, 4], Loss::Mse, trains).check();
@@ -449,9 +359,11 @@ fn gradients_of_every_loss() {
                 let tanh = dense_of(4, Activation::Tanh, Initializer::Auto, Some(Initializer::Zeros));
                 let last =
                     dense_of(n_outputs, Activation::Linear, Initializer::Auto, Some(Initializer::Zeros));
+                let ensemble = [LayerSpec::Members { count: 3 }, tanh.clone(), packed(last.clone())];
                 for trains in [false, true] {
                     let specs = [tanh.clone(), LayerSpec::batch_norm(), last.clone()];
                     Problem::smooth(&specs, [n_rows, 3], loss, trains).check();
+                    Problem::smooth(&ensemble, [n_rows, 3], loss, trains).check();
                 }
             }
         }
@@ -565,86 +477,4 @@ fn a_logit_far_on_the_wrong_side_costs_its_distance() {
         assert_eq!(got, f64::from(2.0 * size));
         assert!(d[2].abs() < 1e-30 && d[..2] == [1.0, -1.0], "{d:?}");
     }
-}
-
-/// The names, counts and widths of layers by hand; returns the width after them.
-fn rows_of(
-    specs: &[LayerSpec],
-    n_inputs: usize,
-    list: &str,
-    rows: &mut Vec<(String, usize, usize, usize)>,
-) -> usize {
-    let mut features = n_inputs;
-    for (i, spec) in specs.iter().enumerate() {
-        let name = format!("{list}.{i}");
-        let (trainable, fixed, out) = match spec {
-            LayerSpec::Dense { units, bias, .. } => (units * (features + usize::from(*bias)), 0, *units),
-            LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
-            LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
-            LayerSpec::Scale {} => (features, 0, features),
-            LayerSpec::Embedding { .. } => unreachable!("tests/embeddings.rs has these"),
-            LayerSpec::Dropout { .. }
-            | LayerSpec::Activation { .. }
-            | LayerSpec::GaussianNoise { .. }
-            | LayerSpec::Residual { .. } => (0, 0, features),
-        };
-        rows.push((name.clone(), trainable, fixed, out));
-        if let LayerSpec::Residual { layers } = spec {
-            assert_eq!(rows_of(layers, features, &name, rows), features);
-        }
-        features = out;
-    }
-    features
-}
-
-#[test]
-fn summaries_count_what_the_views_hold() {
-    let mut all: Vec<Vec<LayerSpec>> = variants(6).into_iter().map(|variant| vec![variant]).collect();
-    all.extend(stacks(6));
-    for specs in all {
-        let network = Network::from_specs(specs.clone(), 4);
-        let rows = network.summary();
-        let mut offset = 0;
-        for view in network.views() {
-            assert_eq!(view.offset, offset, "{specs:?}: views follow each other without a gap");
-            assert_eq!(view.len(), view.shape.iter().product::<usize>());
-            offset += view.len();
-        }
-        assert_eq!(offset, network.n_params());
-        let mut expected = Vec::new();
-        let features = rows_of(&specs, 4, "layers", &mut expected);
-        let got: Vec<_> =
-            rows.iter().map(|row| (row.name.clone(), row.trainable, row.fixed, row.out_features)).collect();
-        assert_eq!(got, expected, "{specs:?}");
-        assert_eq!(rows.iter().map(|row| row.trainable + row.fixed).sum::<usize>(), network.n_params());
-        assert_eq!(network.n_outputs(), features);
-        for n_rows in [1, 2, 5] {
-            let mut work = network.workspace(5);
-            let params = parameters::<f64>(&network, 1);
-            let pass = Pass { level: CpuLevel::detect(), params: &params, n_rows, mode: INFER };
-            let outputs = network.forward(&pass, &numbers(n_rows * 4, 2), &mut work);
-            assert_eq!(outputs.len(), n_rows * features);
-            assert!(outputs.iter().all(|y| y.is_finite()));
-        }
-    }
-}
-
-#[test]
-fn the_insurance_network_has_its_known_parameters() {
-    let mut specs = vec![LayerSpec::batch_norm()];
-    for dropout in [true, true, false] {
-        specs.push(common::dense(100, Activation::Relu));
-        specs.push(LayerSpec::batch_norm());
-        if dropout {
-            specs.push(LayerSpec::Dropout { rate: 0.5 });
-        }
-    }
-    let network = Network::new(&specs, 11, 1);
-    let rows = network.summary();
-    let counts: Vec<usize> = rows.iter().map(|row| row.trainable + row.fixed).collect();
-    assert_eq!(counts, [44, 1200, 400, 0, 10_100, 400, 0, 10_100, 400, 101]);
-    assert_eq!(network.n_params(), 22_745);
-    assert_eq!(rows.iter().map(|row| row.trainable).sum::<usize>(), 22_123);
-    assert_eq!(rows.iter().map(|row| row.fixed).sum::<usize>(), 622);
-    assert!(matches!(network.layers().last(), Some(Layer::Dense(_))));
 }

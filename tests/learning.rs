@@ -182,7 +182,7 @@ fn dropout_and_decay_close_the_gap_of_a_network_that_learns_by_heart() {
         [&train, &val].map(|rows| {
             let OwnedTargets::Values(t) = &rows.targets else { unreachable!() };
             let mut work = network.inference_workspace(64);
-            let y = network.raw_outputs(level, &fitted.params, &rows.x, &mut work);
+            let y = network.raw_outputs(level, &fitted.params, Loss::Mse, &rows.x, &mut work);
             y.iter().zip(t).map(|(y, t)| (y - t).powi(2)).sum::<f64>() / t.len() as f64
         })
     };

@@ -145,3 +145,72 @@ fn commands_are_found_and_cut_as_a_shell_does() {
     assert_eq!(commands(text), ["make demo", "statera a --set 'x=[1, 2]' # why", "b"]);
     assert_eq!(words("statera a --set 'x=[1, 2]' \"\" # why"), ["statera", "a", "--set", "x=[1, 2]", ""]);
 }
+
+/// The ```` ```text ```` blocks of a part of a page, line by line.
+fn samples(part: &str) -> Vec<&str> {
+    let mut inside = false;
+    let mut lines = Vec::new();
+    for line in part.lines() {
+        if line.starts_with("```") {
+            inside = !inside && line == "```text";
+        } else if inside {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// The words of a text with single spaces between them, and `#` for what another run may print otherwise: times, or
+/// `every_number`.
+fn words_without_times(text: &str, every_number: bool) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_time = |i: usize| {
+        let unit = words.get(i + 1).map_or("", |word| word.trim_end_matches([':', ';', ',']));
+        ["ms", "s"].contains(&unit)
+    };
+    let has_digit = |word: &str| word.contains(|c: char| c.is_ascii_digit());
+    let shown = words.iter().enumerate().map(|(i, &word)| {
+        let changes = has_digit(word) && (is_time(i) || every_number);
+        if changes { "#" } else { word }
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_sample_of_the_readme_is_what_is_printed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let session = readme.split("## A first session").nth(1).unwrap().split("\n## ").next().unwrap();
+    let command = &commands(session)[0];
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&root.join("data"), &folder.path().join("data"));
+    let output = Command::new(env!("CARGO_BIN_EXE_statera"))
+        .args(&words(command)[1..])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let printed = [output.stderr, output.stdout].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
+    assert!(output.status.success(), "{printed}");
+    let lines = samples(session);
+    assert!(lines.len() > 20, "{lines:?}");
+    // Elsewhere the last bits of a logarithm, and so of the initial weights, may be others.
+    let every_number = !cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let mut rest = &words_without_times(&printed, every_number)[..];
+    for line in lines {
+        // What is left out of the sample stands for anything, but what is there comes in this order.
+        for part in line.split('…').map(|part| words_without_times(part, every_number)) {
+            let Some(at) = rest.find(&part) else {
+                panic!("the README shows {line:?}, of which {part:?} is not printed (any more):\n{printed}");
+            };
+            rest = &rest[at + part.len()..];
+        }
+    }
+}
+
+#[test]
+fn words_are_compared_without_times() {
+    let text = "in 29 ms: kept  13 of 7,000 rows\n in 1.5 s";
+    assert_eq!(words_without_times(text, false), "in # ms: kept 13 of 7,000 rows in # s");
+    assert_eq!(words_without_times(text, true), "in # ms: kept # of # rows in # s");
+    assert_eq!(samples("a\n```text\nb\n```\n```sh\nc\n```\n```text\nd\n```"), ["b", "d"]);
+}

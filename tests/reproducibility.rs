@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    activation, bits, classes, dense, drop_connect, embeddings, levels, numbers, optimizer, parameters,
-    residual,
+    activation, bits, classes, dense, drop_connect, embeddings, levels, numbers, optimizer, packed,
+    parameters, residual, scale_and_shift,
 };
 use proptest::prelude::*;
 use statera::config::{Activation, LayerSpec, OptimizerName};
@@ -29,7 +29,7 @@ fn network(n_inputs: usize, units: usize, rate: f64) -> Network {
 /// The layers that draw numbers of their own besides dropout, and those that sum along rows.
 fn other_network(n_inputs: usize, units: usize, rate: f64) -> Network {
     let specs = [
-        LayerSpec::Scale {},
+        LayerSpec::scale(),
         LayerSpec::GaussianNoise { std: rate },
         drop_connect(units, Activation::Gelu, rate),
         LayerSpec::layer_norm(),
@@ -68,6 +68,21 @@ fn network_of_blocks(n_inputs: usize, units: usize, rate: f64) -> Network {
         LayerSpec::Dropout { rate },
         residual([dense(units, Activation::Silu)]),
         // Blocks add up: without it plain gradient descent diverges at this rate for some seeds.
+        LayerSpec::layer_norm(),
+    ];
+    Network::new(&specs, n_inputs, 1)
+}
+
+/// Members of an ensemble, which share some weights and have others of their own.
+fn network_of_members(n_inputs: usize, units: usize, rate: f64) -> Network {
+    let specs = [
+        LayerSpec::GaussianNoise { std: rate },
+        LayerSpec::Members { count: 3 },
+        scale_and_shift(),
+        dense(units, Activation::Relu),
+        LayerSpec::batch_norm(),
+        LayerSpec::Dropout { rate },
+        residual([packed(drop_connect(units, Activation::Gelu, rate)), LayerSpec::layer_norm()]),
         LayerSpec::layer_norm(),
     ];
     Network::new(&specs, n_inputs, 1)
@@ -144,7 +159,7 @@ proptest! {
     ) {
         let optimizer = if adaptive { OptimizerName::Adamw } else { OptimizerName::Sgd };
         let run = Run { level: CpuLevel::Portable, threads: 1, seed, shard_rows: 128, optimizer };
-        for make in [network, other_network, network_of_blocks, embedding_network] {
+        for make in [network, other_network, network_of_blocks, network_of_members, embedding_network] {
             let network = make(n_inputs, units, rate);
             check_threads_and_levels::<f32>(&network, run);
             check_threads_and_levels::<f64>(&network, run);
@@ -233,11 +248,14 @@ fn rows_shared_out_over_threads_have_the_bits_of_one_thread() {
     for n_rows in [0, 1, 2, 5, 64, 301] {
         let x = numbers::<f32>(n_rows * 9, 6);
         let level = CpuLevel::detect();
-        let expected = network.raw_outputs(level, &params, &x, &mut network.inference_workspace(64));
+        let expected =
+            network.raw_outputs(level, &params, Loss::Mse, &x, &mut network.inference_workspace(64));
         for n_works in 1..=5 {
             let mut works: Vec<_> = (0..n_works).map(|_| network.inference_workspace(16)).collect();
             let mut got = vec![f32::NAN; n_rows];
-            pool.install(|| network.raw_outputs_on_threads(level, &params, &x, &mut works, &mut got));
+            pool.install(|| {
+                network.raw_outputs_on_threads(level, &params, Loss::Mse, &x, &mut works, &mut got);
+            });
             assert_eq!(bits(&got), bits(&expected), "{n_rows} rows in {n_works} pieces");
         }
     }
@@ -283,6 +301,9 @@ fn a_row_is_predicted_alone_as_in_any_batch() {
     );
     check_rows_alone::<f64>(&embedding_network(9, 33, 0.5), Loss::Mse, 130, &[2, 7, 97, 130]);
     check_rows_alone::<f32>(&network_of_blocks(9, 33, 0.5), Loss::Mse, 301, &[2, 3, 5, 7, 8, 64, 128, 301]);
+    let members = network_of_members(9, 33, 0.5);
+    check_rows_alone::<f32>(&members, Loss::BinaryCrossentropy, 301, &[2, 3, 5, 7, 8, 64, 128, 301]);
+    check_rows_alone::<f64>(&members, Loss::Mse, 130, &[2, 7, 97, 130]);
     // Wide enough for products that are packed and cut.
     let wide = Network::new(&[dense(170, Activation::Relu), LayerSpec::batch_norm()], 600, 3);
     check_rows_alone::<f32>(&wide, Loss::CategoricalCrossentropy, 130, &[2, 16, 96, 100, 130]);

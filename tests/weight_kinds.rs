@@ -264,7 +264,8 @@ fn check_products<T: Scalar>() {
             for level in levels() {
                 let mut works = [network.inference_workspace(n_rows), network.inference_workspace(n_rows)];
                 network.compress(&params, &mut works[1..]);
-                let [plain, compact] = works.each_mut().map(|w| network.raw_outputs(level, &params, &x, w));
+                let [plain, compact] =
+                    works.each_mut().map(|w| network.raw_outputs(level, &params, Loss::Mse, &x, w));
                 let place = format!("{n_rows} rows, {n_units} units, {zeros} % at {}", level.name());
                 assert_eq!(bits(&plain), bits(&compact), "{place}");
             }

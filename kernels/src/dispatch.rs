@@ -3,6 +3,7 @@
 use crate::activation::{self, Activation};
 use crate::batch_norm::{self, Kept};
 use crate::binary;
+use crate::columns;
 use crate::dropout;
 use crate::embedding;
 use crate::layer_norm;
@@ -106,6 +107,12 @@ kernels! {
     fn scale_columns_backward(
         x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T],
     ) = layer_norm::scale_columns_backward;
+    /// y = x·factor + shift, column by column (x and y B×F, factor and shift F).
+    fn affine_columns(x: &[T], factor: &[T], shift: &[T], y: &mut [T]) = columns::affine_columns;
+    /// dfactor(F) += Σ over rows of dy·x, dshift(F) += Σ over rows of dy, and dx = dy·factor, written over dy (B×F).
+    fn affine_columns_backward(
+        x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T], dshift: &mut [T],
+    ) = columns::affine_columns_backward;
     /// waves(B×2K) ← the sines, then the cosines, of x·frequency + phase/2π turns; of x, one number every `stride`,
     /// `phases` in radians or empty.
     fn waves(x: &[T], stride: usize, frequencies: &[T], phases: &[T], waves: &mut [T]) = embedding::waves;

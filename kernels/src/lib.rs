@@ -9,6 +9,7 @@
 mod activation;
 mod batch_norm;
 mod binary;
+mod columns;
 mod dispatch;
 mod dropout;
 mod embedding;

@@ -185,6 +185,12 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         T::scale_columns_backward(level, &x, &a, &mut dx, &mut dfactor);
         vec![y, dx, dfactor]
     });
+    same_bits("affine_columns and its backward pass", |level| {
+        let (mut y, mut dx, mut dfactor, mut dshift) = (x.clone(), dy.clone(), zeros(), zeros());
+        T::affine_columns(level, &x, &a, &b, &mut y);
+        T::affine_columns_backward(level, &x, &a, &mut dx, &mut dfactor, &mut dshift);
+        vec![y, dx, dfactor, dshift]
+    });
     same_bits("waves and their backward pass", |level| {
         let (mut waves, mut all) = (vec![T::ZERO; rows * 2 * columns], Vec::new());
         for phases in [&[][..], &b] {

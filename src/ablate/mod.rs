@@ -58,7 +58,10 @@ impl Study {
     pub fn new(config: &Config, vary: &[String], n_seeds: usize) -> Result<Self> {
         if n_seeds < 2 {
             return Err(Error::setting(
-                format!("{n_seeds} seeds show no spread, and without one there is no interval"),
+                format!(
+                    "{n_seeds} seed{} no spread, and without one there is no interval",
+                    if n_seeds == 1 { " shows" } else { "s show" }
+                ),
                 "--seeds 5, or any number from 2 on",
             ));
         }

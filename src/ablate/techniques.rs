@@ -78,6 +78,7 @@ pub static TECHNIQUES: &[Technique] = &[
     row("residual blocks", &[("network.residual", To("true"))]),
     row("noise 0.1 on inputs", &[("network.input_noise", To("0.1"))]),
     row("learned input scale", &[("network.input_scale", To("true"))]),
+    row("ensemble of 8, tabm", &[("ensemble.kind", To("tabm")), ("ensemble.members", To("8"))]),
     row("half the width", &[("network.hidden", Times(0.5))]),
     row("double the width", &[("network.hidden", Times(2.0))]),
     row("1 hidden layer", &[("network.hidden", Length(1))]),
@@ -183,7 +184,8 @@ fn trained_by(plan: &Plan) -> (Config, Vec<LayerSpec>) {
     });
     resolve(&mut layers, &mut starts);
     let mut config = plan.config.clone();
-    config.network = Config::default().network;
+    let defaults = Config::default();
+    (config.network, config.ensemble) = (defaults.network, defaults.ensemble);
     (config, layers)
 }
 
@@ -303,8 +305,8 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
                 _ => layers.insert(0, LayerSpec::GaussianNoise { std: wanted }),
             }
         }
-        ("network.input_scale", To("true")) if !matches!(layers[0], LayerSpec::Scale {}) => {
-            layers.insert(0, LayerSpec::Scale {});
+        ("network.input_scale", To("true")) if !matches!(layers[0], LayerSpec::Scale { .. }) => {
+            layers.insert(0, LayerSpec::scale());
         }
         ("network.norm", To("none")) => each(&mut layers, &|list| list.retain(|layer| !is_norm(layer))),
         ("network.norm", To("batch")) if !is_normed => {

@@ -13,7 +13,7 @@ use statera::error::Error;
 use statera::run::Folder;
 
 use super::interrupt::Interruption;
-use super::{INTERRUPTED, Settings, text};
+use super::{INTERRUPTED, Settings, text, within};
 
 const AFTER_HELP: &str = "\
 The settings as they are make the reference. Each variant changes one thing, and all are trained
@@ -46,10 +46,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// The first seed
-    #[arg(long)]
+    #[arg(long, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Models at a time; 0 takes one a core; the result stays the same
-    #[arg(long)]
+    #[arg(long, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
     threads: Option<usize>,
     /// The folder to make (default: the next free runs/TABLE-ablate-NUMBER)
     #[arg(long, value_name = "FOLDER")]

@@ -25,13 +25,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
     /// Resamples behind each 95 % interval; 0 for none
-    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = within("evaluate.bootstrap"))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = within::<usize>("evaluate.bootstrap"), allow_negative_numbers = true)]
     bootstrap: usize,
     /// The seed of the resampling
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: u64,
     /// Threads to compute with; 0 takes one a core
-    #[arg(long, default_value_t = 0, value_parser = within("threads"))]
+    #[arg(long, default_value_t = 0, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
     threads: usize,
     /// Print the metrics as JSON
     #[arg(long)]

@@ -13,7 +13,7 @@ use statera::inspect::weights::{Tensor, bars, of_model};
 use statera::model::Model;
 use statera::run::Plan;
 
-use super::{Settings, kinds, text};
+use super::{Settings, kinds, text, within};
 
 const AFTER_HELP: &str = "\
 Of a model: for each tensor its smallest and largest number, mean, standard deviation, share of
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// The seed of split and weights
-    #[arg(long, requires = "init")]
+    #[arg(long, requires = "init", value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Print all figures as JSON
     #[arg(long)]

@@ -11,7 +11,7 @@ use statera::nn::{CpuLevel, Scalar};
 use statera::run::{Folder, Plan};
 use statera::train::range_test::{Ramp, RangeTest, range_test};
 
-use super::{Settings, text, thread_pool};
+use super::{Settings, text, thread_pool, within};
 
 const AFTER_HELP: &str = "\
 Trains from the start with a learning rate that rises exponentially from step to step, on training
@@ -43,10 +43,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// The seed of split, weights and order of rows
-    #[arg(long)]
+    #[arg(long, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Threads; 0 takes one a core; the result does not depend on them
-    #[arg(long)]
+    #[arg(long, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
     threads: Option<usize>,
     /// The folder to make (default: the next free runs/TABLE-lr-test-NUMBER)
     #[arg(long, value_name = "FOLDER")]

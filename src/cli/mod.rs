@@ -16,7 +16,6 @@ mod train;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::builder::RangedU64ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 use statera::config::Config;
@@ -149,10 +148,13 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// A whole number within the bounds of the setting that it stands for.
-fn within(key: &str) -> RangedU64ValueParser<usize> {
-    match keys::find(key).map(|key| key.kind) {
-        Some(Kind::Int { min, max }) => RangedU64ValueParser::new().range(min as u64..=max as u64),
+/// Reads a whole number within the bounds of the setting that it stands for.
+fn within<T: TryFrom<i64>>(key: &'static str) -> impl Fn(&str) -> std::result::Result<T, String> + Clone {
+    move |text| match keys::find(key).map(|key| key.kind) {
+        Some(kind @ Kind::Int { min, max }) => {
+            let number = text.parse::<i64>().ok().filter(|number| (min..=max).contains(number));
+            number.and_then(|n| T::try_from(n).ok()).ok_or_else(|| format!("expected {}", kind.expected()))
+        }
         other => unreachable!("{key} is no whole number: {other:?}"),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
     /// Threads to compute with; 0 takes one a core
-    #[arg(long, default_value_t = 0, value_parser = within("threads"))]
+    #[arg(long, default_value_t = 0, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
     threads: usize,
     /// No notes about the table
     #[arg(long)]
@@ -66,8 +66,10 @@ pub(crate) fn read_table(model: &Model, path: &Path, null: &[String]) -> Result<
     read_csv(path, &ReadOptions { null_words })
 }
 
-/// Predictions must not take the place of the table or the model that they are made from.
+/// Predictions must not take the place of the table or the model that they are made from, and need a place to be.
 fn check_out(out: &Path, data: &Path, model: &Path) -> Result<(), Error> {
+    // Before the table is read, which may take long.
+    statera::files::check_folder(out)?;
     let is = |other: &Path| {
         let same = out.canonicalize().is_ok_and(|out| other.canonicalize().is_ok_and(|other| other == out));
         same && out.is_file()

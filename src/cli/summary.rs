@@ -76,7 +76,10 @@ fn table(network: &Network) -> String {
             "  ".repeat(row.depth) + &row.name,
             row.kind.into(),
             row.detail,
-            format!("(rows, {})", row.out_features),
+            match row.n_members {
+                1 => format!("(rows, {})", row.out_features),
+                k => format!("(rows, {k}, {})", row.out_features / k),
+            },
             text::count(row.trainable + row.fixed),
             text::count(row.fixed),
         ]);
@@ -126,11 +129,13 @@ pub(crate) fn in_words(network: &Network) -> String {
         }
         match layer {
             Layer::ResidualBegin(_) => words.push_str("residual ("),
-            Layer::Dense(_) if layer.detail() == "linear" => {
-                words.push_str(&format!("dense {}", layer.out_features()));
-            }
-            Layer::Dense(_) => {
-                words.push_str(&format!("dense {} {}", layer.out_features(), layer.detail()));
+            Layer::Members(members) => words.push_str(&format!("{} members", members.count)),
+            // Of an ensemble, what each member has.
+            Layer::Dense(dense) => {
+                words.push_str(&format!("dense {}", dense.out_features));
+                if layer.detail() != "linear" {
+                    words.push_str(&format!(" {}", layer.detail()));
+                }
             }
             _ => {
                 let detail = layer.detail();

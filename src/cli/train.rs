@@ -16,7 +16,7 @@ use statera::train::fit::rate_remedy;
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
-use super::{INTERRUPTED, Settings, summary, text, thread_pool};
+use super::{INTERRUPTED, Settings, summary, text, thread_pool, within};
 
 /// With fewer test rows than this, the results say that they are rough.
 const FEW_TEST_ROWS: usize = 30;
@@ -50,10 +50,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// The seed of every random choice: the same seed gives the same network
-    #[arg(long)]
+    #[arg(long, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Threads; 0 takes one a core; the result does not depend on them
-    #[arg(long)]
+    #[arg(long, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
     threads: Option<usize>,
     /// The run folder to make (default: the next free one in runs/)
     #[arg(long, value_name = "FOLDER")]

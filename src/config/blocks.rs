@@ -1,45 +1,74 @@
-//! Whether residual blocks fit: y = x + f(x) asks for as many outputs of f as there are inputs.
+//! Whether listed layers fit each other: residual blocks, whose y = x + f(x) asks for as many outputs of f as there are
+//! inputs, and the members of an ensemble.
 
 use super::layers::LayerSpec;
 use crate::error::{Error, Result};
 
-/// Refuses a block without layers, and one that does not make as many features as enter it.
+/// Refuses a block without layers, one that does not make as many features as enter it, a second members layer or one
+/// inside a block, and packed weights without members.
 ///
 /// Without `n_inputs` only blocks behind a dense layer are compared: the width of what enters the others is not known.
 pub(crate) fn check_blocks(layers: &[LayerSpec], n_inputs: Option<usize>) -> Result<()> {
-    width_after(layers, n_inputs, "`network.layers`").map(|_| ())
+    Reader { width: n_inputs, has_members: false }.read(layers, "`network.layers`", false)
 }
 
-/// The features of a row after `layers`, which `list` names; none where they are not known.
-fn width_after(layers: &[LayerSpec], n_inputs: Option<usize>, list: &str) -> Result<Option<usize>> {
-    let mut width = n_inputs;
-    for (i, layer) in layers.iter().enumerate() {
-        match layer {
-            LayerSpec::Dense { units, .. } => width = Some(*units),
-            LayerSpec::Residual { layers } => {
-                let at = format!("{list}, layer {} (residual): `layers`", i + 1);
-                if layers.is_empty() {
+/// What is known behind the layers that have been read.
+struct Reader {
+    /// Features of a row, or of each of its members; none where they are not known.
+    width: Option<usize>,
+    has_members: bool,
+}
+
+impl Reader {
+    fn read(&mut self, layers: &[LayerSpec], list: &str, in_block: bool) -> Result<()> {
+        for (i, layer) in layers.iter().enumerate() {
+            let at = |kind: &str| format!("{list}, layer {} ({kind})", i + 1);
+            match layer {
+                LayerSpec::Dense { packed: true, .. } if !self.has_members => {
                     return Err(Error::setting(
-                        format!("{at} lists none, and y = x + f(x) would double what enters"),
-                        "list the layers of the block, or leave it out",
+                        format!("{}: `packed` = true, but no members layer stands before it", at("dense")),
+                        "leave `packed` out, or put { type = \"members\", count = 8 } before it",
                     ));
                 }
-                let made = width_after(layers, width, &at)?;
-                if let (Some(n_in), Some(n_out)) = (width, made)
-                    && n_in != n_out
-                {
+                LayerSpec::Dense { units, .. } => self.width = Some(*units),
+                LayerSpec::Members { .. } if in_block || self.has_members => {
+                    let why =
+                        if in_block { "a block cannot make several rows of one" } else { "it is the second" };
                     return Err(Error::setting(
-                        format!("{at} makes {n_out} features of {n_in}; y = x + f(x) needs as many"),
-                        format!(
-                            "{{ type = \"dense\", units = {n_in} }} as the block's last layer, or \
-                             {{ type = \"dense\", units = {n_out} }} before the block"
-                        ),
+                        format!("{}: {why}", at("members")),
+                        "one members layer, in `network.layers` itself",
                     ));
                 }
-                width = width.or(made);
+                LayerSpec::Members { .. } => self.has_members = true,
+                LayerSpec::Residual { layers } => {
+                    self.read_block(layers, &(at("residual") + ": `layers`"))?;
+                }
+                _ => {}
             }
-            _ => {}
         }
+        Ok(())
     }
-    Ok(width)
+
+    fn read_block(&mut self, layers: &[LayerSpec], at: &str) -> Result<()> {
+        if layers.is_empty() {
+            return Err(Error::setting(
+                format!("{at} lists none, and y = x + f(x) would double what enters"),
+                "list the layers of the block, or leave it out",
+            ));
+        }
+        let entered = self.width;
+        self.read(layers, at, true)?;
+        if let (Some(n_in), Some(n_out)) = (entered, self.width)
+            && n_in != n_out
+        {
+            return Err(Error::setting(
+                format!("{at} makes {n_out} features of {n_in}; y = x + f(x) needs as many"),
+                format!(
+                    "{{ type = \"dense\", units = {n_in} }} as the block's last layer, or \
+                     {{ type = \"dense\", units = {n_out} }} before the block"
+                ),
+            ));
+        }
+        Ok(())
+    }
 }

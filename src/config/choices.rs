@@ -45,6 +45,18 @@ choices! {
         Multiclass = "multiclass",
     }
 
+    /// What the members of an ensemble share.
+    EnsembleKind {
+        /// There is no ensemble, but a single network.
+        None = "none",
+        /// The weights of dense layers; adapters before and behind each, biases and the output layer are each member's.
+        Tabm = "tabm",
+        /// All but a factor on each input and the output layer.
+        TabmMini = "tabm_mini",
+        /// Nothing.
+        Packed = "packed",
+    }
+
     /// What a column's cells mean.
     ColumnKind {
         /// A quantity.

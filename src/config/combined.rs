@@ -1,9 +1,8 @@
 //! Settings that are possible alone and impossible together, or that would say nothing.
 
-use super::blocks::check_blocks;
 use super::{
-    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NetworkConfig, NumericEmbedding,
-    OptimizerName, lbfgs, weights,
+    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, lbfgs,
+    weights,
 };
 use crate::error::{Error, Result};
 
@@ -39,16 +38,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
             format!("leave `{key}` out, or change the layers, or drop them by --set 'network.layers=[]'"),
         ));
     }
-    let NetworkConfig { hidden, layers, residual, .. } = &config.network;
-    if *residual && layers.is_empty() && !hidden.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(Error::setting(
-            format!(
-                "`network.residual` makes blocks of hidden layers as wide as the one before; `network.hidden` = {hidden:?} has none"
-            ),
-            "network.hidden = [128, 128], or network.residual = false",
-        ));
-    }
-    check_blocks(layers, None)?;
+    config.check_layers()?;
     lbfgs::check(config)?;
     check_weights(config)?;
     weights::check(config)?;

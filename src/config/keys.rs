@@ -8,8 +8,8 @@ use std::ops::RangeBounds;
 
 use super::choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
-    Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
+    Pacing, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
@@ -155,6 +155,8 @@ const SHARE: Kind = Float { low: Included(0.0), high: Excluded(0.9) };
 const MONITOR: Kind = Choice(Monitor::NAMES);
 const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
 
+/// The largest number of members of an ensemble.
+pub(super) const MAX_MEMBERS: i64 = 1024;
 /// The largest number of waves, bins or outputs of one embedded column.
 const MAX_EMBEDDED: i64 = 4096;
 /// Optimisers that keep a running mean of gradients by `optimizer.beta1`; muon for what it leaves to adamw.
@@ -298,6 +300,11 @@ pub static KEYS: &[Key] = &[
     key("weights.prune_every", Int { min: 1, max: 1_000_000 }, "1",
         "Epochs from one cut to the next; the last is at weights.prune_end in any case.")
         .when(&[IsOr("weights.kind", &["sparse"], "weights"), On("weights.sparsity")]),
+    key("ensemble.kind", Choice(EnsembleKind::NAMES), "'none'",
+        "Whether several networks are trained as one, and what these members share: tabm the weights of dense layers, with factors and biases of their own; tabm_mini all but a factor on each input; packed nothing. Each has an output layer of its own, and the prediction is the mean of theirs."),
+    key("ensemble.members", Int { min: 2, max: MAX_MEMBERS }, "32",
+        "Members of the ensemble (32 in Gorishniy et al. 2024); the time of a step grows with them.")
+        .when(&[On("ensemble.kind")]),
 
     key("loss.name", Choice(LossName::NAMES), "'auto'",
         "The loss that training makes small; auto takes mse for a number and cross-entropy for classes."),

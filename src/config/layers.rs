@@ -8,7 +8,9 @@ use toml::{Table, Value};
 use super::check::complete;
 use super::choices::{Activation, Constraint, WeightKind};
 use super::embedding::EmbeddingSpec;
-use super::keys::{ANY, BELOW_ONE, Key, Kind, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset};
+use super::keys::{
+    ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset,
+};
 use super::meaning::When::{Is, On};
 
 /// One kind out of a family told apart by a tag: a layer by its `type`, an initialiser by its `name`.
@@ -65,6 +67,8 @@ pub static LAYER_KEYS: &[Variant] = &[
             .when(&[On("bias")]),
         key("drop_connect", BELOW_ONE, "0.0",
             "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
+        key("packed", Kind::Bool, "false",
+            "Whether each member of an ensemble has weights and biases of its own; behind a members layer."),
         unset("l1", NOT_NEGATIVE,
             "In place of optimizer.l1 for these weights."),
         unset("l2", NOT_NEGATIVE,
@@ -99,7 +103,19 @@ pub static LAYER_KEYS: &[Variant] = &[
         key("std", NOT_NEGATIVE, "0.1",
             "Standard deviation of the noise; inputs of the network have deviation 1 by default."),
     ]),
-    Variant::new("scale", "Each input is multiplied by a learned factor of its own, 1 at the start.", &[]),
+    Variant::new("scale", "Each input is multiplied by a learned factor of its own.", &[
+        key("initializer", Kind::Initializer(SCALE_INITIALIZERS), "'ones'",
+            "How the factors start; random_signs makes each 1 or -1 at even odds."),
+        key("bias", Kind::Bool, "false",
+            "Whether a learned number is added to each."),
+        key("bias_initializer", Kind::Initializer(SCALE_INITIALIZERS), "'zeros'",
+            "How the biases start.")
+            .when(&[On("bias")]),
+    ]),
+    Variant::new("members", "Each row goes to several members of an ensemble from here on, side by side; what is scaled, shifted or normalised behind it is each member's own.", &[
+        bare("count", Kind::Int { min: 2, max: MAX_MEMBERS },
+            "Number of members."),
+    ]),
     Variant::new("residual", "The inputs are added to what a list of layers makes of them, which are as many.", &[
         bare("layers", Kind::Layers,
             "The layers of the block, the last as wide as what enters the first."),
@@ -174,6 +190,17 @@ pub static BIAS_INITIALIZERS: &[Variant] = &[
     ]),
 ];
 
+/// Every way for factors, one a feature, and the biases beside them to start.
+pub static SCALE_INITIALIZERS: &[Variant] = &[
+    ONES,
+    ZEROS,
+    CONSTANT,
+    NORMAL,
+    UNIFORM,
+    TRUNCATED_NORMAL,
+    Variant::new("random_signs", "Each 1 or -1 at even odds.", &[]),
+];
+
 /// One layer of a network, with all its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -194,6 +221,9 @@ pub enum LayerSpec {
         bias_initializer: Initializer,
         /// Share of the weights set to zero in a training step.
         drop_connect: f64,
+        /// Whether each member of an ensemble has weights of its own.
+        #[serde(default)]
+        packed: bool,
         /// In place of `optimizer.l1`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         l1: Option<f64>,
@@ -240,7 +270,22 @@ pub enum LayerSpec {
         std: f64,
     },
     /// A learned factor for each input.
-    Scale {},
+    Scale {
+        /// How the factors start.
+        #[serde(default = "ones")]
+        initializer: Initializer,
+        /// Whether there is a bias.
+        #[serde(default)]
+        bias: bool,
+        /// How the biases start.
+        #[serde(default = "zeros")]
+        bias_initializer: Initializer,
+    },
+    /// From here on a row is several side by side, one for each member of an ensemble.
+    Members {
+        /// Number of members.
+        count: usize,
+    },
     /// Raw columns, each made into several numbers. It follows from the `embedding` settings and the table, is always
     /// the first layer, and cannot be listed.
     Embedding {
@@ -273,6 +318,11 @@ impl LayerSpec {
         Self::of("layer_norm", [])
     }
 
+    /// A learned factor for each input, 1 at the start.
+    pub fn scale() -> Self {
+        Self::of("scale", [])
+    }
+
     /// Changes a list of layers by `change`, and after it every list inside its blocks, however deep.
     pub fn change_lists(layers: &mut Vec<Self>, change: &mut dyn FnMut(&mut Vec<Self>)) {
         change(layers);
@@ -302,6 +352,15 @@ impl LayerSpec {
 
 fn value(setting: impl Serialize) -> Value {
     Value::try_from(setting).expect("a setting is a value that TOML knows")
+}
+
+// What a scale without these settings had.
+fn ones() -> Initializer {
+    Initializer::Ones
+}
+
+fn zeros() -> Initializer {
+    Initializer::Zeros
 }
 
 /// How numbers that will be trained start.
@@ -360,6 +419,8 @@ pub enum Initializer {
     },
     /// Normal, then scaled to outputs of variance 1 over training rows, unit by unit.
     UnitVariance,
+    /// 1 or −1 at even odds.
+    RandomSigns,
     /// Of biases: minus what the unit is at a random mean of training rows.
     HePlus {
         /// Rows of each mean.

@@ -10,6 +10,7 @@ mod check;
 pub mod choices;
 mod combined;
 pub mod embedding;
+mod expand;
 mod fault;
 pub mod keys;
 pub mod layers;
@@ -30,8 +31,8 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
-    Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
+    Pacing, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub use layers::{Initializer, LayerSpec};
@@ -62,6 +63,8 @@ pub struct Config {
     pub network: NetworkConfig,
     /// What its weights are.
     pub weights: WeightsConfig,
+    /// Several networks in one.
+    pub ensemble: EnsembleConfig,
     /// What training makes small.
     pub loss: LossConfig,
     /// Epochs and batches.
@@ -178,6 +181,16 @@ pub struct NetworkConfig {
     pub layers: Vec<LayerSpec>,
     /// The floating-point type.
     pub precision: Precision,
+}
+
+/// Several networks in one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// What its members share; none for a single network.
+    pub kind: EnsembleKind,
+    /// Members.
+    pub members: usize,
 }
 
 /// What training makes small.
@@ -513,64 +526,6 @@ impl Config {
         keys::KEYS.iter().filter(|key| key.name() == name).map(|key| key.path).collect()
     }
 
-    /// The hidden layers one by one: those that are listed, or else those that the short forms stand for.
-    ///
-    /// The output layer depends on the data and is not among them.
-    pub fn expanded_layers(&self) -> Vec<LayerSpec> {
-        let network = &self.network;
-        if !network.layers.is_empty() {
-            return network.layers.clone();
-        }
-        let mut layers = Vec::new();
-        if network.input_noise > 0.0 {
-            layers.push(LayerSpec::GaussianNoise { std: network.input_noise });
-        }
-        if network.input_scale {
-            layers.push(LayerSpec::Scale {});
-        }
-        let mut width = None;
-        for &units in &network.hidden {
-            let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
-            if let LayerSpec::Dense { bias_initializer, drop_connect, .. } = &mut dense {
-                *bias_initializer = network.bias_initializer;
-                *drop_connect = network.drop_connect;
-            }
-            let mut block = vec![dense];
-            match network.norm {
-                Norm::None => {}
-                Norm::Batch => block.push(LayerSpec::batch_norm()),
-                Norm::Layer => block.push(LayerSpec::layer_norm()),
-            }
-            if network.dropout > 0.0 {
-                block.push(LayerSpec::Dropout { rate: network.dropout });
-            }
-            if network.residual && width == Some(units) {
-                layers.push(LayerSpec::Residual { layers: block });
-            } else {
-                layers.append(&mut block);
-            }
-            width = Some(units);
-        }
-        layers
-    }
-
-    /// The same settings with the layers listed one by one that the short forms stand for.
-    ///
-    /// Where they stand for none, a linear model, the settings themselves.
-    #[must_use]
-    pub fn expanded(&self) -> Self {
-        let mut config = self.clone();
-        config.network.layers = self.expanded_layers();
-        if config.network.layers.is_empty() {
-            return config;
-        }
-        let defaults = Self::default().network;
-        config.network =
-            NetworkConfig { layers: config.network.layers, precision: config.network.precision, ..defaults };
-        config.name_weight_kinds();
-        config
-    }
-
     fn to_table(&self) -> Table {
         match Value::try_from(self) {
             Ok(Value::Table(table)) => table,
@@ -621,6 +576,10 @@ fn read_file(file: &Path) -> Result<String> {
         std::io::ErrorKind::NotFound => Error::setting(
             format!("there is no configuration file `{}`", file.display()),
             "check the path; `statera config --defaults > settings.toml` writes a file to start from",
+        ),
+        _ if file.is_dir() => Error::setting(
+            format!("`{}` is a folder; expected a configuration file", file.display()),
+            "give a file in it, as the config.toml of a run folder",
         ),
         _ => Error::io("read", file, e),
     })?;

@@ -37,14 +37,19 @@ impl WeightsConfig {
 
 impl Config {
     /// Gives every dense layer of `layers`, the output layer among them, its kind of weights: its own, or that of the
-    /// settings. A layer of continuous weights has none said of it.
+    /// settings, which leave members of an ensemble with weights of their own continuous. A layer of continuous weights has
+    /// none said of it.
     pub fn give_weight_kinds(&self, layers: &mut [LayerSpec]) {
         let n_dense = dense(layers).len();
         let mut i = 0;
         each_dense(layers, &mut |layer| {
-            let LayerSpec::Dense { weights, .. } = layer else { return };
+            let LayerSpec::Dense { weights, packed, .. } = layer else { return };
             let at_end = i == 0 || i + 1 == n_dense;
-            let usual = if at_end { self.weights.kind_of_ends() } else { self.weights.kind };
+            let usual = match *packed {
+                true => WeightKind::Continuous,
+                false if at_end => self.weights.kind_of_ends(),
+                false => self.weights.kind,
+            };
             let kind = weights.unwrap_or(usual);
             *weights = (kind != WeightKind::Continuous).then_some(kind);
             i += 1;
@@ -61,7 +66,7 @@ impl Config {
         let ends_linear =
             matches!(layers.last(), Some(LayerSpec::Dense { activation: Activation::Linear, .. }));
         let n_named = own.len() - usize::from(ends_linear);
-        layers.push(LayerSpec::dense(1, Activation::Linear, Initializer::Auto));
+        layers.push(output(&layers));
         self.give_weight_kinds(&mut layers);
         layers.pop();
         let mut i = 0;
@@ -79,6 +84,10 @@ fn kind_of(layer: &LayerSpec) -> Option<WeightKind> {
         LayerSpec::Dense { weights, .. } => *weights,
         _ => None,
     }
+}
+
+fn is_packed(layer: &LayerSpec) -> bool {
+    matches!(layer, LayerSpec::Dense { packed: true, .. })
 }
 
 /// The dense layers in the order they are run in, each with its place in words.
@@ -111,9 +120,18 @@ fn each_dense(layers: &mut [LayerSpec], change: &mut dyn FnMut(&mut LayerSpec)) 
 /// The hidden layers and one that stands for the output layer, each with its kind of weights.
 fn all_layers(config: &Config) -> Vec<LayerSpec> {
     let mut layers = config.expanded_layers();
-    layers.push(LayerSpec::dense(1, Activation::Linear, Initializer::Auto));
+    layers.push(output(&layers));
     config.give_weight_kinds(&mut layers);
     layers
+}
+
+/// A layer that stands for the output layer behind these, of which each member of an ensemble has its own.
+fn output(layers: &[LayerSpec]) -> LayerSpec {
+    let mut output = LayerSpec::dense(1, Activation::Linear, Initializer::Auto);
+    if let LayerSpec::Dense { packed, .. } = &mut output {
+        *packed = layers.iter().any(|layer| matches!(layer, LayerSpec::Members { .. }));
+    }
+    output
 }
 
 /// Whether some dense layer has weights of this kind.
@@ -127,13 +145,31 @@ pub(super) fn check(config: &Config) -> Result<()> {
     let layers = all_layers(config);
     let all = dense(&layers);
     if w.kind != WeightKind::Continuous && !all.iter().any(|(_, layer)| kind_of(layer) == Some(w.kind)) {
+        let kind = w.kind;
+        if all.iter().any(|(_, layer)| is_packed(layer)) {
+            return Err(Error::setting(
+                format!(
+                    "`weights.kind` = \"{kind}\" is that of no layer: members of an ensemble that have weights of their own \
+                     keep continuous ones"
+                ),
+                "ensemble.kind = \"tabm\" with network.hidden = [128, 128], or weights.kind = \"continuous\"",
+            ));
+        }
         return Err(Error::setting(
             format!(
-                "`weights.kind` = \"{}\" is that of no layer: the first and the last dense layer stay continuous, and \
-                 between them there is none",
-                w.kind
+                "`weights.kind` = \"{kind}\" is that of no layer: the first and the last dense layer stay continuous, and \
+                 between them there is none"
             ),
             "weights.first_and_last = \"same\", or network.hidden = [128, 128]",
+        ));
+    }
+    if let Some((place, layer)) = all.iter().find(|(_, layer)| is_packed(layer) && kind_of(layer).is_some()) {
+        let kind = kind_of(layer).unwrap_or(WeightKind::Continuous);
+        return Err(Error::setting(
+            format!(
+                "{place}weights = \"{kind}\" does not go with packed members, which keep continuous ones"
+            ),
+            "weights = \"continuous\", or packed = false",
         ));
     }
     let is_listed = !config.network.layers.is_empty();

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::fault::{key_segment, plain, tidy};
 use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, sections};
-use super::layers::{INITIALIZERS, LAYER_KEYS, Variant};
+use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, LAYER_KEYS, Variant};
 use super::meaning::When;
 
 /// The columns that a comment may fill.
@@ -148,9 +148,13 @@ fn variants(out: &mut String, kinds: &[Variant]) {
 /// A setting of a layer, an initialiser or a column in one line.
 fn described(key: &Key) -> String {
     let expected = match key.kind {
-        // The lists of names stand once, at the keys of the short form.
-        Kind::Initializer(kinds) if kinds.len() == INITIALIZERS.len() => "as network.initializer".to_owned(),
-        Kind::Initializer(_) => "as network.bias_initializer".to_owned(),
+        // These lists of names stand once, at the keys of the short form.
+        Kind::Initializer(kinds) if kinds.as_ptr() == INITIALIZERS.as_ptr() => {
+            "as network.initializer".to_owned()
+        }
+        Kind::Initializer(kinds) if kinds.as_ptr() == BIAS_INITIALIZERS.as_ptr() => {
+            "as network.bias_initializer".to_owned()
+        }
         _ => key.kind.expected(),
     };
     let default = key.default.map_or_else(String::new, |default| format!("; by default {}", tidy(default)));

@@ -60,6 +60,21 @@ pub(crate) fn finite(trimmed: &str) -> Option<f64> {
     }
 }
 
+/// Whether these cells are numbers, but at least one of them in a dress that is not read: with the sign of a currency or
+/// per cent, with thousands set apart, or with a decimal comma.
+pub(super) fn dressed_numbers<'c>(cells: impl IntoIterator<Item = &'c str>) -> bool {
+    let mut any = false;
+    let all = cells.into_iter().all(|cell| {
+        let bare = cell.replace(['$', '€', '£', '¥', '%', ',', '\'', ' ', '\u{a0}', '\u{202f}'], "");
+        any |= finite(cell).is_none();
+        finite(&bare).is_some()
+    });
+    all && any
+}
+
+/// How to write numbers that are [`dressed_numbers`].
+pub(super) const UNDRESS: &str = "written as 1234.5, without signs and commas, they are read as numbers";
+
 /// Days since 1970-01-01, with the time as a fraction (UTC when the cell names a zone).
 ///
 /// Takes `YYYY-MM-DD`, `YYYY/MM/DD` and `DD.MM.YYYY`, each with an optional time
@@ -185,6 +200,14 @@ mod tests {
             assert_eq!(parse_number(text), Numeric::Not, "{text}");
         }
         assert!(finite("-0").is_some_and(f64::is_sign_positive));
+        for cells in
+            [["$5", "1"], ["12 %", "-3%"], ["1,234.5", "0"], ["3,5", "4,25"], ["€ 1'000", "2\u{a0}000"]]
+        {
+            assert!(dressed_numbers(cells), "{cells:?}");
+        }
+        for cells in [["5", "1"], ["12 %", "high"], ["", "$3"], ["$", "%"], ["2024-01-05", "2024-01-06"]] {
+            assert!(!dressed_numbers(cells), "{cells:?}");
+        }
     }
 
     #[test]

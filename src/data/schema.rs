@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{Numeric, finite, parse_date, parse_number};
+use super::cell::{Numeric, UNDRESS, dressed_numbers, finite, parse_date, parse_number};
 use super::read::RawTable;
 use super::words::{column_setting, counted, instead, null_option, shown, thousands};
 pub use crate::config::ColumnKind;
@@ -267,6 +267,7 @@ fn worded(raw: &RawTable, column: usize, survey: &Survey, distinct: &BTreeSet<&s
     if are_boolean(distinct) {
         return Ok(Verdict::keep(ColumnKind::Category, format!("yes or no, as {differ}")));
     }
+    let hint = if dressed_numbers(distinct.iter().copied()) { format!("; {UNDRESS}") } else { String::new() };
     if levels == present && present > 1 {
         let length = distinct.iter().map(|value| value.len()).sum::<usize>() / levels;
         let (kind, what) = if length <= IDENTIFIER_LENGTH {
@@ -274,14 +275,14 @@ fn worded(raw: &RawTable, column: usize, survey: &Survey, distinct: &BTreeSet<&s
         } else {
             (ColumnKind::Text, "long text that is different in every row")
         };
-        return Ok(Verdict::drop(kind, what.to_owned(), kind.to_string()));
+        return Ok(Verdict::drop(kind, format!("{what}{hint}"), kind.to_string()));
     }
     let enough = if levels <= FEW_LEVELS { 2 } else { REPEATS };
     if levels == 1 || (levels <= MOST_LEVELS && present >= enough * levels) {
-        return Ok(Verdict::keep(ColumnKind::Category, format!("text, {differ}")));
+        return Ok(Verdict::keep(ColumnKind::Category, format!("text, {differ}{hint}")));
     }
     let why = if levels > MOST_LEVELS { "too many to be categories" } else { "which seldom repeat" };
-    Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}"), "text"))
+    Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}{hint}"), "text"))
 }
 
 /// The error of a column that holds numbers or dates but for a few cells.
@@ -411,6 +412,14 @@ mod tests {
             ("x", cells(1000, |i| format!("v{}", i % 300)), Text, Some("text"), "seldom repeat"),
             ("x", cells(12_000, |i| format!("v{}", i % 1100)), Text, Some("text"), "too many"),
             ("x", cells(100, |i| format!("u{i}")), Identifier, Some("identifier"), "different in every row"),
+            (
+                "x",
+                cells(100, |i| format!("${i}.50")),
+                Identifier,
+                Some("identifier"),
+                "row; written as 1234.5",
+            ),
+            ("x", cycle(&["10%", "20%"]), Category, None, "100 cells; written as 1234.5, without signs"),
             ("x", cells(100, |i| format!("{i} {}", "long ".repeat(20))), Text, Some("text"), "long text"),
             (
                 "x",

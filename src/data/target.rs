@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::cell::finite;
+use super::cell::{UNDRESS, dressed_numbers, finite};
 use super::read::RawTable;
 use super::schema::FEW_NUMBERS;
 use super::table::MISSING;
@@ -304,6 +304,19 @@ fn check_class_sizes(codes: &[u32], classes: &[String], column: &str) -> Result<
         .collect();
     if small.is_empty() {
         return Ok(());
+    }
+    if dressed_numbers(classes.iter().map(String::as_str)) {
+        return Err(Error::data(
+            format!(
+                "target column {}: cells such as {} are no plain numbers, and as classes {} of {} have fewer than \
+                 {MIN_CLASS_ROWS} rows",
+                shown(column),
+                shown(small[0]),
+                thousands(small.len()),
+                thousands(classes.len())
+            ),
+            UNDRESS,
+        ));
     }
     let all_numbers = classes.iter().all(|name| finite(name).is_some());
     Err(Error::data(

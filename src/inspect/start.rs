@@ -171,7 +171,8 @@ fn without_noise(network: &Network) -> Network {
                 LayerSpec::BatchNorm { .. }
                 | LayerSpec::Activation { .. }
                 | LayerSpec::LayerNorm { .. }
-                | LayerSpec::Scale {}
+                | LayerSpec::Scale { .. }
+                | LayerSpec::Members { .. }
                 | LayerSpec::Embedding { .. }
                 | LayerSpec::Residual { .. } => {}
             }
@@ -196,7 +197,8 @@ pub fn scales<T: Scalar>(
     let pass = Pass { level, params, n_rows, mode };
     let outputs = network.forward(&pass, x, &mut work).to_vec();
     let mut gradient = vec![T::ZERO; outputs.len()];
-    loss.forward_backward(&outputs, targets, T::ONE, &mut gradient);
+    let mut scratch = vec![T::ZERO; network.loss_scratch_len(n_rows)];
+    network.loss_of(loss, &outputs, targets, T::ONE, &mut gradient, &mut scratch);
     let of_outputs = rms(&gradient).max(f64::MIN_POSITIVE);
     network.forward_backward(&pass, loss, x, targets, share, false, &mut work);
 
@@ -254,7 +256,7 @@ fn each_layer(
 
 fn detail(layer: &Layer) -> String {
     match layer {
-        Layer::Dense(_) => format!("{} {}", layer.out_features(), layer.detail()),
+        Layer::Dense(dense) => format!("{} {}", dense.out_features, layer.detail()),
         Layer::Activation(_) => layer.detail(),
         _ => String::new(),
     }

@@ -7,6 +7,7 @@
 //! With binary weights, training uses α·sign(W) in place of W, see `statera_kernels`' `binarize`. What is used after
 //! training are numbers like others, of a kind that can be stored and multiplied in less space: see `compact.rs`.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
@@ -16,6 +17,7 @@ use super::compact;
 use super::dropout::Rate;
 use super::init;
 use super::layer::{Cache, Mode, Pass};
+use super::packed;
 use super::params::{Layout, Role, WeightRules};
 use crate::config::{Initializer, WeightKind};
 use crate::random::{Purpose, Stream};
@@ -25,12 +27,19 @@ use crate::random::{Purpose, Stream};
 const FEW_ROWS: std::ops::RangeInclusive<usize> = 16..=32;
 
 /// A dense layer with `weight` (I×O), `bias` (O) and an element-wise activation.
+///
+/// Of an ensemble's rows (see [`super::members`]) it takes each member as a row of its own; where members have weights
+/// of their own, `weight` is G×I×O, `bias` G·O, and a row holds G members side by side.
 #[derive(Debug, Clone)]
 pub struct Dense {
-    /// I.
+    /// I, of one member.
     pub in_features: usize,
-    /// O.
+    /// O, of one member.
     pub out_features: usize,
+    /// Members that share the weight: rows of the layer in each row of the network.
+    pub(crate) sharing: usize,
+    /// G: members with weights of their own.
+    packed: usize,
     pub(crate) activation: Activation,
     weight: Range<usize>,
     bias: Option<Range<usize>>,
@@ -46,6 +55,7 @@ impl Dense {
     pub(crate) fn new(
         layout: &mut Layout,
         [in_features, out_features]: [usize; 2],
+        [sharing, packed]: [usize; 2],
         activation: Activation,
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
@@ -53,13 +63,21 @@ impl Dense {
         rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
-        let kind = rules.kind.filter(|kind| *kind != WeightKind::Continuous);
-        let weight = layout.add_dense([in_features, out_features], rules);
-        let bias = bias_initializer.as_ref().map(|_| layout.add("bias", &[out_features], Role::Offset));
+        // Members with weights of their own have continuous ones.
+        let kind = rules.kind.filter(|kind| *kind != WeightKind::Continuous && packed == 1);
+        let rules = WeightRules { kind, ..rules };
+        let weight = match packed {
+            1 => layout.add_dense(&[in_features, out_features], rules),
+            g => layout.add_dense(&[g, in_features, out_features], rules),
+        };
+        let bias =
+            bias_initializer.as_ref().map(|_| layout.add("bias", &[packed * out_features], Role::Offset));
         let bias_initializer = bias_initializer.unwrap_or(Initializer::Zeros);
         Self {
             in_features,
             out_features,
+            sharing,
+            packed,
             activation,
             weight,
             bias,
@@ -84,12 +102,30 @@ impl Dense {
     pub(crate) fn detail(&self) -> String {
         let mut detail = activation::name(self.activation);
         if let Some(kind) = self.kind {
-            detail = format!("{detail}, {kind}");
+            let _ = write!(detail, ", {kind}");
         }
-        match self.drop_connect {
-            Rate(0.0) => detail,
-            Rate(rate) => format!("{detail}, drop_connect {rate}"),
+        if let Rate(rate @ f64::MIN_POSITIVE..) = self.drop_connect {
+            let _ = write!(detail, ", drop_connect {rate}");
         }
+        if self.packed > 1 {
+            detail.push_str(", packed");
+        }
+        detail
+    }
+
+    /// Features that come out for a row of the network.
+    pub(crate) fn width(&self) -> usize {
+        self.sharing * self.packed * self.out_features
+    }
+
+    /// The numbers of all weights.
+    fn n_weights(&self) -> usize {
+        self.packed * self.in_features * self.out_features
+    }
+
+    /// The shape of the products of members with weights of their own.
+    fn packed_shape(&self, n_rows: usize) -> packed::Shape {
+        [n_rows, self.packed, self.in_features, self.out_features]
     }
 
     /// Where the weight (I×O) lies.
@@ -104,11 +140,11 @@ impl Dense {
     /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used; of
     /// binary weights those used, and their scales behind them.
     pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
-        let n_weights = self.in_features * self.out_features;
-        let n_masked = if self.drop_connect.drop_below() > 0 { n_weights } else { 0 };
-        let n_used = if self.is_binary() { n_weights + self.out_features } else { n_masked };
+        let n_masked = if self.drop_connect.drop_below() > 0 { self.n_weights() } else { 0 };
+        let n_used = if self.is_binary() { self.n_weights() + self.out_features } else { n_masked };
+        let n = n_rows * self.packed * self.out_features;
         Cache {
-            numbers: vec![T::ZERO; activation::cache_len(self.activation, n_rows * self.out_features)],
+            numbers: vec![T::ZERO; activation::cache_len(self.activation, n)],
             weights: vec![T::ZERO; n_used],
             flags: vec![0; n_masked],
             compact: None,
@@ -128,7 +164,7 @@ impl Dense {
     /// The weights of this pass (I×O).
     fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
         if self.masks(pass) || self.binarizes(pass) {
-            &cache.weights[..self.in_features * self.out_features]
+            &cache.weights[..self.n_weights()]
         } else {
             &pass.params[self.weight.clone()]
         }
@@ -137,14 +173,14 @@ impl Dense {
     /// Draws which weights the shard uses, and scales them; takes the signs of binary ones.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
         if self.binarizes(pass) {
-            let (used, scales) = cache.weights.split_at_mut(self.in_features * self.out_features);
+            let (used, scales) = cache.weights.split_at_mut(self.n_weights());
             T::binarize(pass.level, &pass.params[self.weight.clone()], scales, used);
         }
         if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.masks(pass)) {
             let key = [seed as u32, (seed >> 32) as u32];
             let stream = [shard, step, Purpose::DropConnect as u32 | self.layer_idx << 8];
             T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
-            let used = &mut cache.weights[..self.in_features * self.out_features];
+            let used = &mut cache.weights[..self.n_weights()];
             if !self.is_binary() {
                 used.copy_from_slice(&pass.params[self.weight.clone()]);
             }
@@ -155,6 +191,9 @@ impl Dense {
     /// The transposed weight, and what the products y = x·W, dW = xᵀ·dz and dx = dz·Wᵀ need.
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         let (i, o) = (self.in_features, self.out_features);
+        if self.packed > 1 {
+            return packed::scratch_len(n_rows, i, o);
+        }
         let products = product_scratch_len(n_rows, i, o)
             .max(product_scratch_len(i, n_rows, o))
             .max(product_scratch_len(n_rows, o, i))
@@ -176,21 +215,23 @@ impl Dense {
         scratch: &mut [T],
     ) {
         let (i, o) = (self.in_features, self.out_features);
-        let start = match &self.bias {
-            Some(bias) => Start::Bias(&pass.params[bias.clone()]),
-            None => Start::Zero,
-        };
-        let mut done = 0;
-        if let Some(compact) = &cache.compact {
-            done = compact.faster_rows(n_rows, [i, o]);
-            compact.product(pass.level, [done, i, o], x, y, start, scratch);
+        let bias = self.bias.as_ref().map(|bias| &pass.params[bias.clone()]);
+        let weights = self.weights(pass, cache);
+        if self.packed > 1 {
+            packed::forward(pass.level, self.packed_shape(n_rows), x, weights, bias, y, scratch);
+        } else {
+            let start = bias.map_or(Start::Zero, Start::Bias);
+            let mut done = 0;
+            if let Some(compact) = &cache.compact {
+                done = compact.faster_rows(n_rows, [i, o]);
+                compact.product(pass.level, [done, i, o], x, y, start, scratch);
+            }
+            if done < n_rows {
+                let (x, weights) = (Matrix::rows(&x[done * i..], i), Matrix::rows(weights, o));
+                T::product(pass.level, [n_rows - done, i, o], x, weights, &mut y[done * o..], start, scratch);
+            }
         }
-        if done < n_rows {
-            let weight = Matrix::rows(self.weights(pass, cache), o);
-            let (x, y) = (Matrix::rows(&x[done * i..], i), &mut y[done * o..]);
-            T::product(pass.level, [n_rows - done, i, o], x, weight, y, start, scratch);
-        }
-        activation::forward(self.activation, pass, first_row * o, y, &mut cache.numbers);
+        activation::forward(self.activation, pass, first_row * self.packed * o, y, &mut cache.numbers);
     }
 
     /// Puts Wᵀ (O×I) into the front of `scratch`, where [`Dense::backward_rows`] finds it.
@@ -207,16 +248,17 @@ impl Dense {
         if let Some(bias) = &self.bias {
             grads[bias.clone()].fill(T::ZERO);
         }
-        if !wants_dx || FEW_ROWS.contains(&pass.n_rows) {
+        if !wants_dx || self.packed > 1 || FEW_ROWS.contains(&pass.n_rows) {
             return;
         }
         let shape = [self.in_features, self.out_features];
         T::transpose_to(pass.level, shape, self.weights(pass, cache), scratch);
     }
 
-    /// Whether the layer above can compute dz and db on its way, by [`Dense::relu_sums`].
+    /// Whether the layer above can compute dz and db on its way, by [`Dense::relu_sums`]: a bias that members share is
+    /// not as wide as a row.
     pub(crate) fn is_relu_with_bias(&self) -> bool {
-        self.activation == Activation::Relu && self.bias.is_some()
+        self.activation == Activation::Relu && self.bias.is_some() && self.sharing == 1
     }
 
     /// db of a layer that [`Dense::is_relu_with_bias`], for the layer above to add to.
@@ -241,7 +283,8 @@ impl Dense {
         has_dz: bool,
     ) {
         let (i, o) = (self.in_features, self.out_features);
-        let y = activation::backward_input(self.activation, first_row * o, y, &cache.numbers);
+        let first_number = first_row * self.packed * o;
+        let y = activation::backward_input(self.activation, first_number, y, &cache.numbers);
         match &self.bias {
             _ if has_dz => {}
             Some(bias) => {
@@ -251,7 +294,10 @@ impl Dense {
             None => T::activate_backward(pass.level, self.activation, y, dy),
         }
         let Some(dx) = dx else { return };
-        if FEW_ROWS.contains(&pass.n_rows) {
+        if self.packed > 1 {
+            let shape = self.packed_shape(n_rows);
+            packed::backward_input(pass.level, shape, dy, self.weights(pass, cache), dx, scratch);
+        } else if FEW_ROWS.contains(&pass.n_rows) {
             let (dz_t, scratch) = scratch.split_at_mut(n_rows * o);
             let (dx_t, scratch) = scratch.split_at_mut(n_rows * i);
             T::transpose_to(pass.level, [n_rows, o], dy, dz_t);
@@ -278,15 +324,12 @@ impl Dense {
     ) {
         let (b, i, o) = (pass.n_rows, self.in_features, self.out_features);
         let dw = &mut grads[self.weight.clone()];
-        T::product(
-            pass.level,
-            [i, b, o],
-            Matrix::transposed(x, i),
-            Matrix::rows(dz, o),
-            dw,
-            Start::Zero,
-            scratch,
-        );
+        if self.packed > 1 {
+            packed::backward_weights(pass.level, self.packed_shape(b), x, dz, dw, scratch);
+        } else {
+            let (x, dz) = (Matrix::transposed(x, i), Matrix::rows(dz, o));
+            T::product(pass.level, [i, b, o], x, dz, dw, Start::Zero, scratch);
+        }
         if self.masks(pass) {
             T::drop_out(pass.level, dw, &cache.flags, self.drop_connect.scale());
         }
@@ -299,7 +342,9 @@ impl Dense {
     pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
         let shape = [self.in_features, self.out_features];
         let initializer = self.starts_by();
-        init::fill(initializer, shape, &mut params[self.weight.clone()], stream);
+        for weight in params[self.weight.clone()].chunks_exact_mut(self.in_features * self.out_features) {
+            init::fill(initializer, shape, weight, stream);
+        }
         if let Some(bias) = &self.bias {
             init::fill(self.bias_initializer, shape, &mut params[bias.clone()], stream);
         }

@@ -2,6 +2,7 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::loss::Loss;
 use super::network::{Network, Workspace};
 
 /// Multiply–adds that are worth another thread: some tens of microseconds.
@@ -23,12 +24,13 @@ impl Network {
         &self,
         level: CpuLevel,
         params: &[T],
+        loss: Loss,
         x: &[T],
         works: &mut [Workspace<T>],
         outputs: &mut [T],
     ) {
         if let [work] = works {
-            return self.raw_outputs_into(level, params, x, work, outputs);
+            return self.raw_outputs_into(level, params, loss, x, work, outputs);
         }
         let n_rows = outputs.len() / self.n_outputs();
         let (left, right) = works.split_at_mut(works.len() / 2);
@@ -36,8 +38,8 @@ impl Network {
         let (x_left, x_right) = x.split_at(cut * self.n_inputs());
         let (y_left, y_right) = outputs.split_at_mut(cut * self.n_outputs());
         rayon::join(
-            || self.raw_outputs_on_threads(level, params, x_left, left, y_left),
-            || self.raw_outputs_on_threads(level, params, x_right, right, y_right),
+            || self.raw_outputs_on_threads(level, params, loss, x_left, left, y_left),
+            || self.raw_outputs_on_threads(level, params, loss, x_right, right, y_right),
         );
     }
 }

@@ -3,12 +3,17 @@
 use statera_kernels::{Activation, Scalar};
 
 use super::activation;
-use crate::config::{Initializer, LayerSpec};
+use crate::config::{self, Initializer, LayerSpec};
 use crate::random::Stream;
 
 /// What `auto` stands for with an activation: LeCun for selu, He for the ReLU family, Xavier for all others.
 pub fn resolve(initializer: Initializer, activation: Activation) -> Initializer {
     if initializer == Initializer::Auto { auto(activation).0 } else { initializer }
+}
+
+/// [`resolve`] for a function that settings name.
+pub fn starts_by(initializer: Initializer, function: config::Activation, slope: f64) -> Initializer {
+    resolve(initializer, activation::function(function, slope))
 }
 
 /// What `auto` chooses for an activation, and why.
@@ -109,6 +114,11 @@ pub fn fill<T: Scalar>(
     match initializer {
         Initializer::Zeros | Initializer::HePlus { .. } => weights.fill(T::ZERO),
         Initializer::Ones => weights.fill(T::ONE),
+        Initializer::RandomSigns => {
+            for w in weights {
+                *w = if stream.next_u32() & 1 == 0 { T::ONE } else { -T::ONE };
+            }
+        }
         Initializer::Constant { value } => weights.fill(T::from_f64(value)),
         Initializer::Uniform { low, high } => uniform(low, high),
         Initializer::LecunUniform => uniform(-(3.0 / n).sqrt(), (3.0 / n).sqrt()),

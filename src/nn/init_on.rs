@@ -38,7 +38,8 @@ impl Network {
         let n_to_walk = self.specs().iter().rposition(looks_at_rows).map_or(0, |last| last + 1);
         if !x.is_empty() {
             let (x, n_features) = (x.to_vec(), self.n_inputs());
-            let mut walk = Walk { level, seed, params: &mut params, begin: 0, place: 0, x, n_features };
+            let mut walk =
+                Walk { level, seed, params: &mut params, begin: 0, place: 0, x, n_features, n_members: 1 };
             walk.through(&self.specs()[..n_to_walk]);
         }
         params
@@ -57,6 +58,8 @@ struct Walk<'a, T> {
     /// What enters the next layer (B×F).
     x: Vec<T>,
     n_features: usize,
+    /// Members of an ensemble that a row holds.
+    n_members: usize,
 }
 
 impl<T: Scalar> Walk<'_, T> {
@@ -76,17 +79,37 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// Fits a layer, and then takes the rows through it.
     fn through_one(&mut self, spec: &LayerSpec) {
-        let (level, n_features) = (self.level, self.n_features);
-        let layer = Network::from_specs(vec![spec.clone()], n_features);
+        let (level, n_features, k) = (self.level, self.n_features, self.n_members);
+        let layer = Network::behind(vec![spec.clone()], n_features, k);
         let own = &mut self.params[self.begin..self.begin + layer.n_params()];
-        let rows = Rows { level, x: &self.x, n_features };
         let mut used = Vec::new();
         match spec {
-            LayerSpec::Dense { initializer, bias_initializer, bias, units, .. } => {
-                rows.fit_weights(*initializer, *units, *bias, own);
-                if let (true, Initializer::HePlus { rows: n_points }) = (bias, bias_initializer) {
-                    let mut stream = Stream::new(self.seed, Purpose::InitRows, self.place);
-                    rows.put_kinks(*n_points, *units, own, &mut stream);
+            LayerSpec::Dense { initializer, bias_initializer, bias, units, packed, .. } => {
+                let mut stream = Stream::new(self.seed, Purpose::InitRows, self.place);
+                let mut fit = |rows: &Rows<T>, own: &mut [T]| {
+                    rows.fit_weights(*initializer, *units, *bias, own);
+                    if let (true, Initializer::HePlus { rows: n_points }) = (bias, bias_initializer) {
+                        rows.put_kinks(*n_points, *units, own, &mut stream);
+                    }
+                };
+                let n_features = n_features / k;
+                if *packed {
+                    for member in 0..k {
+                        let x: Vec<T> = self
+                            .x
+                            .chunks_exact(n_features)
+                            .skip(member)
+                            .step_by(k)
+                            .flatten()
+                            .copied()
+                            .collect();
+                        change_member(own, member, [k, n_features, *units], |own| {
+                            fit(&Rows { level, x: &x, n_features }, own);
+                        });
+                    }
+                } else {
+                    // Members that share the weights are rows of the layer.
+                    fit(&Rows { level, x: &self.x, n_features }, own);
                 }
             }
             LayerSpec::BatchNorm { .. } => {
@@ -96,16 +119,33 @@ impl<T: Scalar> Walk<'_, T> {
                 let share = T::from_f64(n_features as f64 / self.x.len() as f64);
                 variance.iter_mut().for_each(|sum| *sum *= share);
             }
+            LayerSpec::Members { count } => self.n_members = *count,
             _ => {}
         }
         if used.is_empty() {
             used = own.to_vec();
         }
         let mut work = layer.inference_workspace(ROWS);
-        self.x = layer.raw_outputs(level, &used, &self.x, &mut work);
-        self.n_features = layer.n_outputs();
+        self.x = layer.last_layer(level, &used, &self.x, &mut work);
+        self.n_features = layer.n_members() * layer.n_outputs();
         self.begin += layer.n_params();
     }
+}
+
+/// Changes one member's weight (I×O) and bias (O) out of those of `k` members (`k`×I×O and `k`×O).
+fn change_member<T: Scalar>(
+    all: &mut [T],
+    member: usize,
+    [k, i, o]: [usize; 3],
+    change: impl FnOnce(&mut [T]),
+) {
+    let (weights, biases) = all.split_at_mut(k * i * o);
+    let weight = &mut weights[member * i * o..(member + 1) * i * o];
+    let bias = biases.get_mut(member * o..(member + 1) * o).unwrap_or_default();
+    let mut own = [&*weight, &*bias].concat();
+    change(&mut own);
+    weight.copy_from_slice(&own[..i * o]);
+    bias.copy_from_slice(&own[i * o..]);
 }
 
 fn looks_at_rows(spec: &LayerSpec) -> bool {
@@ -119,7 +159,8 @@ fn looks_at_rows(spec: &LayerSpec) -> bool {
         | LayerSpec::Activation { .. }
         | LayerSpec::LayerNorm { .. }
         | LayerSpec::GaussianNoise { .. }
-        | LayerSpec::Scale {}
+        | LayerSpec::Scale { .. }
+        | LayerSpec::Members { .. }
         | LayerSpec::Embedding { .. } => false,
     }
 }
@@ -139,7 +180,7 @@ impl<T: Scalar> Rows<'_, T> {
             *has_bias = bias;
         }
         let layer = Network::from_specs(vec![spec], self.n_features);
-        layer.raw_outputs(self.level, own, self.x, &mut layer.inference_workspace(ROWS))
+        layer.last_layer(self.level, own, self.x, &mut layer.inference_workspace(ROWS))
     }
 
     fn fit_weights(&self, initializer: Initializer, n_units: usize, bias: bool, own: &mut [T]) {

@@ -12,6 +12,7 @@ use super::dropout::Dropout;
 use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
+use super::members::Members;
 use super::params::{Layout, WeightRules};
 use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
@@ -45,6 +46,13 @@ pub struct Pass<'a, T> {
     pub n_rows: usize,
     /// Learning or use.
     pub mode: Mode,
+}
+
+impl<T> Pass<'_, T> {
+    /// The pass of a layer that takes each row as `n` rows.
+    fn times(&self, n: usize) -> Self {
+        Self { n_rows: n * self.n_rows, ..*self }
+    }
 }
 
 /// What a layer keeps of a shard from its forward to its backward pass.
@@ -87,6 +95,8 @@ pub enum Layer {
     GaussianNoise(GaussianNoise),
     /// A learned factor for each feature.
     Scale(Scale),
+    /// The layer from which on a row is several side by side.
+    Members(Members),
     /// Raw columns, each made into several numbers; only ever the first layer.
     Embedding(Embedding),
     /// Where a residual block begins; its layers follow in the stack.
@@ -96,9 +106,15 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Builds the layer for `in_features` inputs and takes its place in the parameter vector; a block is opened up
-    /// by the stack, which places its layers one by one.
-    pub(crate) fn build(spec: &LayerSpec, layer_idx: usize, in_features: usize, layout: &mut Layout) -> Self {
+    /// Builds the layer for rows of `n_members` members, `in_features` together, and takes its place in the parameter
+    /// vector; a block is opened up by the stack, which places its layers one by one.
+    pub(crate) fn build(
+        spec: &LayerSpec,
+        layer_idx: usize,
+        in_features: usize,
+        n_members: usize,
+        layout: &mut Layout,
+    ) -> Self {
         match spec {
             LayerSpec::Dense {
                 units,
@@ -108,6 +124,7 @@ impl Layer {
                 bias,
                 bias_initializer,
                 drop_connect,
+                packed,
                 l1,
                 l2,
                 constraint,
@@ -115,7 +132,8 @@ impl Layer {
                 weights,
             } => Self::Dense(Dense::new(
                 layout,
-                [in_features, *units],
+                [in_features / n_members, *units],
+                if *packed { [1, n_members] } else { [n_members, 1] },
                 activation::function(*activation, *slope),
                 *initializer,
                 bias.then_some(*bias_initializer),
@@ -137,12 +155,16 @@ impl Layer {
                 Self::Activation(ActivationLayer::new(in_features, activation::function(*function, *slope)))
             }
             LayerSpec::LayerNorm { epsilon } => {
-                Self::LayerNorm(LayerNorm::new(layout, in_features, *epsilon))
+                Self::LayerNorm(LayerNorm::new(layout, [in_features / n_members, n_members], *epsilon))
             }
             LayerSpec::GaussianNoise { std } => {
                 Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
             }
-            LayerSpec::Scale {} => Self::Scale(Scale::new(layout, in_features)),
+            LayerSpec::Scale { initializer, bias, bias_initializer } => {
+                let bias = bias.then_some(*bias_initializer);
+                Self::Scale(Scale::new(layout, in_features, *initializer, bias))
+            }
+            LayerSpec::Members { count } => Self::Members(Members { features: in_features, count: *count }),
             LayerSpec::Embedding { columns } => Self::Embedding(Embedding::new(layout, columns)),
             LayerSpec::Residual { .. } => unreachable!("a block is no single layer"),
         }
@@ -158,6 +180,7 @@ impl Layer {
             Self::LayerNorm(_) => "layer_norm",
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
+            Self::Members(_) => "members",
             Self::Embedding(_) => "embedding",
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => "residual",
         }
@@ -166,13 +189,14 @@ impl Layer {
     /// Features a row has after the layer.
     pub fn out_features(&self) -> usize {
         match self {
-            Self::Dense(layer) => layer.out_features,
+            Self::Dense(layer) => layer.width(),
             Self::BatchNorm(layer) => layer.features,
             Self::Dropout(layer) => layer.features,
             Self::Activation(layer) => layer.features,
-            Self::LayerNorm(layer) => layer.features,
+            Self::LayerNorm(layer) => layer.width(),
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
+            Self::Members(layer) => layer.count * layer.features,
             Self::Embedding(layer) => layer.out_features,
             Self::ResidualBegin(layer) => layer.features,
             Self::ResidualEnd(layer) => layer.features,
@@ -183,7 +207,9 @@ impl Layer {
     pub fn detail(&self) -> String {
         match self {
             Self::Dense(layer) => layer.detail(),
-            Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Scale(_) => String::new(),
+            Self::BatchNorm(_) | Self::LayerNorm(_) => String::new(),
+            Self::Scale(layer) => layer.detail(),
+            Self::Members(layer) => layer.count.to_string(),
             Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
@@ -197,23 +223,25 @@ impl Layer {
     pub(crate) fn cache<T: Scalar>(&self, n_rows: usize, trains: bool) -> Cache<T> {
         match self {
             Self::BatchNorm(layer) => Cache::new(layer.cache_len(), 0),
-            Self::LayerNorm(_) => Cache::new(LayerNorm::cache_len(n_rows), 0),
+            Self::LayerNorm(layer) => Cache::new(layer.cache_len(n_rows), 0),
             _ if !trains => Cache::new(0, 0),
-            Self::Dense(layer) => layer.cache(n_rows),
+            Self::Dense(layer) => layer.cache(n_rows * layer.sharing),
             Self::Dropout(layer) => Cache::new(0, layer.features * n_rows),
             Self::Activation(layer) => {
                 Cache::new(activation::cache_len(layer.function, layer.features * n_rows), 0)
             }
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
             Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
-            Self::Scale(_) | Self::Embedding(_) | Self::ResidualBegin(_) => Cache::new(0, 0),
+            Self::Scale(_) | Self::Members(_) | Self::Embedding(_) | Self::ResidualBegin(_) => {
+                Cache::new(0, 0)
+            }
         }
     }
 
     /// How many numbers of scratch a pass over `n_rows` rows needs.
     pub(crate) fn scratch_len(&self, n_rows: usize) -> usize {
         match self {
-            Self::Dense(layer) => layer.scratch_len(n_rows),
+            Self::Dense(layer) => layer.scratch_len(n_rows * layer.sharing),
             Self::Embedding(layer) => layer.scratch_len(n_rows),
             _ => 0,
         }
@@ -231,6 +259,7 @@ impl Layer {
             | Self::BatchNorm(_)
             | Self::LayerNorm(_)
             | Self::Scale(_)
+            | Self::Members(_)
             | Self::Embedding(_) => false,
         }
     }
@@ -247,6 +276,7 @@ impl Layer {
             | Self::LayerNorm(_)
             | Self::GaussianNoise(_)
             | Self::Scale(_)
+            | Self::Members(_)
             | Self::Embedding(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => false,
@@ -281,10 +311,10 @@ impl Layer {
         }
     }
 
-    /// Whether x and y differ in width: ∂L/∂x needs memory beside ∂L/∂y, which is kept for
-    /// [`Layer::backward_weights`].
-    pub(crate) fn has_weights(&self) -> bool {
-        matches!(self, Self::Dense(_) | Self::Embedding(_))
+    /// Whether ∂L/∂x goes to memory of its own: because the gradient that arrives is kept for
+    /// [`Layer::backward_weights`], or because x is not as wide as y.
+    pub(crate) fn writes_dx(&self) -> bool {
+        matches!(self, Self::Dense(_) | Self::Members(_) | Self::Embedding(_))
     }
 
     /// Whether [`Layer::backward_rows`] computes gradients of parameters, and not of x alone.
@@ -315,6 +345,7 @@ impl Layer {
             Self::Activation(_)
             | Self::LayerNorm(_)
             | Self::Scale(_)
+            | Self::Members(_)
             | Self::Embedding(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => {}
@@ -336,7 +367,10 @@ impl Layer {
         kept: Option<Kept<T>>,
     ) {
         match self {
-            Self::Dense(layer) => layer.forward(pass, rows, x, y, cache, scratch),
+            Self::Dense(layer) => {
+                let rows = rows.map(|n| n * layer.sharing);
+                layer.forward(&pass.times(layer.sharing), rows, x, y, cache, scratch);
+            }
             Self::BatchNorm(layer) => layer.forward(pass, x, y, &cache.numbers, kept),
             Self::Dropout(layer) => layer.apply(pass, first_row, y, &cache.flags),
             Self::Activation(layer) => {
@@ -346,6 +380,7 @@ impl Layer {
             Self::LayerNorm(layer) => layer.forward(pass, rows, x, y, &mut cache.numbers),
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
+            Self::Members(layer) => layer.forward(x, y),
             Self::Embedding(layer) => layer.forward(pass, n_rows, x, y, scratch),
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
         }
@@ -362,7 +397,10 @@ impl Layer {
         scratch: &mut [T],
     ) {
         match self {
-            Self::Dense(layer) => layer.prepare_backward(pass, wants_dx, grads, cache, scratch),
+            Self::Dense(layer) => {
+                let pass = &pass.times(layer.sharing);
+                layer.prepare_backward(pass, wants_dx, grads, cache, scratch);
+            }
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
             Self::Embedding(layer) => layer.prepare_backward(pass, wants_dx, grads, scratch),
@@ -370,6 +408,7 @@ impl Layer {
             | Self::Dropout(_)
             | Self::Activation(_)
             | Self::GaussianNoise(_)
+            | Self::Members(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => {}
         }
@@ -424,7 +463,14 @@ impl Layer {
         match self {
             Self::Dense(layer) => {
                 let has_dz = above.is_some_and(|above| above.takes_over_relu(self));
+                let rows = rows.map(|n| n * layer.sharing);
+                let pass = &pass.times(layer.sharing);
                 layer.backward_rows(pass, rows, y, dy, dx, grads, cache, scratch, has_dz);
+            }
+            Self::Members(layer) => {
+                if let Some(dx) = dx {
+                    layer.backward_rows(dy, dx);
+                }
             }
             Self::BatchNorm(layer) => {
                 let relu_sums = match below {
@@ -457,7 +503,7 @@ impl Layer {
         scratch: &mut [T],
     ) {
         if let Self::Dense(layer) = self {
-            layer.backward_weights(pass, x, dz, grads, cache, scratch);
+            layer.backward_weights(&pass.times(layer.sharing), x, dz, grads, cache, scratch);
         }
     }
 
@@ -488,11 +534,12 @@ impl Layer {
             Self::Dense(layer) => layer.init(params, &mut stream),
             Self::BatchNorm(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
-            Self::Scale(layer) => layer.init(params),
+            Self::Scale(layer) => layer.init(params, &mut stream),
             Self::Embedding(layer) => layer.init(params, &mut stream),
             Self::Dropout(_)
             | Self::Activation(_)
             | Self::GaussianNoise(_)
+            | Self::Members(_)
             | Self::ResidualBegin(_)
             | Self::ResidualEnd(_) => {}
         }

@@ -1,7 +1,7 @@
 //! Networks: layers with their gradients, losses, initial weights. No I/O.
 //!
 //! Shapes are written with `B` for the rows of a batch (or shard), `I` for inputs, `O` for outputs, `F` for
-//! features, `C` for classes. Matrices are stored row after row.
+//! features, `C` for classes, `K` for the members of an ensemble. Matrices are stored row after row.
 
 mod activation;
 mod batch_norm;
@@ -17,7 +17,9 @@ mod init_on;
 mod layer;
 mod layer_norm;
 pub mod loss;
+mod members;
 pub mod network;
+mod packed;
 pub mod params;
 mod residual;
 mod scale;

@@ -8,6 +8,7 @@ use super::buffer::Buffer;
 use super::compact::Compact;
 use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
+use super::members;
 use super::params::View;
 use super::stack::{Place, Stack};
 use crate::config::{Activation, Initializer, LayerSpec, WeightKind};
@@ -25,6 +26,8 @@ pub struct Network {
     views: Vec<View>,
     n_inputs: usize,
     n_params: usize,
+    /// Members of the ensemble at the end; 1 without one.
+    n_members: usize,
 }
 
 /// Rows of a tile of a network whose weights fit the first-level cache: what a layer has written is still there
@@ -44,6 +47,8 @@ pub struct Workspace<T> {
     dy: Buffer<T>,
     dx: Buffer<T>,
     scratch: Buffer<T>,
+    /// Outputs and gradients of one member of an ensemble, 2·B·O.
+    of_member: Vec<T>,
     /// ∂L/∂parameters, as long as the parameter vector.
     pub grads: Buffer<T>,
     /// The sum of the losses of the shard's rows.
@@ -61,8 +66,10 @@ pub struct SummaryRow {
     pub kind: &'static str,
     /// Activation, rate: what else is worth knowing.
     pub detail: String,
-    /// Features of a row after the layer.
+    /// Features of a row after the layer, of all members of an ensemble together.
     pub out_features: usize,
+    /// Members of an ensemble in a row after the layer; 1 without one.
+    pub n_members: usize,
     /// Parameters that are trained.
     pub trainable: usize,
     /// Parameters that are not: running statistics.
@@ -70,7 +77,8 @@ pub struct SummaryRow {
 }
 
 impl Network {
-    /// Stacks the layers on `n_inputs` features and ends them with a linear dense layer of `n_outputs`.
+    /// Stacks the layers on `n_inputs` features and ends them with a linear dense layer of `n_outputs`, of which each
+    /// member of an ensemble has its own.
     ///
     /// If the last layer listed already is such an output layer, none is added.
     pub fn new(hidden: &[LayerSpec], n_inputs: usize, n_outputs: usize) -> Self {
@@ -81,19 +89,31 @@ impl Network {
     pub fn with_output(hidden: &[LayerSpec], n_outputs: usize) -> Vec<LayerSpec> {
         let mut specs = hidden.to_vec();
         if !specs.last().is_some_and(|last| is_output(last, n_outputs)) {
-            specs.push(LayerSpec::dense(n_outputs, Activation::Linear, Initializer::Auto));
+            let mut output = LayerSpec::dense(n_outputs, Activation::Linear, Initializer::Auto);
+            if let LayerSpec::Dense { packed, .. } = &mut output {
+                *packed = specs.iter().any(|spec| matches!(spec, LayerSpec::Members { .. }));
+            }
+            specs.push(output);
         }
         specs
     }
 
     /// Stacks exactly these layers.
     pub fn from_specs(specs: Vec<LayerSpec>, n_inputs: usize) -> Self {
-        let (Stack { layers, places, buffers }, layout) = Stack::build(&specs, n_inputs);
+        Self::behind(specs, n_inputs, 1)
+    }
+
+    /// Stacks exactly these layers on rows that hold `n_members` members, `n_inputs` features together.
+    pub(super) fn behind(specs: Vec<LayerSpec>, n_inputs: usize, n_members: usize) -> Self {
+        let (Stack { layers, places, n_members, buffers }, layout) =
+            Stack::build(&specs, n_inputs, n_members);
+        // Of a packed weight, which has three dimensions, each member's is a matrix of its own.
+        let matrix = |view: &View| view.shape.iter().rev().take(2).product::<usize>();
         // Of a table, a tile reads only the rows that it looks up.
-        let largest = layout.views.iter().filter(|v| !v.is_table).map(View::len).max().unwrap_or(0);
+        let largest = layout.views.iter().filter(|v| !v.is_table).map(matrix).max().unwrap_or(0);
         let tile_rows = if largest <= TILED_WEIGHT { TILE_ROWS } else { usize::MAX };
         let n_params = layout.len();
-        Self { specs, layers, places, buffers, tile_rows, views: layout.views, n_inputs, n_params }
+        Self { specs, layers, places, buffers, tile_rows, views: layout.views, n_inputs, n_params, n_members }
     }
 
     /// The layers as settings, the output layer included.
@@ -121,8 +141,18 @@ impl Network {
         self.n_inputs
     }
 
-    /// Numbers that come out for a row.
+    /// Numbers that come out for a row; of an ensemble, of each member.
     pub fn n_outputs(&self) -> usize {
+        self.row_len() / self.n_members
+    }
+
+    /// K, the members of the ensemble that the outputs are of; 1 without one.
+    pub fn n_members(&self) -> usize {
+        self.n_members
+    }
+
+    /// Numbers of a row that leave the last layer.
+    fn row_len(&self) -> usize {
         self.layers.last().map_or(self.n_inputs, Layer::out_features)
     }
 
@@ -134,7 +164,7 @@ impl Network {
     /// Multiply–adds in the matrix products of one training step, a row; for reports of speed.
     pub fn multiply_adds_per_row(&self) -> usize {
         let mut dense = self.layers.iter().enumerate().filter_map(|(i, layer)| match layer {
-            Layer::Dense(d) => Some((i, d.in_features * d.out_features)),
+            Layer::Dense(d) => Some((i, d.in_features * d.width())),
             _ => None,
         });
         // Forward, weight gradient, input gradient; the first layer of all needs no input gradient.
@@ -183,6 +213,7 @@ impl Network {
             dy: Buffer::new(gradient, 2),
             dx: Buffer::new(gradient, 3),
             scratch: Buffer::new(scratch, 2),
+            of_member: vec![T::ZERO; if trains { self.loss_scratch_len(max_rows) } else { 0 }],
             grads: Buffer::new(n_grads, 1),
             loss_sum: 0.0,
         }
@@ -216,7 +247,8 @@ impl Network {
         }
     }
 
-    /// Runs `x` (B×inputs) through the layers and returns the outputs (B×outputs).
+    /// Runs `x` (B×inputs) through the layers and returns the outputs (B×outputs; of an ensemble B×(K·outputs), its
+    /// members side by side).
     ///
     /// Rows run through the layers in tiles; a layer that joins rows begins a new run.
     pub fn forward<'w, T: Scalar>(&self, pass: &Pass<T>, x: &[T], work: &'w mut Workspace<T>) -> &'w mut [T] {
@@ -246,7 +278,7 @@ impl Network {
             }
             begin = end;
         }
-        let n = pass.n_rows * self.n_outputs();
+        let n = pass.n_rows * self.row_len();
         work.outputs.last_mut().map_or(&mut [], |y| &mut y[..n])
     }
 
@@ -306,6 +338,29 @@ impl Network {
         layer.forward_rows(pass, tile, x, y, &mut caches[i], &mut work.scratch, kept);
     }
 
+    /// The loss of outputs, see [`Loss::forward_backward`]; of an ensemble the mean of its members' losses.
+    ///
+    /// `scratch` holds [`Network::loss_scratch_len`] numbers.
+    pub fn loss_of<T: Scalar>(
+        &self,
+        loss: Loss,
+        outputs: &[T],
+        targets: Targets<T>,
+        scale: T,
+        d: &mut [T],
+        scratch: &mut [T],
+    ) -> f64 {
+        match self.n_members {
+            1 => loss.forward_backward(outputs, targets, scale, d),
+            k => members::forward_backward(loss, [k, self.n_outputs()], outputs, targets, scale, d, scratch),
+        }
+    }
+
+    /// Numbers of scratch that [`Network::loss_of`] needs for `n_rows` rows.
+    pub fn loss_scratch_len(&self, n_rows: usize) -> usize {
+        if self.n_members == 1 { 0 } else { 2 * n_rows * self.n_outputs() }
+    }
+
     /// Runs forward and backward; leaves Σ of the rows' losses in `work.loss_sum` and the gradient of `scale`
     /// times that sum in `work.grads`. With `wants_dx`, ∂/∂x is then in [`Workspace::input_gradient`].
     pub fn forward_backward<T: Scalar>(
@@ -319,14 +374,15 @@ impl Network {
         work: &mut Workspace<T>,
     ) {
         self.forward(pass, x, work);
-        let n = pass.n_rows * self.n_outputs();
+        let n = pass.n_rows * self.row_len();
         let outputs = &work.outputs[work.outputs.len() - 1][..n];
         let (dy, second) = (&mut work.dy[..n], &mut work.dx[..n]);
+        let scratch = &mut work.of_member;
         work.loss_sum = match targets.mixed() {
-            None => loss.forward_backward(outputs, targets, scale, dy),
+            None => self.loss_of(loss, outputs, targets, scale, dy, scratch),
             Some([one, other]) => {
-                let sum = loss.forward_backward(outputs, one, scale, dy);
-                let other = loss.forward_backward(outputs, other, scale, second);
+                let sum = self.loss_of(loss, outputs, one, scale, dy, scratch);
+                let other = self.loss_of(loss, outputs, other, scale, second, scratch);
                 T::add_to(pass.level, second, dy);
                 sum + other
             }
@@ -334,23 +390,23 @@ impl Network {
 
         let mut end = self.layers.len();
         while end > 0 {
-            // A run of layers whose rows do not meet: at most one of them has weights, as its ∂L/∂z has to be
-            // kept until all rows are done.
+            // A run of layers whose rows do not meet: at most one of them writes ∂L/∂x apart from ∂L/∂z, which has
+            // to be kept until all rows are done.
             let top = end - 1;
             let mut begin = top;
-            let mut with_weights = self.layers[top].has_weights().then_some(top);
+            let mut writer = self.layers[top].writes_dx().then_some(top);
             while begin > 0 {
                 let next = &self.layers[begin - 1];
                 // Statistics need the gradient of all rows, so that batch norm begins a run.
-                if matches!(next, Layer::BatchNorm(_)) || (next.has_weights() && with_weights.is_some()) {
+                if matches!(next, Layer::BatchNorm(_)) || (next.writes_dx() && writer.is_some()) {
                     break;
                 }
                 begin -= 1;
-                if next.has_weights() {
-                    with_weights = Some(begin);
+                if next.writes_dx() {
+                    writer = Some(begin);
                 }
             }
-            self.backward_run([begin, end], with_weights, pass, x, wants_dx, work);
+            self.backward_run([begin, end], writer, pass, x, wants_dx, work);
             end = begin;
         }
     }
@@ -358,7 +414,7 @@ impl Network {
     fn backward_run<T: Scalar>(
         &self,
         [begin, end]: [usize; 2],
-        with_weights: Option<usize>,
+        writer: Option<usize>,
         pass: &Pass<T>,
         x: &[T],
         wants_dx: bool,
@@ -387,11 +443,10 @@ impl Network {
                 }
                 let input = &self.input_of(i, pass.n_rows, x, outputs)[part(self.in_features(i))];
                 let output = &outputs[self.buffers[i]][part(layer.out_features())];
-                let below_weights = with_weights.is_some_and(|w| i < w);
-                let (dy, dx) = if below_weights { (&mut *dx, None) } else { (&mut *dy, Some(&mut *dx)) };
-                let dx = dx
-                    .filter(|_| wants_dx && layer.has_weights())
-                    .map(|dx| &mut dx[part(self.in_features(i))]);
+                let below_writer = writer.is_some_and(|w| i < w);
+                let (dy, dx) = if below_writer { (&mut *dx, None) } else { (&mut *dy, Some(&mut *dx)) };
+                let dx =
+                    dx.filter(|_| wants_dx && layer.writes_dx()).map(|dx| &mut dx[part(self.in_features(i))]);
                 let dy = &mut dy[part(layer.out_features())];
                 match layer {
                     Layer::ResidualEnd(end) => {
@@ -422,7 +477,7 @@ impl Network {
             if let Some(below) = begin.checked_sub(1) {
                 // The rows are still near: batch norm, which begins the next run, takes its sums here.
                 let input = &self.input_of(below, pass.n_rows, x, outputs)[part(self.in_features(below))];
-                let gradient = if with_weights.is_some() { &mut *dx } else { &mut *dy };
+                let gradient = if writer.is_some() { &mut *dx } else { &mut *dy };
                 let gradient = &mut gradient[part(self.layers[below].out_features())];
                 let kept = Some(begin).filter(|_| self.takes_over_dropout(below));
                 let kept = kept.and_then(|i| self.layers[i].kept(pass, first_row, &caches[i]));
@@ -437,7 +492,7 @@ impl Network {
                 );
             }
         }
-        if let Some(i) = with_weights {
+        if let Some(i) = writer {
             let input = self.input_of(i, pass.n_rows, x, outputs);
             let dz = &dy[..pass.n_rows * self.layers[i].out_features()];
             self.layers[i].backward_weights(pass, input, dz, grads, &caches[i], scratch);
@@ -471,7 +526,8 @@ impl Network {
         }
     }
 
-    /// Predictions (rows×outputs) for `x` (rows×inputs), computed `work`'s rows at a time.
+    /// Predictions (rows×outputs) for `x` (rows×inputs), computed `work`'s rows at a time; those of an ensemble are the
+    /// means of its members' predictions.
     ///
     /// A row's prediction has the same bits alone and in any batch.
     pub fn predict<T: Scalar>(
@@ -482,22 +538,23 @@ impl Network {
         x: &[T],
         work: &mut Workspace<T>,
     ) -> Vec<T> {
-        let n_outputs = self.n_outputs();
-        let mut predictions = self.raw_outputs(level, params, x, work);
-        loss.predict(&mut predictions, n_outputs);
+        let mut predictions = self.raw_outputs(level, params, loss, x, work);
+        loss.predict(&mut predictions, self.n_outputs());
         predictions
     }
 
-    /// Outputs before the loss's link (logits), rows×outputs.
+    /// Outputs before the loss's link (logits), rows×outputs; of an ensemble those whose prediction is the mean of the
+    /// members'.
     pub fn raw_outputs<T: Scalar>(
         &self,
         level: CpuLevel,
         params: &[T],
+        loss: Loss,
         x: &[T],
         work: &mut Workspace<T>,
     ) -> Vec<T> {
         let mut outputs = vec![T::ZERO; x.len() / self.n_inputs * self.n_outputs()];
-        self.raw_outputs_into(level, params, x, work, &mut outputs);
+        self.raw_outputs_into(level, params, loss, x, work, &mut outputs);
         outputs
     }
 
@@ -506,16 +563,48 @@ impl Network {
         &self,
         level: CpuLevel,
         params: &[T],
+        loss: Loss,
         x: &[T],
         work: &mut Workspace<T>,
         outputs: &mut [T],
     ) {
         let n_outputs = self.n_outputs();
-        let max_rows = work.outputs.last().map_or(1, |y| y.len() / n_outputs);
-        let parts = x.chunks(max_rows * self.n_inputs).zip(outputs.chunks_mut(max_rows * n_outputs));
-        for (x, to) in parts {
+        self.each_part(level, params, x, work, &mut |first_row, y| {
+            let to = &mut outputs[first_row * n_outputs..][..y.len() / self.n_members];
+            match self.n_members {
+                1 => to.copy_from_slice(y),
+                k => members::average(loss, [k, n_outputs], y, to),
+            }
+        });
+    }
+
+    /// What leaves the last layer for `x` (rows×inputs), the members of an ensemble side by side.
+    pub(super) fn last_layer<T: Scalar>(
+        &self,
+        level: CpuLevel,
+        params: &[T],
+        x: &[T],
+        work: &mut Workspace<T>,
+    ) -> Vec<T> {
+        let mut all = Vec::with_capacity(x.len() / self.n_inputs * self.row_len());
+        self.each_part(level, params, x, work, &mut |_, y| all.extend_from_slice(y));
+        all
+    }
+
+    /// Runs `x` through the layers, `work`'s rows at a time, and hands on what comes out with the number of its first
+    /// row.
+    fn each_part<T: Scalar>(
+        &self,
+        level: CpuLevel,
+        params: &[T],
+        x: &[T],
+        work: &mut Workspace<T>,
+        take: &mut dyn FnMut(usize, &mut [T]),
+    ) {
+        let max_rows = work.outputs.last().map_or(1, |y| y.len() / self.row_len());
+        for (i, x) in x.chunks(max_rows * self.n_inputs).enumerate() {
             let pass = Pass { level, params, n_rows: x.len() / self.n_inputs, mode: Mode::Infer };
-            to.copy_from_slice(self.forward(&pass, x, work));
+            take(i * max_rows, self.forward(&pass, x, work));
         }
     }
 
@@ -544,6 +633,7 @@ impl Network {
                 kind: layer.kind(),
                 detail: layer.detail(),
                 out_features: layer.out_features(),
+                n_members: place.n_members,
                 trainable: count(true),
                 fixed: count(false),
             })
@@ -553,7 +643,7 @@ impl Network {
 }
 
 /// Whether a layer can be the last one: dense, linear, and as wide as the task asks.
-fn is_output(spec: &LayerSpec, n_outputs: usize) -> bool {
+pub(crate) fn is_output(spec: &LayerSpec, n_outputs: usize) -> bool {
     matches!(spec, LayerSpec::Dense { units, activation: Activation::Linear, .. } if *units == n_outputs)
 }
 

@@ -104,9 +104,9 @@ impl Layout {
         range
     }
 
-    /// Takes the next place for the weight (I×O) of a dense layer.
-    pub(crate) fn add_dense(&mut self, shape: [usize; 2], rules: WeightRules) -> Range<usize> {
-        let range = self.add("weight", &shape, Role::Weight);
+    /// Takes the next place for the weight (I×O, or G×I×O) of a dense layer.
+    pub(crate) fn add_dense(&mut self, shape: &[usize], rules: WeightRules) -> Range<usize> {
+        let range = self.add("weight", shape, Role::Weight);
         self.views.last_mut().expect("a view was added").dense = Some(rules);
         range
     }

@@ -12,6 +12,8 @@ use crate::config::LayerSpec;
 pub(super) struct Stack {
     pub(super) layers: Vec<Layer>,
     pub(super) places: Vec<Place>,
+    /// Members in a row after the layers; 1 without an ensemble.
+    pub(super) n_members: usize,
     /// Which of the workspace's outputs each layer writes.
     pub(super) buffers: Vec<usize>,
 }
@@ -23,14 +25,16 @@ pub(super) struct Place {
     pub(super) name: String,
     /// How many blocks the layer stands in.
     pub(super) depth: usize,
+    /// Members in a row after the layer.
+    pub(super) n_members: usize,
     /// Which views are the layer's.
     pub(super) views: Range<usize>,
 }
 
 impl Stack {
-    /// Lays out `specs` on `n_inputs` features.
-    pub(super) fn build(specs: &[LayerSpec], n_inputs: usize) -> (Self, Layout) {
-        let (mut stack, mut layout) = (Self::default(), Layout::default());
+    /// Lays out `specs` on rows of `n_members` members, `n_inputs` features together.
+    pub(super) fn build(specs: &[LayerSpec], n_inputs: usize, n_members: usize) -> (Self, Layout) {
+        let (mut stack, mut layout) = (Self { n_members, ..Self::default() }, Layout::default());
         stack.place("layers", 0, specs, n_inputs, &mut layout);
         for i in 0..stack.layers.len() {
             let buffer = match stack.buffers.last() {
@@ -72,7 +76,10 @@ impl Stack {
                 }
                 spec => {
                     let first_view = layout.views.len();
-                    let layer = Layer::build(spec, place, features, layout);
+                    let layer = Layer::build(spec, place, features, self.n_members, layout);
+                    if let Layer::Members(members) = &layer {
+                        self.n_members = members.count;
+                    }
                     features = layer.out_features();
                     self.push(layer, &name, depth, first_view, layout);
                 }
@@ -84,7 +91,7 @@ impl Stack {
     fn push(&mut self, layer: Layer, name: &str, depth: usize, first_view: usize, layout: &Layout) {
         self.layers.push(layer);
         let views = first_view..layout.views.len();
-        self.places.push(Place { name: name.to_owned(), depth, views });
+        self.places.push(Place { name: name.to_owned(), depth, n_members: self.n_members, views });
     }
 }
 
@@ -108,6 +115,7 @@ fn shares_memory(before: &Layer, layer: &Layer) -> bool {
         | Layer::BatchNorm(_)
         | Layer::LayerNorm(_)
         | Layer::Scale(_)
+        | Layer::Members(_)
         | Layer::Embedding(_) => false,
     }
 }

@@ -11,8 +11,8 @@ use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
 use super::weights;
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, Initializer, LayerSpec, LossName, Monitor, OptimizerName,
-    TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
+    OptimizerName, TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -22,6 +22,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
 use crate::nn::init::explain;
+use crate::nn::network::is_output;
 use crate::nn::{Layer, Loss, Network};
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use crate::train::full_batch::check_memory;
@@ -332,9 +333,19 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
         Some(LayerSpec::Embedding { columns }) => columns.iter().map(EmbeddingSpec::n_outputs).sum(),
         _ => n_inputs,
     };
-    let layers = config.expanded_layers();
-    check_blocks(&layers, Some(width))?;
-    let layers: Vec<LayerSpec> = embedding.into_iter().chain(layers).collect();
+    let (listed, ensemble) = (&config.network.layers, &config.ensemble);
+    check_blocks(listed, Some(width))?;
+    let shares = matches!(ensemble.kind, EnsembleKind::Tabm | EnsembleKind::TabmMini);
+    if shares && listed.last().is_some_and(|last| is_output(last, n_outputs)) {
+        return Err(Error::setting(
+            format!(
+                "`network.layers` ends with the output layer, of which each of {} members has its own",
+                ensemble.members
+            ),
+            "leave the last layer out: it is added by itself; or ensemble.kind = \"packed\"",
+        ));
+    }
+    let layers: Vec<LayerSpec> = embedding.into_iter().chain(config.expanded_layers()).collect();
     let mut layers = Network::with_output(&layers, n_outputs);
     config.give_weight_kinds(&mut layers);
     let network = Network::from_specs(layers, n_inputs);
@@ -395,7 +406,12 @@ fn check_batch_norm(config: &Config, network: &Network) -> Result<()> {
 /// The error of a table whose columns are all dropped, with why.
 fn nothing_left(schema: &Schema) -> Error {
     const MOST: usize = 5;
-    let why = |c: &ColumnSchema| format!("`{}` ({})", c.name, c.dropped.as_deref().unwrap_or_default());
+    let why = |c: &ColumnSchema| {
+        let dropped = c.dropped.as_deref().unwrap_or_default();
+        // A kind alone does not say what made the column one.
+        let more = if dropped == c.kind.name() { format!(": {}", c.reason) } else { String::new() };
+        format!("`{}` ({dropped}{more})", c.name)
+    };
     let mut whys = schema.columns.iter().take(MOST).map(why).collect::<Vec<_>>().join(", ");
     if schema.columns.len() > MOST {
         let _ = write!(whys, " and {} more", schema.columns.len() - MOST);

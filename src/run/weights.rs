@@ -22,6 +22,7 @@ pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
     };
     let w = &config.weights;
     let mut choices = Vec::new();
+    let has_members = network.layers().iter().any(|layer| matches!(layer, Layer::Members(_)));
     if let Some(names) = of(Some(WeightKind::Binary)) {
         let mut reason = "a sign times a scale of each unit (XNOR-Net), trained by latent weights".to_owned();
         let keeps_ends = w.kind == WeightKind::Binary && w.first_and_last == EndWeights::Auto;
@@ -46,12 +47,13 @@ pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
             } else {
                 format!("from epoch {} to {}, ever more slowly", w.prune_begin, w.prune_end)
             };
+            let own = if has_members { " (members' own layers stay continuous)" } else { "" };
             let average = match config.average.kind {
                 AverageKind::None => "",
                 _ => " (of their average too)",
             };
             format!(
-                "the smallest {} % of each layer's weights become 0 and stay so{average}, {from_to}; only weights \
+                "the smallest {} % of each layer's weights become 0 and stay so{average}{own}, {from_to}; only weights \
                  from after epoch {} are kept, and early stopping and rate cuts wait until then",
                 (w.sparsity * 1e8).round() / 1e6,
                 w.prune_end

@@ -26,19 +26,24 @@ struct Bound {
 impl Constraints {
     /// Those of the settings, or of a layer itself where it has its own.
     pub(super) fn new(settings: &OptimizerConfig, views: &[View]) -> Self {
-        let bound = |view: &View| {
-            let rules = view.dense?;
+        let mut bounds = Vec::new();
+        for view in views {
+            let (Some(rules), [.., n_inputs, n_units]) = (view.dense, &view.shape[..]) else { continue };
             let constraint = rules.constraint.unwrap_or(settings.constraint);
-            let bound = Bound {
-                range: view.range(),
-                n_units: *view.shape.last()?,
+            if constraint == Constraint::None {
+                continue;
+            }
+            let max_norm = rules.max_norm.unwrap_or(settings.max_norm);
+            // Members of an ensemble with weights of their own have a matrix each.
+            let starts = view.range().step_by((n_inputs * n_units).max(1));
+            bounds.extend(starts.map(|start| Bound {
+                range: start..start + n_inputs * n_units,
+                n_units: *n_units,
                 constraint,
-                max_norm: rules.max_norm.unwrap_or(settings.max_norm),
-            };
-            (constraint != Constraint::None).then_some(bound)
-        };
-        let bounds: Vec<Bound> = views.iter().filter_map(bound).collect();
-        let widest = bounds.iter().map(|bound| bound.n_units).max().unwrap_or(0);
+                max_norm,
+            }));
+        }
+        let widest = bounds.iter().map(|bound: &Bound| bound.n_units).max().unwrap_or(0);
         Self { bounds, norms: vec![0.0; widest] }
     }
 

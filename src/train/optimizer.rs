@@ -88,22 +88,37 @@ impl<T: Scalar> Optimizer<T> {
             let rules = view.dense.unwrap_or_default();
             let of = |penalty: f64| if view.decays { penalty } else { 0.0 };
             let (l1, l2) = (of(rules.l1.unwrap_or(settings.l1)), of(rules.l2.unwrap_or(settings.l2)));
-            let matrix = match view.shape[..] {
-                [rows, columns] if settings.name == OptimizerName::Muon && view.decays && !view.is_table => {
-                    Some([rows, columns])
-                }
-                _ => None,
+            let is_matrix = settings.name == OptimizerName::Muon && view.decays && !view.is_table;
+            let n_matrices = match view.shape[..] {
+                [_, _] if is_matrix => 1,
+                // Members with weights of their own: a matrix each.
+                [n, _, _] if is_matrix => n,
+                _ => 0,
             };
+            if let [.., rows, columns] = view.shape[..]
+                && n_matrices > 0
+            {
+                runs.extend((0..n_matrices).map(|i| {
+                    let offset = view.offset + i * rows * columns;
+                    Run {
+                        range: offset..offset + rows * columns,
+                        decays,
+                        l1,
+                        l2,
+                        matrix: Some([rows, columns]),
+                    }
+                }));
+                continue;
+            }
             match runs.last_mut() {
                 Some(run)
                     if run.range.end == view.offset
                         && (run.decays, run.l1, run.l2) == (decays, l1, l2)
-                        && run.matrix.is_none()
-                        && matrix.is_none() =>
+                        && run.matrix.is_none() =>
                 {
                     run.range.end = view.range().end;
                 }
-                _ => runs.push(Run { range: view.range(), decays, l1, l2, matrix }),
+                _ => runs.push(Run { range: view.range(), decays, l1, l2, matrix: None }),
             }
         }
         let orthogonal = Orthogonal::new(runs.iter().filter_map(|run| run.matrix));

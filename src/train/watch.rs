@@ -33,11 +33,12 @@ impl<'a, T: Scalar> Watch<'a, T> {
         Self { network, loss, level, val, target_std, works, outputs: zeros(), unused_gradient: zeros() }
     }
 
-    /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted.
+    /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
+    /// ensemble, those of its mean prediction.
     pub(super) fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
         let n_rows = self.val.len() as f64;
         let (x, outputs) = (&self.val.x, &mut self.outputs);
-        self.network.raw_outputs_on_threads(self.level, params, x, &mut self.works, outputs);
+        self.network.raw_outputs_on_threads(self.level, params, self.loss, x, &mut self.works, outputs);
         let targets = self.val.targets.view();
         let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
         let metrics = match targets.parted().0 {

@@ -1,10 +1,12 @@
 //! What several tests of the engine share.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod variants;
+
 use statera::config::{
     Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName, WeightKind,
 };
-use statera::nn::{CpuLevel, Network, Scalar};
+use statera::nn::{CpuLevel, Loss, Network, Scalar};
 
 /// Numbers in −2..2 without pattern, the same on every run.
 pub(crate) fn numbers<T: Scalar>(n: usize, salt: u32) -> Vec<T> {
@@ -58,6 +60,7 @@ pub(crate) fn dense_of(
         bias: bias_initializer.is_some(),
         bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
         drop_connect: 0.0,
+        packed: false,
         l1: None,
         l2: None,
         constraint: None,
@@ -73,6 +76,23 @@ pub(crate) fn of_kind(units: usize, function: Activation, kind: WeightKind) -> L
         *weights = Some(kind);
     }
     spec
+}
+
+/// The dense layer with weights of its own for each member of an ensemble.
+pub(crate) fn packed(mut spec: LayerSpec) -> LayerSpec {
+    if let LayerSpec::Dense { packed, .. } = &mut spec {
+        *packed = true;
+    }
+    spec
+}
+
+/// A factor that starts at random, and a bias.
+pub(crate) fn scale_and_shift() -> LayerSpec {
+    LayerSpec::Scale {
+        initializer: Initializer::RandomSigns,
+        bias: true,
+        bias_initializer: Initializer::Normal { std: 0.5 },
+    }
 }
 
 /// A dense layer that drops this share of its weights in training.
@@ -121,7 +141,7 @@ pub(crate) fn embedding_is_smooth(network: &Network, params: &[f64], x: &[f64], 
         for view in network.views().iter().filter(|view| linear(&view.name)) {
             params[view.range()].iter_mut().for_each(|p| *p *= sign);
         }
-        network.raw_outputs(CpuLevel::detect(), &params, x, &mut network.inference_workspace(1))
+        network.raw_outputs(CpuLevel::detect(), &params, Loss::Mse, x, &mut network.inference_workspace(1))
     };
     let (y, negative) = (outputs(1.0), outputs(-1.0));
     let (mut input, mut output) = (0, 0);
