@@ -3,8 +3,12 @@
 //! Both give the bits of the product with the weights number by number, so that which of them computes a prediction is
 //! a question of time alone.
 
+use std::sync::Arc;
+
 use statera_kernels::{Compressed, CpuLevel, SPARSE_ROWS, Scalar, Start, pack_signs, packed_row_len};
 
+use super::layer::Layer;
+use super::network::{Network, Workspace};
 use super::params::View;
 use crate::config::WeightKind;
 
@@ -83,6 +87,36 @@ impl<T: Scalar> Rows<T> {
             let own = ends[0] as usize..ends[1] as usize;
             for (&input, &w) in self.columns[own.clone()].iter().zip(&self.values[own]) {
                 to[input as usize * n_units + unit] = w;
+            }
+        }
+    }
+}
+
+impl Network {
+    /// Turns what training has left of binary weights, latent numbers, into what is used: α·sign(w). What is that
+    /// already stays what it is.
+    pub fn write_weights_in_use<T: Scalar>(&self, level: CpuLevel, params: &mut [T]) {
+        for view in self.views().iter().filter(|view| view.kind() == Some(WeightKind::Binary)) {
+            let latent = params[view.range()].to_vec();
+            let mut scales = vec![T::ZERO; view.shape[1]];
+            T::binarize(level, &latent, &mut scales, &mut params[view.range()]);
+        }
+    }
+
+    /// Whether [`Network::write_weights_in_use`] changes anything.
+    pub fn trains_latent_weights(&self) -> bool {
+        self.views().iter().any(|view| view.kind() == Some(WeightKind::Binary))
+    }
+
+    /// Lets passes in use with `works` multiply with weights of `params` as they are stored, where that is not number by
+    /// number and is faster. The bits are the same.
+    pub fn compress<T: Scalar>(&self, params: &[T], works: &mut [Workspace<T>]) {
+        for (i, layer) in self.layers().iter().enumerate() {
+            let Layer::Dense(dense) = layer else { continue };
+            let view = self.views().iter().find(|view| view.range() == dense.weight_range());
+            let compact = view.and_then(|view| Compact::of(view, params)).map(Arc::new);
+            for work in &mut *works {
+                work.caches[i].compact.clone_from(&compact);
             }
         }
     }

@@ -1,17 +1,14 @@
 //! A network: a stack of layers over one parameter vector.
 
-use std::sync::Arc;
-
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::buffer::Buffer;
-use super::compact::Compact;
 use super::layer::{Cache, Layer, Mode, Pass};
 use super::loss::{Loss, Targets};
 use super::members;
 use super::params::View;
 use super::stack::{Place, Stack};
-use crate::config::{Activation, Initializer, LayerSpec, WeightKind};
+use crate::config::{Activation, Initializer, LayerSpec};
 
 /// Layers, and where their parameters lie; the parameters themselves are a vector that the caller owns.
 #[derive(Debug, Clone)]
@@ -42,7 +39,7 @@ pub struct Workspace<T> {
     /// The outputs of the layers, B×out; an in-place layer shares that of the layer before.
     outputs: Vec<Buffer<T>>,
     /// What each layer keeps from its forward to its backward pass.
-    caches: Vec<Cache<T>>,
+    pub(super) caches: Vec<Cache<T>>,
     /// The gradient on its way back: that of the layer at hand, and the one to be written.
     dy: Buffer<T>,
     dx: Buffer<T>,
@@ -216,34 +213,6 @@ impl Network {
             of_member: vec![T::ZERO; if trains { self.loss_scratch_len(max_rows) } else { 0 }],
             grads: Buffer::new(n_grads, 1),
             loss_sum: 0.0,
-        }
-    }
-
-    /// Turns what training has left of binary weights, latent numbers, into what is used: α·sign(w). What is that
-    /// already stays what it is.
-    pub fn write_weights_in_use<T: Scalar>(&self, level: CpuLevel, params: &mut [T]) {
-        for view in self.views.iter().filter(|view| view.kind() == Some(WeightKind::Binary)) {
-            let latent = params[view.range()].to_vec();
-            let mut scales = vec![T::ZERO; view.shape[1]];
-            T::binarize(level, &latent, &mut scales, &mut params[view.range()]);
-        }
-    }
-
-    /// Whether [`Network::write_weights_in_use`] changes anything.
-    pub fn trains_latent_weights(&self) -> bool {
-        self.views.iter().any(|view| view.kind() == Some(WeightKind::Binary))
-    }
-
-    /// Lets passes in use with `works` multiply with weights of `params` as they are stored, where that is not number by
-    /// number and is faster. The bits are the same.
-    pub fn compress<T: Scalar>(&self, params: &[T], works: &mut [Workspace<T>]) {
-        for (i, layer) in self.layers.iter().enumerate() {
-            let Layer::Dense(dense) = layer else { continue };
-            let view = self.views.iter().find(|view| view.range() == dense.weight_range());
-            let compact = view.and_then(|view| Compact::of(view, params)).map(Arc::new);
-            for work in &mut *works {
-                work.caches[i].compact.clone_from(&compact);
-            }
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
         .collect();
     let of = |kind: Option<WeightKind>| {
         let names: Vec<&str> = dense.iter().filter(|(_, k)| *k == kind).map(|(name, _)| *name).collect();
-        (!names.is_empty()).then(|| listed(names.into_iter()))
+        (!names.is_empty()).then(|| listed(names))
     };
     let w = &config.weights;
     let mut choices = Vec::new();

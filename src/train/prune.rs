@@ -107,8 +107,8 @@ impl WeightsConfig {
     /// The share of zeros that a cut after so many epochs brings; none where it is not time for one.
     pub fn share_due(&self, epochs: usize) -> Option<f64> {
         let (begin, end) = (self.prune_begin, self.prune_end);
-        let is_due =
-            epochs == end || epochs > begin && epochs < end && (epochs - begin) % self.prune_every == 0;
+        let is_due = epochs == end
+            || epochs > begin && epochs < end && (epochs - begin).is_multiple_of(self.prune_every);
         is_due.then(|| self.share_after(epochs))
     }
 
