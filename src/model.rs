@@ -451,6 +451,7 @@ impl Asked<'_> {
                 (Some(0), 0)
             }
             LayerSpec::Activation { .. } => (Some(0), 0),
+            LayerSpec::ParametricActivation { .. } => (Some(width), 1),
             LayerSpec::LayerNorm { epsilon } => {
                 if epsilon.is_nan() || *epsilon <= 0.0 {
                     return Err(format!("{name} (layer_norm): epsilon {epsilon}"));

@@ -368,6 +368,8 @@ fn data_driven_starts_see_what_each_member_sees() {
         initializer: Initializer::Normal { std: 2.0 },
         bias: false,
         bias_initializer: Initializer::Zeros,
+        lr_factor: 1.0,
+        bias_lr_factor: 1.0,
     };
     let specs = vec![LayerSpec::Members { count: K }, scale, unit(5), packed(unit(2))];
     let network = Network::from_specs(specs, N_INPUTS);

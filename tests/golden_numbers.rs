@@ -325,6 +325,7 @@ fn view(offset: usize, n: usize, trainable: bool, decays: bool) -> View {
         trainable,
         decays,
         is_table: false,
+        lr_factor: 1.0,
         dense: None,
     }
 }

@@ -38,9 +38,9 @@ const SHAPES: [[usize; 3]; 11] = [
 /// A layer as it is named when a check fails.
 fn name(spec: &LayerSpec) -> String {
     match spec {
-        LayerSpec::Dense { units, activation, bias, drop_connect, packed, .. } => {
-            format!("dense({units}, {activation}, bias {bias}, drop_connect {drop_connect}, packed {packed})")
-        }
+        LayerSpec::Dense { units, activation, bias, drop_connect, packed, parametrization, .. } => format!(
+            "dense({units}, {activation}, bias {bias}, drop_connect {drop_connect}, packed {packed}, {parametrization})"
+        ),
         LayerSpec::BatchNorm { epsilon, .. } => format!("batch_norm({epsilon})"),
         LayerSpec::Dropout { rate } => format!("dropout({rate})"),
         LayerSpec::Activation { function, slope } => format!("activation({function}, slope {slope})"),
@@ -48,7 +48,7 @@ fn name(spec: &LayerSpec) -> String {
         LayerSpec::GaussianNoise { std } => format!("gaussian_noise({std})"),
         LayerSpec::Scale { bias, .. } => format!("scale(bias {bias})"),
         LayerSpec::Members { count } => format!("members({count})"),
-        LayerSpec::Embedding { .. } => format!("{spec:?}"),
+        LayerSpec::ParametricActivation { .. } | LayerSpec::Embedding { .. } => format!("{spec:?}"),
         LayerSpec::Residual { layers } => {
             format!("residual({})", layers.iter().map(name).collect::<Vec<_>>().join(" "))
         }
@@ -213,7 +213,9 @@ impl Problem<f64> {
 
     fn is_smooth(&self) -> bool {
         let layers_are = beginnings(self.network.specs()).into_iter().all(|mut part| {
-            let (LayerSpec::Dense { activation: function, .. } | LayerSpec::Activation { function, .. }) =
+            let (LayerSpec::Dense { activation: function, .. }
+            | LayerSpec::Activation { function, .. }
+            | LayerSpec::ParametricActivation { function, .. }) =
                 part.last_mut().expect("a beginning has a layer")
             else {
                 return true;

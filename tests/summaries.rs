@@ -25,6 +25,7 @@ fn rows_of(
             LayerSpec::BatchNorm { .. } => (2 * features, 2 * features, features),
             LayerSpec::LayerNorm { .. } => (2 * features, 0, features),
             LayerSpec::Scale { bias, .. } => (if *bias { 2 * features } else { features }, 0, features),
+            LayerSpec::ParametricActivation { .. } => (features, 0, features),
             LayerSpec::Members { count } => {
                 members = *count;
                 (0, 0, members * features)

@@ -4,7 +4,9 @@ mod common;
 
 use common::{bits, dense, drop_connect, levels, numbers, of_kind, optimizer, parameters};
 use serde_json::Value;
-use statera::config::{Activation, AverageKind, Config, LayerSpec, OptimizerName, WeightKind};
+use statera::config::{
+    Activation, AverageKind, Config, LayerSpec, OptimizerName, Parametrization, WeightKind,
+};
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -238,10 +240,17 @@ fn training_has_the_same_bits_on_any_number_of_threads() {
 
 /// A network of both kinds whose weights are as training leaves them; a share of the sparse ones is zero.
 fn in_use<T: Scalar>(n_units: usize, zeros: usize) -> (Network, Vec<T>) {
+    // Weights of the neural tangent parametrisation are multiplied by a factor before they are used.
+    let mut ntp = of_kind(5, Activation::Linear, WeightKind::Sparse);
+    if let LayerSpec::Dense { parametrization, .. } = &mut ntp {
+        *parametrization = Parametrization::Ntp;
+    }
     let network = Network::from_specs(
         vec![
             of_kind(n_units, Activation::Tanh, WeightKind::Binary),
             of_kind(n_units + 3, Activation::Relu, WeightKind::Sparse),
+            of_kind(n_units, Activation::Relu, WeightKind::Binary),
+            ntp,
             dense(2, Activation::Linear),
         ],
         N_INPUTS,

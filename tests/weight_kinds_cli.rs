@@ -288,6 +288,16 @@ fn refused() -> Vec<Case> {
             &["drop_connect = 0.1 does not go with binary weights", "drop_connect = 0"],
         ),
         set(
+            "binary weights with the neural tangent parametrisation",
+            "train t.csv --target y --set weights.kind=binary --set network.parametrization=ntp",
+            &["parametrization = \"ntp\" does not go with binary weights", "parametrization = \"standard\""],
+        ),
+        set(
+            "members with binary weights of their own",
+            "train t.csv --target y --set weights.kind=binary --set ensemble.kind=packed",
+            &["`weights.kind` = \"binary\" is that of no layer: members", "ensemble.kind = \"tabm\""],
+        ),
+        set(
             "no layer between the first and the last",
             "train t.csv --target y --set weights.kind=binary --set network.hidden=[64]",
             &["`weights.kind` = \"binary\" is that of no layer", "weights.first_and_last = \"same\""],

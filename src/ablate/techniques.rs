@@ -4,7 +4,7 @@ use serde::Serialize;
 use toml::Value;
 
 use super::{Variant, same_data};
-use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys};
+use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys, with_parametric};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
 use crate::run::{Plan, embedding};
@@ -67,6 +67,8 @@ pub static TECHNIQUES: &[Technique] = &[
     row("activation selu", &[("network.activation", To("selu"))]),
     row("activation tanh", &[("network.activation", To("tanh"))]),
     row("activation sigmoid", &[("network.activation", To("sigmoid"))]),
+    row("parametric activation", &[("network.parametric_activation", To("true"))]),
+    row("neural tangent weights", &[("network.parametrization", To("ntp"))]),
     row("no normalisation", &[("network.norm", To("none"))]),
     row("batch normalisation", &[("network.norm", To("batch"))]),
     row("layer normalisation", &[("network.norm", To("layer"))]),
@@ -264,12 +266,28 @@ fn relayered(layers: &[LayerSpec], key: &str, change: Change) -> Option<Vec<Laye
             each(&mut layers, &|list| {
                 for layer in list {
                     if let LayerSpec::Dense { activation: f, slope, .. }
-                    | LayerSpec::Activation { function: f, slope } = layer
+                    | LayerSpec::Activation { function: f, slope }
+                    | LayerSpec::ParametricActivation { function: f, slope, .. } = layer
                         && *f != Activation::Linear
                     {
                         (*f, *slope) = (wanted, usual);
                     }
                 }
+            });
+        }
+        ("network.parametrization", To(_)) => {
+            let wanted = start_of(key, change)?.network.parametrization;
+            each(&mut layers, &|list| {
+                for layer in list {
+                    if let LayerSpec::Dense { parametrization, .. } = layer {
+                        *parametrization = wanted;
+                    }
+                }
+            });
+        }
+        ("network.parametric_activation", To("true")) => {
+            each(&mut layers, &|list| {
+                *list = std::mem::take(list).into_iter().flat_map(with_parametric).collect();
             });
         }
         ("network.dropout", To(_)) => {

@@ -1,6 +1,7 @@
 //! Whether listed layers fit each other: residual blocks, whose y = x + f(x) asks for as many outputs of f as there are
 //! inputs, and the members of an ensemble.
 
+use super::choices::Activation;
 use super::layers::LayerSpec;
 use crate::error::{Error, Result};
 
@@ -31,6 +32,15 @@ impl Reader {
                     ));
                 }
                 LayerSpec::Dense { units, .. } => self.width = Some(*units),
+                LayerSpec::ParametricActivation { function: Activation::Linear, .. } => {
+                    return Err(Error::setting(
+                        format!(
+                            "{}: with `function` = \"linear\" y = x, whatever the share",
+                            at("parametric_activation")
+                        ),
+                        "another function, as \"relu\", or leave the layer out",
+                    ));
+                }
                 LayerSpec::Members { .. } if in_block || self.has_members => {
                     let why =
                         if in_block { "a block cannot make several rows of one" } else { "it is the second" };

@@ -57,6 +57,14 @@ choices! {
         Packed = "packed",
     }
 
+    /// How the weights of a dense layer follow from the numbers that are trained.
+    Parametrization {
+        /// They are these numbers.
+        Standard = "standard",
+        /// The neural tangent parametrisation: they are these numbers divided by √inputs.
+        Ntp = "ntp",
+    }
+
     /// What a column's cells mean.
     ColumnKind {
         /// A quantity.

@@ -95,11 +95,15 @@ fn of_short_forms(network: &NetworkConfig) -> Vec<LayerSpec> {
     let mut width = None;
     for &units in &network.hidden {
         let mut dense = LayerSpec::dense(units, network.activation, network.initializer);
-        if let LayerSpec::Dense { bias_initializer, drop_connect, .. } = &mut dense {
+        if let LayerSpec::Dense { bias_initializer, drop_connect, parametrization, .. } = &mut dense {
             *bias_initializer = network.bias_initializer;
             *drop_connect = network.drop_connect;
+            *parametrization = network.parametrization;
         }
         let mut block = vec![dense];
+        if network.parametric_activation {
+            block = block.into_iter().flat_map(with_parametric).collect();
+        }
         match network.norm {
             Norm::None => {}
             Norm::Batch => block.push(LayerSpec::batch_norm()),
@@ -134,13 +138,13 @@ fn ensemble(mut layers: Vec<LayerSpec>, count: usize, kind: EnsembleKind) -> Vec
                 }
             }
         }),
-        EnsembleKind::TabmMini => layers.push(scale(Initializer::RandomSigns, None)),
+        EnsembleKind::TabmMini => layers.push(scale(Initializer::RandomSigns)),
         EnsembleKind::Tabm => {
             LayerSpec::change_lists(&mut of_members, &mut adapt);
             // The first adapter of all is the one that tells the members apart.
             match of_members.first_mut() {
                 Some(LayerSpec::Scale { initializer, .. }) => *initializer = Initializer::RandomSigns,
-                _ => layers.push(scale(Initializer::RandomSigns, None)),
+                _ => layers.push(scale(Initializer::RandomSigns)),
             }
         }
     }
@@ -151,23 +155,51 @@ fn ensemble(mut layers: Vec<LayerSpec>, count: usize, kind: EnsembleKind) -> Vec
 /// Puts the adapters around each dense layer of a list: f(s∘((r∘x)·W) + b), with r, s and b the members' own.
 fn adapt(list: &mut Vec<LayerSpec>) {
     for mut layer in std::mem::take(list) {
-        let LayerSpec::Dense { activation, slope, initializer, bias, bias_initializer, .. } = &mut layer
-        else {
+        let function = take_activation(&mut layer);
+        let LayerSpec::Dense { bias, bias_initializer, bias_lr_factor, .. } = &mut layer else {
             list.push(layer);
             continue;
         };
-        // What `auto` stands for hangs on the activation, which now comes later.
-        *initializer = starts_by(*initializer, *activation, *slope);
-        let shift = std::mem::take(bias).then_some(std::mem::replace(bias_initializer, Initializer::Zeros));
-        let (function, slope) = (std::mem::replace(activation, Activation::Linear), *slope);
-        list.extend([scale(Initializer::Ones, None), layer, scale(Initializer::Ones, shift)]);
-        if function != Activation::Linear {
-            list.push(LayerSpec::Activation { function, slope });
+        let mut behind = scale(Initializer::Ones);
+        if let LayerSpec::Scale { bias: b, bias_initializer: start, bias_lr_factor: rate, .. } = &mut behind {
+            *b = std::mem::take(bias);
+            *start = std::mem::replace(bias_initializer, Initializer::Zeros);
+            *rate = std::mem::replace(bias_lr_factor, 1.0);
         }
+        list.extend([scale(Initializer::Ones), layer, behind]);
+        list.extend(function.map(|(function, slope)| LayerSpec::Activation { function, slope }));
     }
 }
 
-fn scale(initializer: Initializer, bias: Option<Initializer>) -> LayerSpec {
-    let bias_initializer = bias.unwrap_or(Initializer::Zeros);
-    LayerSpec::Scale { initializer, bias: bias.is_some(), bias_initializer }
+/// A layer with its activation, if it has one, as a parametric layer behind it; or that in place of an activation.
+pub(crate) fn with_parametric(mut layer: LayerSpec) -> Vec<LayerSpec> {
+    if let LayerSpec::Activation { function, slope } = layer {
+        return vec![LayerSpec::parametric_activation(function, slope)];
+    }
+    let function = take_activation(&mut layer);
+    let behind = function.map(|(function, slope)| LayerSpec::parametric_activation(function, slope));
+    std::iter::once(layer).chain(behind).collect()
+}
+
+/// Makes a dense layer linear; returns the function that it had, and its slope.
+fn take_activation(layer: &mut LayerSpec) -> Option<(Activation, f64)> {
+    let LayerSpec::Dense { activation, slope, initializer, .. } = layer else { return None };
+    // What `auto` stands for hangs on the activation, which now comes later.
+    *initializer = starts_by(*initializer, *activation, *slope);
+    let LayerSpec::Dense { slope: usual, .. } = LayerSpec::dense(1, Activation::Linear, Initializer::Auto)
+    else {
+        return None;
+    };
+    let function = std::mem::replace(activation, Activation::Linear);
+    let slope = std::mem::replace(slope, usual);
+    (function != Activation::Linear).then_some((function, slope))
+}
+
+/// Factors that start so.
+fn scale(start: Initializer) -> LayerSpec {
+    let mut layer = LayerSpec::scale();
+    if let LayerSpec::Scale { initializer, .. } = &mut layer {
+        *initializer = start;
+    }
+    layer
 }

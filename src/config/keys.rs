@@ -9,7 +9,7 @@ use std::ops::RangeBounds;
 use super::choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
     EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
@@ -255,6 +255,12 @@ pub static KEYS: &[Key] = &[
         "Units of each hidden layer, first to last; the output layer is added by itself; [] for a linear model."),
     key("network.activation", Choice(Activation::NAMES), "'relu'",
         "The activation of each layer of network.hidden.")
+        .when(&[On("network.hidden")]),
+    key("network.parametric_activation", Bool, "false",
+        "Whether each unit of network.hidden takes a learned share of its activation, the rest of it linear: y = (1 - a)x + a f(x), with a = 1 at the start (RealMLP).")
+        .when(&[On("network.hidden"), Not("network.activation", &["linear"])]),
+    key("network.parametrization", Choice(Parametrization::NAMES), "'standard'",
+        "How the weights of each layer follow from the numbers that are trained: standard as they are; ntp divided by the root of the layer's inputs (neural tangent parametrisation), which start larger by as much and so move less. Decay, penalties and constraints act on the numbers trained.")
         .when(&[On("network.hidden")]),
     key("network.norm", Choice(Norm::NAMES), "'none'",
         "The normalisation after each layer of network.hidden.")

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::check::complete;
-use super::choices::{Activation, Constraint, WeightKind};
+use super::choices::{Activation, Constraint, Parametrization, WeightKind};
 use super::embedding::EmbeddingSpec;
 use super::keys::{
     ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset,
@@ -49,6 +49,19 @@ const SLOPE: Key = key(
     "Slope of leaky_relu for negative numbers (PyTorch's default).",
 );
 
+const LR_FACTOR: Key = key(
+    "lr_factor",
+    NOT_NEGATIVE,
+    "1.0",
+    "What the learning rate of what this layer learns is multiplied by; 0 leaves it as it starts.",
+);
+const BIAS_LR_FACTOR: Key = key(
+    "bias_lr_factor",
+    NOT_NEGATIVE,
+    "1.0",
+    "What the learning rate of the biases is multiplied by, in place of lr_factor.",
+);
+
 /// Every kind of layer that `network.layers` can list, by its `type`.
 #[rustfmt::skip]
 pub static LAYER_KEYS: &[Variant] = &[
@@ -67,6 +80,10 @@ pub static LAYER_KEYS: &[Variant] = &[
             .when(&[On("bias")]),
         key("drop_connect", BELOW_ONE, "0.0",
             "Share of the weights set to zero in a training step, the others scaled up to match; each shard of a batch draws its own."),
+        key("parametrization", Kind::Choice(Parametrization::NAMES), "'standard'",
+            "How the weights used follow from the numbers that are trained: as they are, or divided by the root of the number of inputs (ntp)."),
+        LR_FACTOR,
+        BIAS_LR_FACTOR.when(&[On("bias")]),
         key("packed", Kind::Bool, "false",
             "Whether each member of an ensemble has weights and biases of its own; behind a members layer."),
         unset("l1", NOT_NEGATIVE,
@@ -95,6 +112,12 @@ pub static LAYER_KEYS: &[Variant] = &[
             "The function."),
         SLOPE.when(&[Is("function", &["leaky_relu"])]),
     ]),
+    Variant::new("parametric_activation", "A function of which each input takes a learned share: y = (1 - a)x + a f(x), with a = 1 at the start.", &[
+        bare("function", Kind::Choice(Activation::NAMES),
+            "The function, other than linear."),
+        SLOPE.when(&[Is("function", &["leaky_relu"])]),
+        LR_FACTOR,
+    ]),
     Variant::new("layer_norm", "The inputs of each row are brought to mean 0 and variance 1 among themselves, then scaled and shifted.", &[
         key("epsilon", Kind::Float { low: std::ops::Bound::Excluded(0.0), high: std::ops::Bound::Included(1.0) }, "1e-5",
             "Added to the variance before its root is taken (PyTorch's default)."),
@@ -111,6 +134,8 @@ pub static LAYER_KEYS: &[Variant] = &[
         key("bias_initializer", Kind::Initializer(SCALE_INITIALIZERS), "'zeros'",
             "How the biases start.")
             .when(&[On("bias")]),
+        LR_FACTOR,
+        BIAS_LR_FACTOR.when(&[On("bias")]),
     ]),
     Variant::new("members", "Each row goes to several members of an ensemble from here on, side by side; what is scaled, shifted or normalised behind it is each member's own.", &[
         bare("count", Kind::Int { min: 2, max: MAX_MEMBERS },
@@ -221,6 +246,15 @@ pub enum LayerSpec {
         bias_initializer: Initializer,
         /// Share of the weights set to zero in a training step.
         drop_connect: f64,
+        /// How the weights used follow from the numbers that are trained.
+        #[serde(default = "standard")]
+        parametrization: Parametrization,
+        /// What the learning rate of the weights is multiplied by.
+        #[serde(default = "one")]
+        lr_factor: f64,
+        /// What the learning rate of the biases is multiplied by.
+        #[serde(default = "one")]
+        bias_lr_factor: f64,
         /// Whether each member of an ensemble has weights of its own.
         #[serde(default)]
         packed: bool,
@@ -259,6 +293,15 @@ pub enum LayerSpec {
         /// Slope of [`Activation::LeakyRelu`] for negative numbers.
         slope: f64,
     },
+    /// A function of which each input takes a learned share.
+    ParametricActivation {
+        /// The function.
+        function: Activation,
+        /// Slope of [`Activation::LeakyRelu`] for negative numbers.
+        slope: f64,
+        /// What the learning rate is multiplied by.
+        lr_factor: f64,
+    },
     /// Layer normalisation with a learned scale and shift.
     LayerNorm {
         /// Added to the variance before its root is taken.
@@ -280,6 +323,12 @@ pub enum LayerSpec {
         /// How the biases start.
         #[serde(default = "zeros")]
         bias_initializer: Initializer,
+        /// What the learning rate of the factors is multiplied by.
+        #[serde(default = "one")]
+        lr_factor: f64,
+        /// What the learning rate of the biases is multiplied by.
+        #[serde(default = "one")]
+        bias_lr_factor: f64,
     },
     /// From here on a row is several side by side, one for each member of an ensemble.
     Members {
@@ -323,6 +372,29 @@ impl LayerSpec {
         Self::of("scale", [])
     }
 
+    /// A function of which each input takes a learned share.
+    pub fn parametric_activation(function: Activation, slope: f64) -> Self {
+        Self::ParametricActivation { function, slope, lr_factor: 1.0 }
+    }
+
+    /// What the learning rate is multiplied by: for all but biases, and for biases.
+    pub fn lr_factors(&self) -> [f64; 2] {
+        match self {
+            Self::Dense { lr_factor, bias_lr_factor, .. } | Self::Scale { lr_factor, bias_lr_factor, .. } => {
+                [*lr_factor, *bias_lr_factor]
+            }
+            Self::ParametricActivation { lr_factor, .. } => [*lr_factor; 2],
+            Self::BatchNorm { .. }
+            | Self::LayerNorm { .. }
+            | Self::Dropout { .. }
+            | Self::Activation { .. }
+            | Self::GaussianNoise { .. }
+            | Self::Members { .. }
+            | Self::Embedding { .. }
+            | Self::Residual { .. } => [1.0; 2],
+        }
+    }
+
     /// Changes a list of layers by `change`, and after it every list inside its blocks, however deep.
     pub fn change_lists(layers: &mut Vec<Self>, change: &mut dyn FnMut(&mut Vec<Self>)) {
         change(layers);
@@ -354,7 +426,15 @@ fn value(setting: impl Serialize) -> Value {
     Value::try_from(setting).expect("a setting is a value that TOML knows")
 }
 
-// What a scale without these settings had.
+// What layers had before they had these settings.
+fn one() -> f64 {
+    1.0
+}
+
+fn standard() -> Parametrization {
+    Parametrization::Standard
+}
+
 fn ones() -> Initializer {
     Initializer::Ones
 }

@@ -44,6 +44,8 @@ const OBSTACLES: &[Obstacle] = &[
     ("train.accumulate", |c| c.train.accumulate > 1, ALL_ROWS, "--set train.accumulate=1"),
     ("schedule.name", |c| c.schedule.name != ScheduleName::Constant, LINE_SEARCH, "--set schedule.name=constant"),
     ("schedule.warmup", |c| c.schedule.warmup > 0.0, LINE_SEARCH, "--set schedule.warmup=0"),
+    ("lr_factor", |c| has(c, |l| l.lr_factors() != [1.0; 2]), "a line search finds one length for the whole step",
+        "network.layers without lr_factor and bias_lr_factor"),
     ("average.kind", |c| c.average.kind != AverageKind::None,
         "its steps lead to a minimum, and a mean of where they have been leads away from it",
         "--set average.kind=none"),

@@ -32,9 +32,10 @@ use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
     EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
+pub(crate) use expand::with_parametric;
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
 pub use weights::WeightsConfig;
@@ -161,6 +162,10 @@ pub struct NetworkConfig {
     pub hidden: Vec<usize>,
     /// Short form: activation of each hidden layer.
     pub activation: Activation,
+    /// Whether each unit takes a learned share of its activation.
+    pub parametric_activation: bool,
+    /// How the weights follow from the numbers that are trained.
+    pub parametrization: Parametrization,
     /// Short form: normalisation after each hidden layer.
     pub norm: Norm,
     /// Short form: dropout after each hidden layer.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{Activation, AverageKind, Constraint, EndWeights, WeightKind};
+use super::choices::{Activation, AverageKind, Constraint, EndWeights, Parametrization, WeightKind};
 use super::layers::{Initializer, LayerSpec};
 use super::{Config, OptimizerConfig};
 use crate::error::{Error, Result};
@@ -184,7 +184,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
 
 /// What would give a binary weight another value than one of its two.
 fn check_binary(optimizer: &OptimizerConfig, layer: &LayerSpec, place: &str) -> Result<()> {
-    let LayerSpec::Dense { l1, constraint, drop_connect, .. } = layer else { return Ok(()) };
+    let LayerSpec::Dense { l1, constraint, drop_connect, parametrization, .. } = layer else { return Ok(()) };
     let refuse = |what: String, why: &str, instead: &str| {
         let what = format!("{place}{what} does not go with binary weights: {why}");
         Err(Error::setting(
@@ -200,6 +200,10 @@ fn check_binary(optimizer: &OptimizerConfig, layer: &LayerSpec, place: &str) -> 
     if constraint != Constraint::None {
         let why = "it would hold for the latent weights, not for the signs that are used";
         return refuse(format!("constraint = \"{constraint}\""), why, "constraint = \"none\"");
+    }
+    if *parametrization == Parametrization::Ntp {
+        let why = "latent weights start √I times as large with it, beyond the 1 that they are kept within";
+        return refuse("parametrization = \"ntp\"".into(), why, "parametrization = \"standard\"");
     }
     if *drop_connect > 0.0 {
         let why = "a weight that is left out is zero, which no binary weight is";

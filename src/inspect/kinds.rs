@@ -112,7 +112,7 @@ fn time<T: Scalar>(compact: &Compact<T>, weight: &[T], n_rows: usize, [i, o]: [u
             let begin = Instant::now();
             for _ in 0..stretch {
                 if which == 0 {
-                    compact.product(level, [n_rows, i, o], &x, &mut y, Start::Bias(&bias), &mut scratch);
+                    compact.product(level, [n_rows, i, o], &x, &mut y, Some(&bias), &mut scratch);
                 } else {
                     let (x, weight) = (Matrix::rows(&x, i), Matrix::rows(weight, o));
                     T::product(level, [n_rows, i, o], x, weight, &mut y, Start::Bias(&bias), &mut scratch);

@@ -170,6 +170,7 @@ fn without_noise(network: &Network) -> Network {
                 LayerSpec::GaussianNoise { std } => *std = 0.0,
                 LayerSpec::BatchNorm { .. }
                 | LayerSpec::Activation { .. }
+                | LayerSpec::ParametricActivation { .. }
                 | LayerSpec::LayerNorm { .. }
                 | LayerSpec::Scale { .. }
                 | LayerSpec::Members { .. }
@@ -257,7 +258,7 @@ fn each_layer(
 fn detail(layer: &Layer) -> String {
     match layer {
         Layer::Dense(dense) => format!("{} {}", dense.out_features, layer.detail()),
-        Layer::Activation(_) => layer.detail(),
+        Layer::Activation(_) | Layer::ParametricActivation(_) => layer.detail(),
         _ => String::new(),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use statera_kernels::{Compressed, CpuLevel, SPARSE_ROWS, Scalar, Start, pack_signs, packed_row_len};
+use statera_kernels::{Compressed, CpuLevel, SPARSE_ROWS, Scalar, pack_signs, packed_row_len};
 
 use super::layer::Layer;
 use super::network::{Network, Workspace};
@@ -113,8 +113,8 @@ impl Network {
     pub fn compress<T: Scalar>(&self, params: &[T], works: &mut [Workspace<T>]) {
         for (i, layer) in self.layers().iter().enumerate() {
             let Layer::Dense(dense) = layer else { continue };
-            let view = self.views().iter().find(|view| view.range() == dense.weight_range());
-            let compact = view.and_then(|view| Compact::of(view, params)).map(Arc::new);
+            let of_kind = |kind| Compact::of_kind(kind, &dense.used(params), dense.out_features);
+            let compact = dense.kind.and_then(of_kind).map(Arc::new);
             for work in &mut *works {
                 work.caches[i].compact.clone_from(&compact);
             }
@@ -130,8 +130,13 @@ pub(crate) fn sparse_scratch_len(in_features: usize, out_features: usize) -> usi
 impl<T: Scalar> Compact<T> {
     /// The weight that `view` describes, in the form of its kind; none of continuous weights.
     pub fn of(view: &View, params: &[T]) -> Option<Self> {
-        let (&[_, n_units], weight) = (&view.shape[..], &params[view.range()]) else { return None };
-        match view.kind()? {
+        let &[_, n_units] = &view.shape[..] else { return None };
+        Self::of_kind(view.kind()?, &params[view.range()], n_units)
+    }
+
+    /// Weights (I×O) in the form of their kind.
+    fn of_kind(kind: WeightKind, weight: &[T], n_units: usize) -> Option<Self> {
+        match kind {
             WeightKind::Continuous => None,
             WeightKind::Binary => Some(Self::Binary(Signs::of(weight, n_units))),
             WeightKind::Sparse => Rows::of(weight, n_units).map(Self::Sparse),
@@ -159,17 +164,17 @@ impl<T: Scalar> Compact<T> {
         }
     }
 
-    /// y = start + x·W, with x B×I and y B×O; `start` is no sum.
+    /// y = bias + x·W, with x B×I and y B×O.
     pub(crate) fn product(
         &self,
         level: CpuLevel,
         [n_rows, i, o]: [usize; 3],
         x: &[T],
         y: &mut [T],
-        start: Start<T>,
+        bias: Option<&[T]>,
         scratch: &mut [T],
     ) {
-        let bias = if let Start::Bias(bias) = start { bias } else { &[] };
+        let bias = bias.unwrap_or_default();
         match self {
             Self::Binary(signs) => {
                 if n_rows > 0 {

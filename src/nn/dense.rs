@@ -6,6 +6,10 @@
 //!
 //! With binary weights, training uses α·sign(W) in place of W, see `statera_kernels`' `binarize`. What is used after
 //! training are numbers like others, of a kind that can be stored and multiplied in less space: see `compact.rs`.
+//!
+//! With the neural tangent parametrisation (Jacot et al. 2018; Holzmüller, Grinsztajn & Steinwart 2024), W is kept √I
+//! times as large as it is used: y = f(x·W/√I + b), so that ∂L/∂W, and the change of what is used by a step of one
+//! length, are 1/√I of the usual. Weights start at what the initialiser says of those used.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -19,7 +23,7 @@ use super::init;
 use super::layer::{Cache, Mode, Pass};
 use super::packed;
 use super::params::{Layout, Role, WeightRules};
-use crate::config::{Initializer, WeightKind};
+use crate::config::{Initializer, Parametrization, WeightKind};
 use crate::random::{Purpose, Stream};
 
 /// For so many rows, which fill one or two registers, dxᵀ = W·dzᵀ costs less than transposing W; it has the same
@@ -48,6 +52,7 @@ pub struct Dense {
     drop_connect: Rate,
     /// What the weights are; none for continuous ones.
     pub(crate) kind: Option<WeightKind>,
+    parametrization: Parametrization,
     layer_idx: u32,
 }
 
@@ -60,6 +65,7 @@ impl Dense {
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
         drop_connect: f64,
+        parametrization: Parametrization,
         rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
@@ -85,6 +91,7 @@ impl Dense {
             bias_initializer,
             drop_connect: Rate(drop_connect),
             kind,
+            parametrization,
             layer_idx: layer_idx as u32,
         }
     }
@@ -107,6 +114,9 @@ impl Dense {
         if let Rate(rate @ f64::MIN_POSITIVE..) = self.drop_connect {
             let _ = write!(detail, ", drop_connect {rate}");
         }
+        if self.parametrization == Parametrization::Ntp {
+            detail.push_str(", ntp");
+        }
         if self.packed > 1 {
             detail.push_str(", packed");
         }
@@ -128,27 +138,42 @@ impl Dense {
         [n_rows, self.packed, self.in_features, self.out_features]
     }
 
-    /// Where the weight (I×O) lies.
-    pub(crate) fn weight_range(&self) -> Range<usize> {
-        self.weight.clone()
+    /// The numbers that are used of the weight (I×O) of `params`, in use.
+    pub(crate) fn used<T: Scalar>(&self, params: &[T]) -> Vec<T> {
+        let mut used = params[self.weight.clone()].to_vec();
+        if self.is_ntp() {
+            self.times_factor(&mut used);
+        }
+        used
     }
 
     fn is_binary(&self) -> bool {
         self.kind == Some(WeightKind::Binary)
     }
 
-    /// f′(z) (B×O) where the activation keeps it; with DropConnect, which weights are kept and the weights used; of
-    /// binary weights those used, and their scales behind them.
-    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize) -> Cache<T> {
-        let n_masked = if self.drop_connect.drop_below() > 0 { self.n_weights() } else { 0 };
-        let n_used = if self.is_binary() { self.n_weights() + self.out_features } else { n_masked };
-        let n = n_rows * self.packed * self.out_features;
+    /// In training f′(z) (B×O) where the activation keeps it, and with DropConnect which weights are kept; the weights
+    /// used where they are others than the parameters, and of binary ones their scales behind them.
+    pub(crate) fn cache<T: Scalar>(&self, n_rows: usize, trains: bool) -> Cache<T> {
+        let masks = trains && self.drop_connect.drop_below() > 0;
+        let binarizes = trains && self.is_binary();
+        let n_numbers = if trains { n_rows * self.packed * self.out_features } else { 0 };
+        let n_if = |is: bool| if is { self.n_weights() } else { 0 };
+        let n_scales = if binarizes { self.out_features } else { 0 };
         Cache {
-            numbers: vec![T::ZERO; activation::cache_len(self.activation, n)],
-            weights: vec![T::ZERO; n_used],
-            flags: vec![0; n_masked],
+            numbers: vec![T::ZERO; activation::cache_len(self.activation, n_numbers)],
+            weights: vec![T::ZERO; n_if(masks || binarizes || self.is_ntp()) + n_scales],
+            flags: vec![0; n_if(masks)],
             compact: None,
         }
+    }
+
+    fn is_ntp(&self) -> bool {
+        self.parametrization == Parametrization::Ntp
+    }
+
+    /// What the parameters are multiplied by to make the weights used, if not by 1.
+    fn weight_factor(&self) -> f64 {
+        weight_factor(self.parametrization, self.in_features)
     }
 
     /// Whether this pass uses masked weights.
@@ -163,14 +188,15 @@ impl Dense {
 
     /// The weights of this pass (I×O).
     fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
-        if self.masks(pass) || self.binarizes(pass) {
+        if self.masks(pass) || self.binarizes(pass) || self.is_ntp() {
             &cache.weights[..self.n_weights()]
         } else {
             &pass.params[self.weight.clone()]
         }
     }
 
-    /// Draws which weights the shard uses, and scales them; takes the signs of binary ones.
+    /// Makes the weights that the shard uses, where they are others than the parameters: takes the signs of binary
+    /// ones; with DropConnect draws which, and scales them.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
         if self.binarizes(pass) {
             let (used, scales) = cache.weights.split_at_mut(self.n_weights());
@@ -180,12 +206,23 @@ impl Dense {
             let key = [seed as u32, (seed >> 32) as u32];
             let stream = [shard, step, Purpose::DropConnect as u32 | self.layer_idx << 8];
             T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
-            let used = &mut cache.weights[..self.n_weights()];
             if !self.is_binary() {
-                used.copy_from_slice(&pass.params[self.weight.clone()]);
+                cache.weights[..self.n_weights()].copy_from_slice(&pass.params[self.weight.clone()]);
             }
+            let used = &mut cache.weights[..self.n_weights()];
             T::drop_out(pass.level, used, &cache.flags, self.drop_connect.scale());
+        } else if self.is_ntp() && !self.binarizes(pass) {
+            cache.weights[..self.n_weights()].copy_from_slice(&pass.params[self.weight.clone()]);
         }
+        if self.is_ntp() {
+            self.times_factor(&mut cache.weights[..self.n_weights()]);
+        }
+    }
+
+    /// W, or ∂L/∂W, from one kept to one used or back.
+    fn times_factor<T: Scalar>(&self, numbers: &mut [T]) {
+        let factor = T::from_f64(self.weight_factor());
+        numbers.iter_mut().for_each(|w| *w *= factor);
     }
 
     /// The transposed weight, and what the products y = x·W, dW = xᵀ·dz and dx = dz·Wᵀ need.
@@ -220,15 +257,25 @@ impl Dense {
         if self.packed > 1 {
             packed::forward(pass.level, self.packed_shape(n_rows), x, weights, bias, y, scratch);
         } else {
-            let start = bias.map_or(Start::Zero, Start::Bias);
+            let start = match bias {
+                Some(bias) if self.activation == Activation::Relu => Start::BiasRelu(bias),
+                Some(bias) => Start::Bias(bias),
+                None => Start::Zero,
+            };
             let mut done = 0;
             if let Some(compact) = &cache.compact {
                 done = compact.faster_rows(n_rows, [i, o]);
-                compact.product(pass.level, [done, i, o], x, y, start, scratch);
+                compact.product(pass.level, [done, i, o], x, y, bias, scratch);
+                if matches!(start, Start::BiasRelu(_)) {
+                    T::activate(pass.level, self.activation, &mut y[..done * o]);
+                }
             }
             if done < n_rows {
                 let (x, weights) = (Matrix::rows(&x[done * i..], i), Matrix::rows(weights, o));
                 T::product(pass.level, [n_rows - done, i, o], x, weights, &mut y[done * o..], start, scratch);
+            }
+            if matches!(start, Start::BiasRelu(_)) {
+                return;
             }
         }
         activation::forward(self.activation, pass, first_row * self.packed * o, y, &mut cache.numbers);
@@ -333,8 +380,11 @@ impl Dense {
         if self.masks(pass) {
             T::drop_out(pass.level, dw, &cache.flags, self.drop_connect.scale());
         }
+        if self.is_ntp() {
+            self.times_factor(dw);
+        }
         if self.binarizes(pass) {
-            let scales = &cache.weights[i * o..];
+            let scales = &cache.weights[self.n_weights()..];
             T::straight_through(pass.level, &pass.params[self.weight.clone()], scales, dw, scratch);
         }
     }
@@ -344,9 +394,21 @@ impl Dense {
         let initializer = self.starts_by();
         for weight in params[self.weight.clone()].chunks_exact_mut(self.in_features * self.out_features) {
             init::fill(initializer, shape, weight, stream);
+            if self.is_ntp() {
+                let factor = T::from_f64(1.0 / self.weight_factor());
+                weight.iter_mut().for_each(|w| *w *= factor);
+            }
         }
         if let Some(bias) = &self.bias {
             init::fill(self.bias_initializer, shape, &mut params[bias.clone()], stream);
         }
+    }
+}
+
+/// What parameters of a dense layer of `n_inputs` are multiplied by to make the weights used.
+pub(crate) fn weight_factor(parametrization: Parametrization, n_inputs: usize) -> f64 {
+    match parametrization {
+        Parametrization::Standard => 1.0,
+        Parametrization::Ntp => 1.0 / (n_inputs as f64).sqrt(),
     }
 }

@@ -3,7 +3,8 @@
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::Network;
-use crate::config::{Activation, Initializer, LayerSpec};
+use super::dense::weight_factor;
+use crate::config::{Activation, Initializer, LayerSpec, Parametrization};
 use crate::random::{Purpose, Stream};
 
 /// Passes over one layer at most, as in the algorithm of Mishkin & Matas (2016).
@@ -84,7 +85,9 @@ impl<T: Scalar> Walk<'_, T> {
         let own = &mut self.params[self.begin..self.begin + layer.n_params()];
         let mut used = Vec::new();
         match spec {
-            LayerSpec::Dense { initializer, bias_initializer, bias, units, packed, .. } => {
+            LayerSpec::Dense {
+                initializer, bias_initializer, bias, units, packed, parametrization, ..
+            } => {
                 let mut stream = Stream::new(self.seed, Purpose::InitRows, self.place);
                 let mut fit = |rows: &Rows<T>, own: &mut [T]| {
                     rows.fit_weights(*initializer, *units, *bias, own);
@@ -104,12 +107,12 @@ impl<T: Scalar> Walk<'_, T> {
                             .copied()
                             .collect();
                         change_member(own, member, [k, n_features, *units], |own| {
-                            fit(&Rows { level, x: &x, n_features }, own);
+                            fit(&Rows { level, x: &x, n_features, parametrization: *parametrization }, own);
                         });
                     }
                 } else {
                     // Members that share the weights are rows of the layer.
-                    fit(&Rows { level, x: &self.x, n_features }, own);
+                    fit(&Rows { level, x: &self.x, n_features, parametrization: *parametrization }, own);
                 }
             }
             LayerSpec::BatchNorm { .. } => {
@@ -157,6 +160,7 @@ fn looks_at_rows(spec: &LayerSpec) -> bool {
         LayerSpec::BatchNorm { .. }
         | LayerSpec::Dropout { .. }
         | LayerSpec::Activation { .. }
+        | LayerSpec::ParametricActivation { .. }
         | LayerSpec::LayerNorm { .. }
         | LayerSpec::GaussianNoise { .. }
         | LayerSpec::Scale { .. }
@@ -170,14 +174,15 @@ struct Rows<'a, T> {
     level: CpuLevel,
     x: &'a [T],
     n_features: usize,
+    parametrization: Parametrization,
 }
 
 impl<T: Scalar> Rows<'_, T> {
     /// x·W + b (B×O) with `own` the weight (I×O) and then the bias, if there is one.
     fn outputs(&self, n_units: usize, bias: bool, own: &[T]) -> Vec<T> {
         let mut spec = LayerSpec::dense(n_units, Activation::Linear, Initializer::Zeros);
-        if let LayerSpec::Dense { bias: has_bias, .. } = &mut spec {
-            *has_bias = bias;
+        if let LayerSpec::Dense { bias: has_bias, parametrization, .. } = &mut spec {
+            (*has_bias, *parametrization) = (bias, self.parametrization);
         }
         let layer = Network::from_specs(vec![spec], self.n_features);
         layer.last_layer(self.level, own, self.x, &mut layer.inference_workspace(ROWS))
@@ -215,6 +220,7 @@ impl<T: Scalar> Rows<'_, T> {
     fn put_kinks(&self, n_points: usize, n_units: usize, own: &mut [T], stream: &mut Stream) {
         let (weight, bias) = own.split_at_mut(self.n_features * n_units);
         let n_rows = self.x.len() / self.n_features;
+        let factor = weight_factor(self.parametrization, self.n_features);
         let mut points = Vec::with_capacity(n_points);
         for (unit, bias) in bias.iter_mut().enumerate() {
             // Exponential draws over their sum are uniform on the simplex.
@@ -230,7 +236,7 @@ impl<T: Scalar> Rows<'_, T> {
             }
             // All draws 0 is possible, if hardly.
             if sum > 0.0 {
-                *bias = T::from_f64(-kink / sum);
+                *bias = T::from_f64(-factor * kink / sum);
             }
         }
     }

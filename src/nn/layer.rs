@@ -13,6 +13,7 @@ use super::embedding::Embedding;
 use super::gaussian_noise::GaussianNoise;
 use super::layer_norm::LayerNorm;
 use super::members::Members;
+use super::parametric::ParametricActivation;
 use super::params::{Layout, WeightRules};
 use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
@@ -89,6 +90,8 @@ pub enum Layer {
     Dropout(Dropout),
     /// An activation alone.
     Activation(ActivationLayer),
+    /// An activation of which each feature takes a learned share.
+    ParametricActivation(ParametricActivation),
     /// Layer normalisation.
     LayerNorm(LayerNorm),
     /// Noise added in training.
@@ -125,11 +128,13 @@ impl Layer {
                 bias_initializer,
                 drop_connect,
                 packed,
+                parametrization,
                 l1,
                 l2,
                 constraint,
                 max_norm,
                 weights,
+                ..
             } => Self::Dense(Dense::new(
                 layout,
                 [in_features / n_members, *units],
@@ -138,6 +143,7 @@ impl Layer {
                 *initializer,
                 bias.then_some(*bias_initializer),
                 *drop_connect,
+                *parametrization,
                 WeightRules {
                     l1: *l1,
                     l2: *l2,
@@ -154,13 +160,17 @@ impl Layer {
             LayerSpec::Activation { function, slope } => {
                 Self::Activation(ActivationLayer::new(in_features, activation::function(*function, *slope)))
             }
+            LayerSpec::ParametricActivation { function, slope, .. } => {
+                let function = activation::function(*function, *slope);
+                Self::ParametricActivation(ParametricActivation::new(layout, in_features, function))
+            }
             LayerSpec::LayerNorm { epsilon } => {
                 Self::LayerNorm(LayerNorm::new(layout, [in_features / n_members, n_members], *epsilon))
             }
             LayerSpec::GaussianNoise { std } => {
                 Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
             }
-            LayerSpec::Scale { initializer, bias, bias_initializer } => {
+            LayerSpec::Scale { initializer, bias, bias_initializer, .. } => {
                 let bias = bias.then_some(*bias_initializer);
                 Self::Scale(Scale::new(layout, in_features, *initializer, bias))
             }
@@ -177,6 +187,7 @@ impl Layer {
             Self::BatchNorm(_) => "batch_norm",
             Self::Dropout(_) => "dropout",
             Self::Activation(_) => "activation",
+            Self::ParametricActivation(_) => "parametric_activation",
             Self::LayerNorm(_) => "layer_norm",
             Self::GaussianNoise(_) => "gaussian_noise",
             Self::Scale(_) => "scale",
@@ -193,6 +204,7 @@ impl Layer {
             Self::BatchNorm(layer) => layer.features,
             Self::Dropout(layer) => layer.features,
             Self::Activation(layer) => layer.features,
+            Self::ParametricActivation(layer) => layer.features,
             Self::LayerNorm(layer) => layer.width(),
             Self::GaussianNoise(layer) => layer.features,
             Self::Scale(layer) => layer.features,
@@ -213,6 +225,7 @@ impl Layer {
             Self::GaussianNoise(layer) => format!("std {}", layer.std),
             Self::Dropout(layer) => format!("rate {}", layer.rate),
             Self::Activation(layer) => layer.detail(),
+            Self::ParametricActivation(layer) => layer.detail(),
             Self::Embedding(layer) => layer.detail(),
             Self::ResidualBegin(_) | Self::ResidualEnd(_) => "x + f(x)".into(),
         }
@@ -224,12 +237,13 @@ impl Layer {
         match self {
             Self::BatchNorm(layer) => Cache::new(layer.cache_len(), 0),
             Self::LayerNorm(layer) => Cache::new(layer.cache_len(n_rows), 0),
+            Self::Dense(layer) => layer.cache(n_rows * layer.sharing, trains),
             _ if !trains => Cache::new(0, 0),
-            Self::Dense(layer) => layer.cache(n_rows * layer.sharing),
             Self::Dropout(layer) => Cache::new(0, layer.features * n_rows),
             Self::Activation(layer) => {
                 Cache::new(activation::cache_len(layer.function, layer.features * n_rows), 0)
             }
+            Self::ParametricActivation(layer) => Cache::new(layer.cache_len(n_rows), 0),
             Self::GaussianNoise(layer) => Cache::new(layer.features * n_rows, 0),
             Self::ResidualEnd(layer) => Cache::new(layer.features * n_rows, 0),
             Self::Scale(_) | Self::Members(_) | Self::Embedding(_) | Self::ResidualBegin(_) => {
@@ -243,6 +257,7 @@ impl Layer {
         match self {
             Self::Dense(layer) => layer.scratch_len(n_rows * layer.sharing),
             Self::Embedding(layer) => layer.scratch_len(n_rows),
+            Self::ParametricActivation(layer) => layer.scratch_len(n_rows),
             _ => 0,
         }
     }
@@ -257,6 +272,7 @@ impl Layer {
             | Self::ResidualEnd(_) => true,
             Self::Dense(_)
             | Self::BatchNorm(_)
+            | Self::ParametricActivation(_)
             | Self::LayerNorm(_)
             | Self::Scale(_)
             | Self::Members(_)
@@ -273,6 +289,7 @@ impl Layer {
             Self::Activation(layer) => activation::reads_size(layer.function),
             Self::BatchNorm(_)
             | Self::Dropout(_)
+            | Self::ParametricActivation(_)
             | Self::LayerNorm(_)
             | Self::GaussianNoise(_)
             | Self::Scale(_)
@@ -319,7 +336,14 @@ impl Layer {
 
     /// Whether [`Layer::backward_rows`] computes gradients of parameters, and not of x alone.
     pub(crate) fn learns_by_rows(&self) -> bool {
-        matches!(self, Self::Dense(_) | Self::LayerNorm(_) | Self::Scale(_) | Self::Embedding(_))
+        matches!(
+            self,
+            Self::Dense(_)
+                | Self::ParametricActivation(_)
+                | Self::LayerNorm(_)
+                | Self::Scale(_)
+                | Self::Embedding(_)
+        )
     }
 
     /// Forward of batch norm, first part: takes rows of x, those from `first_row` on, into the moments over all rows.
@@ -343,6 +367,7 @@ impl Layer {
             Self::GaussianNoise(layer) => layer.prepare(pass, &mut cache.numbers),
             Self::Dense(layer) => layer.prepare(pass, cache),
             Self::Activation(_)
+            | Self::ParametricActivation(_)
             | Self::LayerNorm(_)
             | Self::Scale(_)
             | Self::Members(_)
@@ -377,6 +402,9 @@ impl Layer {
                 let first_number = first_row * layer.features;
                 activation::forward(layer.function, pass, first_number, y, &mut cache.numbers);
             }
+            Self::ParametricActivation(layer) => {
+                layer.forward(pass, first_row, x, y, &mut cache.numbers, scratch);
+            }
             Self::LayerNorm(layer) => layer.forward(pass, rows, x, y, &mut cache.numbers),
             Self::GaussianNoise(layer) => layer.forward(pass, first_row, y, &cache.numbers),
             Self::Scale(layer) => layer.forward(pass, x, y),
@@ -401,6 +429,7 @@ impl Layer {
                 let pass = &pass.times(layer.sharing);
                 layer.prepare_backward(pass, wants_dx, grads, cache, scratch);
             }
+            Self::ParametricActivation(layer) => layer.prepare_backward(grads),
             Self::LayerNorm(layer) => layer.prepare_backward(grads),
             Self::Scale(layer) => layer.prepare_backward(grads),
             Self::Embedding(layer) => layer.prepare_backward(pass, wants_dx, grads, scratch),
@@ -414,14 +443,14 @@ impl Layer {
         }
     }
 
-    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows, after taking it
-    /// back through dropout, which gives `kept`.
+    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows; `kept` is that of a
+    /// dropout layer above that this one takes over.
     pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         first_row: usize,
         x: &[T],
-        dy: &mut [T],
+        dy: &[T],
         grads: &mut [T],
         cache: &Cache<T>,
         kept: Option<Kept<T>>,
@@ -458,6 +487,7 @@ impl Layer {
         grads: &mut [T],
         cache: &Cache<T>,
         scratch: &mut [T],
+        kept: Option<Kept<T>>,
         [above, below]: [Option<&Self>; 2],
     ) {
         match self {
@@ -477,13 +507,16 @@ impl Layer {
                     Some(Self::Dense(dense)) => dense.relu_sums(grads),
                     _ => None,
                 };
-                layer.backward_rows(pass, x, dy, &cache.numbers, relu_sums);
+                layer.backward_rows(pass, x, dy, &cache.numbers, kept, relu_sums);
             }
             Self::Dropout(layer) => layer.apply(pass, first_row, dy, &cache.flags),
             Self::Activation(layer) => {
                 let first_number = first_row * layer.features;
                 let y = activation::backward_input(layer.function, first_number, y, &cache.numbers);
                 T::activate_backward(pass.level, layer.function, y, dy);
+            }
+            Self::ParametricActivation(layer) => {
+                layer.backward_rows(pass, first_row, x, dy, grads, &cache.numbers);
             }
             Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
             Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
@@ -533,6 +566,7 @@ impl Layer {
         match self {
             Self::Dense(layer) => layer.init(params, &mut stream),
             Self::BatchNorm(layer) => layer.init(params),
+            Self::ParametricActivation(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
             Self::Scale(layer) => layer.init(params, &mut stream),
             Self::Embedding(layer) => layer.init(params, &mut stream),

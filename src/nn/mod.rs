@@ -20,6 +20,7 @@ pub mod loss;
 mod members;
 pub mod network;
 mod packed;
+mod parametric;
 pub mod params;
 mod residual;
 mod scale;

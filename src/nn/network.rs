@@ -8,7 +8,7 @@ use super::loss::{Loss, Targets};
 use super::members;
 use super::params::View;
 use super::stack::{Place, Stack};
-use crate::config::{Activation, Initializer, LayerSpec};
+use crate::config::{Activation, Initializer, LayerSpec, Parametrization};
 
 /// Layers, and where their parameters lie; the parameters themselves are a vector that the caller owns.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ pub struct SummaryRow {
 
 impl Network {
     /// Stacks the layers on `n_inputs` features and ends them with a linear dense layer of `n_outputs`, of which each
-    /// member of an ensemble has its own.
+    /// member of an ensemble has its own; it is parametrised as the dense layer before it.
     ///
     /// If the last layer listed already is such an output layer, none is added.
     pub fn new(hidden: &[LayerSpec], n_inputs: usize, n_outputs: usize) -> Self {
@@ -87,8 +87,9 @@ impl Network {
         let mut specs = hidden.to_vec();
         if !specs.last().is_some_and(|last| is_output(last, n_outputs)) {
             let mut output = LayerSpec::dense(n_outputs, Activation::Linear, Initializer::Auto);
-            if let LayerSpec::Dense { packed, .. } = &mut output {
+            if let LayerSpec::Dense { packed, parametrization, .. } = &mut output {
                 *packed = specs.iter().any(|spec| matches!(spec, LayerSpec::Members { .. }));
+                *parametrization = last_parametrization(&specs).unwrap_or(Parametrization::Standard);
             }
             specs.push(output);
         }
@@ -395,7 +396,7 @@ impl Network {
             // No run above has added the sums.
             let n = pass.n_rows * self.layers[top].out_features();
             let input = self.input_of(top, pass.n_rows, x, outputs);
-            self.layers[top].add_backward_sums(pass, 0, input, &mut dy[..n], grads, &caches[top], None);
+            self.layers[top].add_backward_sums(pass, 0, input, &dy[..n], grads, &caches[top], None);
         }
         self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
         for (i, cache) in caches.iter().enumerate().take(end).skip(begin) {
@@ -428,6 +429,8 @@ impl Network {
                     }
                     _ => {}
                 }
+                let kept = Some(i + 1).filter(|_| self.takes_over_dropout(i));
+                let kept = kept.and_then(|above| self.layers[above].kept(pass, first_row, &caches[above]));
                 layer.backward_rows(
                     pass,
                     [first_row, n_rows],
@@ -437,6 +440,7 @@ impl Network {
                     grads,
                     &caches[i],
                     scratch,
+                    kept,
                     [
                         self.layers[..end].get(i + 1),
                         i.checked_sub(1).filter(|&i| i >= begin).map(|i| &self.layers[i]),
@@ -446,8 +450,8 @@ impl Network {
             if let Some(below) = begin.checked_sub(1) {
                 // The rows are still near: batch norm, which begins the next run, takes its sums here.
                 let input = &self.input_of(below, pass.n_rows, x, outputs)[part(self.in_features(below))];
-                let gradient = if writer.is_some() { &mut *dx } else { &mut *dy };
-                let gradient = &mut gradient[part(self.layers[below].out_features())];
+                let gradient = if writer.is_some() { &*dx } else { &*dy };
+                let gradient = &gradient[part(self.layers[below].out_features())];
                 let kept = Some(begin).filter(|_| self.takes_over_dropout(below));
                 let kept = kept.and_then(|i| self.layers[i].kept(pass, first_row, &caches[i]));
                 self.layers[below].add_backward_sums(
@@ -609,6 +613,15 @@ impl Network {
         };
         self.layers.iter().zip(&self.places).filter_map(row).collect()
     }
+}
+
+/// How the weights of the last dense layer of a list are parametrised, those inside of blocks too.
+fn last_parametrization(specs: &[LayerSpec]) -> Option<Parametrization> {
+    specs.iter().rev().find_map(|spec| match spec {
+        LayerSpec::Dense { parametrization, .. } => Some(*parametrization),
+        LayerSpec::Residual { layers } => last_parametrization(layers),
+        _ => None,
+    })
 }
 
 /// Whether a layer can be the last one: dense, linear, and as wide as the task asks.

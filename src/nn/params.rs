@@ -17,6 +17,8 @@ pub struct View {
     pub trainable: bool,
     /// Whether weight decay and penalties apply: to weights, not to biases, scales and shifts.
     pub decays: bool,
+    /// What the learning rate is multiplied by.
+    pub lr_factor: f64,
     /// What a dense layer says of its weight; none for every other tensor.
     pub dense: Option<WeightRules>,
     /// Whether rows of it are looked up, by a category's code, where other weights are multiplied with.
@@ -96,6 +98,7 @@ impl Layout {
             trainable: role != Role::Statistic,
             decays: matches!(role, Role::Weight | Role::Table),
             is_table: role == Role::Table,
+            lr_factor: 1.0,
             dense: None,
         };
         self.len += view.len();

@@ -81,6 +81,11 @@ impl Stack {
                         self.n_members = members.count;
                     }
                     features = layer.out_features();
+                    let [lr_factor, bias_lr_factor] = spec.lr_factors();
+                    for view in &mut layout.views[first_view..] {
+                        let is_bias = view.name.rsplit('.').next() == Some("bias");
+                        view.lr_factor = if is_bias { bias_lr_factor } else { lr_factor };
+                    }
                     self.push(layer, &name, depth, first_view, layout);
                 }
             }
@@ -103,7 +108,14 @@ fn shares_memory(before: &Layer, layer: &Layer) -> bool {
     }
     // These own their output's memory and read nothing of it on the way back.
     let unread = |before: &Layer| {
-        matches!(before, Layer::BatchNorm(_) | Layer::LayerNorm(_) | Layer::Scale(_) | Layer::ResidualEnd(_))
+        matches!(
+            before,
+            Layer::BatchNorm(_)
+                | Layer::ParametricActivation(_)
+                | Layer::LayerNorm(_)
+                | Layer::Scale(_)
+                | Layer::ResidualEnd(_)
+        )
     };
     match layer {
         Layer::ResidualBegin(_) => true,
@@ -113,6 +125,7 @@ fn shares_memory(before: &Layer, layer: &Layer) -> bool {
         Layer::ResidualEnd(_) => unread(before) || matches!(before, Layer::Dense(d) if d.is_linear()),
         Layer::Dense(_)
         | Layer::BatchNorm(_)
+        | Layer::ParametricActivation(_)
         | Layer::LayerNorm(_)
         | Layer::Scale(_)
         | Layer::Members(_)

@@ -273,6 +273,7 @@ mod tests {
             trainable,
             decays: true,
             is_table: false,
+            lr_factor: 1.0,
             dense: None,
         };
         let views = [view("weight", 0, true), view("running_mean", 2, false)];

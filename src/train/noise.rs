@@ -192,6 +192,7 @@ mod tests {
             trainable,
             decays,
             is_table: false,
+            lr_factor: 1.0,
             dense: None,
         };
         let views = [

@@ -50,6 +50,8 @@ struct Run {
     /// λ of the penalties λ·|w| and ½·λ·w².
     l1: f64,
     l2: f64,
+    /// What the learning rate is multiplied by.
+    lr_factor: f64,
     /// Rows and columns of a weight that muon steps.
     matrix: Option<[usize; 2]>,
 }
@@ -105,6 +107,7 @@ impl<T: Scalar> Optimizer<T> {
                         decays,
                         l1,
                         l2,
+                        lr_factor: view.lr_factor,
                         matrix: Some([rows, columns]),
                     }
                 }));
@@ -113,12 +116,16 @@ impl<T: Scalar> Optimizer<T> {
             match runs.last_mut() {
                 Some(run)
                     if run.range.end == view.offset
-                        && (run.decays, run.l1, run.l2) == (decays, l1, l2)
+                        && (run.decays, run.l1, run.l2, run.lr_factor)
+                            == (decays, l1, l2, view.lr_factor)
                         && run.matrix.is_none() =>
                 {
                     run.range.end = view.range().end;
                 }
-                _ => runs.push(Run { range: view.range(), decays, l1, l2, matrix: None }),
+                _ => {
+                    let lr_factor = view.lr_factor;
+                    runs.push(Run { range: view.range(), decays, l1, l2, lr_factor, matrix: None });
+                }
             }
         }
         let orthogonal = Orthogonal::new(runs.iter().filter_map(|run| run.matrix));
@@ -163,6 +170,8 @@ impl<T: Scalar> Optimizer<T> {
         let [first, second, third] = &mut self.state;
         for run in &self.runs {
             let l2 = f(run.l2);
+            // Decay and the proximal steps of L1 take part in it, as they do in schedules.
+            let rate = rate * run.lr_factor;
             let decay = if run.decays { s.weight_decay } else { 0.0 };
             let (p, g) = (&mut params[run.range.clone()], &grads[run.range.clone()]);
             let first = &mut first[run.range.clone()];

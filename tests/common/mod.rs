@@ -4,7 +4,8 @@
 pub(crate) mod variants;
 
 use statera::config::{
-    Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName, WeightKind,
+    Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName,
+    Parametrization, WeightKind,
 };
 use statera::nn::{CpuLevel, Loss, Network, Scalar};
 
@@ -60,6 +61,9 @@ pub(crate) fn dense_of(
         bias: bias_initializer.is_some(),
         bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
         drop_connect: 0.0,
+        parametrization: Parametrization::Standard,
+        lr_factor: 1.0,
+        bias_lr_factor: 1.0,
         packed: false,
         l1: None,
         l2: None,
@@ -86,12 +90,22 @@ pub(crate) fn packed(mut spec: LayerSpec) -> LayerSpec {
     spec
 }
 
+/// The dense layer with the neural tangent parametrisation.
+pub(crate) fn ntp(mut spec: LayerSpec) -> LayerSpec {
+    if let LayerSpec::Dense { parametrization, .. } = &mut spec {
+        *parametrization = Parametrization::Ntp;
+    }
+    spec
+}
+
 /// A factor that starts at random, and a bias.
 pub(crate) fn scale_and_shift() -> LayerSpec {
     LayerSpec::Scale {
         initializer: Initializer::RandomSigns,
         bias: true,
         bias_initializer: Initializer::Normal { std: 0.5 },
+        lr_factor: 1.0,
+        bias_lr_factor: 1.0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use statera::config::{Activation, Initializer, LayerSpec};
 
-use super::{activation, dense_of, drop_connect, packed, residual, scale_and_shift};
+use super::{activation, dense_of, drop_connect, ntp, packed, residual, scale_and_shift};
 
 pub(crate) const ACTIVATIONS: [Activation; 12] = [
     Activation::Linear,
@@ -28,6 +28,12 @@ pub(crate) fn variants(units: usize) -> Vec<LayerSpec> {
         }
         variants.push(activation(function));
     }
+    for function in ACTIVATIONS.into_iter().filter(|function| *function != Activation::Linear) {
+        variants.push(LayerSpec::parametric_activation(function, 0.1));
+    }
+    for bias in [None, Some(Initializer::Zeros)] {
+        variants.push(ntp(dense_of(units, Activation::Relu, Initializer::Auto, bias)));
+    }
     for slope in [0.0, 1.5] {
         variants.push(LayerSpec::Activation { function: Activation::LeakyRelu, slope });
     }
@@ -50,6 +56,7 @@ pub(crate) fn variants(units: usize) -> Vec<LayerSpec> {
     variants.push(LayerSpec::Members { count: 3 });
     for function in [Activation::Tanh, Activation::Silu] {
         variants.push(packed(drop_connect(units, function, 0.3)));
+        variants.push(ntp(packed(drop_connect(units, function, 0.3))));
     }
     // What keeps the width, whatever it is; blocks of dense layers are among the stacks.
     variants.push(residual([activation(Activation::Tanh)]));
@@ -129,6 +136,17 @@ pub(crate) fn stacks(units: usize) -> Vec<Vec<LayerSpec>> {
             residual([packed(dense(units, Activation::Tanh)), LayerSpec::GaussianNoise { std: 0.2 }]),
             LayerSpec::scale(),
             packed(dense(2, Activation::Linear)),
+        ],
+        vec![
+            ntp(dense(units, Activation::Linear)),
+            LayerSpec::parametric_activation(Activation::Mish, 0.1),
+            dropout(0.2),
+            ntp(dense(3, Activation::Linear)),
+            batch_norm(),
+            LayerSpec::parametric_activation(Activation::Selu, 0.1),
+            activation(Activation::Tanh),
+            residual([ntp(drop_connect(3, Activation::Relu, 0.2)), LayerSpec::scale()]),
+            ntp(dense(2, Activation::Linear)),
         ],
     ]
 }
