@@ -288,6 +288,26 @@ fn packed_and_compressed_weights_predict_the_bits_of_numbers() {
     check_products::<f64>();
 }
 
+/// 0·∞ is no number, whether or not zeros are multiplied with.
+#[test]
+fn a_row_that_is_not_finite_is_so_alone_and_among_others() {
+    let (network, params) = in_use::<f32>(64, 95);
+    let layers = &network.specs()[1..];
+    let network_of_rest = Network::from_specs(layers.to_vec(), 64);
+    let params = &params[network.n_params() - network_of_rest.n_params()..];
+    let mut x = numbers::<f32>(40 * 64, 9);
+    x[7 * 64 + 3] = f32::INFINITY;
+    let mut work = [network_of_rest.inference_workspace(40)];
+    network_of_rest.compress(params, &mut work);
+    let level = CpuLevel::detect();
+    let all = network_of_rest.raw_outputs(level, params, Loss::Mse, &x, &mut work[0]);
+    assert!(all[14].is_nan() && all[12].is_finite());
+    for (row, expected) in x.chunks_exact(64).zip(all.chunks_exact(2)) {
+        let alone = network_of_rest.raw_outputs(level, params, Loss::Mse, row, &mut work[0]);
+        assert_eq!(bits(&alone), bits(expected));
+    }
+}
+
 #[test]
 fn a_layer_that_drops_binary_weights_all_the_same_learns() {
     // Settings refuse it; the library's user meets no panic.

@@ -82,7 +82,7 @@ fn a_binary_layer_takes_about_a_thirty_second_of_the_bytes() {
         assert!(time["repeats"].as_u64().unwrap() >= 5);
     }
     let summary = call(folder.path(), &["summary", "run"]).done().out;
-    assert!(summary.contains("65,536 of 67,840 weights are binary"), "{summary}");
+    assert!(summary.contains("65,536 of 67,328 weights are binary"), "{summary}");
     assert!(summary.contains("relu, binary"), "{summary}");
 }
 

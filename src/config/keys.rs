@@ -297,7 +297,7 @@ pub static KEYS: &[Key] = &[
     key("weights.sparsity", BELOW_ONE, "0.8",
         "Share of the weights of each sparse layer that pruning brings to 0, those of the smallest size first; 0 prunes none, and stores the zeros that an L1 penalty leaves.")
         .when(&[IsOr("weights.kind", &["sparse"], "weights")]),
-    key("weights.prune_begin", Int { min: 0, max: 1_000_000 }, "10",
+    key("weights.prune_begin", Int { min: 0, max: 1_000_000 }, "5",
         "Epochs of training before the share of zeros begins to grow.")
         .when(&[IsOr("weights.kind", &["sparse"], "weights"), On("weights.sparsity")]),
     key("weights.prune_end", Int { min: 0, max: 1_000_000 }, "50",

@@ -164,6 +164,14 @@ impl<T: Scalar> Compact<T> {
         }
     }
 
+    /// Whether the product of these rows has the bits of that with the weights number by number: where a number of x is not
+    /// finite, 0·x is none either, and compressed rows leave it out.
+    pub(crate) fn is_exact(&self, x: &[T]) -> bool {
+        // Without branches inside of a chunk.
+        let is_finite = |x: &[T]| x.iter().fold(true, |is_finite, v| is_finite & v.is_finite());
+        matches!(self, Self::Binary(_)) || x.chunks(256).all(is_finite)
+    }
+
     /// y = bias + x·W, with x B×I and y B×O.
     pub(crate) fn product(
         &self,

@@ -265,6 +265,9 @@ impl Dense {
             let mut done = 0;
             if let Some(compact) = &cache.compact {
                 done = compact.faster_rows(n_rows, [i, o]);
+                if !compact.is_exact(&x[..done * i]) {
+                    done = 0;
+                }
                 compact.product(pass.level, [done, i, o], x, y, bias, scratch);
                 if matches!(start, Start::BiasRelu(_)) {
                     T::activate(pass.level, self.activation, &mut y[..done * o]);
