@@ -37,6 +37,10 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Drawing the rows that stand for all of a table in its profile.
+    Profile = 48,
+    /// Folds and resamples of the classifier that tells two tables apart.
+    Adversary = 49,
 }
 
 /// Blocks that are computed side by side once a stream has turned out to be longer than its first.
