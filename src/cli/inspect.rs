@@ -7,16 +7,21 @@ use std::path::PathBuf;
 use clap::Args;
 use statera::ablate::items;
 use statera::error::Error;
+use statera::inspect::kinds::costs;
 use statera::inspect::start::{self, LayerScale, Start, StartReport};
 use statera::inspect::weights::{Tensor, bars, of_model};
 use statera::model::Model;
 use statera::run::Plan;
 
-use super::{Settings, text, within};
+use super::{Settings, kinds, text, within};
 
 const AFTER_HELP: &str = "\
 Of a model: for each tensor its smallest and largest number, mean, standard deviation, share of
 exact zeros, length (the root of the sum of squares) and a histogram from smallest to largest.
+
+Of binary and sparse weights besides: their bytes in the file and the microseconds of their product, beside
+continuous weights of the same shape, measured on this machine. With --twin DATA, the table that the run was
+trained on, a continuous twin is trained with the same settings, seed and split, and both are tested.
 
 With --init, before any training: for each initialiser and layer the size of the outputs, how far
 they spread over the rows, and the size of the gradient of the weights, on up to 256 training rows,
@@ -34,6 +39,9 @@ pub(crate) struct Arguments {
     /// Show the start of a network on a table, before any training
     #[arg(long)]
     init: bool,
+    /// Train the continuous twin of a run on its table, and compare the two in the test metrics
+    #[arg(long, value_name = "DATA", conflicts_with = "init")]
+    twin: Option<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN", requires = "init")]
     target: Option<String>,
@@ -64,11 +72,32 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let model = Model::load(of)?;
     let tensors = of_model(&model);
+    let (costs, file_bytes) = costs(&model, of)?;
+    if costs.is_empty() && arguments.twin.is_some() {
+        let what = "the model has continuous weights in all layers, so it is its own twin";
+        return Err(Error::setting(what, "leave --twin out, or train with --set weights.kind=binary").into());
+    }
+    let twin = arguments.twin.as_deref().map(|data| kinds::twin_of(&model, of, data)).transpose()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&serde_json::json!({ "tensors": tensors }))?)?;
+        let mut all = serde_json::json!({ "tensors": tensors });
+        if !costs.is_empty() {
+            all["kinds"] = serde_json::json!({ "weights": costs, "file_bytes": file_bytes });
+        }
+        if let Some(twin) = &twin {
+            all["twin"] = kinds::twin_json(twin);
+        }
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
         write!(out, "{}", table(&tensors))?;
+        if !costs.is_empty() {
+            write!(out, "\n{}", kinds::described(&costs, file_bytes))?;
+        }
+        match &twin {
+            Some(twin) => write!(out, "{}", kinds::compared(twin))?,
+            None if !costs.is_empty() => write!(out, "\n{}", text::wrap(&kinds::hint(&model, of), 0))?,
+            None => {}
+        }
     }
     out.flush()?;
     for tensor in tensors.iter().filter(|t| t.figures.not_finite > 0) {
