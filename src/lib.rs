@@ -9,6 +9,7 @@ mod find_model;
 pub mod inspect;
 pub mod model;
 pub mod nn;
+pub mod profile;
 pub mod random;
 pub mod run;
 mod svg;

@@ -5,6 +5,7 @@
 //! within a stream, block `i` yields four 32-bit words.
 
 use statera_kernels::random::philox;
+use statera_kernels::{CpuLevel, Kernels};
 
 /// What a stream of random numbers is for; streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,14 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Drawing the rows that stand for all of a table in its profile.
+    Profile = 48,
+    /// Folds and resamples of the classifier that tells two tables apart.
+    Adversary = 49,
 }
+
+/// Blocks that are computed side by side once a stream has turned out to be longer than its first.
+const BLOCKS: usize = 16;
 
 /// A stream of random numbers, read in order or by position.
 #[derive(Debug, Clone)]
@@ -45,7 +53,9 @@ pub struct Stream {
     purpose: u32,
     counter: u32,
     block: u64,
-    words: [u32; 4],
+    words: [u32; BLOCKS * 4],
+    /// How many of the words are drawn, and how many of these are used.
+    drawn: usize,
     used: usize,
 }
 
@@ -57,21 +67,34 @@ impl Stream {
             purpose: purpose as u32,
             counter,
             block: 0,
-            words: [0; 4],
-            used: 4,
+            words: [0; BLOCKS * 4],
+            drawn: 0,
+            used: 0,
         }
     }
 
     /// The next 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
-        if self.used == 4 {
-            let counter = [self.block as u32, (self.block >> 32) as u32, self.counter, self.purpose];
-            self.words = philox(counter, self.key);
-            self.block += 1;
-            self.used = 0;
+        if self.used == self.drawn {
+            self.draw();
         }
         self.used += 1;
         self.words[self.used - 1]
+    }
+
+    /// Draws the next block; many at once where the first was not enough.
+    fn draw(&mut self) {
+        let first = self.block as u32;
+        let stream = [(self.block >> 32) as u32, self.counter, self.purpose];
+        let n_blocks = if self.block == 0 || first > u32::MAX - BLOCKS as u32 { 1 } else { BLOCKS };
+        if n_blocks == 1 {
+            let block = philox([first, stream[0], stream[1], stream[2]], self.key);
+            self.words[..4].copy_from_slice(&block);
+        } else {
+            f32::fill_words(CpuLevel::detect(), &mut self.words, self.key, stream, first);
+        }
+        self.block += n_blocks as u64;
+        (self.drawn, self.used) = (4 * n_blocks, 0);
     }
 
     /// The next 64 random bits.
@@ -154,6 +177,19 @@ mod tests {
         assert_ne!(base, first(1 << 32, Purpose::Split, 0));
         assert_ne!(base, first(1, Purpose::Init, 0));
         assert_ne!(base, first(1, Purpose::Split, 1));
+    }
+
+    #[test]
+    fn words_are_those_of_the_blocks_one_by_one() {
+        for begin in [0, u64::from(u32::MAX) - 20] {
+            let mut stream = Stream::new(u64::MAX / 3, Purpose::Shuffle, 9);
+            stream.block = begin;
+            for block in begin..begin + 60 {
+                let counter = [block as u32, (block >> 32) as u32, 9, Purpose::Shuffle as u32];
+                let expected = philox(counter, stream.key);
+                assert_eq!(expected, std::array::from_fn(|_| stream.next_u32()), "block {block}");
+            }
+        }
     }
 
     #[test]

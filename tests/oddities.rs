@@ -134,7 +134,7 @@ fn ten_thousand_columns_are_learned_from_in_seconds() {
     // Seconds even without the compiler's help; what is quadratic in the columns takes far longer.
     assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
     says(&told, &["40 rows, 10,001 columns", "… and 9,960 more columns", "10,000 inputs"]);
-    assert!(told.lines().count() < 70, "{told}");
+    assert!(told.lines().count() < 90, "{told}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Batch normalisation over the rows of a matrix `x` (B×F), sums over rows, and what is done in the same pass.
 //!
-//! Each kernel goes down the rows with a register's width of columns, four rows at a time; sums and factors of the
-//! columns stay in the first-level cache. What follows or precedes a pass without joining rows (dropout, relu's derivative) can be
-//! part of it: the bits are those of one pass after the other.
+//! Each kernel goes down the rows with a register's width of columns, whose sums and factors stay in registers on
+//! the way. What follows or precedes a pass without joining rows (dropout, relu's derivative) can be part of it: the bits are
+//! those of one pass after the other. Rows are summed in fours, (1 + 2) + (3 + 4), in an order that does not depend
+//! on the vector width, nor on where the rows are cut into calls as long as the cuts are at multiples of four.
 
 use crate::math::Real;
 use crate::vector::Vector;
@@ -16,27 +17,16 @@ pub struct Kept<'a, T> {
     pub scale: T,
 }
 
-/// Runs `$kernel::<V, R, WHOLE, …>(…, [row, column, lanes])` for blocks of R rows (4, then 1) and a register's width
-/// of columns until all `$n_rows` rows of `$n` columns are done. In the last columns the register is not WHOLE.
-macro_rules! for_blocks {
-    ([$n_rows:expr, $n:expr], $kernel:ident::<V $(, $flag:ident)*>($($arg:expr),*)) => {{
+/// Runs `$kernel::<V, WHOLE, …>(…, [column, lanes])` for a register's width of columns after the other until all `$n`
+/// are done. In the last columns the register is not WHOLE.
+macro_rules! for_strips {
+    ($n:expr, $kernel:ident::<V $(, $flag:ident)*>($($arg:expr),*)) => {{
         let tail = $n % V::LANES;
-        let mut column = 0;
-        while column < $n - tail {
-            for_blocks!(@rows $n_rows, [column, V::LANES], $kernel::<true $(, $flag)*>($($arg),*));
-            column += V::LANES;
+        for column in (0..$n - tail).step_by(V::LANES) {
+            $kernel::<V, true $(, $flag)*>($($arg,)* [column, V::LANES]);
         }
         if tail > 0 {
-            for_blocks!(@rows $n_rows, [column, tail], $kernel::<false $(, $flag)*>($($arg),*));
-        }
-    }};
-    (@rows $n_rows:expr, [$column:ident, $lanes:expr], $kernel:ident::<$whole:literal $(, $flag:ident)*>($($arg:expr),*)) => {{
-        let fours = $n_rows - $n_rows % 4;
-        for row in (0..fours).step_by(4) {
-            $kernel::<V, 4, $whole $(, $flag)*>($($arg,)* [row, $column, $lanes]);
-        }
-        for row in fours..$n_rows {
-            $kernel::<V, 1, $whole $(, $flag)*>($($arg,)* [row, $column, $lanes]);
+            $kernel::<V, false $(, $flag)*>($($arg,)* [$n - tail, tail]);
         }
     }};
 }
@@ -59,49 +49,51 @@ pub(crate) unsafe fn put<V: Vector, const WHOLE: bool>(x: V, p: *mut V::Element,
     unsafe { if WHOLE { x.store(p) } else { x.store_partial(p, lanes) } }
 }
 
-/// sums ← sums + Σ of the R registers of `terms`.
-///
-/// Rows are added in fours, in an order that does not depend on the vector width, nor on where the rows are cut
-/// into calls as long as the cuts are at multiples of four.
-///
-/// # Safety
-/// As [`get`] and [`put`].
-#[inline(always)]
-unsafe fn add_rows<V: Vector, const R: usize, const WHOLE: bool>(
-    terms: [V; R],
-    sums: *mut V::Element,
-    lanes: usize,
-) {
-    unsafe {
-        let sum = if R == 4 { terms[0].add(terms[1]).add(terms[2].add(terms[3])) } else { terms[0] };
-        put::<V, WHOLE>(get::<V, WHOLE>(sums, lanes).add(sum), sums, lanes);
-    }
+/// `$sum` + Σ over the rows of `$term`, in fours. A macro: of a closure this large the compiler makes a function,
+/// which lacks the instructions of the level.
+macro_rules! sum_rows {
+    ($n_rows:expr, $sum:expr, $row:ident => $term:expr) => {{
+        let mut sum: V = $sum;
+        let fours = $n_rows - $n_rows % 4;
+        for first in (0..fours).step_by(4) {
+            let mut terms = [sum; 4];
+            for (r, term) in terms.iter_mut().enumerate() {
+                let $row = first + r;
+                *term = $term;
+            }
+            sum = sum.add(terms[0].add(terms[1]).add(terms[2].add(terms[3])));
+        }
+        for $row in fours..$n_rows {
+            sum = sum.add($term);
+        }
+        sum
+    }};
 }
 
 /// sums(F) += Σ over the rows of x (B×F).
 #[inline(always)]
 pub(crate) fn column_sums<V: Vector>(x: &[V::Element], sums: &mut [V::Element]) {
     let n = sums.len();
+    let shape = [x.len() / n, n];
     let (x_at, sums) = (x.as_ptr(), sums.as_mut_ptr());
-    // SAFETY: the caller has the instructions; all blocks are inside of x and sums.
-    unsafe { for_blocks!([x.len() / n, n], column_sums_block::<V>(n, x_at, sums)) }
+    // SAFETY: the caller has the instructions; all strips are inside of x and sums.
+    unsafe { for_strips!(n, column_sums_strip::<V>(shape, x_at, sums)) }
 }
 
 /// # Safety
-/// Rows and columns of the block exist; the distance from a row to the next is `n`. So for all blocks here.
+/// Rows and columns of the strip exist; the distance from a row to the next is `n`. So for all strips here.
 #[inline(always)]
-unsafe fn column_sums_block<V: Vector, const R: usize, const WHOLE: bool>(
-    n: usize,
+unsafe fn column_sums_strip<V: Vector, const WHOLE: bool>(
+    [n_rows, n]: [usize; 2],
     x: *const V::Element,
     sums: *mut V::Element,
-    [row, column, lanes]: [usize; 3],
+    [column, lanes]: [usize; 2],
 ) {
     unsafe {
-        let mut terms = [V::splat(V::Element::ZERO); R];
-        for (r, term) in terms.iter_mut().enumerate() {
-            *term = get::<V, WHOLE>(x.add((row + r) * n + column), lanes);
-        }
-        add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
+        let sums = sums.add(column);
+        let before = get::<V, WHOLE>(sums, lanes);
+        let sum = sum_rows!(n_rows, before, row => get::<V, WHOLE>(x.add(row * n + column), lanes));
+        put::<V, WHOLE>(sum, sums, lanes);
     }
 }
 
@@ -116,39 +108,38 @@ pub(crate) fn column_sums_after<V: Vector>(
 ) {
     let n = sums.len();
     assert!(y.len() >= dy.len(), "y has fewer numbers than its gradient");
-    let n_rows = dy.len() / n;
+    let shape = [dy.len() / n, n];
     let (y, dy, sums) = (y.as_ptr(), dy.as_mut_ptr(), sums.as_mut_ptr());
-    // SAFETY: the caller has the instructions; all blocks are inside of y, dy and sums.
-    unsafe { for_blocks!([n_rows, n], column_sums_after_block::<V>(is_relu, n, y, dy, sums)) }
+    // SAFETY: the caller has the instructions; all strips are inside of y, dy and sums.
+    unsafe { for_strips!(n, column_sums_after_strip::<V>(is_relu, shape, y, dy, sums)) }
 }
 
 #[inline(always)]
-unsafe fn column_sums_after_block<V: Vector, const R: usize, const WHOLE: bool>(
+unsafe fn column_sums_after_strip<V: Vector, const WHOLE: bool>(
     is_relu: bool,
-    n: usize,
+    [n_rows, n]: [usize; 2],
     y: *const V::Element,
     dy: *mut V::Element,
     sums: *mut V::Element,
-    [row, column, lanes]: [usize; 3],
+    [column, lanes]: [usize; 2],
 ) {
     unsafe {
-        let mut terms = [V::splat(V::Element::ZERO); R];
-        for (r, term) in terms.iter_mut().enumerate() {
-            let at = (row + r) * n + column;
+        let sums = sums.add(column);
+        let sum = sum_rows!(n_rows, get::<V, WHOLE>(sums, lanes), row => {
+            let at = row * n + column;
             let (y, d) = (get::<V, WHOLE>(y.add(at), lanes), get::<V, WHOLE>(dy.add(at), lanes));
-            *term = if is_relu { d.where_positive(y) } else { y.mul(d) };
-            put::<V, WHOLE>(*term, dy.add(at), lanes);
-        }
-        add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
+            let dz = if is_relu { d.where_positive(y) } else { y.mul(d) };
+            put::<V, WHOLE>(dz, dy.add(at), lanes);
+            dz
+        });
+        put::<V, WHOLE>(sum, sums, lanes);
     }
 }
 
 /// Rows whose moments are taken at once: they are still near for the second look.
 const NEAR_ROWS: usize = 32;
-/// Columns whose moments are taken at once: so many sums lie on the stack.
-const NEAR_COLUMNS: usize = 128;
 
-/// Takes the rows of x into mean(F) and squares(F) = Σ (x − mean)² of `n_before` rows; all zero before the first.
+/// Takes the rows of x into mean(F) and squares(F) = Σ (x − mean)² of `n_before` rows.
 ///
 /// Rows are joined 32 at a time: the two looks of Chan, Golub & LeVeque 1983, "Algorithms for computing the sample
 /// variance", equations 2.1, so that no large mean cancels. Cuts at multiples of 32 rows change no bit.
@@ -160,60 +151,54 @@ pub(crate) fn add_column_moments<V: Vector>(
     squares: &mut [V::Element],
 ) {
     let n = mean.len();
+    assert!(squares.len() >= n, "a sum is missing");
+    let (mean, squares) = (mean.as_mut_ptr(), squares.as_mut_ptr());
     let mut n_before = n_before;
     for x in x.chunks(NEAR_ROWS * n) {
         let n_rows = x.len() / n;
-        let share = V::Element::ONE / V::Element::from_f64(n_rows as f64);
         let (a, b) = (n_before as f64, n_rows as f64);
-        let of_mean = V::Element::from_f64(b / (a + b));
-        let of_squares = V::Element::from_f64(a * b / (a + b));
-        for first in (0..n).step_by(NEAR_COLUMNS) {
-            let width = NEAR_COLUMNS.min(n - first);
-            let zeros = [V::Element::ZERO; NEAR_COLUMNS];
-            let (mut m, mut s) = (zeros, zeros);
-            // SAFETY: the caller has the instructions; all blocks are inside of x, m and s.
-            unsafe {
-                let (x, sums) = (x.as_ptr().add(first), m.as_mut_ptr());
-                for_blocks!([n_rows, width], column_sums_block::<V>(n, x, sums));
-                for m in &mut m {
-                    *m *= share;
-                }
-                let (mean, sums) = (m.as_ptr(), s.as_mut_ptr());
-                for_blocks!([n_rows, width], column_squares_block::<V>(n, x, mean, sums));
-            }
-            let (mean, squares) = (&mut mean[first..first + width], &mut squares[first..first + width]);
-            if n_before == 0 {
-                mean.copy_from_slice(&m[..width]);
-                squares.copy_from_slice(&s[..width]);
-            } else {
-                for i in 0..width {
-                    let apart = m[i] - mean[i];
-                    mean[i] = of_mean.mul_add(apart, mean[i]);
-                    squares[i] = of_squares.mul_add(apart * apart, squares[i] + s[i]);
-                }
-            }
-        }
+        let number = V::Element::from_f64;
+        let share = V::Element::ONE / number(b);
+        let shares = [share, number(b / (a + b)), number(a * b / (a + b))];
+        let shape = [n_rows, n];
+        let x_at = x.as_ptr();
+        // SAFETY: the caller has the instructions; all strips are inside of x, mean and squares.
+        unsafe { for_strips!(n, moments_strip::<V>(shape, x_at, n_before == 0, shares, [mean, squares])) };
         n_before += n_rows;
     }
 }
 
-/// sums(F) += Σ over rows of (x − mean)².
 #[inline(always)]
-unsafe fn column_squares_block<V: Vector, const R: usize, const WHOLE: bool>(
-    n: usize,
+unsafe fn moments_strip<V: Vector, const WHOLE: bool>(
+    [n_rows, n]: [usize; 2],
     x: *const V::Element,
-    mean: *const V::Element,
-    sums: *mut V::Element,
-    [row, column, lanes]: [usize; 3],
+    is_first: bool,
+    [share, of_mean, of_squares]: [V::Element; 3],
+    [mean, squares]: [*mut V::Element; 2],
+    [column, lanes]: [usize; 2],
 ) {
     unsafe {
-        let mean = get::<V, WHOLE>(mean.add(column), lanes);
-        let mut terms = [V::splat(V::Element::ZERO); R];
-        for (r, term) in terms.iter_mut().enumerate() {
-            let apart = get::<V, WHOLE>(x.add((row + r) * n + column), lanes).sub(mean);
-            *term = apart.mul(apart);
-        }
-        add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
+        let (mean, squares) = (mean.add(column), squares.add(column));
+        let zero = V::splat(V::Element::ZERO);
+        let x = x.add(column);
+        let m = sum_rows!(n_rows, zero, row => get::<V, WHOLE>(x.add(row * n), lanes)).mul(V::splat(share));
+        let s = sum_rows!(n_rows, zero, row => {
+            let apart = get::<V, WHOLE>(x.add(row * n), lanes).sub(m);
+            apart.mul(apart)
+        });
+        let (m, s) = if is_first {
+            (m, s)
+        } else {
+            let before = get::<V, WHOLE>(mean, lanes);
+            let apart = m.sub(before);
+            let squares = get::<V, WHOLE>(squares, lanes).add(s);
+            (
+                V::splat(of_mean).mul_add(apart, before),
+                V::splat(of_squares).mul_add(apart.mul(apart), squares),
+            )
+        };
+        put::<V, WHOLE>(m, mean, lanes);
+        put::<V, WHOLE>(s, squares, lanes);
     }
 }
 
@@ -270,15 +255,15 @@ pub(crate) fn normalize<V: Vector>(
     let shape = [x.len() / n, n];
     let (x_at, y) = (x.as_ptr(), y.as_mut_ptr());
     let factors = [mean.as_ptr(), scale.as_ptr(), shift.as_ptr()];
-    // SAFETY: the caller has the instructions; all blocks are inside of the slices measured above.
+    // SAFETY: the caller has the instructions; all strips are inside of the slices measured above.
     unsafe {
         if let Some(Kept { flags, scale }) = kept {
             assert!(flags.len() >= x.len(), "dropout needs a flag for each number");
             let kept = (flags.as_ptr(), scale);
-            for_blocks!([shape[0], shape[1]], normalize_block::<V, DROPS>(n, x_at, factors, y, kept));
+            for_strips!(n, normalize_strip::<V, DROPS>(shape, x_at, factors, y, kept));
         } else {
             let kept = (std::ptr::null(), V::Element::ONE);
-            for_blocks!([shape[0], shape[1]], normalize_block::<V, KEEPS>(n, x_at, factors, y, kept));
+            for_strips!(n, normalize_strip::<V, KEEPS>(shape, x_at, factors, y, kept));
         }
     }
 }
@@ -288,34 +273,35 @@ const DROPS: bool = true;
 const KEEPS: bool = false;
 
 #[inline(always)]
-unsafe fn normalize_block<V: Vector, const R: usize, const WHOLE: bool, const DROPS: bool>(
-    n: usize,
+unsafe fn normalize_strip<V: Vector, const WHOLE: bool, const DROPS: bool>(
+    [n_rows, n]: [usize; 2],
     x: *const V::Element,
     [mean, scale, shift]: [*const V::Element; 3],
     y: *mut V::Element,
     (kept, factor): (*const u8, V::Element),
-    [row, column, lanes]: [usize; 3],
+    [column, lanes]: [usize; 2],
 ) {
     unsafe {
         let mean = get::<V, WHOLE>(mean.add(column), lanes);
         let scale = get::<V, WHOLE>(scale.add(column), lanes);
         let shift = get::<V, WHOLE>(shift.add(column), lanes);
-        for at in (row..row + R).map(|row| row * n + column) {
+        let factor = V::splat(factor);
+        for at in (0..n_rows).map(|row| row * n + column) {
             let mut new = get::<V, WHOLE>(x.add(at), lanes).sub(mean).mul_add(scale, shift);
             if DROPS {
-                new = new.mul(V::splat(factor)).where_kept(kept.add(at), lanes);
+                new = new.mul(factor).where_kept(kept.add(at), lanes);
             }
             put::<V, WHOLE>(new, y.add(at), lanes);
         }
     }
 }
 
-/// dscale(F) += Σ over rows of dy·(x − mean), dshift(F) += Σ over rows of dy, row after row; of dy after dropout,
-/// written over it, where that is asked for.
+/// dscale(F) += Σ over rows of dy·(x − mean), dshift(F) += Σ over rows of dy; of dy taken back through
+/// dropout where that is asked for.
 #[inline(always)]
 pub(crate) fn normalize_backward_sums<V: Vector>(
     x: &[V::Element],
-    dy: &mut [V::Element],
+    dy: &[V::Element],
     mean: &[V::Element],
     dscale: &mut [V::Element],
     dshift: &mut [V::Element],
@@ -327,50 +313,80 @@ pub(crate) fn normalize_backward_sums<V: Vector>(
         "a slice is shorter than the shape"
     );
     let shape = [x.len() / n, n];
-    let (x_at, dy, mean) = (x.as_ptr(), dy.as_mut_ptr(), mean.as_ptr());
+    let (x_at, dy, mean) = (x.as_ptr(), dy.as_ptr(), mean.as_ptr());
     let sums = [dscale.as_mut_ptr(), dshift.as_mut_ptr()];
-    // SAFETY: the caller has the instructions; all blocks are inside of the slices measured above.
+    // SAFETY: the caller has the instructions; all strips are inside of the slices measured above.
     unsafe {
         if let Some(Kept { flags, scale }) = kept {
             assert!(flags.len() >= x.len(), "dropout needs a flag for each number");
             let kept = (flags.as_ptr(), scale);
-            for_blocks!([shape[0], shape[1]], backward_sums_block::<V, DROPS>(n, x_at, dy, mean, sums, kept));
+            for_strips!(n, backward_sums_strip::<V, DROPS>(shape, x_at, dy, mean, sums, kept));
         } else {
             let kept = (std::ptr::null(), V::Element::ONE);
-            for_blocks!([shape[0], shape[1]], backward_sums_block::<V, KEEPS>(n, x_at, dy, mean, sums, kept));
+            for_strips!(n, backward_sums_strip::<V, KEEPS>(shape, x_at, dy, mean, sums, kept));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn backward_sums_block<V: Vector, const R: usize, const WHOLE: bool, const DROPS: bool>(
-    n: usize,
+unsafe fn backward_sums_strip<V: Vector, const WHOLE: bool, const DROPS: bool>(
+    [n_rows, n]: [usize; 2],
     x: *const V::Element,
-    dy: *mut V::Element,
+    dy: *const V::Element,
     mean: *const V::Element,
     [dscale, dshift]: [*mut V::Element; 2],
     (kept, factor): (*const u8, V::Element),
-    [row, column, lanes]: [usize; 3],
+    [column, lanes]: [usize; 2],
 ) {
     unsafe {
+        let (dscale, dshift) = (dscale.add(column), dshift.add(column));
         let mean = get::<V, WHOLE>(mean.add(column), lanes);
-        let mut scales = get::<V, WHOLE>(dscale.add(column), lanes);
-        let mut shifts = get::<V, WHOLE>(dshift.add(column), lanes);
-        for at in (row..row + R).map(|row| row * n + column) {
-            let mut d = get::<V, WHOLE>(dy.add(at), lanes);
-            if DROPS {
-                d = d.mul(V::splat(factor)).where_kept(kept.add(at), lanes);
-                put::<V, WHOLE>(d, dy.add(at), lanes);
-            }
-            shifts = shifts.add(d);
-            scales = d.mul_add(get::<V, WHOLE>(x.add(at), lanes).sub(mean), scales);
+        let mut scales = get::<V, WHOLE>(dscale, lanes);
+        let mut shifts = get::<V, WHOLE>(dshift, lanes);
+        let factor = V::splat(factor);
+        let fours = n_rows - n_rows % 4;
+        let pointers = (x.add(column), dy.add(column), kept.wrapping_add(column));
+        for row in (0..fours).step_by(4) {
+            let [d, x] = backward_sums_rows::<V, 4, WHOLE, DROPS>(n, row, pointers, mean, factor, lanes);
+            shifts = shifts.add(d[0].add(d[1]).add(d[2].add(d[3])));
+            scales = scales.add(d[1].mul_add(x[1], d[0].mul(x[0])).add(d[3].mul_add(x[3], d[2].mul(x[2]))));
         }
-        put::<V, WHOLE>(scales, dscale.add(column), lanes);
-        put::<V, WHOLE>(shifts, dshift.add(column), lanes);
+        for row in fours..n_rows {
+            let [[d], [x]] = backward_sums_rows::<V, 1, WHOLE, DROPS>(n, row, pointers, mean, factor, lanes);
+            shifts = shifts.add(d);
+            scales = d.mul_add(x, scales);
+        }
+        put::<V, WHOLE>(scales, dscale, lanes);
+        put::<V, WHOLE>(shifts, dshift, lanes);
     }
 }
 
-/// dx = a·dy + b·(x − mean) + c, column by column, written over dy.
+/// Of R rows, dy (taken back through dropout) and x − mean.
+#[inline(always)]
+unsafe fn backward_sums_rows<V: Vector, const R: usize, const WHOLE: bool, const DROPS: bool>(
+    n: usize,
+    row: usize,
+    (x, dy, kept): (*const V::Element, *const V::Element, *const u8),
+    mean: V,
+    factor: V,
+    lanes: usize,
+) -> [[V; R]; 2] {
+    unsafe {
+        let (mut gradients, mut apart) = ([mean; R], [mean; R]);
+        for (r, (d, apart)) in gradients.iter_mut().zip(&mut apart).enumerate() {
+            let at = (row + r) * n;
+            *d = get::<V, WHOLE>(dy.add(at), lanes);
+            if DROPS {
+                *d = d.mul(factor).where_kept(kept.add(at), lanes);
+            }
+            *apart = get::<V, WHOLE>(x.add(at), lanes).sub(mean);
+        }
+        [gradients, apart]
+    }
+}
+
+/// dx = a·dy + b·(x − mean) + c, column by column, written over dy; of dy taken back through dropout where that is
+/// asked for.
 ///
 /// With `relu_sums`, x is what relu has given: dx is then ∂L/∂z of relu, zero where x is not positive, and
 /// relu_sums(F) += Σ over the rows of it.
@@ -382,6 +398,7 @@ pub(crate) fn normalize_backward_input<V: Vector>(
     a: &[V::Element],
     b: &[V::Element],
     c: &[V::Element],
+    kept: Option<Kept<V::Element>>,
     relu_sums: Option<&mut [V::Element]>,
 ) {
     let n = mean.len();
@@ -390,47 +407,74 @@ pub(crate) fn normalize_backward_input<V: Vector>(
     let shape = [x.len() / n, n];
     let (x_at, dy) = (x.as_ptr(), dy.as_mut_ptr());
     let factors = [mean.as_ptr(), a.as_ptr(), b.as_ptr(), c.as_ptr()];
-    // SAFETY: the caller has the instructions; all blocks are inside of the slices measured above.
+    let drops = kept.is_some();
+    let kept = kept.map_or((std::ptr::null(), V::Element::ONE), |Kept { flags, scale }| {
+        assert!(flags.len() >= x.len(), "dropout needs a flag for each number");
+        (flags.as_ptr(), scale)
+    });
+    // SAFETY: the caller has the instructions; all strips are inside of the slices measured above.
     unsafe {
         if let Some(sums) = relu_sums {
             assert!(sums.len() >= n, "a sum is missing");
             let sums = sums.as_mut_ptr();
-            for_blocks!([shape[0], shape[1]], backward_input_block::<V, RELU>(n, x_at, dy, factors, sums));
+            if drops {
+                for_strips!(n, backward_input_strip::<V, DROPS, RELU>(shape, x_at, dy, factors, kept, sums));
+            } else {
+                for_strips!(n, backward_input_strip::<V, KEEPS, RELU>(shape, x_at, dy, factors, kept, sums));
+            }
         } else {
             let sums = std::ptr::null_mut();
-            for_blocks!([shape[0], shape[1]], backward_input_block::<V, LINEAR>(n, x_at, dy, factors, sums));
+            if drops {
+                for_strips!(
+                    n,
+                    backward_input_strip::<V, DROPS, LINEAR>(shape, x_at, dy, factors, kept, sums)
+                );
+            } else {
+                for_strips!(
+                    n,
+                    backward_input_strip::<V, KEEPS, LINEAR>(shape, x_at, dy, factors, kept, sums)
+                );
+            }
         }
     }
 }
 
-/// The two cases of [`normalize_backward_input`].
+/// The two cases of [`normalize_backward_input`] that relu makes.
 const RELU: bool = true;
 const LINEAR: bool = false;
 
 #[inline(always)]
-unsafe fn backward_input_block<V: Vector, const R: usize, const WHOLE: bool, const RELU: bool>(
-    n: usize,
+unsafe fn backward_input_strip<V: Vector, const WHOLE: bool, const DROPS: bool, const RELU: bool>(
+    [n_rows, n]: [usize; 2],
     x: *const V::Element,
     dy: *mut V::Element,
     [mean, a, b, c]: [*const V::Element; 4],
+    (kept, factor): (*const u8, V::Element),
     sums: *mut V::Element,
-    [row, column, lanes]: [usize; 3],
+    [column, lanes]: [usize; 2],
 ) {
     unsafe {
         let mean = get::<V, WHOLE>(mean.add(column), lanes);
         let a = get::<V, WHOLE>(a.add(column), lanes);
         let b = get::<V, WHOLE>(b.add(column), lanes);
         let c = get::<V, WHOLE>(c.add(column), lanes);
-        let mut terms = [V::splat(V::Element::ZERO); R];
-        for (r, term) in terms.iter_mut().enumerate() {
-            let at = (row + r) * n + column;
+        let factor = V::splat(factor);
+        let sums = sums.wrapping_add(column);
+        let before = if RELU { get::<V, WHOLE>(sums, lanes) } else { mean };
+        let sum = sum_rows!(n_rows, before, row => {
+            let at = row * n + column;
             let x = get::<V, WHOLE>(x.add(at), lanes);
-            let dx = get::<V, WHOLE>(dy.add(at), lanes).mul_add(a, b.mul_add(x.sub(mean), c));
-            *term = if RELU { dx.where_positive(x) } else { dx };
-            put::<V, WHOLE>(*term, dy.add(at), lanes);
-        }
+            let mut d = get::<V, WHOLE>(dy.add(at), lanes);
+            if DROPS {
+                d = d.mul(factor).where_kept(kept.add(at), lanes);
+            }
+            let dx = d.mul_add(a, b.mul_add(x.sub(mean), c));
+            let dx = if RELU { dx.where_positive(x) } else { dx };
+            put::<V, WHOLE>(dx, dy.add(at), lanes);
+            dx
+        });
         if RELU {
-            add_rows::<V, R, WHOLE>(terms, sums.add(column), lanes);
+            put::<V, WHOLE>(sum, sums, lanes);
         }
     }
 }

@@ -78,6 +78,9 @@ kernels! {
     fn drop_out(y: &mut [T], kept: &[u8], scale: T) = dropout::drop_out;
     /// Fills `kept` with 0 where a 16-bit random number is less than `drop_below`, with 1 elsewhere.
     fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_below: u32) = dropout::fill_kept;
+    /// The words of the 16 blocks of [`crate::random::philox`] from `first` on, counted in the first word of the counter,
+    /// whose others are `stream`; one block after the other.
+    fn fill_words(words: &mut [u32; 64], key: [u32; 2], stream: [u32; 3], first: u32) = dropout::fill_words;
     /// Fills `to` with standard normal numbers.
     fn fill_normal(to: &mut [T], key: [u32; 2], stream: [u32; 3]) = dropout::fill_normal;
     /// y += factor·x, element by element.
@@ -209,13 +212,15 @@ row_kernels! {
     fn add_column_moments(x: &[T], n_before: usize, mean: &mut [T], squares: &mut [T]) = batch_norm::add_column_moments;
     /// y = (x − mean)·scale + shift, column by column (x and y B×F, the others F); with `kept`, dropped out.
     fn normalize(x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T], kept: Option<Kept<T>>) = batch_norm::normalize;
-    /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy; with `kept`, of dy dropped out,
-    /// which is written over it.
-    fn normalize_backward_sums(x: &[T], dy: &mut [T], mean: &[T], dscale: &mut [T], dshift: &mut [T], kept: Option<Kept<T>>) = batch_norm::normalize_backward_sums;
-    /// dx = a·dy + b·(x − mean) + c, column by column, written over dy. With `relu_sums`, x is what relu has given, and dx
-    /// is followed by [`RowKernels::activate_backward_with_sums`] of relu.
+    /// dscale(F) += Σ over rows of dy·(x − mean), and dshift(F) += Σ over rows of dy; with `kept`, of dy taken
+    /// back through dropout.
+    fn normalize_backward_sums(x: &[T], dy: &[T], mean: &[T], dscale: &mut [T], dshift: &mut [T], kept: Option<Kept<T>>) = batch_norm::normalize_backward_sums;
+    /// dx = a·dy + b·(x − mean) + c, column by column, written over dy; with `kept`, of dy taken back through
+    /// dropout. With `relu_sums`, x is what relu has given, and dx is followed by
+    /// [`RowKernels::activate_backward_with_sums`] of relu.
     fn normalize_backward_input(
-        x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T], relu_sums: Option<&mut [T]>,
+        x: &[T], dy: &mut [T], mean: &[T], a: &[T], b: &[T], c: &[T], kept: Option<Kept<T>>,
+        relu_sums: Option<&mut [T]>,
     ) = batch_norm::normalize_backward_input;
 }
 

@@ -54,6 +54,17 @@ pub(crate) fn fill_kept(kept: &mut [u8], key: [u32; 2], stream: [u32; 3], drop_b
     }
 }
 
+/// The words of 16 blocks of Philox4x32-10 from block `first` on, one block after the other.
+#[inline(always)]
+pub(crate) fn fill_words(words: &mut [u32; 4 * LANES], key: [u32; 2], stream: [u32; 3], first: u32) {
+    let drawn = blocks(first, stream, key);
+    for (lane, words) in words.chunks_exact_mut(4).enumerate() {
+        for (to, word) in words.iter_mut().zip(&drawn) {
+            *to = word[lane] as u32;
+        }
+    }
+}
+
 /// Fills `to` with standard normal numbers, of single precision in any type.
 ///
 /// Element `i` depends only on the key, the stream and `i`: it is made of word ⌊i / 16⌋ mod 4 of block

@@ -9,7 +9,7 @@ pub fn product<T: Real>([m, k, n]: [usize; 3], a: Matrix<T>, b: Matrix<T>, c: &m
         for j in 0..n {
             let mut sum = match start {
                 Start::Zero => T::ZERO,
-                Start::Bias(bias) => bias[j],
+                Start::Bias(bias) | Start::BiasRelu(bias) => bias[j],
                 Start::Add => c[i * n + j],
             };
             for p in 0..k {
@@ -17,7 +17,7 @@ pub fn product<T: Real>([m, k, n]: [usize; 3], a: Matrix<T>, b: Matrix<T>, c: &m
                 let y = b.data[p * b.row_stride + j * b.column_stride];
                 sum = x.mul_add(y, sum);
             }
-            c[i * n + j] = sum;
+            c[i * n + j] = if matches!(start, Start::BiasRelu(_)) && sum < T::ZERO { T::ZERO } else { sum };
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum Start<'a, T> {
     Zero,
     /// One number for each column: C = A·B + bias.
     Bias(&'a [T]),
+    /// The same, and in the end what is below 0 becomes 0: C = relu(A·B + bias).
+    BiasRelu(&'a [T]),
     /// What C holds: C += A·B.
     Add,
 }
@@ -84,12 +86,20 @@ pub(crate) fn product<V: Vector>(
         return;
     }
     assert!(c.len() >= m * n, "C is {m}×{n} and needs more numbers than it has");
+    let (start, relu) = match start {
+        Start::BiasRelu(bias) => (Start::Bias(bias), true),
+        other => (other, false),
+    };
     if let Start::Bias(bias) = start {
         assert!(bias.len() >= n, "the bias needs a number for each of {n} columns");
     }
     if k > 0 {
         a.assert_holds(m, k, "A");
         b.assert_holds(k, n, "B");
+    }
+    if k == 1 && b.column_stride == 1 && matches!(start, Start::Zero) {
+        // SAFETY: the CPU level was checked by the caller of the kernel; the matrices were measured above.
+        return unsafe { outer_product::<V>([m, n], a, b, c, zero) };
     }
     // The last few columns would fill a register to a quarter or less. Where A is stored column after column, or
     // where there are no others, they are computed as rows instead: Cᵀ = Bᵀ·Aᵀ, into the scratch, and written
@@ -114,7 +124,7 @@ pub(crate) fn product<V: Vector>(
         let b_rest = Matrix { data: &b.data[columns..], ..b };
         // SAFETY: the CPU level was checked by the caller of the kernel; the matrices were measured above, and have
         // four columns from `columns` on.
-        unsafe { quads::<V>([rows, k], a, b_rest, begin.add(columns), n, start, columns, zero) };
+        unsafe { quads::<V>([rows, k], a, b_rest, begin.add(columns), n, start, columns, relu, zero) };
         let rest = [m - rows, k, 4];
         if rest[0] > 0 {
             let a = Matrix { data: &a.data[rows * a.row_stride..], ..a };
@@ -122,16 +132,16 @@ pub(crate) fn product<V: Vector>(
                 Start::Bias(bias) => Start::Bias(&bias[columns..]),
                 other => other,
             };
-            panels::<V>(rest, a, b_rest, &mut c[rows * n + columns..], n, start, scratch, zero);
+            panels::<V>(rest, a, b_rest, &mut c[rows * n + columns..], n, start, relu, scratch, zero);
         }
-        return panels::<V>([m, k, columns], a, b, c, n, start, scratch, zero);
+        return panels::<V>([m, k, columns], a, b, c, n, start, relu, scratch, zero);
     }
     let whole = n - turned;
     let (columns, scratch) = scratch.split_at_mut(turned * m);
     for (j, column) in columns.chunks_exact_mut(m).enumerate() {
         match start {
             Start::Zero => {}
-            Start::Bias(bias) => column.fill(bias[whole + j]),
+            Start::Bias(bias) | Start::BiasRelu(bias) => column.fill(bias[whole + j]),
             Start::Add => {
                 column.iter_mut().zip(c[whole + j..].iter().step_by(n)).for_each(|(to, &from)| *to = from);
             }
@@ -147,12 +157,45 @@ pub(crate) fn product<V: Vector>(
         };
         if shape[0] > 0 && shape[2] > 0 {
             let start = if turn && !matches!(start, Start::Zero) { Start::Add } else { start };
-            panels::<V>(shape, a, b, c, c_row, start, scratch, zero);
+            panels::<V>(shape, a, b, c, c_row, start, relu, scratch, zero);
         }
     }
     for (i, column) in columns.chunks_exact(m).enumerate() {
         for (row, &value) in column.iter().enumerate() {
             c[row * n + whole + i] = value;
+        }
+    }
+}
+
+/// C (`m`×`n`) = a·b, a column and a row.
+///
+/// # Safety
+/// The CPU has the instructions of `V`; the matrices hold their shapes, and b lies in one piece.
+#[inline(always)]
+unsafe fn outer_product<V: Vector>(
+    [m, n]: [usize; 2],
+    a: Matrix<V::Element>,
+    b: Matrix<V::Element>,
+    c: &mut [V::Element],
+    zero: V::Element,
+) {
+    unsafe {
+        let a_row = a.row_stride;
+        let (a, b, c) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr());
+        let (tail, zero) = (n % V::LANES, V::splat(zero));
+        for column in (0..n - tail).step_by(V::LANES) {
+            let b = V::load(b.add(column));
+            for row in 0..m {
+                V::splat(*a.add(row * a_row)).mul_add(b, zero).store(c.add(row * n + column));
+            }
+        }
+        if tail > 0 {
+            let b = V::load_partial(b.add(n - tail), tail);
+            for row in 0..m {
+                V::splat(*a.add(row * a_row))
+                    .mul_add(b, zero)
+                    .store_partial(c.add((row + 1) * n - tail), tail);
+            }
         }
     }
 }
@@ -171,6 +214,7 @@ unsafe fn quads<V: Vector>(
     c_row: usize,
     start: Start<V::Element>,
     skipped: usize,
+    relu: bool,
     zero: V::Element,
 ) {
     unsafe {
@@ -185,11 +229,12 @@ unsafe fn quads<V: Vector>(
             c_row,
             start: match start {
                 Start::Zero => std::ptr::null(),
-                Start::Bias(bias) => bias.as_ptr().add(skipped),
+                Start::Bias(bias) | Start::BiasRelu(bias) => bias.as_ptr().add(skipped),
                 Start::Add => c.cast_const(),
             },
             start_row: if matches!(start, Start::Add) { c_row } else { 0 },
             tail: 4,
+            relu,
             zero,
         };
         let mut row = 0;
@@ -213,11 +258,14 @@ fn panels<V: Vector>(
     c: &mut [V::Element],
     c_row: usize,
     start: Start<V::Element>,
+    relu: bool,
     scratch: &mut [V::Element],
     zero: V::Element,
 ) {
     let pack = b.column_stride != 1 || (b.row_stride > NEAR_ROWS && m >= ROWS_WORTH_PACKING);
-    let panel = V::LANES * V::PANEL;
+    // As few panels as can be, of like widths: a narrow one at the end would leave the multipliers waiting.
+    let registers = n.div_ceil(V::LANES);
+    let panel = V::LANES * registers.div_ceil(registers.div_ceil(V::PANEL)).max(1);
     let mut shared = 0;
     loop {
         let k_block = (k - shared).min(SHARED_BLOCK);
@@ -249,11 +297,12 @@ fn panels<V: Vector>(
                     c_row,
                     start: match begin {
                         Start::Zero => std::ptr::null(),
-                        Start::Bias(bias) => bias.as_ptr().wrapping_add(column),
+                        Start::Bias(bias) | Start::BiasRelu(bias) => bias.as_ptr().wrapping_add(column),
                         Start::Add => c.as_ptr().wrapping_add(column),
                     },
                     start_row: if matches!(begin, Start::Add) { c_row } else { 0 },
                     tail: width - (padded - V::LANES),
+                    relu: relu && shared + k_block == k,
                     zero,
                 };
                 match padded / V::LANES {
@@ -311,6 +360,8 @@ struct Panel<T> {
     start_row: usize,
     /// How many lanes of the last register are in use.
     tail: usize,
+    /// Whether what is below 0 becomes 0 in the end.
+    relu: bool,
     zero: T,
 }
 
@@ -329,9 +380,13 @@ impl<T: Copy> Panel<T> {
                     self.tile_of::<V, 12, NR>(row, packed)
                 } else if left >= 6 && left != 8 {
                     self.tile_of::<V, 6, NR>(row, packed)
+                } else if left == 5 {
+                    self.tile_of::<V, 5, NR>(row, packed)
                 } else if left >= 4 {
                     self.tile_of::<V, 4, NR>(row, packed)
-                } else if left >= 2 {
+                } else if left == 3 {
+                    self.tile_of::<V, 3, NR>(row, packed)
+                } else if left == 2 {
                     self.tile_of::<V, 2, NR>(row, packed)
                 } else {
                     self.tile_of::<V, 1, NR>(row, packed)
@@ -385,6 +440,11 @@ impl<T: Copy> Panel<T> {
                     *sum = factor.splat_in_quads::<3>().mul_add(row, *sum);
                 }
                 step = first + 4;
+            }
+            if self.relu {
+                for sum in &mut sums {
+                    *sum = sum.relu();
+                }
             }
             for (r, sum) in sums.iter().enumerate() {
                 sum.store_quads(self.c.add((row + r * V::QUADS) * self.c_row), self.c_row);
@@ -443,6 +503,13 @@ impl<T: Copy> Panel<T> {
                 }
                 a = a.wrapping_add(self.a_column);
                 b = b.wrapping_add(self.b_row);
+            }
+            if self.relu {
+                for row_sums in &mut sums {
+                    for sum in row_sums {
+                        *sum = sum.relu();
+                    }
+                }
             }
             for (i, row_sums) in sums.iter().enumerate() {
                 let to = self.c.add((row + i) * self.c_row);

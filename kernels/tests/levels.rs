@@ -26,7 +26,7 @@ fn check_product<T: Scalar>(shape @ [m, k, n]: [usize; 3]) {
     let mut scratch = vec![T::from_f64(f64::NAN); product_scratch_len(m, k, n)];
     for a in [Matrix::rows(&a, k), Matrix::transposed(&a, m)] {
         for b in [Matrix::rows(&b, n), Matrix::transposed(&b, k)] {
-            for start in [Start::Zero, Start::Bias(&bias), Start::Add] {
+            for start in [Start::Zero, Start::Bias(&bias), Start::BiasRelu(&bias), Start::Add] {
                 let mut expected = before.clone();
                 naive::product(shape, a, b, &mut expected, start);
                 for level in levels() {
@@ -46,6 +46,7 @@ fn products_of_every_size_up_to_67() {
             check_product::<f32>([m, 3, n]);
         }
         check_product::<f32>([n, 7, 19]);
+        check_product::<f32>([n, 1, 19]);
         check_product::<f32>([5, n, 17]);
         check_product::<f64>([n, 5, 9]);
         check_product::<f64>([7, n, 33]);
@@ -265,9 +266,8 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
     });
     same_bits("normalize_backward", |level| {
         let (mut dscale, mut dshift, mut dx) = (zeros(), zeros(), dy.clone());
-        T::normalize_backward_sums(level, &x, &mut dx, &a, &mut dscale, &mut dshift, None);
-        assert!(dx == dy);
-        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d, None);
+        T::normalize_backward_sums(level, &x, &dx, &a, &mut dscale, &mut dshift, None);
+        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d, None, None);
         vec![dscale, dshift, dx]
     });
     same_bits("passes of batch norm that others are part of", |level| {
@@ -280,14 +280,17 @@ fn check_elementwise<T: Scalar>(rows: usize, columns: usize) {
         T::drop_out(level, &mut apart, &flags, T::from_f64(1.5));
         assert!(once == apart);
         let (mut dscale, mut dshift, mut dx) = (a.clone(), b.clone(), dy.clone());
-        T::normalize_backward_sums(level, &x, &mut dx, &a, &mut dscale, &mut dshift, kept());
+        T::normalize_backward_sums(level, &x, &dx, &a, &mut dscale, &mut dshift, kept());
         let (mut dscale_apart, mut dshift_apart, mut dx_apart) = (a.clone(), b.clone(), dy.clone());
         T::drop_out(level, &mut dx_apart, &flags, T::from_f64(1.5));
-        T::normalize_backward_sums(level, &x, &mut dx_apart, &a, &mut dscale_apart, &mut dshift_apart, None);
-        assert!(dscale == dscale_apart && dshift == dshift_apart && dx == dx_apart);
+        T::normalize_backward_sums(level, &x, &dx_apart, &a, &mut dscale_apart, &mut dshift_apart, None);
+        assert!(dscale == dscale_apart && dshift == dshift_apart);
         let (mut sums, mut sums_apart) = (zeros(), zeros());
-        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d, Some(&mut sums));
-        T::normalize_backward_input(level, &x, &mut dx_apart, &a, &b, &c, &d, None);
+        let mut dx_alone = dy.clone();
+        T::normalize_backward_input(level, &x, &mut dx_alone, &a, &b, &c, &d, kept(), None);
+        T::normalize_backward_input(level, &x, &mut dx, &a, &b, &c, &d, kept(), Some(&mut sums));
+        T::normalize_backward_input(level, &x, &mut dx_apart, &a, &b, &c, &d, None, None);
+        assert!(dx_alone == dx_apart);
         T::activate_backward_with_sums(level, Activation::Relu, &x, &mut dx_apart, &mut sums_apart);
         assert!(dx == dx_apart && sums == sums_apart);
         vec![once, dscale, dshift, dx, sums]

@@ -7,6 +7,7 @@ mod inspect;
 mod interrupt;
 mod lr_test;
 mod predict;
+mod profile;
 mod progress;
 mod summary;
 mod text;
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// Train a network on a table, test it, and keep it in a run folder
     Train(train::Arguments),
+    /// Get to know a table: what is in its columns, how they go together, and what to look out for
+    Profile(profile::Arguments),
     /// Predict the rows of a table with a trained model
     Predict(predict::Arguments),
     /// Measure a trained model on a table that has the target column
@@ -105,6 +108,7 @@ pub(crate) fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let outcome = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments).map(done),
         Command::Predict(arguments) => predict::run(&arguments).map(done),
         Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Command::Summary(arguments) => summary::run(&arguments).map(done),

@@ -16,7 +16,7 @@ use statera::train::fit::rate_remedy;
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
-use super::{INTERRUPTED, Settings, summary, text, thread_pool, within};
+use super::{INTERRUPTED, Settings, profile, summary, text, thread_pool, within};
 
 /// With fewer test rows than this, the results say that they are rough.
 const FEW_TEST_ROWS: usize = 30;
@@ -105,6 +105,10 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let plan = Plan::new(config)?;
     if !arguments.quiet {
         text::note(describe(&plan).trim_end_matches('\n'));
+        let noticed = profile::noticed(&statera::profile::of_training_rows(&plan), &plan);
+        if !noticed.is_empty() {
+            text::note(noticed.trim_end_matches('\n'));
+        }
         text::note("");
     }
     let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());

@@ -206,6 +206,8 @@ pub static KEYS: &[Key] = &[
         "Cells with exactly one of these texts count as missing."),
     key("data.weight", Text, "''",
         "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
+    key("data.drop_duplicates", Bool, "false",
+        "Whether rows that repeat an earlier one in every column learned from, and in the target, are left out."),
     key("data.columns", Columns, "{}",
         "What is known of single columns, by name; whatever is not given is decided from the data."),
 

@@ -100,6 +100,8 @@ pub struct DataConfig {
     pub null: Vec<String>,
     /// The column of the rows' weights; empty for none.
     pub weight: String,
+    /// Whether repeated rows are left out.
+    pub drop_duplicates: bool,
     /// What is known of single columns.
     pub columns: BTreeMap<String, ColumnConfig>,
 }

@@ -324,7 +324,7 @@ fn not_finite(raw: &RawTable, row: usize, column: usize) -> Error {
 }
 
 /// Whether the first or last word of a name says that the column names the rows.
-fn named_like_an_identifier(name: &str) -> bool {
+pub(crate) fn named_like_an_identifier(name: &str) -> bool {
     const WORDS: [&str; 10] = ["id", "ids", "uid", "uuid", "guid", "key", "index", "idx", "rowid", "rownum"];
     let mut words: Vec<String> = vec![String::new()];
     let mut was_lower = false;

@@ -88,13 +88,13 @@ impl BatchNorm {
     }
 
     /// With x̂ = (x − mean)/std, adds rows to dβ = Σ dy and to dγ = Σ dy·x̂ (still times std). Where dropout follows
-    /// the layer, dy is that of what dropout gave, and is taken back through it first.
+    /// the layer, dy is that of what dropout gave.
     pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         first_row: usize,
         x: &[T],
-        dy: &mut [T],
+        dy: &[T],
         grads: &mut [T],
         cache: &[T],
         kept: Option<Kept<T>>,
@@ -122,7 +122,8 @@ impl BatchNorm {
 
     /// dx = γ/std · (dy − dβ/B − x̂·dγ/B), over dy (B×F).
     ///
-    /// In use the statistics do not depend on x, and dx = γ/std · dy. With `relu_sums`, x is what a dense layer's relu
+    /// In use the statistics do not depend on x, and dx = γ/std · dy. Where dropout follows the layer, dy is that of what dropout
+    /// gave. With `relu_sums`, x is what a dense layer's relu
     /// gave: dx is then that layer's ∂L/∂z, and relu_sums += Σ over rows of it.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
@@ -130,11 +131,12 @@ impl BatchNorm {
         x: &[T],
         dy: &mut [T],
         cache: &[T],
+        kept: Option<Kept<T>>,
         relu_sums: Option<&mut [T]>,
     ) {
         let f = self.features;
         let part = |i: usize| &cache[i * f..(i + 1) * f];
-        T::normalize_backward_input(pass.level, x, dy, part(0), part(3), part(4), part(5), relu_sums);
+        T::normalize_backward_input(pass.level, x, dy, part(0), part(3), part(4), part(5), kept, relu_sums);
     }
 
     /// One step of the running statistics, towards the mean of those of the shards.

@@ -210,9 +210,16 @@ impl Dense {
         if self.packed > 1 {
             packed::forward(pass.level, self.packed_shape(n_rows), x, weights, bias, y, scratch);
         } else {
-            let start = bias.map_or(Start::Zero, Start::Bias);
+            let start = match bias {
+                Some(bias) if self.activation == Activation::Relu => Start::BiasRelu(bias),
+                Some(bias) => Start::Bias(bias),
+                None => Start::Zero,
+            };
             let (x, weights) = (Matrix::rows(x, i), Matrix::rows(weights, o));
             T::product(pass.level, [n_rows, i, o], x, weights, y, start, scratch);
+            if matches!(start, Start::BiasRelu(_)) {
+                return;
+            }
         }
         activation::forward(self.activation, pass, first_row * self.packed * o, y, &mut cache.numbers);
     }

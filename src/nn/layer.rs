@@ -426,14 +426,14 @@ impl Layer {
         }
     }
 
-    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows, after taking it
-    /// back through dropout, which gives `kept`.
+    /// Backward of batch norm, first part: takes ∂L/∂y of some rows into the sums over all rows; `kept` is that of a
+    /// dropout layer above that this one takes over.
     pub(crate) fn add_backward_sums<T: Scalar>(
         &self,
         pass: &Pass<T>,
         first_row: usize,
         x: &[T],
-        dy: &mut [T],
+        dy: &[T],
         grads: &mut [T],
         cache: &Cache<T>,
         kept: Option<Kept<T>>,
@@ -470,6 +470,7 @@ impl Layer {
         grads: &mut [T],
         cache: &Cache<T>,
         scratch: &mut [T],
+        kept: Option<Kept<T>>,
         [above, below]: [Option<&Self>; 2],
     ) {
         match self {
@@ -489,7 +490,7 @@ impl Layer {
                     Some(Self::Dense(dense)) => dense.relu_sums(grads),
                     _ => None,
                 };
-                layer.backward_rows(pass, x, dy, &cache.numbers, relu_sums);
+                layer.backward_rows(pass, x, dy, &cache.numbers, kept, relu_sums);
             }
             Self::Dropout(layer) => layer.apply(pass, first_row, dy, &cache.flags),
             Self::Activation(layer) => {

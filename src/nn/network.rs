@@ -391,7 +391,7 @@ impl Network {
             // No run above has added the sums.
             let n = pass.n_rows * self.layers[top].out_features();
             let input = self.input_of(top, pass.n_rows, x, outputs);
-            self.layers[top].add_backward_sums(pass, 0, input, &mut dy[..n], grads, &caches[top], None);
+            self.layers[top].add_backward_sums(pass, 0, input, &dy[..n], grads, &caches[top], None);
         }
         self.layers[top].finish_backward_sums(pass, grads, &mut caches[top]);
         for (i, cache) in caches.iter().enumerate().take(end).skip(begin) {
@@ -424,6 +424,8 @@ impl Network {
                     }
                     _ => {}
                 }
+                let kept = Some(i + 1).filter(|_| self.takes_over_dropout(i));
+                let kept = kept.and_then(|above| self.layers[above].kept(pass, first_row, &caches[above]));
                 layer.backward_rows(
                     pass,
                     [first_row, n_rows],
@@ -433,6 +435,7 @@ impl Network {
                     grads,
                     &caches[i],
                     scratch,
+                    kept,
                     [
                         self.layers[..end].get(i + 1),
                         i.checked_sub(1).filter(|&i| i >= begin).map(|i| &self.layers[i]),
@@ -442,8 +445,8 @@ impl Network {
             if let Some(below) = begin.checked_sub(1) {
                 // The rows are still near: batch norm, which begins the next run, takes its sums here.
                 let input = &self.input_of(below, pass.n_rows, x, outputs)[part(self.in_features(below))];
-                let gradient = if writer.is_some() { &mut *dx } else { &mut *dy };
-                let gradient = &mut gradient[part(self.layers[below].out_features())];
+                let gradient = if writer.is_some() { &*dx } else { &*dy };
+                let gradient = &gradient[part(self.layers[below].out_features())];
                 let kept = Some(begin).filter(|_| self.takes_over_dropout(below));
                 let kept = kept.and_then(|i| self.layers[i].kept(pass, first_row, &caches[i]));
                 self.layers[below].add_backward_sums(

@@ -23,6 +23,8 @@ use crate::model::TargetSpec;
 use crate::nn::init::explain;
 use crate::nn::network::is_output;
 use crate::nn::{Layer, Loss, Network};
+use crate::profile::duplicates::duplicates;
+use crate::profile::source;
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use crate::train::full_batch::check_memory;
 use statera_kernels::Scalar;
@@ -89,7 +91,7 @@ impl Plan {
             Task::Multiclass => Some(TaskKind::Multiclass),
         };
         let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted)?;
-        let labels = Labels::for_training(&raw, &target_column, task)?;
+        let mut labels = Labels::for_training(&raw, &target_column, task)?;
 
         let schema = schema_of(&config, &raw, &target_column)?;
         let choice = |subject: &str, choice: String, reason: String, instead: &str| Choice {
@@ -118,6 +120,8 @@ impl Plan {
             TaskKind::Multiclass => Task::Multiclass,
         };
 
+        let table = Table::from_raw(&raw, &schema)?;
+        let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
         let (split, split_reason) = split_of(&config, &raw, &labels)?;
         let sizes = format!(
             "{} train, {} val, {} test",
@@ -137,7 +141,12 @@ impl Plan {
             ));
         }
 
-        let table = Table::from_raw(&raw, &schema)?;
+        if config.data.drop_duplicates {
+            let reason = "alike in every column that is learned from, and in the target".to_owned();
+            let what = counted(repeated, "repeated row");
+            choices.push(choice("left out", what, reason, "--set data.drop_duplicates=false"));
+        }
+
         let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
@@ -228,6 +237,16 @@ impl Plan {
         };
         Ok(Rows { x, targets })
     }
+}
+
+/// Leaves the rows out that repeat an earlier one, so that none is both learned from and tested on; how many they are.
+fn leave_out_repeated(labels: &mut Labels, table: &Table) -> usize {
+    let columns = table.columns().iter().map(|column| source::view(&column.data, table.n_rows()));
+    let columns: Vec<_> = columns.chain([source::view_of_target(&labels.target)]).collect();
+    let repeated = duplicates(&columns.iter().collect::<Vec<_>>(), table.n_rows());
+    let before = labels.rows.len();
+    labels.rows.retain(|row| repeated.binary_search(row).is_err());
+    before - labels.rows.len()
 }
 
 fn table_path(config: &Config) -> Result<std::path::PathBuf> {

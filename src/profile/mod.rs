@@ -1,0 +1,250 @@
+//! What is in a table, before anything is learned of it: figures of each column, how columns go together, and what
+//! to look out for, each with the line of configuration that deals with it.
+//!
+//! [`source::Loaded`] reads the table, [`profile`] looks at it, [`html::page`] shows it. Nothing here is fitted into a
+//! model: a profile may look at every row.
+
+pub mod alone;
+pub mod associations;
+pub mod collinearity;
+pub mod column;
+pub mod duplicates;
+pub mod histogram;
+pub mod html;
+pub mod moments;
+mod picture;
+pub mod quantiles;
+pub mod relation;
+pub mod sample;
+pub mod source;
+mod style;
+pub mod target;
+pub mod warnings;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::data::words::thousands;
+use crate::data::{ColumnKind, TaskKind};
+use crate::run::Plan;
+use associations::{Associations, associations};
+use collinearity::collinearity;
+use column::ColumnProfile;
+use source::{Column, Role, Source, Values};
+pub use warnings::{Concern, Warning, lines};
+
+/// Columns whose inflation factors are computed, at most.
+const MOST_INFLATED: usize = 500;
+/// Multiply–adds that the correlation matrix behind the inflation factors may take.
+const COLLINEARITY_BUDGET: usize = 4_000_000_000;
+
+/// The profile of a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Profile {
+    /// The file.
+    pub table: String,
+    /// Rows.
+    pub n_rows: usize,
+    /// What is learned of the target, if one is named.
+    pub task: Option<TaskKind>,
+    /// The classes of the target, in their order; none of a regression.
+    pub classes: Vec<String>,
+    /// The seed that draws rows where not all are taken.
+    pub seed: u64,
+    /// Rows behind Spearman's correlations and the predictions by one column.
+    pub sampled_rows: usize,
+    /// The columns, from left to right.
+    pub columns: Vec<ColumnProfile>,
+    /// How columns go together.
+    pub associations: Option<Associations>,
+    /// How far number columns make up each other.
+    pub collinearity: Option<Inflation>,
+    /// Rows that repeat an earlier one.
+    pub duplicates: Duplicates,
+    /// What to look out for, the gravest first.
+    pub warnings: Vec<Warning>,
+}
+
+/// How far number columns make up each other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inflation {
+    /// The columns, as indices into the profile's; the other indices are those of [`collinearity::Collinearity`].
+    pub columns: Vec<usize>,
+    /// Columns of numbers beyond 500, or beyond half as many as there are rows: those that go least with the target.
+    pub left_out: usize,
+    /// Rows that it is computed on.
+    pub rows: usize,
+    /// Factors, condition number and redundant columns, as indices into `columns`.
+    #[serde(flatten)]
+    pub found: collinearity::Collinearity,
+}
+
+/// Rows that repeat an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Duplicates {
+    /// How many.
+    pub count: usize,
+    /// The first of them, ten at most; the first row of the table is 1. None where only some rows are looked at.
+    pub first: Vec<usize>,
+    /// Columns that were not compared, as they only name the rows.
+    pub apart_from: Vec<String>,
+}
+
+impl Profile {
+    /// The target's column.
+    pub fn target(&self) -> Option<&ColumnProfile> {
+        self.columns.iter().find(|column| column.role == Role::Target)
+    }
+}
+
+/// How thoroughly a table is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything.
+    Whole,
+    /// What warnings need: no matrix of correlations.
+    Warnings,
+}
+
+/// Profiles a table; `tell` hears what is being looked at.
+///
+/// Columns are looked at in parallel. O(rows·log rows) a column and O(rows) a pair of columns; Spearman's correlations
+/// and predictions by one column look at 100,000 rows at most, drawn by `seed`. The result does not depend on the number
+/// of threads.
+pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str) + Sync)) -> Profile {
+    tell("columns");
+    let rows = sample::rows(source.n_rows, target::MOST_ROWS, seed);
+    let rows = rows.as_deref();
+    let target = source.target();
+    let columns: Vec<ColumnProfile> = source
+        .columns
+        .par_iter()
+        .with_max_len(1)
+        .map(|column| {
+            let mut found = column::profile(column);
+            if let Some(t) = target.filter(|_| column.role != Role::Target) {
+                let shown = |x: f64| if column.kind == ColumnKind::Date { column::date(x) } else { short(x) };
+                found.target =
+                    Some(target::relation(&column.values, &source.columns[t].values, rows, &shown));
+            }
+            found
+        })
+        .collect();
+
+    tell("duplicates");
+    let names_rows = |i: &usize| warnings::names_rows(&columns[*i], source.n_rows);
+    let apart: Vec<usize> = (0..columns.len()).filter(names_rows).collect();
+    let compared: Vec<&Values<'_>> =
+        (0..columns.len()).filter(|i| !apart.contains(i)).map(|i| &source.columns[i].values).collect();
+    let repeated =
+        if compared.is_empty() { Vec::new() } else { duplicates::duplicates(&compared, source.n_rows) };
+    let duplicates = Duplicates {
+        count: repeated.len(),
+        first: repeated.iter().take(if depth == Depth::Whole { 10 } else { 0 }).map(|row| row + 1).collect(),
+        apart_from: apart.iter().map(|&i| columns[i].name.clone()).collect(),
+    };
+
+    tell("collinearity");
+    let inflation = inflation(source, &columns, seed);
+    let associations = (depth == Depth::Whole).then(|| {
+        tell("correlations");
+        associations(source, &strength(&columns), rows)
+    });
+    let mut profile = Profile {
+        table: source.name.clone(),
+        n_rows: source.n_rows,
+        task: source.task,
+        classes: match target.map(|t| &source.columns[t].values) {
+            Some(Values::Codes { levels, .. }) => levels.to_vec(),
+            _ => Vec::new(),
+        },
+        seed,
+        sampled_rows: rows.map_or(source.n_rows, <[usize]>::len),
+        columns,
+        associations,
+        collinearity: inflation,
+        duplicates,
+        warnings: Vec::new(),
+    };
+    profile.warnings = warnings::warnings(&profile, source);
+    profile
+}
+
+/// The profile of the training rows of a run, of 100,000 at most: what warnings need, and no row that was set aside.
+pub fn of_training_rows(plan: &Plan) -> Profile {
+    const MOST_ROWS: usize = 100_000;
+    profile(&source::of_training_rows(plan, MOST_ROWS), plan.config.seed, Depth::Warnings, &|_| ())
+}
+
+/// What ranks columns where there is room for a few: how well they predict the target, or else that they vary.
+fn strength(columns: &[ColumnProfile]) -> Vec<f64> {
+    let of = |column: &ColumnProfile| match &column.target {
+        Some(relation) => relation.alone.unwrap_or(0.0).max(relation.value.unwrap_or(0.0).abs()),
+        None => f64::from(u8::from(column.distinct > 1)),
+    };
+    columns.iter().map(of).collect()
+}
+
+fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Option<Inflation> {
+    let is_input = |column: &Column<'_>| column.role == Role::Input && column.dropped.is_none();
+    let fits = |&i: &usize| {
+        let numbers = matches!(source.columns[i].values, Values::Numbers(_));
+        // What gives the target away is to go anyway, and all that predicts the target would seem to make it up.
+        let alone = columns[i].target.as_ref().and_then(|relation| relation.alone).unwrap_or(0.0);
+        numbers
+            && alone < warnings::LEAK
+            && is_input(&source.columns[i])
+            && columns[i].distinct > 1
+            && !warnings::names_rows(&columns[i], source.n_rows)
+    };
+    let mut kept: Vec<usize> = (0..columns.len()).filter(fits).collect();
+    // With about as many columns as rows, chance alone makes columns up.
+    let most = MOST_INFLATED.min(source.n_rows / 2);
+    let left_out = kept.len().saturating_sub(most);
+    if left_out > 0 {
+        let strength = strength(columns);
+        kept.sort_by(|&a, &b| strength[b].total_cmp(&strength[a]).then(a.cmp(&b)));
+        kept.truncate(most);
+        kept.sort_unstable();
+    }
+    if kept.len() < 2 {
+        return None;
+    }
+    let most = (2 * COLLINEARITY_BUDGET / (kept.len() * kept.len())).max(1_000);
+    let rows = sample::rows(source.n_rows, most, seed);
+    let sampled: Vec<Values<'_>> = kept
+        .iter()
+        .map(|&i| match &rows {
+            Some(rows) => source.columns[i].values.of_rows(rows),
+            None => source.columns[i].values.clone(),
+        })
+        .collect();
+    let numbers: Vec<&[f64]> = sampled
+        .iter()
+        .filter_map(|values| if let Values::Numbers(x) = values { Some(&x[..]) } else { None })
+        .collect();
+    Some(Inflation {
+        columns: kept,
+        left_out,
+        rows: rows.map_or(source.n_rows, |rows| rows.len()),
+        found: collinearity(&numbers),
+    })
+}
+
+/// A number to four significant digits, as labels have it.
+pub fn short(x: f64) -> String {
+    if x == 0.0 {
+        return "0".into();
+    }
+    let size = x.abs();
+    if !(1e-4..1e7).contains(&size) {
+        return format!("{x:.3e}");
+    }
+    let decimals = (3 - size.log10().floor() as i32).max(0) as usize;
+    let text = format!("{x:.decimals$}");
+    if size >= 1000.0 {
+        let sign = if x < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", thousands(size.round() as usize));
+    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

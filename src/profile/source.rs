@@ -1,0 +1,369 @@
+//! What a profile looks at: columns as plain slices, whatever table they come from.
+//!
+//! The only file here that knows how tables are read; all others see [`Values`].
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::{Config, Task};
+use crate::data::cell::finite;
+use crate::data::table::MISSING;
+use crate::data::words::{instead, shown};
+use crate::data::{
+    ColumnData, ColumnKind, ColumnSchema, RawTable, ReadOptions, Schema, Table, Target, TaskKind,
+    infer_schema, infer_task, read_csv,
+};
+use crate::run::Plan;
+use crate::{Error, Result};
+
+/// The cells of a column, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values<'a> {
+    /// Numbers, or days since 1970-01-01; NaN where missing.
+    Numbers(Cow<'a, [f64]>),
+    /// Codes into `levels`; [`MISSING`] where missing.
+    Codes {
+        /// A code a row.
+        codes: Cow<'a, [u32]>,
+        /// The distinct texts.
+        levels: Cow<'a, [String]>,
+    },
+}
+
+impl Values<'_> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Numbers(x) => x.len(),
+            Self::Codes { codes, .. } => codes.len(),
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the cell of a row is missing.
+    pub fn is_missing(&self, row: usize) -> bool {
+        match self {
+            Self::Numbers(x) => x[row].is_nan(),
+            Self::Codes { codes, .. } => codes[row] == MISSING,
+        }
+    }
+
+    /// The cells of some rows.
+    pub fn of_rows(&self, rows: &[usize]) -> Values<'_> {
+        match self {
+            Self::Numbers(x) => Values::Numbers(rows.iter().map(|&row| x[row]).collect()),
+            Self::Codes { codes, levels } => Values::Codes {
+                codes: rows.iter().map(|&row| codes[row]).collect(),
+                levels: Cow::Borrowed(levels),
+            },
+        }
+    }
+}
+
+impl<'a> Values<'a> {
+    /// The cells of some rows, in place of all.
+    fn into_rows(self, rows: &[usize]) -> Values<'a> {
+        match self {
+            Self::Numbers(x) => Values::Numbers(rows.iter().map(|&row| x[row]).collect()),
+            Self::Codes { codes, levels } => {
+                Values::Codes { codes: rows.iter().map(|&row| codes[row]).collect(), levels }
+            }
+        }
+    }
+}
+
+/// What a column is for, besides being an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Learned from.
+    Input,
+    /// The column to predict.
+    Target,
+    /// The column that says which rows train, watch and test.
+    Split,
+    /// The column that says how much a row counts.
+    Weight,
+}
+
+/// A column to profile.
+#[derive(Debug, Clone)]
+pub struct Column<'a> {
+    /// The name in the header.
+    pub name: &'a str,
+    /// What its cells are taken as.
+    pub kind: ColumnKind,
+    /// Why.
+    pub reason: &'a str,
+    /// Why nothing is learned of it, if that is so.
+    pub dropped: Option<&'a str>,
+    /// What it is for.
+    pub role: Role,
+    /// Cells that do not fit the kind, which count as missing, and up to twenty different texts of them.
+    pub unreadable: (usize, &'a [String]),
+    /// The cells.
+    pub values: Values<'a>,
+}
+
+/// A table to profile.
+#[derive(Debug, Clone)]
+pub struct Source<'a> {
+    /// The file.
+    pub name: String,
+    /// Rows.
+    pub n_rows: usize,
+    /// The columns from left to right.
+    pub columns: Vec<Column<'a>>,
+    /// What is learned of the target, if one is named. A target of classes has [`Values::Codes`].
+    pub task: Option<TaskKind>,
+    /// The words that count as missing.
+    pub null: Vec<String>,
+}
+
+impl Source<'_> {
+    /// The index of the target.
+    pub fn target(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.role == Role::Target)
+    }
+}
+
+/// A table read to be profiled: nothing in its cells is an error.
+#[derive(Debug)]
+pub struct Loaded {
+    raw: Arc<RawTable>,
+    schema: Schema,
+    table: Table,
+    roles: Vec<Role>,
+    /// For each column the cells that do not fit its kind.
+    unreadable: Vec<(usize, Vec<String>)>,
+    task: Option<TaskKind>,
+    null: Vec<String>,
+}
+
+impl Loaded {
+    /// Reads the table that `config` names; its target may be empty.
+    ///
+    /// Where training would refuse a column for a few odd cells, they count as missing here and are told.
+    pub fn read(config: &Config) -> Result<Self> {
+        let raw =
+            Arc::new(read_csv(&config.data.path, &ReadOptions { null_words: config.data.null.clone() })?);
+        let named = [
+            ("--target", &config.data.target),
+            ("split.column", &config.split.column),
+            ("data.weight", &config.data.weight),
+        ];
+        let named = named.into_iter().chain(config.data.columns.keys().map(|name| ("data.columns", name)));
+        for (setting, name) in named {
+            if !name.is_empty() && raw.column_index(name).is_none() {
+                let what =
+                    format!("{setting}: there is no column {} in {}", shown(name), raw.source.display());
+                return Err(Error::setting(what, instead(name, raw.names())));
+            }
+        }
+        let mut schema = lenient_schema(&raw, config);
+        // Columns that training drops are looked at as well.
+        let mut everything = schema.clone();
+        for column in &mut everything.columns {
+            column.dropped = None;
+            let numbers = column.kind == ColumnKind::Identifier && are_numbers(&raw, &column.name);
+            column.kind = match column.kind {
+                ColumnKind::Number | ColumnKind::Date => column.kind,
+                _ if numbers => ColumnKind::Number,
+                _ => ColumnKind::Category,
+            };
+        }
+        let table = Table::from_raw(&raw, &everything)?;
+        for column in &mut schema.columns {
+            if config.data.columns.get(&column.name).is_some_and(|set| set.drop == Some(true)) {
+                column.dropped = Some("as set".into());
+            }
+        }
+        let unreadable =
+            table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
+        let role = |name: &str| match name {
+            _ if name == config.data.target => Role::Target,
+            _ if name == config.split.column => Role::Split,
+            _ if name == config.data.weight => Role::Weight,
+            _ => Role::Input,
+        };
+        let roles = schema.columns.iter().map(|column| role(&column.name)).collect();
+        let task = match (config.data.target.as_str(), config.task) {
+            ("", _) => None,
+            (target, Task::Auto) => Some(infer_task(&raw, target, None)?.0),
+            (_, Task::Regression) => Some(TaskKind::Regression),
+            (_, Task::Binary) => Some(TaskKind::Binary),
+            (_, Task::Multiclass) => Some(TaskKind::Multiclass),
+        };
+        Ok(Self { raw, schema, table, roles, unreadable, task, null: config.data.null.clone() })
+    }
+
+    /// The whole table.
+    pub fn source(&self) -> Source<'_> {
+        let columns =
+            self.schema.columns.iter().zip(self.table.columns()).enumerate().map(|(i, (schema, column))| {
+                let mut values = view(&column.data, self.raw.n_rows());
+                if self.roles[i] == Role::Target {
+                    values = as_target(values, self.task);
+                }
+                Column {
+                    name: &schema.name,
+                    kind: schema.kind,
+                    reason: &schema.reason,
+                    dropped: schema.dropped.as_deref(),
+                    role: self.roles[i],
+                    unreadable: (self.unreadable[i].0, &self.unreadable[i].1),
+                    values,
+                }
+            });
+        Source {
+            name: self.raw.source.display().to_string(),
+            n_rows: self.raw.n_rows(),
+            columns: columns.collect(),
+            task: self.task,
+            null: self.null.clone(),
+        }
+    }
+}
+
+/// At most `most` training rows of a run and the columns that it learns from; nothing else is looked at.
+pub fn of_training_rows(plan: &Plan, most: usize) -> Source<'_> {
+    let train = plan.split.train.rows();
+    let picked = super::sample::rows(train.len(), most, plan.config.seed);
+    let rows: Vec<usize> =
+        picked.map_or_else(|| train.to_vec(), |rows| rows.into_iter().map(|i| train[i]).collect());
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    for (schema, column) in plan.schema.columns.iter().zip(plan.table.columns()) {
+        if schema.dropped.is_none() {
+            columns.push(Column {
+                name: &schema.name,
+                kind: schema.kind,
+                reason: &schema.reason,
+                dropped: None,
+                role: Role::Input,
+                unreadable: (0, &[]),
+                values: view(&column.data, plan.table.n_rows()).into_rows(&rows),
+            });
+        }
+    }
+    let target = view_of_target(&plan.labels.target);
+    columns.push(Column {
+        name: &plan.target.column,
+        kind: if matches!(target, Values::Numbers(_)) { ColumnKind::Number } else { ColumnKind::Category },
+        reason: "the column to predict",
+        dropped: None,
+        role: Role::Target,
+        unreadable: (0, &[]),
+        values: target.into_rows(&rows),
+    });
+    Source {
+        name: plan.raw.source.display().to_string(),
+        n_rows: rows.len(),
+        columns,
+        task: Some(plan.target.task),
+        null: plan.config.data.null.clone(),
+    }
+}
+
+/// A target that has been read for training, as a column.
+pub(crate) fn view_of_target(target: &Target) -> Values<'_> {
+    match target {
+        Target::Values(values) => Values::Numbers(Cow::Borrowed(values)),
+        Target::Classes { codes, classes } => {
+            Values::Codes { codes: Cow::Borrowed(codes), levels: Cow::Borrowed(classes) }
+        }
+    }
+}
+
+/// A column of a table that has been read.
+pub(crate) fn view(data: &ColumnData, n_rows: usize) -> Values<'_> {
+    match data {
+        ColumnData::Number(x) | ColumnData::Date(x) => Values::Numbers(Cow::Borrowed(x)),
+        ColumnData::Category { codes, levels } => {
+            Values::Codes { codes: Cow::Borrowed(codes), levels: Cow::Borrowed(levels) }
+        }
+        ColumnData::Dropped => {
+            Values::Codes { codes: vec![MISSING; n_rows].into(), levels: Vec::new().into() }
+        }
+    }
+}
+
+/// A target of numbers as numbers, one of classes as codes.
+fn as_target(values: Values<'_>, task: Option<TaskKind>) -> Values<'_> {
+    match (values, task) {
+        (Values::Codes { codes, levels }, Some(TaskKind::Regression)) => {
+            let numbers: Vec<f64> = levels.iter().map(|level| finite(level).unwrap_or(f64::NAN)).collect();
+            let number = |&code: &u32| numbers.get(code as usize).copied().unwrap_or(f64::NAN);
+            Values::Numbers(codes.iter().map(number).collect())
+        }
+        (Values::Numbers(x), Some(TaskKind::Binary | TaskKind::Multiclass)) => {
+            let mut levels: Vec<f64> = x.iter().copied().filter(|x| !x.is_nan()).collect();
+            levels.sort_unstable_by(f64::total_cmp);
+            levels.dedup();
+            let code =
+                |x: &f64| levels.binary_search_by(|level| level.total_cmp(x)).map_or(MISSING, |i| i as u32);
+            Values::Codes {
+                codes: x.iter().map(code).collect(),
+                levels: levels.iter().map(f64::to_string).collect(),
+            }
+        }
+        (values, _) => values,
+    }
+}
+
+/// What the columns are, one by one: where the cells of a column contradict each other, what most of them are.
+fn lenient_schema(raw: &RawTable, config: &Config) -> Schema {
+    let kinds: BTreeMap<String, ColumnKind> =
+        config.data.columns.iter().filter_map(|(name, set)| Some((name.clone(), set.kind?))).collect();
+    if let Ok(schema) = infer_schema(raw, &kinds, &BTreeSet::new()) {
+        return schema;
+    }
+    let one = |index: usize| {
+        let name = raw.name(index);
+        let aside: BTreeSet<&str> = raw.names().filter(|other| *other != name).collect();
+        let kind = kinds.get(name).map(|kind| (name.to_owned(), *kind)).into_iter().collect();
+        let broken = || {
+            let (mut present, mut numbers) = (0, 0);
+            for value in raw.values(index).flatten() {
+                present += 1;
+                numbers += usize::from(finite(value).is_some());
+            }
+            let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
+            let kind = kinds.get(name).copied().unwrap_or(guess);
+            let reason = format!("most cells are {kind}s");
+            ColumnSchema { name: name.to_owned(), kind, reason, levels: Vec::new(), dropped: None }
+        };
+        match infer_schema(raw, &kind, &aside) {
+            Ok(mut schema) if !schema.columns.is_empty() => schema.columns.remove(0),
+            _ => broken(),
+        }
+    };
+    Schema { columns: (0..raw.n_columns()).map(one).collect() }
+}
+
+fn are_numbers(raw: &RawTable, name: &str) -> bool {
+    raw.column_index(name)
+        .is_some_and(|index| raw.values(index).flatten().all(|value| finite(value).is_some()))
+}
+
+/// The cells of a column that say something which its kind cannot hold.
+fn unreadable(raw: &RawTable, name: &str, data: &ColumnData) -> (usize, Vec<String>) {
+    const MOST: usize = 20;
+    let (ColumnData::Number(x) | ColumnData::Date(x), Some(index)) = (data, raw.column_index(name)) else {
+        return (0, Vec::new());
+    };
+    let (mut count, mut words) = (0, Vec::new());
+    for (row, _) in x.iter().enumerate().filter(|(_, x)| x.is_nan()) {
+        if let Some(value) = raw.value(row, index) {
+            count += 1;
+            if words.len() < MOST && !words.iter().any(|word| word == value) {
+                words.push(value.to_owned());
+            }
+        }
+    }
+    (count, words)
+}

@@ -1,0 +1,434 @@
+//! What to look out for in a table, each with the line of configuration that deals with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::column::ColumnProfile;
+use super::source::{Role, Source, Values};
+use super::{Profile, short};
+use crate::data::ColumnKind;
+use crate::data::schema::named_like_an_identifier;
+use crate::data::table::MISSING;
+use crate::data::words::{counted, listed, shown, thousands};
+
+/// A column that alone predicts at least this well is suspected to give the target away.
+pub const LEAK: f64 = 0.98;
+/// Fewer rows than this say nothing about leaks and identifiers.
+pub const FEWEST_ROWS: usize = 20;
+/// A column in which one value has at least this share of the cells hardly varies.
+pub const NEARLY_ALL: f64 = 0.99;
+/// A column with at least this share of missing cells is nearly empty.
+pub const MOSTLY_MISSING: f64 = 0.8;
+/// Of classes the largest is at most so many times the smallest, or they are imbalanced.
+pub const IMBALANCE: f64 = 10.0;
+/// An extreme so many times farther out than the middle half is wide governs the scale.
+pub const FAR_OUT: f64 = 20.0;
+
+/// What a warning is about, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concern {
+    /// A column gives the target away.
+    Leak,
+    /// Cells that do not fit their column.
+    Unreadable,
+    /// A column only names the rows.
+    Identifier,
+    /// Rows occur more than once.
+    Duplicates,
+    /// A class is rare.
+    Imbalance,
+    /// A column says nothing.
+    Constant,
+    /// A column says hardly anything.
+    NearlyConstant,
+    /// A column is nearly empty.
+    MostlyMissing,
+    /// Other columns make a column up.
+    Collinear,
+    /// Two columns of categories say the same.
+    SameCategories,
+    /// Far extremes govern a column's scale.
+    FarOutliers,
+}
+
+impl Concern {
+    /// Its name as a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Leak => "suspected target leak",
+            Self::Unreadable => "unreadable cells",
+            Self::Identifier => "suspected identifier",
+            Self::Duplicates => "duplicate rows",
+            Self::Imbalance => "imbalanced classes",
+            Self::Constant => "constant column",
+            Self::NearlyConstant => "nearly constant column",
+            Self::MostlyMissing => "mostly missing",
+            Self::Collinear => "collinear columns",
+            Self::SameCategories => "same categories twice",
+            Self::FarOutliers => "far outliers",
+        }
+    }
+}
+
+/// Something to look out for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// What it is about.
+    pub concern: Concern,
+    /// The columns that it is about.
+    pub columns: Vec<String>,
+    /// What was found, as a sentence.
+    pub text: String,
+    /// The line of a configuration that deals with it; before any `[section]`, or after `--set`.
+    pub line: String,
+}
+
+/// Whether a column seems only to name the rows.
+pub(super) fn names_rows(column: &ColumnProfile, n_rows: usize) -> bool {
+    if column.role != Role::Input {
+        return false;
+    }
+    let present = column.present(n_rows);
+    // Repeated rows repeat their numbers too.
+    let once = present >= FEWEST_ROWS && column.distinct * 20 >= present * 19;
+    let named = || named_like_an_identifier(&column.name);
+    match column.kind {
+        ColumnKind::Identifier => true,
+        ColumnKind::Number => once && column.numbers.as_ref().is_some_and(|x| x.dense || x.whole && named()),
+        ColumnKind::Category | ColumnKind::Text => once && named(),
+        ColumnKind::Date => false,
+    }
+}
+
+/// What to look out for in a table that has been looked at.
+pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
+    let mut found = Vec::new();
+    for column in &profile.columns {
+        found.extend(of_column(column, profile));
+    }
+    found.extend(unreadable(profile, source));
+    found.extend(duplicates(profile));
+    found.extend(imbalance(profile, source));
+    found.extend(collinear(profile));
+    found.extend(same_categories(profile, source));
+    found.sort_by_key(|warning| warning.concern);
+    found
+}
+
+/// The lines of all warnings, fit to be pasted together: none twice, and nothing else of a column that is dropped.
+pub fn lines(warnings: &[Warning]) -> Vec<String> {
+    let dropped: BTreeSet<&str> =
+        warnings.iter().filter_map(|w| w.line.strip_suffix("drop = true")).collect();
+    let mut keys = BTreeSet::new();
+    let mut lines = Vec::new();
+    for Warning { line, .. } in warnings {
+        let key = line.split(" = ").next().unwrap_or(line);
+        let moot = dropped.iter().any(|of| key.starts_with(of) && !line.ends_with("drop = true"));
+        if !moot && keys.insert(key) {
+            lines.push(line.clone());
+        }
+    }
+    lines
+}
+
+fn warning(concern: Concern, columns: &[&str], text: String, line: String) -> Warning {
+    Warning { concern, columns: columns.iter().map(|name| (*name).to_owned()).collect(), text, line }
+}
+
+/// The line that sets something about a column.
+fn setting(column: &str, key: &str, value: &str) -> String {
+    let bare = column.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let name = if bare { column.to_owned() } else { quoted(column) };
+    format!("data.columns.{name}.{key} = {value}")
+}
+
+/// A text as TOML has it on one line.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out += &format!("\\u{:04x}", c as u32),
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
+/// What the column alone gives rise to, but for its cells that do not fit.
+fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
+    let name = column.name.as_str();
+    let present = column.present(profile.n_rows);
+    let mut found = Vec::new();
+    let far = column.numbers.as_ref().filter(|_| column.kind == ColumnKind::Number).map(|x| &x.outliers);
+    if let Some(far) = far.filter(|far| far.farthest >= FAR_OUT) {
+        let text = format!(
+            "{}: {} beyond the outer fences, the farthest {} times as far out as the middle half is wide",
+            shown(name),
+            counted(far.low + far.high, "number"),
+            short(far.farthest)
+        );
+        if column.role == Role::Input && column.dropped.is_none() {
+            let line = setting(name, "scale", "\"robust\"");
+            found.push(warning(
+                Concern::FarOutliers,
+                &[name],
+                format!("{text}; standard scaling would squeeze the rest"),
+                line,
+            ));
+        } else if column.role == Role::Target {
+            let text = format!("{text}; squared errors would be governed by them");
+            found.push(warning(Concern::FarOutliers, &[name], text, "loss.name = \"huber\"".into()));
+        }
+    }
+    if column.role != Role::Input || column.dropped.as_deref() == Some("as set") {
+        return found;
+    }
+    let drop = setting(name, "drop", "true");
+    let already = match column.dropped {
+        Some(_) => ". It is left out as it stands; the line makes that certain",
+        None => "",
+    };
+    let constant = column.distinct <= 1 && (column.missing == 0 || column.distinct == 0);
+    if constant {
+        let what = match column.top.first() {
+            _ if column.distinct == 0 => "every cell is missing".to_owned(),
+            Some(only) => format!("every cell is {}", shown(&only.value)),
+            None => "it has a single cell".to_owned(),
+        };
+        if profile.n_rows > 1 {
+            found.push(warning(
+                Concern::Constant,
+                &[name],
+                format!("{}: {what}{already}", shown(name)),
+                drop,
+            ));
+        }
+        return found;
+    }
+    let alone = column.target.as_ref().and_then(|relation| relation.alone).unwrap_or(0.0);
+    if alone >= LEAK && profile.n_rows >= FEWEST_ROWS {
+        found.push(leak(column, profile, alone, already));
+        return found;
+    }
+    if names_rows(column, profile.n_rows) {
+        let why = match &column.numbers {
+            Some(x) if x.dense => "whole numbers with few gaps, each once".to_owned(),
+            _ => {
+                format!("{} among {}", counted(column.distinct, "different value"), counted(present, "cell"))
+            }
+        };
+        let text = format!("{}: {why}; it seems only to name the rows{already}", shown(name));
+        found.push(warning(Concern::Identifier, &[name], text, drop));
+        return found;
+    }
+    if column.dropped.is_some() {
+        return found;
+    }
+    let most = column.top.first().filter(|most| most.count as f64 >= NEARLY_ALL * present as f64);
+    if let Some(most) = most.filter(|_| present >= FEWEST_ROWS) {
+        let others = present - most.count;
+        let text = format!("{}: all but {} are {}", shown(name), counted(others, "cell"), shown(&most.value));
+        found.push(warning(Concern::NearlyConstant, &[name], text, drop));
+    } else if column.missing as f64 >= MOSTLY_MISSING * profile.n_rows as f64 && profile.n_rows >= FEWEST_ROWS
+    {
+        let text = format!(
+            "{}: only {} of {} are there",
+            shown(name),
+            thousands(present),
+            counted(profile.n_rows, "cell")
+        );
+        found.push(warning(Concern::MostlyMissing, &[name], text, drop));
+    }
+    found
+}
+
+fn leak(column: &ColumnProfile, profile: &Profile, alone: f64, already: &str) -> Warning {
+    let name = column.name.as_str();
+    let target = profile.target().map_or("", |target| target.name.as_str());
+    let straight = column.target.as_ref().and_then(|relation| relation.value).filter(|r| r.abs() > 0.9999);
+    let numeric = profile.target().is_some_and(|target| target.numbers.is_some());
+    let how = match straight {
+        Some(r) if numeric && column.numbers.is_some() => format!("correlation {r:.6}"),
+        _ if numeric => format!("R² {alone:.4}"),
+        _ if alone >= 1.0 => "no row is mistaken".to_owned(),
+        _ => format!("balanced accuracy, chance taken off: {alone:.4}"),
+    };
+    let text = format!(
+        "{} alone predicts {} almost perfectly ({how}): is it known when {} is to be predicted?{}",
+        shown(name),
+        shown(target),
+        shown(target),
+        already.trim_start_matches('.')
+    );
+    warning(Concern::Leak, &[name, target], text, setting(name, "drop", "true"))
+}
+
+/// Cells that do not fit: those of all columns make one list of words for missing cells.
+fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
+    const MOST_WORDS: usize = 20;
+    let odd: Vec<&ColumnProfile> = profile
+        .columns
+        .iter()
+        .filter(|c| c.unreadable > 0 && c.dropped.as_deref() != Some("as set"))
+        .collect();
+    let (few, many): (Vec<&ColumnProfile>, Vec<&ColumnProfile>) =
+        odd.into_iter().partition(|c| c.unreadable_texts.len() < MOST_WORDS);
+    let mut found = Vec::new();
+    for column in many.into_iter().filter(|column| column.role == Role::Input) {
+        let text = format!(
+            "{}: {} that are no {}, as {}",
+            shown(&column.name),
+            counted(column.unreadable, "cell"),
+            column.kind,
+            listed(column.unreadable_texts.iter().take(3).map(String::as_str))
+        );
+        found.push(warning(
+            Concern::Unreadable,
+            &[&column.name],
+            text,
+            setting(&column.name, "drop", "true"),
+        ));
+    }
+    if few.is_empty() {
+        return found;
+    }
+    let mut words = source.null.clone();
+    let mut told = Vec::new();
+    for column in &few {
+        told.push(format!(
+            "{} has {} that are no {} ({})",
+            shown(&column.name),
+            counted(column.unreadable, "cell"),
+            column.kind,
+            listed(column.unreadable_texts.iter().take(3).map(String::as_str))
+        ));
+        for text in &column.unreadable_texts {
+            if !words.contains(text) {
+                words.push(text.clone());
+            }
+        }
+    }
+    let more = if told.len() > 5 { format!("; and {} more columns", told.len() - 5) } else { String::new() };
+    told.truncate(5);
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let names: Vec<&str> = few.iter().map(|column| column.name.as_str()).collect();
+    let text = format!("{}{more}; training refuses them unless they count as missing", told.join("; "));
+    found.push(warning(Concern::Unreadable, &names, text, format!("data.null = [{}]", words.join(", "))));
+    found
+}
+
+fn duplicates(profile: &Profile) -> Option<Warning> {
+    let repeated = &profile.duplicates;
+    if repeated.count == 0 {
+        return None;
+    }
+    let first =
+        repeated.first.first().map_or(String::new(), |row| format!(", the first in row {}", thousands(*row)));
+    let apart = match &repeated.apart_from[..] {
+        [] => String::new(),
+        names => format!(" in all but {}", listed(names.iter().map(String::as_str))),
+    };
+    let verb = if repeated.count == 1 { "repeats" } else { "repeat" };
+    let text = format!(
+        "{} of {} {verb} an earlier one{apart}{first}; a row that is both learned from and tested on flatters the test",
+        counted(repeated.count, "row"),
+        thousands(profile.n_rows)
+    );
+    Some(warning(Concern::Duplicates, &[], text, "data.drop_duplicates = true".into()))
+}
+
+fn imbalance(profile: &Profile, source: &Source<'_>) -> Option<Warning> {
+    let column = &source.columns[source.target()?];
+    let Values::Codes { codes, levels } = &column.values else { return None };
+    let mut counts = vec![0_usize; levels.len()];
+    codes.iter().filter(|code| **code != MISSING).for_each(|code| counts[*code as usize] += 1);
+    let classes = || counts.iter().zip(levels.iter()).filter(|(count, _)| **count > 0);
+    let (fewest, rare) = classes().min_by_key(|(count, _)| **count)?;
+    let (most, frequent) = classes().max_by_key(|(count, _)| **count)?;
+    let ratio = *most as f64 / *fewest as f64;
+    if ratio < IMBALANCE {
+        return None;
+    }
+    let text = format!(
+        "{}: class {} has {} of {} ({} %), {} {} times as many",
+        shown(column.name),
+        shown(rare),
+        thousands(*fewest),
+        counted(profile.n_rows, "row"),
+        short(100.0 * *fewest as f64 / profile.n_rows as f64),
+        shown(frequent),
+        short(ratio)
+    );
+    Some(warning(Concern::Imbalance, &[column.name], text, "loss.class_weights = \"balanced\"".into()))
+}
+
+fn collinear(profile: &Profile) -> Vec<Warning> {
+    let Some(inflation) = &profile.collinearity else { return Vec::new() };
+    let name = |i: usize| profile.columns[inflation.columns[i]].name.as_str();
+    let told = inflation.found.redundant.iter().map(|redundant| {
+        let of = name(redundant.column);
+        let by: Vec<&str> = redundant.by.iter().map(|&i| name(i)).collect();
+        let by_words = listed(by.iter().take(6).copied()) + if by.len() > 6 { " and others" } else { "" };
+        let text = match redundant.vif {
+            None => format!("{} is a linear combination of {by_words}: it adds nothing to them", shown(of)),
+            Some(vif) => format!(
+                "{} is nearly a linear combination of {by_words} (variance inflation {})",
+                shown(of),
+                short(vif)
+            ),
+        };
+        let names: Vec<&str> = std::iter::once(of).chain(by.iter().copied()).collect();
+        warning(Concern::Collinear, &names, text, setting(of, "drop", "true"))
+    });
+    told.collect()
+}
+
+/// Pairs of categories that part the rows alike; the later of the two is to go.
+fn same_categories(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
+    let mut by_shape: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    for (i, column) in profile.columns.iter().enumerate() {
+        let kept = column.role == Role::Input && column.dropped.is_none() && column.distinct > 1;
+        if kept && matches!(source.columns[i].values, Values::Codes { .. }) {
+            by_shape.entry((column.distinct, column.missing)).or_default().push(i);
+        }
+    }
+    let mut found = Vec::new();
+    for alike in by_shape.into_values() {
+        let mut told = BTreeSet::new();
+        for (place, &first) in alike.iter().enumerate() {
+            for &second in &alike[place + 1..] {
+                let values = [first, second].map(|i| &source.columns[i].values);
+                if !told.contains(&first) && !told.contains(&second) && part_alike(values) {
+                    told.insert(second);
+                    let names = [first, second].map(|i| profile.columns[i].name.as_str());
+                    let text =
+                        format!("{} says the same as {} in other words", shown(names[1]), shown(names[0]));
+                    let line = setting(names[1], "drop", "true");
+                    found.push(warning(Concern::SameCategories, &[names[1], names[0]], text, line));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether each category of the one goes with a single one of the other, missing cells included, and back.
+fn part_alike(values: [&Values<'_>; 2]) -> bool {
+    let [Values::Codes { codes: a, levels: la }, Values::Codes { codes: b, levels: lb }] = values else {
+        return false;
+    };
+    let (mut forth, mut back) = (vec![MISSING; la.len()], vec![MISSING; lb.len()]);
+    a.iter().zip(b.iter()).all(|(&a, &b)| {
+        if a == MISSING || b == MISSING {
+            return a == b;
+        }
+        let (to_b, to_a) = (&mut forth[a as usize], &mut back[b as usize]);
+        if *to_b == MISSING && *to_a == MISSING {
+            (*to_b, *to_a) = (b, a);
+        }
+        *to_b == b && *to_a == a
+    })
+}

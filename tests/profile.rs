@@ -1,0 +1,441 @@
+//! Profiles against pandas, scipy, statsmodels and scikit-learn; planted problems, each found and cured by its line;
+//! hostile tables.
+
+mod cli;
+
+use std::path::{Path, PathBuf};
+
+use cli::call;
+use serde_json::Value;
+use statera::config::Config;
+use statera::profile::source::Loaded;
+use statera::profile::{Concern, Depth, Profile, html, lines, of_training_rows, profile};
+use statera::random::{Purpose, Stream};
+use statera::run::Plan;
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn golden() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(file("tests/golden/profile.json")).unwrap()).unwrap()
+}
+
+fn config(path: &Path, target: &str) -> Config {
+    let mut config = Config::default();
+    path.clone_into(&mut config.data.path);
+    target.clone_into(&mut config.data.target);
+    config
+}
+
+fn profiled(path: &Path, target: &str) -> Profile {
+    let loaded = Loaded::read(&config(path, target)).unwrap();
+    profile(&loaded.source(), 0, Depth::Whole, &|_| ())
+}
+
+fn near(found: f64, expected: &Value, tolerance: f64, what: &str) {
+    let expected = expected.as_f64().unwrap_or_else(|| panic!("{what}: {expected}"));
+    assert!(
+        (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+        "{what}: {found} is not {expected}"
+    );
+}
+
+/// The profile of a table is that of `golden`, which Python's libraries made.
+fn agrees(found: &Profile, golden: &Value) {
+    for (name, expected) in golden["numbers"].as_object().unwrap() {
+        let column = found.columns.iter().find(|c| c.name == *name).unwrap();
+        let x = column.numbers.as_ref().unwrap();
+        assert_eq!(column.missing as u64, expected["missing"].as_u64().unwrap(), "{name}");
+        assert_eq!(column.distinct as u64, expected["distinct"].as_u64().unwrap(), "{name}");
+        let figures = [
+            ("min", x.min),
+            ("max", x.max),
+            ("mean", x.moments.mean),
+            ("std", x.moments.std.unwrap()),
+            ("skewness", x.moments.skewness.unwrap()),
+            ("kurtosis", x.moments.kurtosis.unwrap()),
+        ];
+        for (key, value) in figures {
+            near(value, &expected[key], 1e-11, &format!("{name}: {key}"));
+        }
+        for (q, expected) in x.quantiles.iter().zip(expected["quantiles"].as_array().unwrap()) {
+            near(*q, expected, 1e-14, &format!("{name}: quantiles"));
+        }
+        let counted = x.histogram.counts.iter().sum::<usize>() + x.histogram.below + x.histogram.above;
+        assert_eq!(counted, found.n_rows - column.missing, "{name}");
+    }
+    for (name, expected) in golden["categories"].as_object().unwrap() {
+        let column = found.columns.iter().find(|c| c.name == *name).unwrap();
+        let expected = expected.as_object().unwrap();
+        assert_eq!((column.distinct, column.top.len()), (expected.len(), expected.len()));
+        for f in &column.top {
+            assert_eq!(Some(f.count as u64), expected[&f.value].as_u64(), "{name}: {}", f.value);
+        }
+    }
+    let of = found.associations.as_ref().unwrap();
+    let pairs = golden["pairs"].as_array().unwrap();
+    assert_eq!(of.pairs.len(), pairs.len());
+    for expected in pairs {
+        let index = |i: usize| {
+            found.columns.iter().position(|c| Some(c.name.as_str()) == expected[i].as_str()).unwrap()
+        };
+        let pair = of.pair(index(0), index(1)).unwrap();
+        near(pair.value.unwrap(), &expected[2], 1e-12, &expected.to_string());
+        match pair.spearman {
+            Some(rho) => near(rho, &expected[3], 1e-12, &expected.to_string()),
+            None => assert!(expected[3].is_null(), "{expected}"),
+        }
+    }
+    let inflation = found.collinearity.as_ref().unwrap();
+    let expected = &golden["collinearity"];
+    assert_eq!(inflation.columns.len(), expected["vif"].as_object().unwrap().len());
+    for (vif, &column) in inflation.found.vif.iter().zip(&inflation.columns) {
+        let name = &found.columns[column].name;
+        near(vif.unwrap(), &expected["vif"][name], 1e-10, name);
+    }
+    near(inflation.found.condition_number.unwrap(), &expected["condition_number"], 1e-9, "condition number");
+    assert_eq!(found.duplicates.count as u64, golden["duplicates"].as_u64().unwrap());
+}
+
+#[test]
+fn figures_are_those_of_pandas_scipy_and_statsmodels() {
+    let golden = golden();
+    agrees(&profiled(&file("data/insurance.csv"), "charges"), &golden["insurance"]);
+    agrees(&profiled(&file("tests/golden/wine.csv"), "kind"), &golden["wine"]);
+}
+
+/// A table with one problem of each kind; `y` is the target.
+fn planted(classes: bool) -> String {
+    let mut stream = Stream::new(11, Purpose::Noise, 0);
+    let mut rows = Vec::new();
+    for i in 0..400_usize {
+        let [a, b, c, d] = [0; 4].map(|_| stream.normal());
+        let y = 2.0 * a - b + 0.5 * d;
+        let cells = [
+            format!("{a:.3}"),
+            format!("{b:.3}"),
+            // Nearly their sum: the inflation is finite.
+            format!("{:.3}", a + b + 0.02 * c),
+            if classes { (if y > 4.0 { "yes" } else { "no" }).to_owned() } else { format!("{y:.3}") },
+            if classes {
+                (if y > 4.0 { "Y" } else { "N" }).to_owned()
+            } else {
+                format!("{:.3}", 2.0 * y + 0.001 * c)
+            },
+            if classes { "-".to_owned() } else { format!("EUR {y:.3}") },
+            (1000 + i).to_string(),
+            "same".to_owned(),
+            u8::from(i == 7).to_string(),
+            if i % 8 == 0 { format!("{c:.2}") } else { String::new() },
+            ["Rome", "Oslo", "Bern"][stream.below(3)].to_owned(),
+            format!("{:.3}", if i == 9 { 1e4 } else { stream.normal() }),
+            if i == 20 {
+                "n/a.".to_owned()
+            } else if i == 21 {
+                "inf".to_owned()
+            } else {
+                format!("{:.2}", stream.normal())
+            },
+        ];
+        rows.push(cells);
+    }
+    let other = |city: &str| city.chars().rev().collect::<String>();
+    let mut text = "a,b,total,y,leak,leak_text,row,constant,nearly,sparse,city,far,odd,place\n".to_owned();
+    for cells in rows.iter().chain([&rows[5], &rows[6]]) {
+        text += &format!("{},{}\n", cells.join(","), other(&cells[10]));
+    }
+    text
+}
+
+fn concerns(found: &Profile) -> Vec<(Concern, &str)> {
+    found.warnings.iter().map(|w| (w.concern, w.columns.first().map_or("", String::as_str))).collect()
+}
+
+#[test]
+fn every_planted_problem_is_found_and_nothing_else() {
+    use Concern::{
+        Collinear, Constant, Duplicates, FarOutliers, Identifier, Imbalance, Leak, MostlyMissing,
+        NearlyConstant, SameCategories, Unreadable,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, planted(false)).unwrap();
+    let found = profiled(&path, "y");
+    assert_eq!(
+        concerns(&found),
+        [
+            (Leak, "leak"),
+            (Leak, "leak_text"),
+            (Unreadable, "odd"),
+            (Identifier, "row"),
+            (Duplicates, ""),
+            (Constant, "constant"),
+            (NearlyConstant, "nearly"),
+            (MostlyMissing, "sparse"),
+            (Collinear, "total"),
+            (SameCategories, "place"),
+            (FarOutliers, "far"),
+        ]
+    );
+    assert_eq!((found.duplicates.count, &found.duplicates.first[..]), (2, &[401, 402][..]));
+    let collinear = found.warnings.iter().find(|w| w.concern == Collinear).unwrap();
+    assert_eq!(collinear.columns.len(), 3, "{collinear:?}");
+
+    std::fs::write(&path, planted(true)).unwrap();
+    let found = profiled(&path, "y");
+    let told = concerns(&found);
+    assert!(told.contains(&(Leak, "leak")) && told.contains(&(Imbalance, "y")), "{told:?}");
+    assert!(told.contains(&(Constant, "leak_text")), "a column of missing cells: {told:?}");
+}
+
+#[test]
+fn tables_without_problems_have_no_warnings() {
+    let found = profiled(&file("tests/golden/wine.csv"), "kind");
+    assert_eq!(concerns(&found), []);
+    let found = profiled(&file("data/insurance.csv"), "charges");
+    assert_eq!(concerns(&found), [(Concern::Duplicates, "")]);
+    let found = profiled(&file("data/planted.csv"), "y");
+    assert_eq!(concerns(&found), []);
+}
+
+#[test]
+fn every_line_can_be_pasted_and_cures_what_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    for classes in [false, true] {
+        let table = planted(classes);
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, &table).unwrap();
+        let found = profiled(&path, "y");
+        // Training refuses the odd cells, whatever else is set.
+        let odd = found.warnings.iter().find(|w| w.concern == Concern::Unreadable).unwrap().line.clone();
+        for warning in &found.warnings {
+            let mut text = warning.line.clone() + "\n";
+            if warning.line != odd {
+                text += &format!("{odd}\n");
+            }
+            let written = folder.path().join("c.toml");
+            std::fs::write(&written, text + "[train]\nepochs = 1\n").unwrap();
+            call(folder.path(), &["config", "--check", "c.toml"]).done();
+            let train = ["train", "t.csv", "--target", "y", "--config", "c.toml", "--quiet", "--json"];
+            call(folder.path(), &train).done();
+            // And after --set, as the output says.
+            let set = ["profile", "t.csv", "--target", "y", "--set", &warning.line, "--json"];
+            let after: Value = serde_json::from_str(&call(folder.path(), &set).done().out).unwrap();
+            let still = |w: &&Value| {
+                w["concern"] == serde_json::to_value(warning.concern).unwrap()
+                    && w["columns"][0] == serde_json::to_value(warning.columns.first()).unwrap()
+            };
+            let told: Vec<&Value> = after["warnings"].as_array().unwrap().iter().filter(still).collect();
+            // These are about the table, which the line does not change.
+            if !matches!(warning.concern, Concern::Duplicates | Concern::Imbalance | Concern::FarOutliers) {
+                assert!(told.is_empty(), "{}: {told:?}", warning.line);
+            }
+        }
+        let together = lines(&found.warnings).join("\n");
+        std::fs::write(folder.path().join("all.toml"), together + "\n[train]\nepochs = 1\n").unwrap();
+        call(folder.path(), &["config", "--check", "all.toml"]).done();
+        let all = ["train", "t.csv", "--target", "y", "--config", "all.toml", "--json"];
+        let outcome = call(folder.path(), &all).done();
+        assert!(!outcome.err.contains("suspected"), "{}", outcome.err);
+        assert!(outcome.err.contains("2 repeated rows"), "{}", outcome.err);
+    }
+}
+
+#[test]
+fn repeated_rows_are_left_out_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "a,c,y\n".to_owned();
+    for i in 0..60 {
+        text += &format!("{},{},{}\n", i % 30, ["p", "q"][i % 2], (i % 30) * 2);
+    }
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let mut config = config(&folder.path().join("t.csv"), "y");
+    config.task = statera::config::Task::Regression;
+    assert_eq!(Plan::new(config.clone()).unwrap().labels.rows.len(), 60);
+    config.data.drop_duplicates = true;
+    let plan = Plan::new(config).unwrap();
+    assert_eq!(plan.labels.rows, (0..30).collect::<Vec<_>>());
+    assert!(
+        plan.split.train.rows().iter().chain(&plan.split.val).chain(&plan.split.test).all(|row| *row < 30)
+    );
+}
+
+#[test]
+fn what_training_notices_looks_at_training_rows_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |poison: bool| {
+        let mut text = "part,x,c,y\n".to_owned();
+        let mut stream = Stream::new(3, Purpose::Noise, 0);
+        for i in 0..300 {
+            let part = ["train", "train", "train", "val", "test"][i % 5];
+            let (x, y, c) = (stream.normal(), stream.normal(), ["p", "q"][i % 2]);
+            // In the rows set aside everything gives the target away.
+            let [x, y] = if poison && part != "train" { [1e6 * y, 1e3 * y] } else { [x, y] };
+            text += &format!("{part},{x:.3},{c},{y:.3}\n");
+        }
+        text
+    };
+    let seen = [false, true].map(|poison| {
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, table(poison)).unwrap();
+        let mut config = config(&path, "y");
+        config.split.column = "part".into();
+        of_training_rows(&Plan::new(config).unwrap())
+    });
+    assert_eq!(seen[0].n_rows, 180);
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[test]
+fn names_and_values_of_any_kind_are_escaped_and_quoted() {
+    let names =
+        ["<script>alert(1)</script>", "a\"b'c`d", "x & y", "new\nline", "[s] = 1 #", "\\u0041", "💧.é"];
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let mut text = names.map(quoted).join(",") + ",\"</title><img src=x onerror=alert(2)>\",y\n";
+    let mut stream = Stream::new(5, Purpose::Noise, 0);
+    for i in 0..60 {
+        let cells: Vec<String> = names.iter().map(|_| "same".to_owned()).collect();
+        let word = quoted(["<b>bold</b>", "\"><svg onload=alert(3)>", "&amp;"][i % 3]);
+        text += &format!("{},{word},{:.3}\n", cells.join(","), stream.normal());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let found = profiled(&path, "y");
+    let page = html::page(&found);
+    for raw in ["<script>alert", "<img", "<b>", "<svg onload", "</title><img", "onerror=alert(2)>\""] {
+        assert!(!page.contains(raw), "{raw}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    // Every column is constant, and every line names its column exactly.
+    let constant: Vec<_> = found.warnings.iter().filter(|w| w.concern == Concern::Constant).collect();
+    assert_eq!(constant.len(), names.len());
+    for (warning, name) in constant.iter().zip(names) {
+        let written = folder.path().join("c.toml");
+        std::fs::write(&written, format!("{}\n", warning.line)).unwrap();
+        let config = Config::load(Some(&written), &[]).unwrap();
+        assert_eq!(config.data.columns[name].drop, Some(true), "{}", warning.line);
+        assert_eq!(warning.line.lines().count(), 1);
+    }
+}
+
+/// Every element is closed in its turn, and nothing is loaded from anywhere.
+fn is_sound(page: &str) {
+    const VOID: [&str; 5] = ["meta", "input", "rect", "path", "!doctype"];
+    let mut open: Vec<&str> = Vec::new();
+    let body = page.split("<script>").next().unwrap();
+    for part in body.split('<').skip(1) {
+        let tag = part.split('>').next().unwrap();
+        let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "…<{}", part.chars().take(80).collect::<String>());
+        } else if !(tag.ends_with('/') || VOID.contains(&name) && name != "rect") {
+            open.push(name);
+        }
+    }
+    assert_eq!(open, ["html", "body"]);
+    for foreign in ["http://", "https://", " src=", "url(", "@import", "<link"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+}
+
+#[test]
+fn pages_are_sound_whatever_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let one_row = "a,b,c\n1,x,2020-01-01\n".to_owned();
+    let words_only = format!("a,b\n{}", "x,y\nz,y\n".repeat(20));
+    let missing_only = format!("a,b\n{}", "NA,1\n".repeat(20));
+    let huge = format!("a,y\n{}", (0..40).map(|i| format!("{}e307,{i}\n", i % 7 - 3)).collect::<String>());
+    for (text, target) in [
+        (one_row.clone(), ""),
+        (one_row, "a"),
+        (words_only.clone(), ""),
+        (words_only, "a"),
+        (missing_only, "b"),
+        (huge, "y"),
+        (planted(false), "y"),
+        (planted(true), "y"),
+        (planted(true), ""),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let found = profiled(&path, target);
+        is_sound(&html::page(&found));
+        let json = serde_json::to_string(&found).unwrap();
+        assert!(serde_json::from_str::<Value>(&json).is_ok());
+    }
+}
+
+#[test]
+fn a_thousand_columns_make_a_page_that_can_be_used() {
+    let n = 1_000;
+    let mut stream = Stream::new(5, Purpose::Noise, 0);
+    let mut text = (0..n).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",") + ",y\n";
+    for _ in 0..50 {
+        let x: Vec<String> = (0..n).map(|_| format!("{:.2}", stream.normal())).collect();
+        text += &format!("{},{:.2}\n", x.join(","), stream.normal());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let outcome = call(folder.path(), &["profile", "t.csv", "--target", "y"]).done();
+    assert!(outcome.out.contains("… and 961 more columns; the page and --json have all"), "{}", outcome.out);
+    assert!(outcome.out.lines().count() < 250, "{}", outcome.out);
+    let page = std::fs::read_to_string(folder.path().join("t-profile.html")).unwrap();
+    is_sound(&page);
+    assert!(page.len() < 4_000_000, "{} bytes", page.len());
+    assert!(page.contains("Shown in full are 100 of 1,001 columns"), "the limit is said");
+    assert!(page.contains("Shown are 40 of 1,001 columns"), "the limit of the matrix is said");
+}
+
+#[test]
+fn pages_are_named_and_never_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(file("data/insurance.csv"), folder.path().join("insurance.csv")).unwrap();
+    let run = |more: &[&str]| call(folder.path(), &[&["profile", "insurance.csv"], more].concat());
+    let pages = || {
+        let names =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name != "insurance.csv").collect();
+        names.sort();
+        names
+    };
+    assert!(run(&[]).done().err.contains("page: insurance-profile.html"));
+    assert_eq!(run(&["--quiet"]).done().err, "");
+    assert_eq!(pages(), ["insurance-profile-2.html", "insurance-profile.html"]);
+    let before = std::fs::read(folder.path().join("insurance-profile.html")).unwrap();
+    let outcome = run(&["-o", "insurance-profile.html", "--target", "charges"]);
+    assert!(outcome.code == 2 && outcome.err.contains("--force"), "{}", outcome.err);
+    assert_eq!(std::fs::read(folder.path().join("insurance-profile.html")).unwrap(), before);
+    run(&["-o", "insurance-profile.html", "--target", "charges", "--force"]).done();
+    assert_ne!(std::fs::read(folder.path().join("insurance-profile.html")).unwrap(), before);
+    let outcome = run(&["-o", "insurance.csv", "--force"]);
+    assert!(outcome.code == 2 && outcome.err.contains("the table itself"), "{}", outcome.err);
+    run(&["--no-page"]).done();
+    let json: Value = serde_json::from_str(&run(&["--json"]).done().out).unwrap();
+    assert_eq!(json["columns"][0]["name"], "age");
+    assert_eq!(pages().len(), 2);
+    let outcome = run(&["--target", "chargse"]);
+    assert!(outcome.code == 2 && outcome.err.contains("did you mean `charges`?"), "{}", outcome.err);
+}
+
+#[test]
+fn a_profile_does_not_depend_on_the_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.csv"), planted(false)).unwrap();
+    let json = |threads: &str| {
+        call(folder.path(), &["profile", "t.csv", "--target", "y", "--json", "--threads", threads]).done().out
+    };
+    assert_eq!(json("1"), json("3"));
+}
+
+#[test]
+fn the_summary_fits_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(file("data/insurance.csv"), folder.path().join("insurance.csv")).unwrap();
+    let outcome = call(folder.path(), &["profile", "insurance.csv", "--target", "charges"]).done();
+    let wide: Vec<&str> = outcome.out.lines().filter(|line| line.chars().count() > 100).collect();
+    assert!(wide.is_empty(), "{wide:?}");
+    insta::assert_snapshot!("summary", outcome.out);
+}
