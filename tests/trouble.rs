@@ -36,12 +36,12 @@ fn units_are_dead_where_no_slope_is_left_and_saturated_where_hardly_any() {
     // relu(x − 1.01) is 0 for all rows, relu(x − 0.99) not for the last; relu is never saturated.
     assert_eq!(counted(Activation::Relu, &[-1.01, -0.99, 0.0, 5.0]), (1, 0));
     assert_eq!(counted(Activation::LeakyRelu, &[-1.01, -100.0, 5.0]), (0, 0));
-    // σ′ = 0.0125, a twentieth of the steepest, at |z| = 4.356; 2 of 40 rows may be steeper, 3 not.
-    let edge = 4.356;
+    // σ′ = 0.0125, a twentieth of the steepest, at |z| = 4.3565; 2 of 40 rows may be steeper, 3 not.
+    let edge = 4.357;
     let row = |i: usize| x[i];
     assert_eq!(counted(Activation::Sigmoid, &[edge - row(1), edge - row(2), edge - row(3), 0.0]), (0, 2));
     assert_eq!(counted(Activation::Sigmoid, &[-edge - row(38), -edge - row(36), 0.0]), (0, 1));
-    // 1 − tanh² = 0.05 at |z| = 2.1783.
+    // 1 − tanh² = 0.05 at |z| = 2.17827.
     assert_eq!(counted(Activation::Tanh, &[2.1783 - row(1), 2.1783 - row(4), -5.0]), (0, 2));
     // Far out even these slopes are 0.
     assert_eq!(counted(Activation::Sigmoid, &[-1000.0, 0.0]), (1, 0));
@@ -111,7 +111,7 @@ fn dead_and_saturated_layers_of_a_run_are_named_with_what_may_help() {
     assert!(err.contains("warning: layers.0: dead, 8 of its 8 units pass no gradient"), "{err}");
     assert!(err.contains("--set network.activation=leaky_relu"), "{err}");
 
-    train("flat", &[&bias("50.0"), "network.activation=tanh"]);
+    train("flat", &[&bias("5.0"), "network.activation=tanh"]);
     let told = call(folder, &["inspect", "flat"]).done();
     let err = words(&told.err);
     assert!(err.contains("warning: layers.0: saturated, 8 of its 8 units"), "{err}");
@@ -179,7 +179,7 @@ fn the_rows_are_those_of_training_or_of_the_table_that_is_given() {
     assert!(told.code == 1 && told.err.contains("no such file"), "{}", told.err);
     std::fs::write(folder.join("other.csv"), "a,b\n1,2\n").unwrap();
     let told = call(folder, &["inspect", "run", "other.csv"]);
-    assert!(told.code == 1 && told.out.is_empty() && told.err.contains("y"), "{}", told.err);
+    assert!(told.code == 1 && told.out.is_empty() && told.err.contains("column `y`"), "{}", told.err);
     let told = call(folder, &["inspect", "t.csv", "t.csv", "--init", "--target", "y"]);
     assert_eq!(told.code, 2, "{}", told.err);
 }
