@@ -9,6 +9,7 @@ use statera::ablate::items;
 use statera::config::Config;
 use statera::data::RawTable;
 use statera::error::Error;
+use statera::inspect::kinds::costs;
 use statera::inspect::start::{self, LayerScale, Start, StartReport};
 use statera::inspect::units::{self, Finding, LayerReport, Units};
 use statera::inspect::weights::{Tensor, bars, of_model};
@@ -16,7 +17,7 @@ use statera::model::Model;
 use statera::run::Plan;
 
 use super::predict::read_table;
-use super::{Settings, text, within};
+use super::{Settings, kinds, text, within};
 
 const AFTER_HELP: &str = "\
 Of a model: for each tensor its smallest and largest number, mean, standard deviation, share of
@@ -27,6 +28,10 @@ dropout and noise off: the size of the outputs, how far they spread over the row
 gradient of the weights, and how many units are dead (no gradient passes for any row) or saturated
 (on the flat parts of their activation for 95 % of the rows). What is wrong, such as a quarter of a
 layer's units being dead, is named with the layer and with what may help.
+
+Of binary and sparse weights besides: their bytes in the file and the microseconds of their product, beside
+continuous weights of the same shape, measured on this machine. With --twin DATA, the table that the run was
+trained on, a continuous twin is trained with the same settings, seed and split, and both are tested.
 
 With --init, before any training: for each initialiser and layer the size of the outputs, how far
 they spread over the rows, and the size of the gradient of the weights, on up to 256 training rows,
@@ -47,6 +52,9 @@ pub(crate) struct Arguments {
     /// Show the start of a network on a table, before any training
     #[arg(long)]
     init: bool,
+    /// Train the continuous twin of a run on its table, and compare the two in the test metrics
+    #[arg(long, value_name = "DATA", conflicts_with = "init")]
+    twin: Option<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN", requires = "init")]
     target: Option<String>,
@@ -78,15 +86,35 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Model::load(of)?;
     let tensors = of_model(&model);
     let layers = layers(of, arguments.data.as_deref(), &model)?;
+    let (costs, file_bytes) = costs(&model, of)?;
+    if costs.is_empty() && arguments.twin.is_some() {
+        let what = "the model has continuous weights in all layers, so it is its own twin";
+        return Err(Error::setting(what, "leave --twin out, or train with --set weights.kind=binary").into());
+    }
+    let twin = arguments.twin.as_deref().map(|data| kinds::twin_of(&model, of, data)).transpose()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let report = layers.as_ref().map(|(_, report)| report);
-        let document = serde_json::json!({ "tensors": tensors, "layers": report });
-        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        let mut all = serde_json::json!({ "tensors": tensors, "layers": report });
+        if !costs.is_empty() {
+            all["kinds"] = serde_json::json!({ "weights": costs, "file_bytes": file_bytes });
+        }
+        if let Some(twin) = &twin {
+            all["twin"] = kinds::twin_json(twin);
+        }
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
         write!(out, "{}", table(&tensors))?;
         if let Some((rows, report)) = &layers {
             write!(out, "\n{}", trained(rows, report))?;
+        }
+        if !costs.is_empty() {
+            write!(out, "\n{}", kinds::described(&costs, file_bytes))?;
+        }
+        match &twin {
+            Some(twin) => write!(out, "{}", kinds::compared(twin))?,
+            None if !costs.is_empty() => write!(out, "\n{}", text::wrap(&kinds::hint(&model, of), 0))?,
+            None => {}
         }
     }
     out.flush()?;

@@ -32,11 +32,13 @@ impl Config {
         }
         let defaults = Self::default();
         let precision = self.network.precision;
-        Self {
+        let mut config = Self {
             network: NetworkConfig { layers, precision, ..defaults.network },
             ensemble: defaults.ensemble,
             ..self.clone()
-        }
+        };
+        config.name_weight_kinds();
+        config
     }
 
     /// Refuses layers that do not fit each other, as far as that can be said without a table.

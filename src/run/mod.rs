@@ -7,6 +7,7 @@ mod objective;
 pub mod plan;
 pub mod report;
 mod rows;
+mod weights;
 
 pub use execute::{Trained, execute};
 pub use folder::{Folder, RunFolder, Undo};
