@@ -34,5 +34,5 @@ pub use optimizer::{
     AdadeltaStep, AdagradStep, AdamStep, LionStep, MuonStep, NadamStep, RmspropStep, ScheduleFreeStep,
     SgdStep, sum_of_squares,
 };
-pub use product::{Matrix, Start, product_scratch_len};
+pub use product::{Matrix, Start, product_copies, product_scratch_len};
 pub use sparse::{Compressed, SPARSE_ROWS};

@@ -65,6 +65,11 @@ const NEAR_ROWS: usize = 160;
 /// From this many rows of A on the copy pays, being read that often.
 const ROWS_WORTH_PACKING: usize = 16;
 
+/// Whether a product copies its B where rows of B are `n_columns` long, so that a transposed one costs it no more.
+pub fn product_copies(n_columns: usize) -> bool {
+    n_columns > NEAR_ROWS
+}
+
 /// How many numbers of scratch [`crate::Scalar::product`] needs for an A of `m`×`k` and a B of `k`×`n`.
 pub fn product_scratch_len(m: usize, k: usize, n: usize) -> usize {
     // A packed panel, and the columns that are computed as rows.

@@ -14,7 +14,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
+use statera_kernels::{Activation, Matrix, Scalar, Start, product_copies, product_scratch_len};
 
 use super::activation;
 use super::compact;
@@ -284,7 +284,13 @@ impl Dense {
         activation::forward(self.activation, pass, first_row * self.packed * o, y, &mut cache.numbers);
     }
 
-    /// Puts Wᵀ (O×I) into the front of `scratch`, where [`Dense::backward_rows`] finds it.
+    /// Whether [`Dense::prepare_backward`] transposes the weight once for all rows: not where rows are few, which are
+    /// transposed instead, nor where the product copies it piece by piece in any case.
+    fn transposes_weight(&self, n_rows: usize) -> bool {
+        self.packed == 1 && !FEW_ROWS.contains(&n_rows) && !product_copies(self.in_features)
+    }
+
+    /// Puts Wᵀ (O×I), if it is needed, into the front of `scratch`, where [`Dense::backward_rows`] finds it.
     ///
     /// Sets db to zero, for the rows to be added to it.
     pub(crate) fn prepare_backward<T: Scalar>(
@@ -298,7 +304,7 @@ impl Dense {
         if let Some(bias) = &self.bias {
             grads[bias.clone()].fill(T::ZERO);
         }
-        if !wants_dx || self.packed > 1 || FEW_ROWS.contains(&pass.n_rows) {
+        if !wants_dx || !self.transposes_weight(pass.n_rows) {
             return;
         }
         let shape = [self.in_features, self.out_features];
@@ -355,6 +361,9 @@ impl Dense {
             let dz_t = Matrix::rows(dz_t, n_rows);
             T::product(pass.level, [i, o, n_rows], weight, dz_t, dx_t, Start::Zero, scratch);
             T::transpose_to(pass.level, [i, n_rows], dx_t, dx);
+        } else if !self.transposes_weight(pass.n_rows) {
+            let weight = Matrix::transposed(self.weights(pass, cache), o);
+            T::product(pass.level, [n_rows, o, i], Matrix::rows(dy, o), weight, dx, Start::Zero, scratch);
         } else {
             let (transposed, scratch) = scratch.split_at_mut(i * o);
             let transposed = Matrix::rows(transposed, i);

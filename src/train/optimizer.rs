@@ -78,6 +78,37 @@ fn decouples(name: OptimizerName) -> bool {
     )
 }
 
+/// Some neighbouring parameters, their gradients, and what the optimiser keeps of them (nothing where it has no use
+/// for a state).
+struct Part<'a, T> {
+    p: &'a mut [T],
+    g: &'a [T],
+    states: [&'a mut [T]; 3],
+}
+
+/// Parameters that are not worth a thread of their own.
+const FEW_PARAMETERS: usize = 8192;
+
+impl<T: Scalar> Part<'_, T> {
+    /// Makes `step` of all parameters, each by itself, on the threads at hand: no bit depends on where they are cut.
+    fn in_halves(self, step: &(impl Fn(Part<T>) + Sync)) {
+        let n = self.p.len();
+        if n < 2 * FEW_PARAMETERS
+            || rayon::current_thread_index().is_none()
+            || rayon::current_num_threads() == 1
+        {
+            return step(self);
+        }
+        let (p, right_p) = self.p.split_at_mut(n / 2);
+        let (g, right_g) = self.g.split_at(n / 2);
+        let halves = self.states.map(|state| state.split_at_mut((n / 2).min(state.len())));
+        let [(a, right_a), (b, right_b), (c, right_c)] = halves;
+        let left = Part { p, g, states: [a, b, c] };
+        let right = Part { p: right_p, g: right_g, states: [right_a, right_b, right_c] };
+        rayon::join(|| left.in_halves(step), || right.in_halves(step));
+    }
+}
+
 impl<T: Scalar> Optimizer<T> {
     /// An optimiser for the parameters that `views` describe.
     pub fn new(settings: &OptimizerConfig, views: &[View]) -> Self {
@@ -167,6 +198,7 @@ impl<T: Scalar> Optimizer<T> {
             self.state[0].copy_from_slice(params);
             self.state[2].copy_from_slice(params);
         }
+        let (product, number) = (self.momentum_product, self.steps);
         let [first, second, third] = &mut self.state;
         for run in &self.runs {
             let l2 = f(run.l2);
@@ -187,99 +219,105 @@ impl<T: Scalar> Optimizer<T> {
                 l2,
                 keep: f(1.0 - rate * decay),
             };
-            match s.name {
-                OptimizerName::Lbfgs => unreachable!("lbfgs makes no step of a batch"),
-                OptimizerName::Sgd => {
-                    let share = if s.momentum_form == MomentumForm::Ema { 1.0 - s.momentum } else { 1.0 };
-                    let step = SgdStep {
-                        rate: f(rate),
-                        momentum: f(s.momentum),
-                        share: f(share),
-                        nesterov: s.nesterov,
-                        l2,
-                        keep: T::ONE,
-                    };
-                    T::sgd_step(level, &step, p, g, first);
+            let pull = |p: &mut [T], state: [&[T]; 3]| {
+                if run.l1 > 0.0 {
+                    let is_orthogonal = run.matrix.is_some();
+                    proximal::Step { settings: s, rate, number, is_orthogonal }.pull(run.l1, p, state);
                 }
-                OptimizerName::Adam | OptimizerName::Adamw => {
-                    T::adam_step(level, &adam(rate), p, g, first, second);
-                }
-                OptimizerName::Amsgrad => T::amsgrad_step(level, &adam(rate), p, g, first, second, third),
-                OptimizerName::Nadam => {
-                    let product = self.momentum_product;
-                    let step = NadamStep {
-                        rate_of_gradient: f(rate * (1.0 - mu) / (1.0 - product)),
-                        rate_of_mean: f(rate * next_mu / (1.0 - product * next_mu)),
-                        inv_root_correction: inv_root_correction(),
-                        beta1: f(s.beta1),
-                        beta2: f(s.beta2),
-                        epsilon: f(s.epsilon),
-                        l2,
-                    };
-                    T::nadam_step(level, &step, p, g, first, second);
-                }
-                OptimizerName::Adagrad => {
-                    let step = AdagradStep { rate: f(rate), epsilon: f(s.epsilon), l2 };
-                    T::adagrad_step(level, &step, p, g, first);
-                }
-                OptimizerName::Rmsprop => {
-                    let step = RmspropStep {
-                        rate: f(rate),
-                        rho: f(s.rho),
-                        epsilon: f(s.epsilon),
-                        momentum: f(s.rmsprop_momentum),
-                        centered: s.centered,
-                        l2,
-                    };
-                    T::rmsprop_step(level, &step, p, g, first, second, third);
-                }
-                OptimizerName::Adadelta => {
-                    let step =
-                        AdadeltaStep { rate: f(rate), rho: f(s.rho), epsilon: f(s.adadelta_epsilon), l2 };
-                    T::adadelta_step(level, &step, p, g, first, second);
-                }
-                OptimizerName::Lion => {
-                    let step = LionStep {
-                        rate: f(rate),
-                        beta1: f(s.beta1),
-                        beta2: f(s.lion_beta2),
-                        l2,
-                        keep: f(1.0 - rate * decay),
-                    };
-                    T::lion_step(level, &step, p, g, first);
-                }
-                OptimizerName::ScheduleFreeAdamw => {
-                    let step = ScheduleFreeStep {
-                        rate: f(rate),
-                        inv_root_correction: inv_root_correction(),
-                        beta1: f(s.beta1),
-                        beta2: f(s.beta2),
-                        epsilon: f(s.epsilon),
-                        l2,
-                        decay: f(decay),
-                        share: f(share),
-                    };
-                    T::schedule_free_step(level, &step, p, g, first, second, third);
-                }
-                OptimizerName::Muon => {
-                    if let Some(shape) = run.matrix {
-                        let step = MuonStep { momentum: f(s.muon_momentum), nesterov: s.muon_nesterov, l2 };
-                        // The second state of a matrix is free to hold the direction.
-                        T::muon_direction(level, &step, p, g, first, second);
-                        self.orthogonal.of(level, shape, second);
-                        let [n_in, n_out] = shape.map(|n| n as f64);
-                        let stretch = (n_out / n_in).max(1.0).sqrt();
-                        T::combine(level, f(-rate * stretch), second, f(1.0 - rate * decay), p);
-                    } else {
+            };
+            let part = Part { p, g, states: [first, second, third] };
+            if let Some(shape) = run.matrix {
+                let Part { p, g, states: [first, second, third] } = part;
+                let step = MuonStep { momentum: f(s.muon_momentum), nesterov: s.muon_nesterov, l2 };
+                // The second state of a matrix is free to hold the direction.
+                T::muon_direction(level, &step, p, g, first, second);
+                self.orthogonal.of(level, shape, second);
+                let [n_in, n_out] = shape.map(|n| n as f64);
+                let stretch = (n_out / n_in).max(1.0).sqrt();
+                T::combine(level, f(-rate * stretch), second, f(1.0 - rate * decay), p);
+                pull(p, [first, second, third]);
+                continue;
+            }
+            part.in_halves(&|Part { p, g, states: [first, second, third] }| {
+                match s.name {
+                    OptimizerName::Lbfgs => unreachable!("lbfgs makes no step of a batch"),
+                    OptimizerName::Sgd => {
+                        let share = if s.momentum_form == MomentumForm::Ema { 1.0 - s.momentum } else { 1.0 };
+                        let step = SgdStep {
+                            rate: f(rate),
+                            momentum: f(s.momentum),
+                            share: f(share),
+                            nesterov: s.nesterov,
+                            l2,
+                            keep: T::ONE,
+                        };
+                        T::sgd_step(level, &step, p, g, first);
+                    }
+                    OptimizerName::Adam | OptimizerName::Adamw => {
+                        T::adam_step(level, &adam(rate), p, g, first, second);
+                    }
+                    OptimizerName::Amsgrad => T::amsgrad_step(level, &adam(rate), p, g, first, second, third),
+                    OptimizerName::Nadam => {
+                        let step = NadamStep {
+                            rate_of_gradient: f(rate * (1.0 - mu) / (1.0 - product)),
+                            rate_of_mean: f(rate * next_mu / (1.0 - product * next_mu)),
+                            inv_root_correction: inv_root_correction(),
+                            beta1: f(s.beta1),
+                            beta2: f(s.beta2),
+                            epsilon: f(s.epsilon),
+                            l2,
+                        };
+                        T::nadam_step(level, &step, p, g, first, second);
+                    }
+                    OptimizerName::Adagrad => {
+                        let step = AdagradStep { rate: f(rate), epsilon: f(s.epsilon), l2 };
+                        T::adagrad_step(level, &step, p, g, first);
+                    }
+                    OptimizerName::Rmsprop => {
+                        let step = RmspropStep {
+                            rate: f(rate),
+                            rho: f(s.rho),
+                            epsilon: f(s.epsilon),
+                            momentum: f(s.rmsprop_momentum),
+                            centered: s.centered,
+                            l2,
+                        };
+                        T::rmsprop_step(level, &step, p, g, first, second, third);
+                    }
+                    OptimizerName::Adadelta => {
+                        let step =
+                            AdadeltaStep { rate: f(rate), rho: f(s.rho), epsilon: f(s.adadelta_epsilon), l2 };
+                        T::adadelta_step(level, &step, p, g, first, second);
+                    }
+                    OptimizerName::Lion => {
+                        let step = LionStep {
+                            rate: f(rate),
+                            beta1: f(s.beta1),
+                            beta2: f(s.lion_beta2),
+                            l2,
+                            keep: f(1.0 - rate * decay),
+                        };
+                        T::lion_step(level, &step, p, g, first);
+                    }
+                    OptimizerName::ScheduleFreeAdamw => {
+                        let step = ScheduleFreeStep {
+                            rate: f(rate),
+                            inv_root_correction: inv_root_correction(),
+                            beta1: f(s.beta1),
+                            beta2: f(s.beta2),
+                            epsilon: f(s.epsilon),
+                            l2,
+                            decay: f(decay),
+                            share: f(share),
+                        };
+                        T::schedule_free_step(level, &step, p, g, first, second, third);
+                    }
+                    OptimizerName::Muon => {
                         T::adam_step(level, &adam(rate * s.muon_fallback), p, g, first, second);
                     }
                 }
-            }
-            if run.l1 > 0.0 {
-                let is_orthogonal = run.matrix.is_some();
-                let step = proximal::Step { settings: s, rate, number: self.steps, is_orthogonal };
-                step.pull(run.l1, p, [first, second, third]);
-            }
+                pull(p, [first, second, third]);
+            });
         }
         self.masks.apply(level, params);
         for range in &self.latent {

@@ -102,10 +102,7 @@ pub(super) fn gather<T: Scalar>(
     n_inputs: usize,
     batch: &mut Rows<T>,
 ) {
-    for (to, &row) in batch.x.chunks_exact_mut(n_inputs).zip(order) {
-        let from = row as usize * n_inputs;
-        to.copy_from_slice(&x[from..from + n_inputs]);
-    }
+    gather_inputs(x, order, n_inputs, &mut batch.x);
     match (targets, &mut batch.targets) {
         (OwnedTargets::Values(from), OwnedTargets::Values(to)) => pick(from, order, to),
         (OwnedTargets::Classes(from), OwnedTargets::Classes(to)) => pick(from, order, to),
@@ -118,6 +115,14 @@ pub(super) fn gather<T: Scalar>(
             pick(w, order, weights);
         }
         _ => unreachable!("a batch is made like its rows"),
+    }
+}
+
+/// Copies the rows of `x` (rows×inputs) numbered `order` to the front of `to`.
+pub fn gather_inputs<T: Scalar>(x: &[T], order: &[u32], n_inputs: usize, to: &mut [T]) {
+    for (to, &row) in to.chunks_exact_mut(n_inputs).zip(order) {
+        let from = row as usize * n_inputs;
+        to.copy_from_slice(&x[from..from + n_inputs]);
     }
 }
 
