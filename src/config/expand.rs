@@ -39,6 +39,25 @@ impl Config {
         }
     }
 
+    /// The same settings with what `auto` stands for as the start of weights, which hangs on each layer's activation.
+    #[must_use]
+    pub fn with_starts(&self) -> Self {
+        let mut config = self.clone();
+        let network = &mut config.network;
+        let LayerSpec::Dense { slope, .. } = LayerSpec::dense(1, network.activation, network.initializer) else {
+            return config;
+        };
+        network.initializer = starts_by(network.initializer, network.activation, slope);
+        LayerSpec::change_lists(&mut network.layers, &mut |list| {
+            for layer in list {
+                if let LayerSpec::Dense { initializer, activation, slope, .. } = layer {
+                    *initializer = starts_by(*initializer, *activation, *slope);
+                }
+            }
+        });
+        config
+    }
+
     /// Refuses layers that do not fit each other, as far as that can be said without a table.
     pub(super) fn check_layers(&self) -> Result<()> {
         let NetworkConfig { hidden, layers, residual, .. } = &self.network;
