@@ -12,6 +12,7 @@ pub mod nn;
 pub mod profile;
 pub mod random;
 pub mod run;
+mod stored;
 mod svg;
 pub mod train;
 

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use statera_kernels::{CpuLevel, Scalar};
 
-use crate::config::{EmbeddingSpec, LayerSpec};
+use crate::config::{EmbeddingSpec, LayerSpec, WeightKind};
 use crate::data::{
     FeatureKind, Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind,
     TransformNotes,
@@ -21,11 +21,12 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::find_model::find_model;
-use crate::nn::{Layer, Loss, Network};
+use crate::nn::{Layer, Loss, Network, View};
+use crate::stored::{self, Stored, Stores};
 use crate::train::metrics::{Predictions, Truth};
 
-/// The version of the model file's layout; a newer one is refused.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest version of the model file's layout, that of binary and sparse weights; a newer one is refused.
+pub const FORMAT_VERSION: u32 = 2;
 /// The model's file name inside a run folder.
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The entry of the file's metadata that describes the model.
@@ -169,6 +170,7 @@ impl Model {
         let n_rows = (n_numbers / n_features.max(1)).clamp(1, PREDICT_ROWS);
         let (n_x, n_outputs) = (x.len() / self.network.n_inputs(), self.network.n_outputs());
         let mut works = self.network.inference_workspaces(n_x, n_rows);
+        self.network.compress(params, &mut works);
         let mut outputs = vec![T::ZERO; n_x * n_outputs];
         self.network.raw_outputs_on_threads(
             CpuLevel::detect(),
@@ -237,25 +239,32 @@ impl Model {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let card = serde_json::to_string(&self.card)
             .map_err(|e| Error::model(format!("the model cannot be written as JSON: {e}"), ""))?;
-        let (dtype, bytes): (Dtype, Vec<u8>) = match &self.params {
-            Params::F32(p) => (Dtype::F32, p.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Params::F64(p) => (Dtype::F64, p.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        let stored = match &self.params {
+            Params::F32(p) => self.stored(p),
+            Params::F64(p) => self.stored(p),
         };
-        let width = bytes.len() / self.network.n_params().max(1);
         let mut tensors = Vec::new();
-        for view in self.network.views() {
-            let range = view.range();
-            let data = &bytes[range.start * width..range.end * width];
-            let tensor = TensorView::new(dtype, view.shape.clone(), data)
-                .map_err(|e| Error::model(format!("tensor {}: {e}", view.name), ""))?;
-            tensors.push((view.name.clone(), tensor));
+        for tensor in &stored {
+            let view = tensor.view().map_err(|e| Error::model(format!("tensor {}: {e}", tensor.name), ""))?;
+            tensors.push((tensor.name.clone(), view));
         }
-        let sha256 = checksum(&card, &bytes);
+        let sha256 = checksum(&card, stored.iter().map(|tensor| &tensor.data[..]));
+        let version = self.format_version();
         // One entry, not several: a map has no order, and the same model is the same bytes.
-        let text = format!(r#"{{"format_version":{FORMAT_VERSION},"sha256":"{sha256}","card":{card}}}"#);
+        let text = format!(r#"{{"format_version":{version},"sha256":"{sha256}","card":{card}}}"#);
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
         safetensors::serialize(tensors, Some(metadata))
             .map_err(|e| Error::model(format!("the model cannot be written: {e}"), ""))
+    }
+
+    /// The tensors of the file.
+    fn stored<T: Stores>(&self, params: &[T]) -> Vec<Stored> {
+        self.network.views().iter().flat_map(|view| stored::tensors(view, params)).collect()
+    }
+
+    /// The oldest version that can hold the model, so that programmes that know no newer one can read what they can.
+    fn format_version(&self) -> u32 {
+        if self.network.views().iter().any(|view| view.kind().is_some()) { FORMAT_VERSION } else { 1 }
     }
 
     /// Reads a model from its file, or from the run folder that holds it.
@@ -300,51 +309,47 @@ impl Model {
         let sealed: Sealed = serde_json::from_str(text).map_err(unreadable)?;
         let card: Card = serde_json::from_str(sealed.card.get()).map_err(unreadable)?;
         // What the layers ask for is compared with what the file holds before any of it is made.
-        check_layers(&card, bytes.len(), tensors.tensors().len()).map_err(damaged)?;
+        let has = |name: &str| tensors.tensor(name).is_ok();
+        check_layers(&card, bytes.len(), tensors.len(), &has).map_err(damaged)?;
         let network = Network::from_specs(card.layers.clone(), card.n_inputs);
         check_card(&card, &network).map_err(damaged)?;
 
         // Every tensor has to have exactly the shape that the layers ask for before memory is taken for them.
+        let has = |name: &str| tensors.tensor(name).is_ok();
         let views = network.views();
-        if views.len() != tensors.len() {
-            return Err(damaged(format!("expected {} tensors, found {}", views.len(), tensors.len())));
+        let names: Vec<String> =
+            views.iter().flat_map(|view| stored::names(view.kind(), &view.name, has)).collect();
+        if names.len() != tensors.len() {
+            return Err(damaged(format!("expected {} tensors, found {}", names.len(), tensors.len())));
         }
-        let mut parts = Vec::with_capacity(views.len());
-        let mut dtype = None;
-        for view in views {
-            let tensor = tensors
-                .tensor(&view.name)
-                .map_err(|_| damaged(format!("tensor `{}` is missing", view.name)))?;
-            if tensor.shape() != view.shape {
-                let (expected, found) = (&view.shape, tensor.shape());
-                return Err(damaged(format!(
-                    "tensor `{}`: expected shape {expected:?}, found {found:?}",
-                    view.name
-                )));
-            }
-            if *dtype.get_or_insert(tensor.dtype()) != tensor.dtype() {
-                return Err(damaged(format!(
-                    "tensor `{}` has another number type than the others",
-                    view.name
-                )));
-            }
-            parts.push(tensor.data());
-        }
-        let bytes = parts.concat();
-        if sealed.sha256 != checksum(sealed.card.get(), &bytes) {
-            return Err(damaged("the checksum does not agree with the content".into()));
-        }
-        let params = match dtype {
-            Some(Dtype::F64) => Params::F64(
-                bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap_or_default())).collect(),
-            ),
-            Some(Dtype::F32) => Params::F32(
-                bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap_or_default())).collect(),
-            ),
-            other => return Err(damaged(format!("expected numbers of type F32 or F64, found {other:?}"))),
+        let parts = names.iter().filter_map(|name| tensors.tensor(name).ok());
+        let mut dtypes = parts.clone().map(|tensor| tensor.dtype());
+        let sum = checksum(sealed.card.get(), parts.map(|tensor| tensor.data()));
+        let is_right = sum == sealed.sha256;
+        let params = match dtypes.find(|dtype| matches!(dtype, Dtype::F32 | Dtype::F64)) {
+            Some(Dtype::F64) => Params::F64(read_params(views, &tensors, is_right).map_err(damaged)?),
+            _ => Params::F32(read_params(views, &tensors, is_right).map_err(damaged)?),
         };
         Ok(Self { card, network, params })
     }
+}
+
+/// The parameter vector out of the tensors of a file, whose checksum is right or not.
+fn read_params<T: Stores>(
+    views: &[View],
+    file: &SafeTensors,
+    is_right: bool,
+) -> std::result::Result<Vec<T>, String> {
+    let found: Vec<_> =
+        views.iter().map(|view| stored::find::<T>(view, file)).collect::<std::result::Result<_, _>>()?;
+    if !is_right {
+        return Err("the checksum does not agree with the content".into());
+    }
+    let mut params = Vec::new();
+    for (view, tensors) in views.iter().zip(&found) {
+        stored::read(view, tensors, &mut params)?;
+    }
+    Ok(params)
 }
 
 /// The numbered rows whose predictions hold a number that is not finite.
@@ -359,8 +364,14 @@ fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
 
 /// Whether a file of `n_bytes` with `n_tensors` can hold what the card's layers ask for, and whether each
 /// layer's settings are ones that can be computed with. Sums that overflow ask for more than any file holds.
-fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::Result<(), String> {
-    let mut asked = Asked { width: card.n_inputs, members: 1, params: 0, tensors: 0, features: 0, n_bytes };
+fn check_layers(
+    card: &Card,
+    n_bytes: usize,
+    n_tensors: usize,
+    has: &dyn Fn(&str) -> bool,
+) -> std::result::Result<(), String> {
+    let (width, params, numbers, tensors, features) = (card.n_inputs, 0, 0, 0, 0);
+    let mut asked = Asked { width, members: 1, params, numbers, tensors, features, n_bytes, has };
     asked.add_list("layers", &card.layers)?;
     if asked.tensors != n_tensors {
         return Err(format!("the layers need {} tensors, the file has {n_tensors}", asked.tensors));
@@ -369,19 +380,24 @@ fn check_layers(card: &Card, n_bytes: usize, n_tensors: usize) -> std::result::R
 }
 
 /// What layers ask for, added up.
-struct Asked {
+struct Asked<'f> {
     /// Features of a row after them, of all members of an ensemble together.
     width: usize,
     members: usize,
+    /// Numbers or bytes that have to be in the file.
     params: usize,
+    /// The numbers of weights that are stored in less space, written out.
+    numbers: usize,
     tensors: usize,
     /// The features of all their outputs.
     features: usize,
     /// What the file has.
     n_bytes: usize,
+    /// Whether it has a tensor of this name.
+    has: &'f dyn Fn(&str) -> bool,
 }
 
-impl Asked {
+impl Asked<'_> {
     fn add_list(&mut self, list: &str, layers: &[LayerSpec]) -> std::result::Result<(), String> {
         layers.iter().enumerate().try_for_each(|(i, layer)| self.add(&format!("{list}.{i}"), layer))
     }
@@ -398,12 +414,29 @@ impl Asked {
             LayerSpec::Dense { packed: true, .. } if self.members == 1 => {
                 return Err(format!("{name} (dense): packed without members"));
             }
-            LayerSpec::Dense { units, bias, packed, .. } => {
+            LayerSpec::Dense { packed: true, weights: Some(_), .. } => {
+                return Err(format!("{name} (dense): packed members have continuous weights"));
+            }
+            LayerSpec::Dense { units, bias, packed, weights, .. } => {
                 // Too wide a row is found below.
                 self.width = units.saturating_mul(self.members);
-                let per_unit = (width / self.members).checked_add(usize::from(*bias));
-                let n_weights = if *packed { self.width } else { *units };
-                (per_unit.and_then(|n| n.checked_mul(n_weights)), 1 + usize::from(*bias))
+                let inputs = width / self.members;
+                let parts = stored::names(*weights, &format!("{name}.weight"), self.has).len();
+                // What a weight has at least in the file, one byte a number counted.
+                let (asked, written_out) = match weights {
+                    Some(WeightKind::Binary) => {
+                        (inputs.checked_mul(units.div_ceil(8)), inputs.checked_mul(*units))
+                    }
+                    Some(WeightKind::Sparse) if parts > 1 => (Some(*units), inputs.checked_mul(*units)),
+                    _ => (inputs.checked_mul(if *packed { self.width } else { *units }), Some(0)),
+                };
+                let numbers = written_out.and_then(|n| self.numbers.checked_add(n));
+                let numbers = numbers.filter(|&n| n <= stored::most_numbers(self.n_bytes));
+                self.numbers = numbers.unwrap_or(self.numbers);
+                let n_biases = if *packed { self.width } else { *units };
+                let biases = if *bias { n_biases } else { 0 };
+                let asked = asked.filter(|_| numbers.is_some()).and_then(|n| n.checked_add(biases));
+                (asked, parts + usize::from(*bias))
             }
             LayerSpec::BatchNorm { momentum, epsilon } => {
                 if !(0.0..1.0).contains(momentum) || *epsilon <= 0.0 {
@@ -550,11 +583,11 @@ fn unfit_feature<'a>(pipeline: &'a Pipeline, columns: &[EmbeddingSpec]) -> Optio
     Some(&features[at].column)
 }
 
-/// SHA-256 of the card and the parameters, in hexadecimal.
-fn checksum(card: &str, params: &[u8]) -> String {
+/// SHA-256 of the card and the tensors, in hexadecimal.
+fn checksum<'t>(card: &str, tensors: impl Iterator<Item = &'t [u8]>) -> String {
     let mut hasher = Sha256::new();
     hasher.update(card.as_bytes());
-    hasher.update(params);
+    tensors.for_each(|tensor| hasher.update(tensor));
     hasher.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex

@@ -8,10 +8,10 @@ use std::alloc::System;
 use std::sync::Barrier;
 
 use common::{
-    activation, classes, dense, drop_connect, embeddings, numbers, optimizer, packed, residual,
+    activation, classes, dense, drop_connect, embeddings, numbers, of_kind, optimizer, packed, residual,
     scale_and_shift,
 };
-use statera::config::{Activation, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName};
+use statera::config::{Activation, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName, WeightKind};
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{OwnedTargets, RowFacts, Rows, fit};
@@ -112,6 +112,8 @@ fn stacks() -> Vec<Vec<LayerSpec>> {
         LayerSpec::layer_norm(),
         LayerSpec::GaussianNoise { std: 0.1 },
         LayerSpec::scale(),
+        of_kind(20, Activation::Relu, WeightKind::Binary),
+        of_kind(20, Activation::Tanh, WeightKind::Sparse),
         residual([dense(7, Activation::Gelu), LayerSpec::batch_norm()]),
     ];
     let mut stacks: Vec<Vec<LayerSpec>> = alone.iter().map(|spec| vec![spec.clone()]).collect();
@@ -179,7 +181,8 @@ fn check_all(n_shards: usize, place: &str) {
 /// The allocations of a whole training run of two epochs, with everything that changes rows, weights or gradients.
 fn allocations_of_fit(loss: Loss, batch_size: usize, name: OptimizerName, weighted: bool) -> usize {
     let n_outputs = if loss.is_categorical() { 3 } else { 1 };
-    let network = Network::new(&[dense(9, Activation::Relu), LayerSpec::batch_norm()], N_INPUTS, n_outputs);
+    let sparse = of_kind(9, Activation::Relu, WeightKind::Sparse);
+    let network = Network::new(&[sparse, LayerSpec::batch_norm()], N_INPUTS, n_outputs);
     let targets = if loss.is_classification() {
         OwnedTargets::Classes(classes(N_ROWS, n_outputs.max(2), 3))
     } else {
@@ -196,6 +199,7 @@ fn allocations_of_fit(loss: Loss, batch_size: usize, name: OptimizerName, weight
     (config.curriculum.by, config.curriculum.start) = (CurriculumBy::Loss, 0.9);
     (config.optimizer.name, config.optimizer.l1) = (name, 0.01);
     config.optimizer.constraint = Constraint::MaxNorm;
+    (config.weights.prune_begin, config.weights.prune_end) = (1, 1);
     let mut listener = |_: &Event| Answer::GoOn;
     let level = CpuLevel::detect();
     let mut run = || fit(&network, loss, level, &config, &rows, &facts, &rows, 1.0, &mut listener).map(drop);

@@ -2,6 +2,7 @@
 
 use crate::activation::{self, Activation};
 use crate::batch_norm::{self, Kept};
+use crate::binary;
 use crate::columns;
 use crate::dropout;
 use crate::embedding;
@@ -14,6 +15,7 @@ use crate::optimizer::{
 };
 use crate::peak;
 use crate::product::{self, Matrix, Start};
+use crate::sparse::{self, Compressed};
 use crate::vector::Plain;
 
 /// Declares [`Scalar`] and implements it for `f32` and `f64`: each body is inlined into one function per CPU
@@ -60,6 +62,15 @@ macro_rules! kernels {
 }
 
 kernels! {
+    /// Of latent weights (I×O), alpha(O) = mean |w| over the inputs, and used (I×O) = α·sign(w), the sign of 0 being 1.
+    fn binarize(weight: &[T], alpha: &mut [T], used: &mut [T]) = binary::binarize;
+    /// Turns dw (I×O), the gradient of what [`Kernels::binarize`] gives, into that of the latent weights: α·dw where
+    /// |w| ≤ 1, 0 elsewhere, plus sign(w)/I·Σ dw·sign(w) over the inputs. `sums` holds O numbers.
+    fn straight_through(weight: &[T], alpha: &[T], dw: &mut [T], sums: &mut [T]) = binary::straight_through;
+    /// y (O×G) = bias + W·x with sparse W (O×I) and x (I×G), G one of [`crate::SPARSE_ROWS`]; `bias` O numbers or none.
+    fn sparse_product(
+        n_rows: usize, weight: Compressed<T>, bias: &[T], x: &[T], y: &mut [T],
+    ) = sparse::sparse_product;
     /// Replaces z by f(z).
     fn activate(function: Activation, z: &mut [T]) = activation::forward;
     /// Replaces z by f(z), and writes f′(z) to `derivative` where the function keeps it.
@@ -202,6 +213,9 @@ macro_rules! row_kernels {
 }
 
 row_kernels! {
+    /// y (B×O) = bias + x·W with x (B×I) and W (I×O) = α·sign, by column, the signs packed by [`crate::pack_signs`]; `bias` O
+    /// numbers or none.
+    fn sign_product(x: &[T], alpha: &[T], bits: &[u8], bias: &[T], y: &mut [T]) = binary::sign_product;
     /// [`Kernels::activate_backward`] on rows of F features, and sums(F) += Σ over the rows of ∂L/∂z.
     fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
     /// sums(F) += Σ over the rows of x (B×F).

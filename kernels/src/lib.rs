@@ -8,6 +8,7 @@
 
 mod activation;
 mod batch_norm;
+mod binary;
 mod columns;
 mod dispatch;
 mod dropout;
@@ -20,10 +21,12 @@ mod optimizer;
 mod peak;
 mod product;
 pub mod random;
+mod sparse;
 mod vector;
 
 pub use activation::Activation;
 pub use batch_norm::Kept;
+pub use binary::{pack_signs, packed_row_len};
 pub use dispatch::{Kernels, RowKernels, Scalar};
 pub use level::CpuLevel;
 pub use math::Real;
@@ -32,3 +35,4 @@ pub use optimizer::{
     SgdStep, sum_of_squares,
 };
 pub use product::{Matrix, Start, product_scratch_len};
+pub use sparse::{Compressed, SPARSE_ROWS};

@@ -106,6 +106,8 @@ pub static TECHNIQUES: &[Technique] = &[
     row("L2 penalty 0.001", &[("optimizer.l2", To("0.001"))]),
     row("L1 penalty 0.001", &[("optimizer.l1", To("0.001"))]),
     row("norms of at most 3", &[("optimizer.constraint", To("max_norm"))]),
+    row("binary weights", &[("weights.kind", To("binary"))]),
+    row("80 % weights pruned", &[("weights.kind", To("sparse"))]),
     row("jitter 0.1", &[("augment.jitter", To("0.1"))]),
     row("mixup 0.2", &[("augment.mixup", To("0.2"))]),
     row("noise 0.1 on labels", &[("noise.labels", To("0.1"))]),

@@ -2,21 +2,36 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use statera::ablate::items;
+use statera::config::Config;
+use statera::data::RawTable;
 use statera::error::Error;
+use statera::inspect::kinds::costs;
 use statera::inspect::start::{self, LayerScale, Start, StartReport};
+use statera::inspect::units::{self, Finding, LayerReport, Units};
 use statera::inspect::weights::{Tensor, bars, of_model};
 use statera::model::Model;
 use statera::run::Plan;
 
-use super::{Settings, text, within};
+use super::predict::read_table;
+use super::{Settings, kinds, text, within};
 
 const AFTER_HELP: &str = "\
 Of a model: for each tensor its smallest and largest number, mean, standard deviation, share of
 exact zeros, length (the root of the sum of squares) and a histogram from smallest to largest.
+
+Then for each layer, on the training rows of the run or on the rows of DATA (at most 4,096), with
+dropout and noise off: the size of the outputs, how far they spread over the rows, the size of the
+gradient of the weights, and how many units are dead (no gradient passes for any row) or saturated
+(on the flat parts of their activation for 95 % of the rows). What is wrong, such as a quarter of a
+layer's units being dead, is named with the layer and with what may help.
+
+Of binary and sparse weights besides: their bytes in the file and the microseconds of their product, beside
+continuous weights of the same shape, measured on this machine. With --twin DATA, the table that the run was
+trained on, a continuous twin is trained with the same settings, seed and split, and both are tested.
 
 With --init, before any training: for each initialiser and layer the size of the outputs, how far
 they spread over the rows, and the size of the gradient of the weights, on up to 256 training rows,
@@ -31,9 +46,15 @@ pub(crate) struct Arguments {
     /// A run folder or a model file; with --init the table (or set data.path)
     #[arg(value_name = "MODEL")]
     of: Option<PathBuf>,
+    /// A table with the target column, to look at the layers on; by default the run's training rows
+    #[arg(value_name = "DATA", conflicts_with = "init")]
+    data: Option<PathBuf>,
     /// Show the start of a network on a table, before any training
     #[arg(long)]
     init: bool,
+    /// Train the continuous twin of a run on its table, and compare the two in the test metrics
+    #[arg(long, value_name = "DATA", conflicts_with = "init")]
+    twin: Option<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN", requires = "init")]
     target: Option<String>,
@@ -64,18 +85,117 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let model = Model::load(of)?;
     let tensors = of_model(&model);
+    let layers = layers(of, arguments.data.as_deref(), &model)?;
+    let (costs, file_bytes) = costs(&model, of)?;
+    if costs.is_empty() && arguments.twin.is_some() {
+        let what = "the model has continuous weights in all layers, so it is its own twin";
+        return Err(Error::setting(what, "leave --twin out, or train with --set weights.kind=binary").into());
+    }
+    let twin = arguments.twin.as_deref().map(|data| kinds::twin_of(&model, of, data)).transpose()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&serde_json::json!({ "tensors": tensors }))?)?;
+        let report = layers.as_ref().map(|(_, report)| report);
+        let mut all = serde_json::json!({ "tensors": tensors, "layers": report });
+        if !costs.is_empty() {
+            all["kinds"] = serde_json::json!({ "weights": costs, "file_bytes": file_bytes });
+        }
+        if let Some(twin) = &twin {
+            all["twin"] = kinds::twin_json(twin);
+        }
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
         write!(out, "{}", table(&tensors))?;
+        if let Some((rows, report)) = &layers {
+            write!(out, "\n{}", trained(rows, report))?;
+        }
+        if !costs.is_empty() {
+            write!(out, "\n{}", kinds::described(&costs, file_bytes))?;
+        }
+        match &twin {
+            Some(twin) => write!(out, "{}", kinds::compared(twin))?,
+            None if !costs.is_empty() => write!(out, "\n{}", text::wrap(&kinds::hint(&model, of), 0))?,
+            None => {}
+        }
     }
     out.flush()?;
+    let findings: Vec<&Finding> = layers.iter().flat_map(|(_, report)| &report.findings).collect();
+    for (i, finding) in findings.iter().enumerate() {
+        let trouble = &finding.trouble;
+        text::note(text::wrap(&format!("warning: {}: {}", trouble.layer, trouble.words()), 0).trim_end());
+        // What helps against one helps against those like it.
+        if findings.get(i + 1).is_none_or(|next| next.remedy != finding.remedy) {
+            text::note(text::wrap(&format!("try: {}", finding.remedy), 2).trim_end());
+        }
+    }
     for tensor in tensors.iter().filter(|t| t.figures.not_finite > 0) {
         let n = text::counted(tensor.figures.not_finite, "number");
         text::note(&format!("warning: {}: {n} not finite", tensor.name));
     }
     Ok(())
+}
+
+/// The layers of a model on the rows of `data`, or else on the training rows of its run; with what the rows are called.
+///
+/// Without either there is a note in place of them.
+fn layers(of: &Path, data: Option<&Path>, model: &Model) -> anyhow::Result<Option<(String, LayerReport)>> {
+    let on_all = |raw: &RawTable| -> Result<LayerReport, Error> {
+        let labels = model.labels(raw)?;
+        units::report(model, raw, &labels, &labels.rows)
+    };
+    if let Some(data) = data {
+        let raw = read_table(model, data, &[])?;
+        return Ok(Some((format!(" of {}", text::path(data)), on_all(&raw)?)));
+    }
+    let give = "give a table with the target column to see its layers on: statera inspect MODEL DATA";
+    let settings = of.join("config.toml");
+    if !settings.is_file() {
+        text::note(&format!(
+            "note: {} is no run folder, so the layers are not shown; {give}",
+            text::path(of)
+        ));
+        return Ok(None);
+    }
+    let on_training_rows = || -> Result<LayerReport, Error> {
+        let plan = Plan::new(Config::load(Some(&settings), &[])?)?;
+        if plan.raw.sha256 != model.card.provenance.data_sha256 {
+            let what = format!("{} has changed since the training", text::path(&plan.raw.source));
+            return Err(Error::data(what, give));
+        }
+        units::report(model, &plan.raw, &plan.labels, plan.split.train.rows())
+    };
+    match on_training_rows() {
+        Ok(report) => Ok(Some((" of training".into(), report))),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or_default();
+            text::note(text::wrap(&format!("note: the layers are not shown: {why}; {give}"), 0).trim_end());
+            Ok(None)
+        }
+    }
+}
+
+/// A line for each layer of a trained network.
+fn trained(rows: &str, report: &LayerReport) -> String {
+    let n = text::counted(report.n_rows, "row");
+    let mut out = format!("The layers on {n}{rows}, dropout and noise off; root mean squares\n");
+    let header = ["layer", "", "outputs", "spread", "gradient", "units", "dead", "saturated"];
+    let mut lines = vec![header.map(String::from).to_vec()];
+    for layer in &report.layers {
+        let s = &layer.scale;
+        let count = |of: fn(&Units) -> usize| layer.units.map_or(String::new(), |u| text::count(of(&u)));
+        lines.push(vec![
+            s.name.clone(),
+            s.kind.clone(),
+            scale(s.outputs),
+            scale(s.spread),
+            s.gradient.map_or(String::new(), scale),
+            count(|u| u.n),
+            count(|u| u.dead),
+            count(|u| u.saturated),
+        ]);
+    }
+    out += &text::table(&lines, &[false, false, true, true, true, true, true, true]);
+    out
 }
 
 /// A line for each tensor.

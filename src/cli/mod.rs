@@ -5,6 +5,7 @@ mod config;
 mod evaluate;
 mod inspect;
 mod interrupt;
+mod kinds;
 mod lr_test;
 mod predict;
 mod profile;

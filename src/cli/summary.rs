@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use statera::Error;
+use statera::config::WeightKind;
 use statera::data::TaskKind;
 use statera::model::{Model, Params};
 use statera::nn::{Layer, Network, View};
@@ -92,7 +93,8 @@ fn table(network: &Network) -> String {
     format!("{layers}\n{}", text::table(&totals, &[false, true]))
 }
 
-/// How many weights are exactly zero, as penalties and constraints leave them; nothing where none is.
+/// How many weights are binary, and how many exactly zero, as pruning, penalties and constraints leave them; nothing where
+/// none is.
 fn zeros(model: &Model) -> String {
     let is_weight = |view: &&View| view.trainable && view.decays;
     let weights = || model.network.views().iter().filter(is_weight).map(View::range);
@@ -101,10 +103,17 @@ fn zeros(model: &Model) -> String {
         Params::F64(p) => weights().map(|range| p[range].iter().filter(|w| **w == 0.0).count()).sum(),
     };
     let all: usize = weights().map(|range| range.len()).sum();
-    if zeros == 0 {
-        return String::new();
+    let of_all = |n: usize| format!("{} of {}", text::count(n), text::counted(all, "weight"));
+    let views = model.network.views().iter();
+    let binary: usize = views.filter(|view| view.kind() == Some(WeightKind::Binary)).map(View::len).sum();
+    let mut told = Vec::new();
+    if binary > 0 {
+        told.push(format!("{} are binary: a sign times a scale of each unit.\n", of_all(binary)));
     }
-    format!("\n{} of {} are exactly 0.\n", text::count(zeros), text::counted(all, "weight"))
+    if zeros > 0 {
+        told.push(format!("{} are exactly 0.\n", of_all(zeros)));
+    }
+    if told.is_empty() { String::new() } else { format!("\n{}", told.concat()) }
 }
 
 /// A network in a few words: `dense 128 relu, dropout 0.1, residual (dense 128 relu), dense 1`.

@@ -277,6 +277,26 @@ choices! {
         UnitNorm = "unit_norm",
     }
 
+    /// What the weights of a dense layer are.
+    WeightKind {
+        /// Any real values.
+        Continuous = "continuous",
+        /// A sign times a scale of each unit (Rastegari et al. 2016).
+        Binary = "binary",
+        /// Most of them exactly zero (Zhu & Gupta 2017).
+        Sparse = "sparse",
+    }
+
+    /// What the weights of the first and of the last dense layer are.
+    EndWeights {
+        /// Continuous beside binary ones, sparse beside sparse ones.
+        Auto = "auto",
+        /// Continuous.
+        Continuous = "continuous",
+        /// Of the same kind as those between.
+        Same = "same",
+    }
+
     /// What makes a training row easy.
     CurriculumBy {
         /// Nothing: all rows are learned from at once.

@@ -2,6 +2,7 @@
 
 use super::{
     AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, lbfgs,
+    weights,
 };
 use crate::error::{Error, Result};
 
@@ -40,6 +41,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     config.check_layers()?;
     lbfgs::check(config)?;
     check_weights(config)?;
+    weights::check(config)?;
     check_curriculum(config)
 }
 

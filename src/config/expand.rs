@@ -32,11 +32,13 @@ impl Config {
         }
         let defaults = Self::default();
         let precision = self.network.precision;
-        Self {
+        let mut config = Self {
             network: NetworkConfig { layers, precision, ..defaults.network },
             ensemble: defaults.ensemble,
             ..self.clone()
-        }
+        };
+        config.name_weight_kinds();
+        config
     }
 
     /// The same settings with what `auto` stands for as the start of weights, which hangs on each layer's activation.

@@ -8,8 +8,8 @@ use std::ops::RangeBounds;
 
 use super::choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
-    Parametrization, Precision, Scale, ScheduleName, TargetScale, Task,
+    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
+    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
@@ -291,6 +291,23 @@ pub static KEYS: &[Key] = &[
     key("network.precision", Choice(Precision::NAMES), "'f32'",
         "The floating-point type of weights and arithmetic: 32 or 64 bits."),
 
+    key("weights.kind", Choice(WeightKind::NAMES), "'continuous'",
+        "What the weights of the dense layers are: any numbers; binary, a sign times a scale of each unit; or sparse, most of them pruned to exactly 0."),
+    key("weights.first_and_last", Choice(EndWeights::NAMES), "'auto'",
+        "The weights of the first and the last dense layer: auto leaves them continuous beside binary ones, and prunes them beside sparse ones.")
+        .when(&[Not("weights.kind", &["continuous"])]),
+    key("weights.sparsity", BELOW_ONE, "0.8",
+        "Share of the weights of each sparse layer that pruning brings to 0, those of the smallest size first; 0 prunes none, and stores the zeros that an L1 penalty leaves.")
+        .when(&[IsOr("weights.kind", &["sparse"], "weights")]),
+    key("weights.prune_begin", Int { min: 0, max: 1_000_000 }, "5",
+        "Epochs of training before the share of zeros begins to grow.")
+        .when(&[IsOr("weights.kind", &["sparse"], "weights"), On("weights.sparsity")]),
+    key("weights.prune_end", Int { min: 0, max: 1_000_000 }, "50",
+        "Epochs after which it has reached weights.sparsity; early stopping, rate cuts and the choice of the best epoch begin after them.")
+        .when(&[IsOr("weights.kind", &["sparse"], "weights"), On("weights.sparsity")]),
+    key("weights.prune_every", Int { min: 1, max: 1_000_000 }, "1",
+        "Epochs from one cut to the next; the last is at weights.prune_end in any case.")
+        .when(&[IsOr("weights.kind", &["sparse"], "weights"), On("weights.sparsity")]),
     key("ensemble.kind", Choice(EnsembleKind::NAMES), "'none'",
         "Whether several networks are trained as one, and what these members share: tabm the weights of dense layers, with factors and biases of their own; tabm_mini all but a factor on each input; packed nothing. Each has an output layer of its own, and the prediction is the mean of theirs."),
     key("ensemble.members", Int { min: 2, max: MAX_MEMBERS }, "32",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::check::complete;
-use super::choices::{Activation, Constraint, Parametrization};
+use super::choices::{Activation, Constraint, Parametrization, WeightKind};
 use super::embedding::EmbeddingSpec;
 use super::keys::{
     ANY, BELOW_ONE, Key, Kind, MAX_MEMBERS, MAX_UNITS, NOT_NEGATIVE, POSITIVE, bare, key, unset,
@@ -94,6 +94,8 @@ pub static LAYER_KEYS: &[Variant] = &[
             "In place of optimizer.constraint for these weights."),
         unset("max_norm", POSITIVE,
             "In place of optimizer.max_norm for these weights."),
+        unset("weights", Kind::Choice(WeightKind::NAMES),
+            "In place of weights.kind for these weights."),
     ]),
     Variant::new("batch_norm", "Each input is brought to mean 0 and variance 1 over the batch, then scaled and shifted.", &[
         key("momentum", BELOW_ONE, "0.99",
@@ -268,6 +270,9 @@ pub enum LayerSpec {
         /// In place of `optimizer.max_norm`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_norm: Option<f64>,
+        /// In place of `weights.kind`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<WeightKind>,
     },
     /// Batch normalisation with a learned scale and shift.
     BatchNorm {

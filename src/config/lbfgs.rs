@@ -1,8 +1,9 @@
 //! What cannot be set together with L-BFGS, which minimises one smooth function of the weights over all rows.
 
 use super::Config;
-use super::choices::{AverageKind, Constraint, CurriculumBy, OptimizerName, ScheduleName};
+use super::choices::{AverageKind, Constraint, CurriculumBy, OptimizerName, ScheduleName, WeightKind};
 use super::layers::LayerSpec;
+use super::weights;
 use crate::error::{Error, Result};
 
 /// A setting that L-BFGS cannot do with: its name, whether it is on, why not, and what turns it off.
@@ -37,6 +38,9 @@ const OBSTACLES: &[Obstacle] = &[
     ("a constraint", |c| c.optimizer.constraint != Constraint::None || has(c, is_constrained),
         "its steps lead where the function has its minimum, allowed or not",
         "--set optimizer.constraint=none; optimizer.l2 works"),
+    ("binary weights", |c| weights::any(c, WeightKind::Binary), AS_IT_IS, "--set weights.kind=continuous"),
+    ("pruning", |c| weights::any(c, WeightKind::Sparse) && c.weights.sparsity > 0.0,
+        "every cut of weights makes another function of the rest", "--set weights.kind=continuous"),
     ("train.accumulate", |c| c.train.accumulate > 1, ALL_ROWS, "--set train.accumulate=1"),
     ("schedule.name", |c| c.schedule.name != ScheduleName::Constant, LINE_SEARCH, "--set schedule.name=constant"),
     ("schedule.warmup", |c| c.schedule.warmup > 0.0, LINE_SEARCH, "--set schedule.warmup=0"),

@@ -18,6 +18,7 @@ mod lbfgs;
 mod meaning;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 mod write;
 
 use std::collections::BTreeMap;
@@ -30,13 +31,14 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
-    Parametrization, Precision, Scale, ScheduleName, TargetScale, Task,
+    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
+    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::with_parametric;
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};
 
@@ -60,6 +62,8 @@ pub struct Config {
     pub embedding: EmbeddingConfig,
     /// The network.
     pub network: NetworkConfig,
+    /// What its weights are.
+    pub weights: WeightsConfig,
     /// Several networks in one.
     pub ensemble: EnsembleConfig,
     /// What training makes small.

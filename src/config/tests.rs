@@ -417,6 +417,7 @@ fn short_forms_stand_for_layers() {
         l2: None,
         constraint: None,
         max_norm: None,
+        weights: None,
     };
     let norm = LayerSpec::BatchNorm { momentum: 0.99, epsilon: 1e-3 };
     let dropout = LayerSpec::Dropout { rate: 0.25 };

@@ -41,7 +41,7 @@ pub struct LayerScale {
     pub gradient: Option<f64>,
 }
 
-/// What is wrong with a start.
+/// What is wrong with a start, or with a trained network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -49,12 +49,16 @@ pub enum Kind {
     Vanishing,
     /// Too much does.
     Exploding,
+    /// Units pass no gradient for any row.
+    Dead,
+    /// Units hardly pass any, for nearly all rows.
+    Saturated,
 }
 
-/// A warning about a start.
+/// A warning about a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trouble {
-    /// Vanishing or exploding.
+    /// What it is a case of.
     pub kind: Kind,
     /// The layer that shows it first, or most.
     pub layer: String,
@@ -68,6 +72,8 @@ impl Trouble {
         let kind = match self.kind {
             Kind::Vanishing => "vanishing",
             Kind::Exploding => "exploding",
+            Kind::Dead => "dead",
+            Kind::Saturated => "saturated",
         };
         format!("{kind}, {}", self.what)
     }
@@ -160,7 +166,7 @@ fn started_by(config: &Config, start: Initializer) -> Config {
 }
 
 /// The same layers and parameters, with nothing random left in training.
-fn without_noise(network: &Network) -> Network {
+pub(super) fn without_noise(network: &Network) -> Network {
     let mut specs = network.specs().to_vec();
     LayerSpec::change_lists(&mut specs, &mut |layers| {
         for layer in layers {
@@ -239,7 +245,7 @@ pub fn scales<T: Scalar>(
 
 /// Looks at each layer with all that stand before it, and at a block after the layers inside it, which follow on
 /// what enters it.
-fn each_layer(
+pub(super) fn each_layer(
     list: &str,
     before: &mut Vec<LayerSpec>,
     specs: &[LayerSpec],

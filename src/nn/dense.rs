@@ -4,6 +4,9 @@
 //! probability `rate`, and what is kept is scaled up, so that nothing is done in use. The paper draws a mask for each
 //! row; here all rows of a shard share one, drawn anew at every step, so that a product stays a product.
 //!
+//! With binary weights, training uses α·sign(W) in place of W, see `statera_kernels`' `binarize`. What is used after
+//! training are numbers like others, of a kind that can be stored and multiplied in less space: see `compact.rs`.
+//!
 //! With the neural tangent parametrisation (Jacot et al. 2018; Holzmüller, Grinsztajn & Steinwart 2024), W is kept √I
 //! times as large as it is used: y = f(x·W/√I + b), so that ∂L/∂W, and the change of what is used by a step of one
 //! length, are 1/√I of the usual. Weights start at what the initialiser says of those used.
@@ -14,12 +17,13 @@ use std::ops::Range;
 use statera_kernels::{Activation, Matrix, Scalar, Start, product_scratch_len};
 
 use super::activation;
+use super::compact;
 use super::dropout::Rate;
 use super::init;
 use super::layer::{Cache, Mode, Pass};
 use super::packed;
 use super::params::{Layout, Role, WeightRules};
-use crate::config::{Initializer, Parametrization};
+use crate::config::{Initializer, Parametrization, WeightKind};
 use crate::random::{Purpose, Stream};
 
 /// For so many rows, which fill one or two registers, dxᵀ = W·dzᵀ costs less than transposing W; it has the same
@@ -46,6 +50,8 @@ pub struct Dense {
     initializer: Initializer,
     bias_initializer: Initializer,
     drop_connect: Rate,
+    /// What the weights are; none for continuous ones.
+    pub(crate) kind: Option<WeightKind>,
     parametrization: Parametrization,
     layer_idx: u32,
 }
@@ -63,6 +69,9 @@ impl Dense {
         rules: WeightRules,
         layer_idx: usize,
     ) -> Self {
+        // Members with weights of their own have continuous ones.
+        let kind = rules.kind.filter(|kind| *kind != WeightKind::Continuous && packed == 1);
+        let rules = WeightRules { kind, ..rules };
         let weight = match packed {
             1 => layout.add_dense(&[in_features, out_features], rules),
             g => layout.add_dense(&[g, in_features, out_features], rules),
@@ -81,6 +90,7 @@ impl Dense {
             initializer,
             bias_initializer,
             drop_connect: Rate(drop_connect),
+            kind,
             parametrization,
             layer_idx: layer_idx as u32,
         }
@@ -98,6 +108,9 @@ impl Dense {
 
     pub(crate) fn detail(&self) -> String {
         let mut detail = activation::name(self.activation);
+        if let Some(kind) = self.kind {
+            let _ = write!(detail, ", {kind}");
+        }
         if let Rate(rate @ f64::MIN_POSITIVE..) = self.drop_connect {
             let _ = write!(detail, ", drop_connect {rate}");
         }
@@ -125,16 +138,32 @@ impl Dense {
         [n_rows, self.packed, self.in_features, self.out_features]
     }
 
+    /// The numbers that are used of the weight (I×O) of `params`, in use.
+    pub(crate) fn used<T: Scalar>(&self, params: &[T]) -> Vec<T> {
+        let mut used = params[self.weight.clone()].to_vec();
+        if self.is_ntp() {
+            self.times_factor(&mut used);
+        }
+        used
+    }
+
+    fn is_binary(&self) -> bool {
+        self.kind == Some(WeightKind::Binary)
+    }
+
     /// In training f′(z) (B×O) where the activation keeps it, and with DropConnect which weights are kept; the weights
-    /// used where they are others than the parameters.
+    /// used where they are others than the parameters, and of binary ones their scales behind them.
     pub(crate) fn cache<T: Scalar>(&self, n_rows: usize, trains: bool) -> Cache<T> {
         let masks = trains && self.drop_connect.drop_below() > 0;
+        let binarizes = trains && self.is_binary();
         let n_numbers = if trains { n_rows * self.packed * self.out_features } else { 0 };
         let n_if = |is: bool| if is { self.n_weights() } else { 0 };
+        let n_scales = if binarizes { self.out_features } else { 0 };
         Cache {
             numbers: vec![T::ZERO; activation::cache_len(self.activation, n_numbers)],
-            weights: vec![T::ZERO; n_if(masks || self.is_ntp())],
+            weights: vec![T::ZERO; n_if(masks || binarizes || self.is_ntp()) + n_scales],
             flags: vec![0; n_if(masks)],
+            compact: None,
         }
     }
 
@@ -152,25 +181,41 @@ impl Dense {
         pass.mode != Mode::Infer && self.drop_connect.drop_below() > 0
     }
 
-    /// The weights of this pass (I×O).
-    fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
-        if self.masks(pass) || self.is_ntp() { &cache.weights } else { &pass.params[self.weight.clone()] }
+    /// Whether this pass uses the signs of weights. In use, parameters are what training has left of them.
+    fn binarizes<T>(&self, pass: &Pass<T>) -> bool {
+        pass.mode != Mode::Infer && self.is_binary()
     }
 
-    /// Makes the weights that the shard uses, where they are others than the parameters: with DropConnect draws which,
-    /// and scales them.
+    /// The weights of this pass (I×O).
+    fn weights<'a, T>(&self, pass: &Pass<'a, T>, cache: &'a Cache<T>) -> &'a [T] {
+        if self.masks(pass) || self.binarizes(pass) || self.is_ntp() {
+            &cache.weights[..self.n_weights()]
+        } else {
+            &pass.params[self.weight.clone()]
+        }
+    }
+
+    /// Makes the weights that the shard uses, where they are others than the parameters: takes the signs of binary
+    /// ones; with DropConnect draws which, and scales them.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, cache: &mut Cache<T>) {
+        if self.binarizes(pass) {
+            let (used, scales) = cache.weights.split_at_mut(self.n_weights());
+            T::binarize(pass.level, &pass.params[self.weight.clone()], scales, used);
+        }
         if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.masks(pass)) {
             let key = [seed as u32, (seed >> 32) as u32];
             let stream = [shard, step, Purpose::DropConnect as u32 | self.layer_idx << 8];
             T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
-            cache.weights.copy_from_slice(&pass.params[self.weight.clone()]);
-            T::drop_out(pass.level, &mut cache.weights, &cache.flags, self.drop_connect.scale());
-        } else if self.is_ntp() {
-            cache.weights.copy_from_slice(&pass.params[self.weight.clone()]);
+            if !self.is_binary() {
+                cache.weights[..self.n_weights()].copy_from_slice(&pass.params[self.weight.clone()]);
+            }
+            let used = &mut cache.weights[..self.n_weights()];
+            T::drop_out(pass.level, used, &cache.flags, self.drop_connect.scale());
+        } else if self.is_ntp() && !self.binarizes(pass) {
+            cache.weights[..self.n_weights()].copy_from_slice(&pass.params[self.weight.clone()]);
         }
         if self.is_ntp() {
-            self.times_factor(&mut cache.weights);
+            self.times_factor(&mut cache.weights[..self.n_weights()]);
         }
     }
 
@@ -190,8 +235,10 @@ impl Dense {
             .max(product_scratch_len(i, n_rows, o))
             .max(product_scratch_len(n_rows, o, i))
             .max(product_scratch_len(i, o, n_rows));
+        let sparse =
+            if self.kind == Some(WeightKind::Sparse) { compact::sparse_scratch_len(i, o) } else { 0 };
         // For few rows dz and dx are transposed in place of the weight.
-        (i * o).max(FEW_ROWS.end().min(&n_rows) * (i + o)) + products
+        ((i * o).max(FEW_ROWS.end().min(&n_rows) * (i + o)) + products).max(sparse)
     }
 
     /// y = f(x·W + b), with x B×I and y B×O.
@@ -215,8 +262,21 @@ impl Dense {
                 Some(bias) => Start::Bias(bias),
                 None => Start::Zero,
             };
-            let (x, weights) = (Matrix::rows(x, i), Matrix::rows(weights, o));
-            T::product(pass.level, [n_rows, i, o], x, weights, y, start, scratch);
+            let mut done = 0;
+            if let Some(compact) = &cache.compact {
+                done = compact.faster_rows(n_rows, [i, o]);
+                if !compact.is_exact(&x[..done * i]) {
+                    done = 0;
+                }
+                compact.product(pass.level, [done, i, o], x, y, bias, scratch);
+                if matches!(start, Start::BiasRelu(_)) {
+                    T::activate(pass.level, self.activation, &mut y[..done * o]);
+                }
+            }
+            if done < n_rows {
+                let (x, weights) = (Matrix::rows(&x[done * i..], i), Matrix::rows(weights, o));
+                T::product(pass.level, [n_rows - done, i, o], x, weights, &mut y[done * o..], start, scratch);
+            }
             if matches!(start, Start::BiasRelu(_)) {
                 return;
             }
@@ -325,6 +385,10 @@ impl Dense {
         }
         if self.is_ntp() {
             self.times_factor(dw);
+        }
+        if self.binarizes(pass) {
+            let scales = &cache.weights[self.n_weights()..];
+            T::straight_through(pass.level, &pass.params[self.weight.clone()], scales, dw, scratch);
         }
     }
 

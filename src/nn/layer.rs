@@ -1,9 +1,12 @@
 //! The closed list of layer kinds.
 
+use std::sync::Arc;
+
 use statera_kernels::{CpuLevel, Kept, Scalar};
 
 use super::activation::{self, ActivationLayer};
 use super::batch_norm::BatchNorm;
+use super::compact::Compact;
 use super::dense::Dense;
 use super::dropout::Dropout;
 use super::embedding::Embedding;
@@ -60,12 +63,19 @@ pub(crate) struct Cache<T> {
     /// The weights that are used, where they are not the parameters as they stand.
     pub(crate) weights: Vec<T>,
     pub(crate) flags: Vec<u8>,
+    /// The weights in use as they are stored, where that is not number by number.
+    pub(crate) compact: Option<Arc<Compact<T>>>,
 }
 
 impl<T: Scalar> Cache<T> {
     /// A cache of so many numbers and flags.
     fn new(n_numbers: usize, n_flags: usize) -> Self {
-        Self { numbers: vec![T::ZERO; n_numbers], weights: Vec::new(), flags: vec![0; n_flags] }
+        Self {
+            numbers: vec![T::ZERO; n_numbers],
+            weights: Vec::new(),
+            flags: vec![0; n_flags],
+            compact: None,
+        }
     }
 }
 
@@ -123,6 +133,7 @@ impl Layer {
                 l2,
                 constraint,
                 max_norm,
+                weights,
                 ..
             } => Self::Dense(Dense::new(
                 layout,
@@ -133,7 +144,13 @@ impl Layer {
                 bias.then_some(*bias_initializer),
                 *drop_connect,
                 *parametrization,
-                WeightRules { l1: *l1, l2: *l2, constraint: *constraint, max_norm: *max_norm },
+                WeightRules {
+                    l1: *l1,
+                    l2: *l2,
+                    constraint: *constraint,
+                    max_norm: *max_norm,
+                    kind: *weights,
+                },
                 layer_idx,
             )),
             LayerSpec::BatchNorm { momentum, epsilon } => {

@@ -6,6 +6,7 @@
 mod activation;
 mod batch_norm;
 pub mod buffer;
+pub mod compact;
 mod dense;
 mod dropout;
 mod embedding;

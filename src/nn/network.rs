@@ -39,7 +39,7 @@ pub struct Workspace<T> {
     /// The outputs of the layers, B×out; an in-place layer shares that of the layer before.
     outputs: Vec<Buffer<T>>,
     /// What each layer keeps from its forward to its backward pass.
-    caches: Vec<Cache<T>>,
+    pub(super) caches: Vec<Cache<T>>,
     /// The gradient on its way back: that of the layer at hand, and the one to be written.
     dy: Buffer<T>,
     dx: Buffer<T>,
@@ -79,6 +79,11 @@ impl Network {
     ///
     /// If the last layer listed already is such an output layer, none is added.
     pub fn new(hidden: &[LayerSpec], n_inputs: usize, n_outputs: usize) -> Self {
+        Self::from_specs(Self::with_output(hidden, n_outputs), n_inputs)
+    }
+
+    /// The layers that [`Network::new`] stacks.
+    pub fn with_output(hidden: &[LayerSpec], n_outputs: usize) -> Vec<LayerSpec> {
         let mut specs = hidden.to_vec();
         if !specs.last().is_some_and(|last| is_output(last, n_outputs)) {
             let mut output = LayerSpec::dense(n_outputs, Activation::Linear, Initializer::Auto);
@@ -88,7 +93,7 @@ impl Network {
             }
             specs.push(output);
         }
-        Self::from_specs(specs, n_inputs)
+        specs
     }
 
     /// Stacks exactly these layers.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::Constraint;
+use crate::config::{Constraint, WeightKind};
 
 /// A named tensor inside the parameter vector.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,8 @@ pub struct WeightRules {
     pub constraint: Option<Constraint>,
     /// The largest norm of [`Constraint::MaxNorm`].
     pub max_norm: Option<f64>,
+    /// What the weights are; unset for continuous ones.
+    pub kind: Option<WeightKind>,
 }
 
 impl View {
@@ -47,6 +49,11 @@ impl View {
     /// Whether the tensor has no numbers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What the numbers are, where they are the weight of a dense layer that are not any real numbers.
+    pub fn kind(&self) -> Option<WeightKind> {
+        self.dense?.kind.filter(|kind| *kind != WeightKind::Continuous)
     }
 
     /// Its place in the parameter vector.

@@ -8,6 +8,7 @@ pub mod plan;
 mod reach;
 pub mod report;
 mod rows;
+mod weights;
 
 pub use execute::{Trained, execute};
 pub use folder::{Folder, RunFolder, Undo};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
+use super::weights;
 use crate::config::{
     ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
     OptimizerName, TargetScale, Task, check_blocks,
@@ -170,6 +171,7 @@ impl Plan {
 
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
+        choices.extend(weights::choices(&config, &network));
         choices.extend(starts(&config, &network));
         check_memory(&config, &network)?;
         choices.extend(full_batch(&config, split.train.rows().len()));
@@ -368,7 +370,9 @@ fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<
         ));
     }
     let layers: Vec<LayerSpec> = embedding.into_iter().chain(config.expanded_layers()).collect();
-    let network = Network::new(&layers, n_inputs, n_outputs);
+    let mut layers = Network::with_output(&layers, n_outputs);
+    config.give_weight_kinds(&mut layers);
+    let network = Network::from_specs(layers, n_inputs);
     check_batch_norm(config, &network)?;
     Ok(network)
 }

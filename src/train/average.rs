@@ -50,6 +50,13 @@ impl<T: Scalar> Average<T> {
         }
     }
 
+    /// Changes the average, where there is one: weights that are pruned are zero in it from then on.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut [T])) {
+        if !self.mean.is_empty() {
+            change(&mut self.mean);
+        }
+    }
+
     /// The average, once there is one.
     pub fn weights(&self) -> Option<&[T]> {
         (self.n > 0).then_some(&self.mean)

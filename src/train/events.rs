@@ -82,6 +82,15 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The smallest weights of the sparse layers were made zero, for the rest of training.
+    Pruned {
+        /// The epoch that it happened after.
+        epoch: usize,
+        /// The share of their weights that is zero now.
+        share: f64,
+        /// Whether it was the last time.
+        is_last: bool,
+    },
     /// The loss was not finite; the best weights so far are kept.
     Diverged {
         /// The epoch it happened in.

@@ -12,6 +12,7 @@ use super::events::{Answer, EpochRecord, Event, Listener};
 use super::full_batch::FullBatch;
 use super::noise::LabelNoise;
 use super::optimizer::Optimizer;
+use super::prune::Pruning;
 use super::range_test::instead_of;
 pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
@@ -84,8 +85,10 @@ pub fn fit<T: Scalar>(
     let updates_per_epoch = bounds.len().div_ceil(config.train.accumulate);
     let schedule = Schedule::new(&config.schedule, config.train.epochs, updates_per_epoch);
     let mut average = Average::new(&config.average, params.len());
+    let mut pruning = Pruning::new(&config.weights, network.views());
     // What is validated and kept where that is not what is trained.
-    let mut apart = vec![T::ZERO; if optimizer.keeps_other_weights() { params.len() } else { 0 }];
+    let is_apart = optimizer.keeps_other_weights() || network.trains_latent_weights();
+    let mut apart = vec![T::ZERO; if is_apart { params.len() } else { 0 }];
     // Rows that are all taken as they are need no place of their own.
     let gathered = if takes_all { 1 } else { max_rows };
     let mut augment = Augment::new(&config.augment, seed, &facts.numeric_inputs, gathered);
@@ -99,7 +102,7 @@ pub fn fit<T: Scalar>(
     let mut early_stopping = EarlyStopping::new(&config.early_stopping);
     let mut weight_change = WeightChange::new(&config.early_stopping, network.views(), &params);
     let mut plateau = ReduceOnPlateau::new(&config.reduce_on_plateau);
-    let (mut best, mut diverges) = (BestEpoch::default(), false);
+    let (mut best, mut best_epoch, mut diverges) = (BestEpoch::default(), 0, false);
     let mut rate = config.optimizer.learning_rate;
     let mut history: Vec<EpochRecord> = Vec::new();
     let mut reason = format!("all {} epochs are done", config.train.epochs);
@@ -122,6 +125,14 @@ pub fn fit<T: Scalar>(
             break;
         }
         let epoch_begin = Instant::now();
+        if let Some(masks) = pruning.as_mut().and_then(|pruning| pruning.before_epoch(epoch, &params)) {
+            optimizer.prune(level, masks, &mut params);
+            average.change(|mean| optimizer.mask(level, mean));
+            let is_last = pruning.as_ref().is_some_and(|pruning| pruning.is_done_before(epoch));
+            listener(&Event::Pruned { epoch: epoch - 1, share: optimizer.pruned_share(), is_last });
+            // Weights from before, with fewer zeros, are no rivals to those from now on.
+            best = BestEpoch::default();
+        }
         // From the same order every time: an epoch's order follows from seed and epoch alone.
         curriculum.choose(epoch, n_train, &mut order);
         if config.train.shuffle {
@@ -212,7 +223,7 @@ pub fn fit<T: Scalar>(
         }
         let rows_per_second = first as f64 / epoch_begin.elapsed().as_secs_f64();
         average.after_epoch(level, epoch, &params);
-        let used = weights_to_use(&params, &optimizer, &average, &mut apart);
+        let used = weights_to_use(network, level, &params, &optimizer, &average, &mut apart);
         let (val_loss, metrics) = watch.look(used);
         let mut record = EpochRecord {
             epoch,
@@ -226,6 +237,7 @@ pub fn fit<T: Scalar>(
         };
         if best.observe(epoch, monitored(config.checkpoint.monitor, &record)) {
             record.best = true;
+            best_epoch = epoch;
             kept.copy_from_slice(used);
         }
         history.push(record.clone());
@@ -233,8 +245,15 @@ pub fn fit<T: Scalar>(
             stop = Some(why);
         }
         let still = weight_change.as_mut().and_then(|rule| rule.observe(&params));
-        if let Some(why) = still.or_else(|| out_of_time(config.train.max_seconds, record.seconds)) {
+        // While weights are being pruned no figure stands for the network that is to come out.
+        let is_pruned = pruning.as_ref().is_none_or(|pruning| pruning.is_done_before(epoch));
+        if let Some(why) =
+            still.filter(|_| is_pruned).or_else(|| out_of_time(config.train.max_seconds, record.seconds))
+        {
             stop.get_or_insert(why);
+        }
+        if !is_pruned {
+            continue;
         }
         if let Some(why) = early_stopping.observe(&record) {
             stop.get_or_insert(why);
@@ -247,6 +266,9 @@ pub fn fit<T: Scalar>(
         reason = why;
     }
     let epochs_run = history.len();
+    if let Some(pruning) = pruning.filter(|pruning| !pruning.is_done_before(epochs_run)) {
+        reason = format!("{reason}; {}", pruning.unfinished(epochs_run));
+    }
     let seconds = begin.elapsed().as_secs_f64();
     if epochs_run == 0 {
         return Err(Error::training(
@@ -254,28 +276,35 @@ pub fn fit<T: Scalar>(
             "set train.epochs to 1 or more",
         ));
     }
-    let mut best_epoch = best.epoch();
     // Steps before numbers ceased to be finite leave weights that nobody wants.
     if !config.checkpoint.restore_best && !diverges {
-        kept.copy_from_slice(weights_to_use(&params, &optimizer, &average, &mut apart));
+        kept.copy_from_slice(weights_to_use(network, level, &params, &optimizer, &average, &mut apart));
         best_epoch = epochs_run;
     }
     listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
     Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
 }
 
-/// The weights that are validated and kept: an average, schedule_free_adamw's x, or those that are trained.
+/// The weights that are validated and kept: an average, schedule_free_adamw's x, or those that are trained; of latent
+/// ones the signs.
 fn weights_to_use<'a, T: Scalar>(
+    network: &Network,
+    level: CpuLevel,
     params: &'a [T],
     optimizer: &Optimizer<T>,
     average: &'a Average<T>,
     apart: &'a mut [T],
 ) -> &'a [T] {
+    let used = average.weights().unwrap_or(params);
     if optimizer.keeps_other_weights() {
         optimizer.write_weights_to_use(params, apart);
-        return apart;
+    } else if network.trains_latent_weights() {
+        apart.copy_from_slice(used);
+    } else {
+        return used;
     }
-    average.weights().unwrap_or(params)
+    network.write_weights_in_use(level, apart);
+    apart
 }
 
 fn named(network: &Network, layer: Option<usize>) -> String {

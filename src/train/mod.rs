@@ -16,6 +16,7 @@ mod muon;
 mod noise;
 pub mod optimizer;
 mod proximal;
+mod prune;
 pub mod range_test;
 pub mod rows;
 pub mod schedule;

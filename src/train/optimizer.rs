@@ -13,7 +13,8 @@ use statera_kernels::{
 use super::constraint::Constraints;
 use super::muon::Orthogonal;
 use super::proximal;
-use crate::config::{MomentumForm, OptimizerConfig, OptimizerName};
+use super::prune::Masks;
+use crate::config::{MomentumForm, OptimizerConfig, OptimizerName, WeightKind};
 use crate::nn::View;
 use crate::nn::buffer::Buffer;
 
@@ -28,6 +29,10 @@ pub struct Optimizer<T> {
     orthogonal: Orthogonal<T>,
     /// What weights are brought back to.
     constraints: Constraints,
+    /// Latent weights of binary layers, which are kept within −1 and 1.
+    latent: Vec<Range<usize>>,
+    /// Which weights of sparse layers are left.
+    masks: Masks,
     /// Steps made so far.
     steps: u32,
     /// Of nadam: μ₁⋯μₜ.
@@ -131,6 +136,8 @@ impl<T: Scalar> Optimizer<T> {
             state: std::array::from_fn(|i| Buffer::new(if i < n_states { n_params } else { 0 }, i + 2)),
             orthogonal,
             constraints: Constraints::new(settings, views),
+            latent: views.iter().filter(|v| v.kind() == Some(WeightKind::Binary)).map(View::range).collect(),
+            masks: Masks::default(),
             steps: 0,
             momentum_product: 1.0,
             rate_squares: 0.0,
@@ -141,7 +148,8 @@ impl<T: Scalar> Optimizer<T> {
     ///
     /// `weight_decay` is decoupled (Loshchilov & Hutter 2019) and that of `adamw`, `lion`, `muon` and
     /// `schedule_free_adamw`; `l2` adds the gradient of ½·l2·p² in any optimiser; `l1` pulls weights to zero after the
-    /// step, see `proximal.rs`; what a constraint does not allow is brought back last.
+    /// step, see `proximal.rs`; what is pruned stays zero, latent weights stay within −1 and 1, and what a constraint does
+    /// not allow is brought back last.
     pub fn step(&mut self, level: CpuLevel, rate: f64, params: &mut [T], grads: &[T]) {
         self.steps += 1;
         let s = &self.settings;
@@ -273,7 +281,32 @@ impl<T: Scalar> Optimizer<T> {
                 step.pull(run.l1, p, [first, second, third]);
             }
         }
+        self.masks.apply(level, params);
+        for range in &self.latent {
+            // Beyond 1 no gradient would pass, and the sign could not come back (Courbariaux, Bengio & David 2015).
+            let one = T::ONE;
+            params[range.clone()].iter_mut().for_each(|w| *w = w.at_least(-one).at_most(one));
+        }
         self.constraints.apply(params);
+    }
+
+    /// Prunes: from now on these weights are zero, and so is all that is kept of them from step to step.
+    pub(super) fn prune(&mut self, level: CpuLevel, masks: Masks, params: &mut [T]) {
+        masks.apply(level, params);
+        for state in self.state.iter_mut().filter(|state| !state.is_empty()) {
+            masks.apply(level, state);
+        }
+        self.masks = masks;
+    }
+
+    /// The share of the weights of sparse layers that are pruned.
+    pub(super) fn pruned_share(&self) -> f64 {
+        self.masks.pruned_share()
+    }
+
+    /// Makes all numbers 0 whose weight is pruned, of gradients or of parameters.
+    pub(super) fn mask(&self, level: CpuLevel, numbers: &mut [T]) {
+        self.masks.apply(level, numbers);
     }
 
     /// Whether the weights to validate and keep are others than those that are trained; see

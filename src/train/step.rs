@@ -155,6 +155,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         }
         if let Some(noise) = &mut self.weight_noise {
             noise.add(self.level, step, params);
+            optimizer.mask(self.level, params);
         }
         let loss = self.compute(step, params, x, targets);
         if let Some(noise) = &self.weight_noise {
@@ -173,9 +174,11 @@ impl<'n, T: Scalar> Stepper<'n, T> {
                     self.flush(rate, params, optimizer);
                 }
             } else {
+                optimizer.mask(self.level, grads);
                 clip(self.network, self.clip_value, self.clip_norm, grads);
                 if let Some(noise) = &mut self.gradient_noise {
                     noise.add(self.level, grads);
+                    optimizer.mask(self.level, grads);
                 }
                 optimizer.step(self.level, rate, params, grads);
             }
@@ -227,9 +230,11 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         }
         let share = T::from_f64(1.0 / self.held_weight);
         self.held.iter_mut().for_each(|g| *g *= share);
+        optimizer.mask(self.level, &mut self.held);
         clip(self.network, self.clip_value, self.clip_norm, &mut self.held);
         if let Some(noise) = &mut self.gradient_noise {
             noise.add(self.level, &mut self.held);
+            optimizer.mask(self.level, &mut self.held);
         }
         optimizer.step(self.level, rate, params, &self.held);
         self.held.fill(T::ZERO);

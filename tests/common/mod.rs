@@ -5,7 +5,7 @@ pub(crate) mod variants;
 
 use statera::config::{
     Activation, Config, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName,
-    Parametrization,
+    Parametrization, WeightKind,
 };
 use statera::nn::{CpuLevel, Loss, Network, Scalar};
 
@@ -69,7 +69,17 @@ pub(crate) fn dense_of(
         l2: None,
         constraint: None,
         max_norm: None,
+        weights: None,
     }
+}
+
+/// A dense layer whose weights are of this kind.
+pub(crate) fn of_kind(units: usize, function: Activation, kind: WeightKind) -> LayerSpec {
+    let mut spec = dense(units, function);
+    if let LayerSpec::Dense { weights, .. } = &mut spec {
+        *weights = Some(kind);
+    }
+    spec
 }
 
 /// The dense layer with weights of its own for each member of an ensemble.
