@@ -41,7 +41,8 @@ fn a_held_out_cell_beyond_all_bounds_is_named_before_training() {
         for word in ["learning_rate=0.000", "kept the weights", "epoch 1/"] {
             assert!(!outcome.err.contains(word), "{word}: {}", outcome.err);
         }
-        let mended = call(folder.path(), &quick("far.csv", "y", &[&split[..], &["--null", "1e300"]].concat()));
+        let mended =
+            call(folder.path(), &quick("far.csv", "y", &[&split[..], &["--null", "1e300"]].concat()));
         mended.done();
     }
 }
@@ -49,11 +50,7 @@ fn a_held_out_cell_beyond_all_bounds_is_named_before_training() {
 #[test]
 fn nothing_is_said_to_be_kept_where_nothing_is() {
     let folder = folder();
-    let more = [
-        "optimizer.name=sgd",
-        "optimizer.learning_rate=1000",
-        "train.batch_size=42",
-    ];
+    let more = ["optimizer.name=sgd", "optimizer.learning_rate=1000", "train.batch_size=42"];
     let more: Vec<&str> = more.iter().flat_map(|set| ["--set", set]).collect();
     let outcome = call(folder.path(), &[&["train", "t.csv", "--target", "y"][..], &more].concat());
     assert_eq!(outcome.code, 1, "{}", outcome.err);
@@ -70,11 +67,9 @@ fn overrides(plan: &str) -> Vec<&str> {
 fn overrides_of_a_plan_with_listed_layers_work_and_change_something() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = folder();
-    let run = folder.path().join("run").to_str().unwrap().to_owned();
-    let train = |more: &[&str]| {
-        let few = ["train", "--config", "recipes/insurance.toml", "--set", "train.epochs=1", "--overwrite"];
-        call(root, &[&few[..], &["--out", &run], more].concat())
-    };
+    let recipe = root.join("recipes/insurance.toml");
+    let few = ["train", "--config", recipe.to_str().unwrap(), "--set", "train.epochs=1"];
+    let train = |more: &[&str]| call(folder.path(), &[&few[..], more].concat());
     let plan = train(&[]).done().err;
     assert!(plan.contains("override: --set 'network.layers=[]' --set 'network.hidden=[64,64]'"), "{plan}");
     assert!(plan.contains("learning rate 0.01,"), "{plan}");
@@ -103,9 +98,13 @@ fn how_hidden_layers_start_is_said_beside_the_output_layer() {
 #[test]
 fn the_file_of_a_run_says_what_auto_came_to_and_trains_to_the_same_weights() {
     let layers = r#"network.layers=[{type="dense",units=6,activation="selu",initializer="auto"},{type="residual",layers=[{type="dense",units=6,activation="relu",initializer="auto"}]}]"#;
-    for settings in [&["--set", "network.initializer=auto", "--set", "network.hidden=[8]"][..], &["--set", layers]] {
+    for settings in
+        [&["--set", "network.initializer=auto", "--set", "network.hidden=[8]"][..], &["--set", layers]]
+    {
         let folder = folder();
-        let train = |more: &[&str]| call(folder.path(), &[&["train", "--set", "train.epochs=2"][..], more].concat()).done();
+        let train = |more: &[&str]| {
+            call(folder.path(), &[&["train", "--set", "train.epochs=2"][..], more].concat()).done()
+        };
         train(&[&["t.csv", "--target", "y", "--out", "a"][..], settings].concat());
         let written = std::fs::read_to_string(folder.path().join("a/config.toml")).unwrap();
         assert!(!written.contains("initializer = \"auto\""), "{written}");
@@ -133,10 +132,18 @@ fn evaluate_suggests_what_it_takes() {
     assert!(odd.code == 1 && odd.err.contains("--null foo to leave such rows out\n"), "{}", odd.err);
     std::fs::write(folder.path().join("f.csv"), table("")).unwrap();
     let empty = call(folder.path(), &["evaluate", "m.safetensors", "f.csv"]);
-    assert!(empty.code == 1 && empty.err.contains("try: ") && !empty.err.contains("--target"), "{}", empty.err);
+    assert!(
+        empty.code == 1 && empty.err.contains("try: ") && !empty.err.contains("--target"),
+        "{}",
+        empty.err
+    );
     let option = call(folder.path(), &["evaluate", "m.safetensors", "f.csv", "--task", "binary"]);
     assert_eq!(option.code, 2);
-    assert!(option.err.contains("there is no option --task") && !option.err.contains("--set"), "{}", option.err);
+    assert!(
+        option.err.contains("there is no option --task") && !option.err.contains("--set"),
+        "{}",
+        option.err
+    );
     let other = call(folder.path(), &["train", "t.csv", "--batch-size", "8"]);
     assert!(other.err.contains("--set train.batch_size=VALUE"), "{}", other.err);
 }
@@ -152,4 +159,15 @@ fn no_share_for_validation_needs_a_column_that_has_val() {
     let by_column = rows("x,y,part", 60, |i| format!("{i}.5,{}.25,{}", 2 * i, part(i)));
     std::fs::write(folder.path().join("p.csv"), by_column).unwrap();
     call(folder.path(), &quick("p.csv", "y", &["--split-column", "part", "--set", "split.val=0"])).done();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn predictions_that_have_no_room_are_an_error_with_place_and_remedy() {
+    let folder = folder();
+    std::fs::write(folder.path().join("m.safetensors"), cli::cases::trained()).unwrap();
+    let output = cli::cases::call_bounded(folder.path(), "predict m.safetensors t.csv >/dev/full");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot write standard output: ") && error.contains("try: make room"), "{error}");
 }

@@ -46,7 +46,8 @@ impl Config {
     pub fn with_starts(&self) -> Self {
         let mut config = self.clone();
         let network = &mut config.network;
-        let LayerSpec::Dense { slope, .. } = LayerSpec::dense(1, network.activation, network.initializer) else {
+        let LayerSpec::Dense { slope, .. } = LayerSpec::dense(1, network.activation, network.initializer)
+        else {
             return config;
         };
         network.initializer = starts_by(network.initializer, network.activation, slope);

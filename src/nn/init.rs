@@ -83,7 +83,12 @@ fn explain_list(list: &str, specs: &[LayerSpec], told: &mut Vec<Explained>) {
         let chosen = chosen.name();
         match told.iter_mut().find(|t| t.activation == activation && t.chosen == chosen) {
             Some(same) => same.layers.push(layer),
-            None => told.push(Explained { layers: vec![layer], activation: activation.to_owned(), chosen, reason }),
+            None => told.push(Explained {
+                layers: vec![layer],
+                activation: activation.to_owned(),
+                chosen,
+                reason,
+            }),
         }
     }
 }

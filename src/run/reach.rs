@@ -47,7 +47,8 @@ pub(super) fn furthest(plan: &Plan, rows: &[usize], least: f64) -> Result<Option
     plan.pipeline.transform_parts(&plan.table, rows, PART, |part| {
         for (i, x) in part.iter().enumerate() {
             if x.abs() > found.map_or(least, |f| f.2.abs()) {
-                found = Some((rows[done + i / features.len()], features[i % features.len()].column.as_str(), *x));
+                found =
+                    Some((rows[done + i / features.len()], features[i % features.len()].column.as_str(), *x));
             }
         }
         done += part.len() / features.len();
