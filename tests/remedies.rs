@@ -35,7 +35,7 @@ fn a_held_out_cell_beyond_all_bounds_is_named_before_training() {
         let split = ["--split-column", "split"];
         let outcome = call(folder.path(), &quick("far.csv", "y", &split));
         assert_eq!(outcome.code, 1, "{}", outcome.err);
-        let place = format!("far.csv, row {row} (line {line}), column `{name}`: `1e300`");
+        let place = format!("error: row {row} (line {line}), column `{name}`: `1e300`");
         assert!(outcome.err.contains(&place), "{place}: {}", outcome.err);
         assert!(outcome.err.contains(&format!("--null 1e300, which {does}")), "{}", outcome.err);
         for word in ["learning_rate=0.000", "kept the weights", "epoch 1/"] {
