@@ -51,13 +51,7 @@ impl Config {
             return config;
         };
         network.initializer = starts_by(network.initializer, network.activation, slope);
-        LayerSpec::change_lists(&mut network.layers, &mut |list| {
-            for layer in list {
-                if let LayerSpec::Dense { initializer, activation, slope, .. } = layer {
-                    *initializer = starts_by(*initializer, *activation, *slope);
-                }
-            }
-        });
+        name_starts(&mut network.layers);
         config
     }
 
@@ -102,6 +96,17 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Puts what `auto` stands for in its place, in layers and in those inside of blocks.
+pub(crate) fn name_starts(layers: &mut Vec<LayerSpec>) {
+    LayerSpec::change_lists(layers, &mut |list| {
+        for layer in list {
+            if let LayerSpec::Dense { initializer, activation, slope, .. } = layer {
+                *initializer = starts_by(*initializer, *activation, *slope);
+            }
+        }
+    });
 }
 
 fn of_short_forms(network: &NetworkConfig) -> Vec<LayerSpec> {

@@ -7,7 +7,8 @@ use statera_kernels::{CpuLevel, Scalar};
 use super::plan::Plan;
 use super::reach::{check_reach, furthest};
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
-use crate::config::Precision;
+use crate::config::{Precision, name_starts};
+
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::baselines::baselines;
@@ -106,11 +107,14 @@ pub fn train<T: Scalar>(
     let std = plan.target.scaler.std;
     let facts = plan.facts()?;
     let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, std, listener)?;
+    // The same network is the same file, whether its start was named or left to `auto`.
+    let mut layers = plan.network.specs().to_vec();
+    name_starts(&mut layers);
     let card = Card {
         target: plan.target.clone(),
         loss: plan.loss,
         n_inputs: plan.network.n_inputs(),
-        layers: plan.network.specs().to_vec(),
+        layers,
         schema: plan.schema.clone(),
         pipeline: plan.pipeline.clone(),
         null: plan.config.data.null.clone(),
