@@ -248,7 +248,8 @@ fn auto_says_what_it_chose_and_why() {
         parts,
         [
             ("layers.0 layers.4".to_owned(), "relu", "he_normal"),
-            ("layers.2".to_owned(), "selu", "lecun_normal")
+            ("layers.2".to_owned(), "selu", "lecun_normal"),
+            ("layers.3".to_owned(), "", "he_uniform")
         ]
     );
     assert!(told[0].reason.contains("2/fan_in") && told[1].reason.contains("1/fan_in"));

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use statera::config::Config;
 use statera::config::keys::{self, Kind};
 use statera::{Error, Result};
@@ -131,6 +131,15 @@ fn setting_meant(error: &clap::Error) -> Option<String> {
     let settings = Config::settings_named(&name);
     if settings.is_empty() {
         return None;
+    }
+    let commands = Cli::command();
+    let command = std::env::args().nth(1).and_then(|name| commands.find_subcommand(name).cloned())?;
+    if command.get_arguments().all(|argument| argument.get_id() != "sets") {
+        let name = command.get_name();
+        return Some(format!(
+            "there is no option {option}: it is a setting of training, and `statera {name}` takes the model as it was \
+             trained\n  try: leave it out, or train anew; `statera help {name}` lists the options"
+        ));
     }
     let tries: Vec<String> = settings.iter().map(|key| format!("--set {key}=VALUE")).collect();
     Some(format!("there is no option {option}, but a setting of this name\n  try: {}", tries.join(" or ")))

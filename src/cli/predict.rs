@@ -48,7 +48,12 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     let csv = to_csv(&predictions, &model.card.target.classes)?;
     match out {
         Some(out) => statera::files::write_atomically(out, &csv)?,
-        None => std::io::stdout().lock().write_all(&csv)?,
+        None => match std::io::stdout().lock().write_all(&csv) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(Error::io("write", Path::new("standard output"), error).into());
+            }
+            written => written?,
+        },
     }
     if !arguments.quiet {
         report_notes(&notes);

@@ -22,6 +22,8 @@ pub(crate) struct Progress {
     last_line: Instant,
     last_record: Option<EpochRecord>,
     shown: bool,
+    /// Whether the validation rows ever had a finite loss, without which nothing is kept.
+    finite: bool,
 }
 
 impl Progress {
@@ -41,6 +43,7 @@ impl Progress {
             last_line: Instant::now(),
             last_record: None,
             shown: false,
+            finite: false,
         }
     }
 
@@ -90,9 +93,10 @@ impl Progress {
                 }
                 let time = text::seconds(*seconds);
                 let epochs = text::counted(*epochs_run, "epoch");
-                let told = format!(
-                    "stopped after {epochs} in {time}: {reason}; kept the weights of epoch {best_epoch}"
-                );
+                let mut told = format!("stopped after {epochs} in {time}: {reason}");
+                if self.finite {
+                    let _ = write!(told, "; kept the weights of epoch {best_epoch}");
+                }
                 self.line(text::wrap(&told, 2).trim_end());
             }
         }
@@ -100,6 +104,7 @@ impl Progress {
 
     fn epoch(&mut self, record: &EpochRecord) {
         self.last_record = Some(record.clone());
+        self.finite |= record.val_loss.is_finite();
         let message = self.describe_epoch(record);
         if let Some(bar) = &self.bar {
             bar.set_position((record.epoch * self.steps_per_epoch) as u64);

@@ -157,7 +157,7 @@ fn train_into(
     interruption: &Interruption,
     quiet: bool,
 ) -> Result<Outcome, Error> {
-    let mut config = plan.config.clone();
+    let mut config = plan.config.with_starts();
     // The folder is to be read from anywhere.
     config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
     folder.write("config.toml", config.to_toml().as_bytes())?;
@@ -228,7 +228,7 @@ fn describe(plan: &Plan) -> String {
             "{}; {}; {}",
             summary::in_words(&plan.network),
             text::counted(plan.network.n_params(), "parameter"),
-            text::unbroken("override: --set network.hidden=[64,64]")
+            text::unbroken(&format!("override: {}", other_network(config)))
         ),
     ]);
     let o = &config.optimizer;
@@ -241,7 +241,9 @@ fn describe(plan: &Plan) -> String {
         ),
     };
     let other = match o.name {
+        OptimizerName::Lbfgs if o.lbfgs_iterations == 5 => "override: --set optimizer.lbfgs_iterations=10",
         OptimizerName::Lbfgs => "override: --set optimizer.lbfgs_iterations=5",
+        _ if o.learning_rate == 0.01 => "override: --set optimizer.learning_rate=0.001",
         _ => "override: --set optimizer.learning_rate=0.01",
     };
     rows.push(vec![
@@ -256,6 +258,18 @@ fn describe(plan: &Plan) -> String {
     ]);
     out += &text::wrapped_table(&rows);
     out
+}
+
+/// Hidden layers other than those in force, as they stand on the command line; where layers are listed one by one, the
+/// list gives way to them.
+fn other_network(config: &Config) -> String {
+    let network = &config.network;
+    let hidden = if network.hidden == [64, 64] { "[128,128]" } else { "[64,64]" };
+    let hidden = format!("--set {}", text::shell(&format!("network.hidden={hidden}")));
+    if network.layers.is_empty() {
+        return hidden;
+    }
+    format!("--set {} {hidden}", text::shell("network.layers=[]"))
 }
 
 /// The columns that are learned from, and those that are not, each with the reason.

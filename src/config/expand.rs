@@ -41,6 +41,20 @@ impl Config {
         config
     }
 
+    /// The same settings with what `auto` stands for as the start of weights, which hangs on each layer's activation.
+    #[must_use]
+    pub fn with_starts(&self) -> Self {
+        let mut config = self.clone();
+        let network = &mut config.network;
+        let LayerSpec::Dense { slope, .. } = LayerSpec::dense(1, network.activation, network.initializer)
+        else {
+            return config;
+        };
+        network.initializer = starts_by(network.initializer, network.activation, slope);
+        name_starts(&mut network.layers);
+        config
+    }
+
     /// Refuses layers that do not fit each other, as far as that can be said without a table.
     pub(super) fn check_layers(&self) -> Result<()> {
         let NetworkConfig { hidden, layers, residual, .. } = &self.network;
@@ -82,6 +96,17 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Puts what `auto` stands for in its place, in layers and in those inside of blocks.
+pub(crate) fn name_starts(layers: &mut Vec<LayerSpec>) {
+    LayerSpec::change_lists(layers, &mut |list| {
+        for layer in list {
+            if let LayerSpec::Dense { initializer, activation, slope, .. } = layer {
+                *initializer = starts_by(*initializer, *activation, *slope);
+            }
+        }
+    });
 }
 
 fn of_short_forms(network: &NetworkConfig) -> Vec<LayerSpec> {

@@ -212,7 +212,7 @@ pub static KEYS: &[Key] = &[
         "What is known of single columns, by name; whatever is not given is decided from the data."),
 
     key("split.val", SHARE, "0.15",
-        "Share of the rows set aside to watch training; 0 sets none aside; val and test together stay below 1."),
+        "Share of the rows set aside to watch training, of which there must be some: 0 is for a split.column that has val rows of its own; val and test together stay below 1."),
     key("split.test", SHARE, "0.15",
         "Share of the rows set aside for the final test; 0 sets none aside; val and test together stay below 1.")
         .when(&[Off("split.column")]),

@@ -35,7 +35,7 @@ pub use choices::{
     Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
-pub(crate) use expand::with_parametric;
+pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
 pub use weights::WeightsConfig;

@@ -115,7 +115,7 @@ impl RawTable {
     }
 
     /// A cell's place as messages name it: ``row 812 (line 815), column `bmi` ``.
-    pub(super) fn place(&self, row: usize, column: usize) -> String {
+    pub(crate) fn place(&self, row: usize, column: usize) -> String {
         format!("{}, column {}", self.row_place(row), shown(self.name(column)))
     }
 }

@@ -137,10 +137,10 @@ impl Labels {
         let (missing, rows): (Vec<usize>, Vec<usize>) =
             (0..raw.n_rows()).partition(|&row| raw.value(row, index).is_none());
         if rows.is_empty() {
-            return Err(all_missing(raw, index));
+            return Err(all_missing(raw, index, known.is_some()));
         }
         let target = match task {
-            TaskKind::Regression => Target::Values(read_values(raw, index)?),
+            TaskKind::Regression => Target::Values(read_values(raw, index, known.is_some())?),
             TaskKind::Binary | TaskKind::Multiclass => {
                 let classes = known.map_or_else(|| class_names(raw, index), <[String]>::to_vec);
                 Target::Classes { codes: read_classes(raw, index, &classes)?, classes }
@@ -160,7 +160,7 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
     }
     let distinct: HashSet<&str> = raw.values(index).flatten().collect();
     if distinct.is_empty() {
-        return Err(all_missing(raw, index));
+        return Err(all_missing(raw, index, false));
     }
     let numbers: HashSet<u64> = distinct.iter().filter_map(|cell| finite(cell)).map(f64::to_bits).collect();
     let words = distinct.iter().filter(|cell| finite(cell).is_none()).count();
@@ -195,14 +195,18 @@ fn find(raw: &RawTable, column: &str) -> Result<usize> {
     })
 }
 
-fn all_missing(raw: &RawTable, index: usize) -> Error {
+fn all_missing(raw: &RawTable, index: usize, evaluates: bool) -> Error {
     Error::data(
         format!(
             "target column {}: all {} are missing",
             shown(raw.name(index)),
             counted(raw.n_rows(), "cell")
         ),
-        "choose another column with --target, or set the words that count as missing with --null",
+        if evaluates {
+            "evaluate on a table that has the target's values; `statera predict` does without"
+        } else {
+            "choose another column with --target, or set the words that count as missing with --null"
+        },
     )
 }
 
@@ -218,7 +222,7 @@ fn constant(raw: &RawTable, index: usize, row: usize) -> Error {
     )
 }
 
-fn read_values(raw: &RawTable, index: usize) -> Result<Vec<f64>> {
+fn read_values(raw: &RawTable, index: usize, evaluates: bool) -> Result<Vec<f64>> {
     let mut values = Vec::with_capacity(raw.n_rows());
     for (row, cell) in raw.values(index).enumerate() {
         let Some(cell) = cell else {
@@ -231,8 +235,10 @@ fn read_values(raw: &RawTable, index: usize) -> Result<Vec<f64>> {
             return Err(Error::data(
                 format!("{}: expected a finite number, found {}{more}", raw.place(row, index), shown(cell)),
                 format!(
-                    "{} to leave such rows out, or --task multiclass to predict classes",
-                    null_option([cell])
+                    "{} to leave such rows out{}",
+                    null_option([cell]),
+                    // A model is of the task that it was trained for.
+                    if evaluates { "" } else { ", or --task multiclass to predict classes" }
                 ),
             ));
         };

@@ -62,7 +62,7 @@ pub(super) fn shell(word: &str) -> String {
 }
 
 /// The option that makes these words count as missing: `--null n/a. --null none`.
-pub(super) fn null_option<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn null_option<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("--null {}", shell(word))).collect::<Vec<_>>().join(" ")
 }
 

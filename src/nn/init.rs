@@ -44,20 +44,21 @@ pub fn auto(activation: Activation) -> (Initializer, &'static str) {
     }
 }
 
-/// What `auto` came to in some layers of a network.
+/// How some layers of a network start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
     /// `layers.<index>` each, or `layers.<index>.<index>` inside a block.
     pub layers: Vec<String>,
-    /// Their activation.
+    /// Their activation, if it is what `auto` went by; empty where an initialiser is named.
     pub activation: String,
     /// The initialiser that was chosen.
     pub chosen: String,
-    /// Why.
+    /// Why `auto` chose it; empty where it did not.
     pub reason: &'static str,
 }
 
-/// Says of every layer that starts by `auto` what that is, and why; layers of one activation together.
+/// Says of every dense layer how it starts: by the initialiser that is named, or by what `auto` is, and why; layers
+/// of one initialiser together, or under `auto` those of one activation.
 pub fn explain(specs: &[LayerSpec]) -> Vec<Explained> {
     let mut told = Vec::new();
     explain_list("layers", specs, &mut told);
@@ -67,22 +68,25 @@ pub fn explain(specs: &[LayerSpec]) -> Vec<Explained> {
 fn explain_list(list: &str, specs: &[LayerSpec], told: &mut Vec<Explained>) {
     for (i, spec) in specs.iter().enumerate() {
         let layer = format!("{list}.{i}");
-        let (activation, slope) = match spec {
-            LayerSpec::Dense { activation, slope, initializer: Initializer::Auto, .. } => (activation, slope),
+        let (activation, chosen, reason) = match spec {
+            LayerSpec::Dense { activation, slope, initializer: Initializer::Auto, .. } => {
+                let (chosen, reason) = auto(activation::function(*activation, *slope));
+                (activation.name(), chosen, reason)
+            }
+            LayerSpec::Dense { initializer, .. } => ("", *initializer, ""),
             LayerSpec::Residual { layers } => {
                 explain_list(&layer, layers, told);
                 continue;
             }
             _ => continue,
         };
-        let (chosen, reason) = auto(activation::function(*activation, *slope));
-        let activation = activation.name();
-        match told.iter_mut().find(|t| t.activation == activation) {
+        let chosen = chosen.name();
+        match told.iter_mut().find(|t| t.activation == activation && t.chosen == chosen) {
             Some(same) => same.layers.push(layer),
             None => told.push(Explained {
                 layers: vec![layer],
                 activation: activation.to_owned(),
-                chosen: chosen.name(),
+                chosen,
                 reason,
             }),
         }

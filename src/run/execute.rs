@@ -1,10 +1,14 @@
 //! Training and testing a plan.
 
+use std::fmt::Write as _;
+
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::plan::Plan;
+use super::reach::{check_reach, furthest};
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
-use crate::config::Precision;
+use crate::config::{Precision, name_starts};
+
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::baselines::baselines;
@@ -13,6 +17,9 @@ use crate::train::events::{EpochRecord, Listener};
 use crate::train::fit::{Fitted, Rows, fit, rate_remedy};
 use crate::train::metrics::{Predictions, higher_is_better, metrics};
 use crate::train::range_test::instead_of;
+
+/// Standard deviations, or whatever a column is scaled by, beyond which a cell is more likely to be wrong than rare.
+const FAR: f64 = 1e6;
 
 /// A trained and tested model.
 #[derive(Debug)]
@@ -38,6 +45,7 @@ fn execute_in<T: Scalar>(
     listener: &mut Listener,
     wrap: impl Fn(Vec<T>) -> Params,
 ) -> Result<Trained> {
+    check_reach(plan)?;
     let rows = [plan.prepared::<T>(plan.split.train.rows())?, plan.prepared::<T>(&plan.split.val)?];
     let Untested { mut model, best_epoch, history, reason, seconds } = train(plan, &rows, listener, wrap)?;
     let mut report = Report {
@@ -99,11 +107,14 @@ pub fn train<T: Scalar>(
     let std = plan.target.scaler.std;
     let facts = plan.facts()?;
     let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, std, listener)?;
+    // The same network is the same file, whether its start was named or left to `auto`.
+    let mut layers = plan.network.specs().to_vec();
+    name_starts(&mut layers);
     let card = Card {
         target: plan.target.clone(),
         loss: plan.loss,
         n_inputs: plan.network.n_inputs(),
-        layers: plan.network.specs().to_vec(),
+        layers,
         schema: plan.schema.clone(),
         pipeline: plan.pipeline.clone(),
         null: plan.config.data.null.clone(),
@@ -127,13 +138,19 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report, suggest: &dyn Fn() -> 
     let val_truth = truth_of(target, &plan.split.val);
     report.val = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), val_truth.view());
     if report.val.is_empty() {
-        return Err(Error::training(
-            format!(
-                "no epoch left weights whose predictions are finite, so there is nothing to keep; {}",
-                report.stopped
-            ),
-            rate_remedy(suggest()),
-        ));
+        let mut what = format!(
+            "no epoch left weights whose predictions are finite, so there is nothing to keep; {}",
+            report.stopped
+        );
+        // No learning rate makes up for a cell like no other.
+        let remedy = match furthest(plan, &plan.split.val, FAR)? {
+            None => rate_remedy(suggest()),
+            Some(far) => {
+                let _ = write!(what, "; {}, of a validation row, is scaled to {:.1e}", far.place, far.scaled);
+                far.remedy
+            }
+        };
+        return Err(Error::training(what, remedy));
     }
     if plan.split.test.is_empty() {
         return Ok(());

@@ -46,7 +46,8 @@ pub struct Choice {
 /// A run that is ready to train.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The settings, with every `auto` replaced by what it came to.
+    /// The settings, with every `auto` replaced by what it came to, but for initialisers, which go on following the
+    /// activation ([`Config::with_starts`]).
     pub config: Config,
     /// The file.
     pub raw: Arc<RawTable>,
@@ -131,7 +132,11 @@ impl Plan {
             thousands(split.test.len())
         );
         // Where a column says it, the shares have no say.
-        let other_split = if config.split.column.is_empty() { "--set split.test=0.2" } else { "" };
+        let other_split = match (config.split.column.is_empty(), config.split.test == 0.2) {
+            (false, _) => "",
+            (true, false) => "--set split.test=0.2",
+            (true, true) => "--set split.test=0.15",
+        };
         choices.push(choice("split", sizes, split_reason, other_split));
         if !labels.missing.is_empty() {
             choices.push(choice(
@@ -384,21 +389,25 @@ fn full_batch(config: &Config, n_train: usize) -> Option<Choice> {
     })
 }
 
-/// What `auto` came to as the start of the layers' weights.
+/// How the layers' weights start, by the settings or by what `auto` came to.
 fn starts(config: &Config, network: &Network) -> Vec<Choice> {
-    let explained = explain(network.specs()).into_iter().map(|auto| Choice {
-        subject: "start".into(),
-        choice: auto.chosen,
-        reason: format!("auto for {} ({}): {}", auto.activation, auto.layers.join(", "), auto.reason),
-        instead: String::new(),
+    let is_short_form = config.network.layers.is_empty();
+    let explained = explain(network.specs()).into_iter().map(|told| {
+        let layers = told.layers.join(", ");
+        let reason = match (told.activation.is_empty(), is_short_form, config.network.initializer) {
+            (false, ..) => format!("auto for {} ({layers}): {}", told.activation, told.reason),
+            (true, true, Initializer::Auto) => format!("auto for {} ({layers})", config.network.activation),
+            (true, true, _) => format!("as network.initializer says ({layers})"),
+            (true, false, _) => format!("as network.layers says ({layers})"),
+        };
+        Choice { subject: "start".into(), choice: told.chosen, reason, instead: String::new() }
     });
     let mut choices: Vec<Choice> = explained.collect();
     // The output layer is no part of the settings.
-    let can_be_set = config.network.layers.is_empty() && !config.network.hidden.is_empty();
-    if let Some(first) =
-        choices.first_mut().filter(|_| can_be_set && config.network.initializer == Initializer::Auto)
-    {
-        first.instead = "--set network.initializer=orthogonal".into();
+    if let Some(first) = choices.first_mut().filter(|_| is_short_form && !config.network.hidden.is_empty()) {
+        let is_orthogonal = matches!(config.network.initializer, Initializer::Orthogonal { .. });
+        let other = if is_orthogonal { "he_normal" } else { "orthogonal" };
+        first.instead = format!("--set network.initializer={other}");
     }
     choices
 }
@@ -479,8 +488,8 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     }
     if split.val.is_empty() {
         return Err(Error::setting(
-            "no validation rows: the best epoch is chosen on them",
-            "--set split.val=0.15",
+            "split.val = 0 leaves no validation rows, on which the best epoch is chosen",
+            "--set split.val=0.15, or a split.column with rows of val",
         ));
     }
     Ok((split, reason))
