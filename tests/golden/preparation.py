@@ -85,7 +85,7 @@ NUMBERS = [
     ("diabetes", "s5?", [{"step": "mean"}, "yeo_johnson", "standard"],
      make_pipeline(SimpleImputer(strategy="mean", add_indicator=True),
                    make_column_transformer((PowerTransformer(), [0]), remainder="passthrough"))),
-    ("diabetes", "s5?", [{"step": "constant", "value": -1.5, "indicator": False}, "log"],
+    ("diabetes", "s5?", [{"step": "constant", "value": -1.5, "indicator": False}, {"step": "log", "signed": True}],
      make_pipeline(imputed("constant"), FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x))))),
     # A scale before the imputation passes missing cells over.
     ("diabetes", "s5?", ["standard", {"step": "constant", "value": -1.5, "indicator": False}],
