@@ -277,13 +277,13 @@ unsafe fn signed_rows<V: Signed, const R: usize>(
             // What is wider than the registers allow is not compiled.
             match registers {
                 8 if const { R == 1 && V::PANEL > 3 } => {
-                    panel::<V, R, 8>(i, x, alpha, bits, bias, y, column, n_last)
+                    panel::<V, R, 8>(i, x, alpha, bits, bias, y, column, n_last);
                 }
                 4 if const { R == 1 || V::PANEL > 3 } => {
-                    panel::<V, R, 4>(i, x, alpha, bits, bias, y, column, n_last)
+                    panel::<V, R, 4>(i, x, alpha, bits, bias, y, column, n_last);
                 }
                 3 if const { R == 1 || V::PANEL > 2 } => {
-                    panel::<V, R, 3>(i, x, alpha, bits, bias, y, column, n_last)
+                    panel::<V, R, 3>(i, x, alpha, bits, bias, y, column, n_last);
                 }
                 2 => panel::<V, R, 2>(i, x, alpha, bits, bias, y, column, n_last),
                 _ => panel::<V, R, 1>(i, x, alpha, bits, bias, y, column, n_last),
