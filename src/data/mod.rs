@@ -24,7 +24,7 @@ pub use prepare::pipeline::{Feature, FeatureKind, Pipeline, TransformNotes};
 pub use prepare::scale::TargetScaler;
 pub use read::{RawTable, ReadOptions, read_csv};
 pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
-pub use split::{Split, TrainRows};
+pub use split::{Groups, Rule, Split, Times, TrainRows};
 pub use table::{Column, ColumnData, Note, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};
 pub use weight::read_weights;
