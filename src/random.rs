@@ -13,7 +13,7 @@ use statera_kernels::{CpuLevel, Kernels};
 pub enum Purpose {
     /// Drawing the split of rows.
     Split = 1,
-    /// Drawing initial weights.
+    /// Drawing initial weights of dense layers.
     Init = 2,
     /// Shuffling the training rows of an epoch.
     Shuffle = 3,
@@ -27,6 +27,10 @@ pub enum Purpose {
     DropConnect = 7,
     /// Drawing folds.
     Folds = 8,
+    /// Drawing initial factors.
+    InitScale = 9,
+    /// Drawing initial embeddings.
+    InitEmbedding = 10,
     /// Drawing the training rows that initial parameters are fitted on, and those that biases are put at.
     InitRows = 16,
     /// Noise on numeric inputs.

@@ -4,7 +4,7 @@ mod common;
 
 use common::{bits, dense_of, numbers};
 use statera::config::layers::{BIAS_INITIALIZERS, INITIALIZERS};
-use statera::config::{Activation, Config, Initializer, LayerSpec};
+use statera::config::{Activation, Config, Initializer, LayerSpec, WeightKind};
 use statera::nn::init::{explain, fill};
 use statera::nn::{CpuLevel, Loss, Network};
 use statera::random::{Purpose, Stream};
@@ -467,4 +467,21 @@ fn validation_rows_have_no_say_in_the_start() {
         )
     };
     assert_eq!(trained(numbers(5 * N_FEATURES, 1)), trained(numbers(9 * N_FEATURES, 2)));
+}
+
+#[test]
+fn lsuv_is_of_the_binary_weights_that_are_used() {
+    let mut binary = common::of_kind(12, Activation::Linear, WeightKind::Binary);
+    if let LayerSpec::Dense { initializer, .. } = &mut binary {
+        *initializer = Initializer::Lsuv { tolerance: 1e-3 };
+    }
+    let network = Network::from_specs(vec![common::dense(9, Activation::Tanh), binary], 4);
+    let x = common::numbers::<f64>(200 * 4, 1);
+    let mut params = network.init_on::<f64>(CpuLevel::detect(), 3, &x);
+    network.write_weights_in_use(CpuLevel::detect(), &mut params);
+    let mut work = network.inference_workspace(200);
+    let z = network.raw_outputs(CpuLevel::detect(), &params, Loss::Mse, &x, &mut work);
+    let mean = z.iter().sum::<f64>() / z.len() as f64;
+    let variance = z.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / z.len() as f64;
+    assert!((variance - 1.0).abs() < 1e-3, "{variance}");
 }

@@ -251,3 +251,44 @@ fn focus_finds_more_of_a_rare_class_that_a_line_cannot_cut_out() {
     let focal = recall(Loss::BinaryFocal { gamma: 5.0 });
     assert!(focal > plain + 0.02, "{focal} with focus, {plain} without");
 }
+
+#[test]
+fn a_loss_is_finite_for_every_finite_output() {
+    const MOST: f32 = f32::MAX;
+    let numbers = [
+        Loss::Mse,
+        Loss::Rmse,
+        Loss::Mae,
+        Loss::Huber { delta: 1.0 },
+        Loss::LogCosh,
+        Loss::Quantile { quantile: 0.3 },
+        Loss::Poisson,
+    ];
+    for loss in numbers {
+        for (y, t) in [(MOST, 0.0), (-MOST, 1.0), (1e19, 3.0), (-1e19, 1e13)] {
+            let sum = loss.forward_backward(&[y], Targets::Values(&[t]), 1e-3, &mut [0.0]);
+            assert!(sum.is_finite(), "{loss:?} of {y:e} at {t:e}: {sum}");
+        }
+    }
+    // Beyond the square that single precision holds, the square.
+    let sum = Loss::Mse.forward_backward(&[3e20_f32], Targets::Values(&[0.0]), 1e-3, &mut [0.0]);
+    assert!((sum / 9e40 - 1.0).abs() < 1e-6, "{sum}");
+    for loss in [Loss::BinaryCrossentropy, Loss::BinaryFocal { gamma: 2.0 }, Loss::Hinge] {
+        for (z, class) in [(MOST, 0), (-MOST, 1), (MOST, 1)] {
+            let sum = loss.forward_backward(&[z], Targets::Classes(&[class]), 1e-3, &mut [0.0]);
+            assert!(sum.is_finite(), "{loss:?} of {z:e}: {sum}");
+        }
+    }
+    let many = [
+        Loss::CategoricalCrossentropy,
+        Loss::SmoothCategoricalCrossentropy { label_smoothing: 0.1 },
+        Loss::CategoricalFocal { gamma: 2.0 },
+    ];
+    for loss in many {
+        for class in 0..3 {
+            let z = [MOST, -MOST, 0.0];
+            let sum = loss.forward_backward(&z, Targets::Classes(&[class]), 1e-3, &mut [0.0; 3]);
+            assert!(sum.is_finite(), "{loss:?} of class {class}: {sum}");
+        }
+    }
+}

@@ -50,6 +50,9 @@ pub struct Study {
 /// The name of the settings as they are.
 pub const REFERENCE: &str = "reference";
 
+/// The most seeds of a study: intervals shrink with the root of their number.
+const MOST_SEEDS: usize = 10_000;
+
 impl Study {
     /// Reads the table, and lists the variants: the techniques of [`TECHNIQUES`] that change something here, or,
     /// if there are any, the values that `vary` names, each as `key=value,value`.
@@ -63,6 +66,14 @@ impl Study {
                     if n_seeds == 1 { " shows" } else { "s show" }
                 ),
                 "--seeds 5, or any number from 2 on",
+            ));
+        }
+        if n_seeds > MOST_SEEDS {
+            return Err(Error::setting(
+                format!(
+                    "{n_seeds} seeds are more than {MOST_SEEDS}, of which each trains every variant once"
+                ),
+                "--seeds 5",
             ));
         }
         let last = config.seed.checked_add(n_seeds as u64 - 1).filter(|last| i64::try_from(*last).is_ok());

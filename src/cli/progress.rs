@@ -81,9 +81,9 @@ impl Progress {
                 let share = format!("{:.1} % of the sparse weights are 0 from now on", 100.0 * share);
                 self.line(&format!("  after epoch {epoch}: {share}; the weights that are kept come later"));
             }
-            // That the loss diverged is said at the end, as an error or a warning, by whoever knows whether any weights
-            // were kept.
-            Event::Pruned { .. } | Event::Diverged { .. } => {}
+            // That training went astray is said at the end, as an error or a warning, by whoever knows whether any
+            // weights were kept.
+            Event::Pruned { .. } | Event::Diverged { .. } | Event::Worsened { .. } => {}
             Event::Finished { reason, best_epoch, epochs_run, seconds } => {
                 if let (false, Some(last)) = (self.shown, &self.last_record) {
                     self.line(&format!("  {}", self.describe_epoch(last)));

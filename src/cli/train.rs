@@ -12,7 +12,6 @@ use statera::data::Schema;
 use statera::error::Error;
 use statera::run::{Plan, Report, RunFolder, execute};
 use statera::train::events::{Answer, Event};
-use statera::train::fit::rate_remedy;
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
@@ -166,19 +165,13 @@ fn train_into(
     folder.write("schema.json", (schema + "\n").as_bytes())?;
 
     let mut progress = Progress::new(quiet);
-    let (mut interrupted, mut diverged, mut write_error) = (false, None, None);
+    let (mut interrupted, mut astray, mut write_error) = (false, None, None);
     let mut listener = |event: &Event| {
         progress.show(event);
         if let Err(error) = folder.tell(event) {
             write_error.get_or_insert(error);
         }
-        if let Event::Diverged { epoch, layer, suggested_learning_rate: rate, .. } = event {
-            diverged = Some(format!(
-                "in epoch {epoch} the loss stopped being finite, beginning with {layer}; the best weights from \
-                 before are kept\n  try: {}",
-                rate_remedy(*rate)
-            ));
-        }
+        astray = went_astray(event).or(astray.take());
         // Stopped before its first step, training would leave nothing to save.
         let may_stop = !matches!(event, Event::Started { .. } | Event::Finished { .. });
         if may_stop && interruption.asked().load(Ordering::SeqCst) {
@@ -192,9 +185,32 @@ fn train_into(
     };
     let trained = execute(plan, &mut listener)?;
     folder.finish(&trained.model, &trained.report)?;
-    let mut warnings = Vec::from_iter(diverged);
+    let mut warnings = Vec::from_iter(astray);
     warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
     Ok(Outcome { report: trained.report, interrupted, warnings })
+}
+
+/// A warning of a training that went astray and left weights all the same.
+fn went_astray(event: &Event) -> Option<String> {
+    match event {
+        Event::Diverged { epoch, layer, remedy, .. } => Some(format!(
+            "in epoch {epoch} the loss stopped being finite, beginning with {layer}; the best weights from \
+             before are kept\n  try: {remedy}"
+        )),
+        Event::Worsened { epoch, val_loss, initial_val_loss, layer, initial_size, size, remedy, .. } => {
+            let number = |x: &f64| text::number(*x);
+            Some(format!(
+                "the weights that are kept, of epoch {epoch}, are worse on the validation rows than those that training \
+                 began with: a loss of {}, not {}; most has become of the outputs of {layer}, {} at the start and now \
+                 {}\n  try: {remedy}",
+                number(val_loss),
+                number(initial_val_loss),
+                number(initial_size),
+                number(size)
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// What was decided, and why.

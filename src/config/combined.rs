@@ -1,8 +1,8 @@
 //! Settings that are possible alone and impossible together, or that would say nothing.
 
 use super::{
-    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, lbfgs,
-    steps, weights,
+    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, idle,
+    lbfgs, steps, weights,
 };
 use crate::error::{Error, Result};
 
@@ -42,6 +42,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     lbfgs::check(config)?;
     check_weights(config)?;
     weights::check(config)?;
+    idle::check(config)?;
     steps::check(config)?;
     check_curriculum(config)
 }

@@ -12,6 +12,7 @@ mod combined;
 pub mod embedding;
 mod expand;
 mod fault;
+mod idle;
 pub mod keys;
 pub mod layers;
 mod lbfgs;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{Activation, AverageKind, Constraint, EndWeights, Parametrization, WeightKind};
+use super::choices::{
+    Activation, AverageKind, Constraint, EndWeights, OptimizerName, Parametrization, WeightKind,
+};
 use super::layers::{Initializer, LayerSpec};
 use super::{Config, OptimizerConfig};
 use crate::error::{Error, Result};
@@ -204,6 +206,10 @@ fn check_binary(optimizer: &OptimizerConfig, layer: &LayerSpec, place: &str) -> 
     if *parametrization == Parametrization::Ntp {
         let why = "latent weights start √I times as large with it, beyond the 1 that they are kept within";
         return refuse("parametrization = \"ntp\"".into(), why, "parametrization = \"standard\"");
+    }
+    if optimizer.name == OptimizerName::ScheduleFreeAdamw {
+        let why = "latent weights are cut to ±1 after each step, and the mean of them that it keeps is not";
+        return refuse("optimizer.name = \"schedule_free_adamw\"".into(), why, "optimizer.name = \"adamw\"");
     }
     if *drop_connect > 0.0 {
         let why = "a weight that is left out is zero, which no binary weight is";

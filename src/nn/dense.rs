@@ -53,7 +53,8 @@ pub struct Dense {
     /// What the weights are; none for continuous ones.
     pub(crate) kind: Option<WeightKind>,
     parametrization: Parametrization,
-    layer_idx: u32,
+    /// Among the dense layers of the network.
+    ordinal: u32,
 }
 
 impl Dense {
@@ -67,7 +68,7 @@ impl Dense {
         drop_connect: f64,
         parametrization: Parametrization,
         rules: WeightRules,
-        layer_idx: usize,
+        ordinal: u32,
     ) -> Self {
         // Members with weights of their own have continuous ones.
         let kind = rules.kind.filter(|kind| *kind != WeightKind::Continuous && packed == 1);
@@ -92,7 +93,7 @@ impl Dense {
             drop_connect: Rate(drop_connect),
             kind,
             parametrization,
-            layer_idx: layer_idx as u32,
+            ordinal,
         }
     }
 
@@ -204,7 +205,7 @@ impl Dense {
         }
         if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.masks(pass)) {
             let key = [seed as u32, (seed >> 32) as u32];
-            let stream = [shard, step, Purpose::DropConnect as u32 | self.layer_idx << 8];
+            let stream = [shard, step, Purpose::DropConnect as u32 | self.ordinal << 8];
             T::fill_kept(pass.level, &mut cache.flags, key, stream, self.drop_connect.drop_below());
             if !self.is_binary() {
                 cache.weights[..self.n_weights()].copy_from_slice(&pass.params[self.weight.clone()]);
@@ -401,7 +402,8 @@ impl Dense {
         }
     }
 
-    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
+    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], seed: u64) {
+        let stream = &mut Stream::new(seed, Purpose::Init, self.ordinal);
         let shape = [self.in_features, self.out_features];
         let initializer = self.starts_by();
         for weight in params[self.weight.clone()].chunks_exact_mut(self.in_features * self.out_features) {

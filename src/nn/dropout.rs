@@ -29,12 +29,18 @@ pub struct Dropout {
     pub features: usize,
     /// The probability of zero.
     pub rate: f64,
-    layer_idx: u32,
+    /// Among the dropout layers that are on.
+    ordinal: u32,
 }
 
 impl Dropout {
-    pub(crate) fn new(features: usize, rate: f64, layer_idx: usize) -> Self {
-        Self { features, rate, layer_idx: layer_idx as u32 }
+    pub(crate) fn new(features: usize, rate: f64, ordinal: u32) -> Self {
+        Self { features, rate, ordinal }
+    }
+
+    /// Whether anything is dropped.
+    pub(crate) fn drops(&self) -> bool {
+        Rate(self.rate).drop_below() > 0
     }
 
     /// Draws which of the shard's B×F inputs are kept.
@@ -44,7 +50,7 @@ impl Dropout {
         {
             let key = [seed as u32, (seed >> 32) as u32];
             // The layer shares a word with the purpose: 2²⁴ layers are enough.
-            let stream = [shard, step, Purpose::Dropout as u32 | self.layer_idx << 8];
+            let stream = [shard, step, Purpose::Dropout as u32 | self.ordinal << 8];
             T::fill_kept(pass.level, &mut kept[..pass.n_rows * self.features], key, stream, drop_below);
         }
     }

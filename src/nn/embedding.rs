@@ -17,7 +17,7 @@ use super::init;
 use super::layer::Pass;
 use super::params::{Layout, Role};
 use crate::config::{EmbeddingSpec, Initializer};
-use crate::random::Stream;
+use crate::random::{Purpose, Stream};
 
 /// Embeds I inputs, column by column, as O outputs; only ever the first layer.
 #[derive(Debug, Clone)]
@@ -456,7 +456,8 @@ impl Embedding {
         }
     }
 
-    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
+    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], seed: u64) {
+        let stream = &mut Stream::new(seed, Purpose::InitEmbedding, 0);
         let mut fill = |initializer, range: &Range<usize>| {
             init::fill(initializer, [1, range.len()], &mut params[range.clone()], stream);
         };

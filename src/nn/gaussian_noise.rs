@@ -13,26 +13,32 @@ pub struct GaussianNoise {
     pub features: usize,
     /// The standard deviation of the noise.
     pub std: f64,
-    layer_idx: u32,
+    /// Among the layers of noise that are on.
+    ordinal: u32,
 }
 
 impl GaussianNoise {
-    pub(crate) fn new(features: usize, std: f64, layer_idx: usize) -> Self {
-        Self { features, std, layer_idx: layer_idx as u32 }
+    pub(crate) fn new(features: usize, std: f64, ordinal: u32) -> Self {
+        Self { features, std, ordinal }
+    }
+
+    /// Whether there is any noise.
+    pub(crate) fn is_on(&self) -> bool {
+        self.std > 0.0
     }
 
     /// Draws n for the shard's B×F inputs, each a function of seed, step, shard, layer and place.
     pub(crate) fn prepare<T: Scalar>(&self, pass: &Pass<T>, noise: &mut [T]) {
-        if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.std > 0.0) {
+        if let (Mode::Train { seed, step, shard }, true) = (pass.mode, self.is_on()) {
             let key = [seed as u32, (seed >> 32) as u32];
-            let stream = [shard, step, Purpose::Noise as u32 | self.layer_idx << 8];
+            let stream = [shard, step, Purpose::Noise as u32 | self.ordinal << 8];
             T::fill_normal(pass.level, &mut noise[..pass.n_rows * self.features], key, stream);
         }
     }
 
     /// y = x + std·n, in place (rows×F).
     pub(crate) fn forward<T: Scalar>(&self, pass: &Pass<T>, first_row: usize, y: &mut [T], noise: &[T]) {
-        if pass.mode != Mode::Infer && self.std > 0.0 {
+        if pass.mode != Mode::Infer && self.is_on() {
             T::add_scaled(pass.level, &noise[first_row * self.features..], T::from_f64(self.std), y);
         }
     }

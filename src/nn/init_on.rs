@@ -4,7 +4,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::Network;
 use super::dense::weight_factor;
-use crate::config::{Activation, Initializer, LayerSpec, Parametrization};
+use crate::config::{Activation, Initializer, LayerSpec, Parametrization, WeightKind};
 use crate::random::{Purpose, Stream};
 
 /// Passes over one layer at most, as in the algorithm of Mishkin & Matas (2016).
@@ -40,7 +40,7 @@ impl Network {
         if !x.is_empty() {
             let (x, n_features) = (x.to_vec(), self.n_inputs());
             let mut walk =
-                Walk { level, seed, params: &mut params, begin: 0, place: 0, x, n_features, n_members: 1 };
+                Walk { level, seed, params: &mut params, begin: 0, n_dense: 0, x, n_features, n_members: 1 };
             walk.through(&self.specs()[..n_to_walk]);
         }
         params
@@ -54,8 +54,8 @@ struct Walk<'a, T> {
     params: &'a mut [T],
     /// Where the parameters of the next layer begin.
     begin: usize,
-    /// The place of the next layer in the network's stack.
-    place: u32,
+    /// Dense layers up to here.
+    n_dense: u32,
     /// What enters the next layer (B×F).
     x: Vec<T>,
     n_features: usize,
@@ -66,12 +66,10 @@ struct Walk<'a, T> {
 impl<T: Scalar> Walk<'_, T> {
     fn through(&mut self, specs: &[LayerSpec]) {
         for spec in specs {
-            self.place += 1;
             if let LayerSpec::Residual { layers } = spec {
                 let entered = self.x.clone();
                 self.through(layers);
                 T::add_to(self.level, &entered, &mut self.x);
-                self.place += 1;
             } else {
                 self.through_one(spec);
             }
@@ -86,9 +84,18 @@ impl<T: Scalar> Walk<'_, T> {
         let mut used = Vec::new();
         match spec {
             LayerSpec::Dense {
-                initializer, bias_initializer, bias, units, packed, parametrization, ..
+                initializer,
+                bias_initializer,
+                bias,
+                units,
+                packed,
+                parametrization,
+                weights,
+                ..
             } => {
-                let mut stream = Stream::new(self.seed, Purpose::InitRows, self.place);
+                self.n_dense += 1;
+                let mut stream = Stream::new(self.seed, Purpose::InitRows, self.n_dense);
+                let (parametrization, kind) = (*parametrization, *weights);
                 let mut fit = |rows: &Rows<T>, own: &mut [T]| {
                     rows.fit_weights(*initializer, *units, *bias, own);
                     if let (true, Initializer::HePlus { rows: n_points }) = (bias, bias_initializer) {
@@ -107,12 +114,16 @@ impl<T: Scalar> Walk<'_, T> {
                             .copied()
                             .collect();
                         change_member(own, member, [k, n_features, *units], |own| {
-                            fit(&Rows { level, x: &x, n_features, parametrization: *parametrization }, own);
+                            fit(&Rows { level, x: &x, n_features, parametrization, kind: None }, own);
                         });
                     }
                 } else {
                     // Members that share the weights are rows of the layer.
-                    fit(&Rows { level, x: &self.x, n_features, parametrization: *parametrization }, own);
+                    fit(&Rows { level, x: &self.x, n_features, parametrization, kind }, own);
+                }
+                used = own.to_vec();
+                if layer.trains_latent_weights() {
+                    layer.write_weights_in_use(level, &mut used);
                 }
             }
             LayerSpec::BatchNorm { .. } => {
@@ -175,17 +186,23 @@ struct Rows<'a, T> {
     x: &'a [T],
     n_features: usize,
     parametrization: Parametrization,
+    /// Of binary weights it is their signs and scales that count.
+    kind: Option<WeightKind>,
 }
 
 impl<T: Scalar> Rows<'_, T> {
     /// x·W + b (B×O) with `own` the weight (I×O) and then the bias, if there is one.
     fn outputs(&self, n_units: usize, bias: bool, own: &[T]) -> Vec<T> {
         let mut spec = LayerSpec::dense(n_units, Activation::Linear, Initializer::Zeros);
-        if let LayerSpec::Dense { bias: has_bias, parametrization, .. } = &mut spec {
-            (*has_bias, *parametrization) = (bias, self.parametrization);
+        if let LayerSpec::Dense { bias: has_bias, parametrization, weights, .. } = &mut spec {
+            (*has_bias, *parametrization, *weights) = (bias, self.parametrization, self.kind);
         }
         let layer = Network::from_specs(vec![spec], self.n_features);
-        layer.last_layer(self.level, own, self.x, &mut layer.inference_workspace(ROWS))
+        let mut used = own.to_vec();
+        if layer.trains_latent_weights() {
+            layer.write_weights_in_use(self.level, &mut used);
+        }
+        layer.last_layer(self.level, &used, self.x, &mut layer.inference_workspace(ROWS))
     }
 
     fn fit_weights(&self, initializer: Initializer, n_units: usize, bias: bool, own: &mut [T]) {

@@ -18,7 +18,6 @@ use super::params::{Layout, WeightRules};
 use super::residual::{ResidualBegin, ResidualEnd};
 use super::scale::Scale;
 use crate::config::LayerSpec;
-use crate::random::{Purpose, Stream};
 
 /// Whether a network learns or is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +78,22 @@ impl<T: Scalar> Cache<T> {
     }
 }
 
+/// How many layers of a kind there are before the next one, of dropout and noise those that are on: what tells the
+/// random numbers of layers apart. So a layer that draws none, or is off, changes those of no other.
+#[derive(Debug, Default)]
+pub(crate) struct Ordinals {
+    dense: u32,
+    scale: u32,
+    dropout: u32,
+    noise: u32,
+}
+
+/// The ordinal of a layer, which is counted.
+fn next(ordinal: &mut u32) -> u32 {
+    *ordinal += 1;
+    *ordinal - 1
+}
+
 /// A layer of a network; its parameters are ranges of the network's one vector.
 #[derive(Debug, Clone)]
 pub enum Layer {
@@ -113,7 +128,7 @@ impl Layer {
     /// vector; a block is opened up by the stack, which places its layers one by one.
     pub(crate) fn build(
         spec: &LayerSpec,
-        layer_idx: usize,
+        ordinals: &mut Ordinals,
         in_features: usize,
         n_members: usize,
         layout: &mut Layout,
@@ -151,12 +166,16 @@ impl Layer {
                     max_norm: *max_norm,
                     kind: *weights,
                 },
-                layer_idx,
+                next(&mut ordinals.dense),
             )),
             LayerSpec::BatchNorm { momentum, epsilon } => {
                 Self::BatchNorm(BatchNorm::new(layout, in_features, *momentum, *epsilon))
             }
-            LayerSpec::Dropout { rate } => Self::Dropout(Dropout::new(in_features, *rate, layer_idx)),
+            LayerSpec::Dropout { rate } => {
+                let layer = Dropout::new(in_features, *rate, ordinals.dropout);
+                ordinals.dropout += u32::from(layer.drops());
+                Self::Dropout(layer)
+            }
             LayerSpec::Activation { function, slope } => {
                 Self::Activation(ActivationLayer::new(in_features, activation::function(*function, *slope)))
             }
@@ -168,11 +187,13 @@ impl Layer {
                 Self::LayerNorm(LayerNorm::new(layout, [in_features / n_members, n_members], *epsilon))
             }
             LayerSpec::GaussianNoise { std } => {
-                Self::GaussianNoise(GaussianNoise::new(in_features, *std, layer_idx))
+                let layer = GaussianNoise::new(in_features, *std, ordinals.noise);
+                ordinals.noise += u32::from(layer.is_on());
+                Self::GaussianNoise(layer)
             }
             LayerSpec::Scale { initializer, bias, bias_initializer, .. } => {
                 let bias = bias.then_some(*bias_initializer);
-                Self::Scale(Scale::new(layout, in_features, *initializer, bias))
+                Self::Scale(Scale::new(layout, in_features, *initializer, bias, next(&mut ordinals.scale)))
             }
             LayerSpec::Members { count } => Self::Members(Members { features: in_features, count: *count }),
             LayerSpec::Embedding { columns } => Self::Embedding(Embedding::new(layout, columns)),
@@ -561,15 +582,14 @@ impl Layer {
     }
 
     /// Draws the layer's initial parameters.
-    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], seed: u64, layer_idx: usize) {
-        let mut stream = Stream::new(seed, Purpose::Init, layer_idx as u32);
+    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], seed: u64) {
         match self {
-            Self::Dense(layer) => layer.init(params, &mut stream),
+            Self::Dense(layer) => layer.init(params, seed),
             Self::BatchNorm(layer) => layer.init(params),
             Self::ParametricActivation(layer) => layer.init(params),
             Self::LayerNorm(layer) => layer.init(params),
-            Self::Scale(layer) => layer.init(params, &mut stream),
-            Self::Embedding(layer) => layer.init(params, &mut stream),
+            Self::Scale(layer) => layer.init(params, seed),
+            Self::Embedding(layer) => layer.init(params, seed),
             Self::Dropout(_)
             | Self::Activation(_)
             | Self::GaussianNoise(_)

@@ -202,7 +202,8 @@ impl Loss {
     /// The sum of the losses of the rows, each times its weight; writes ∂/∂outputs of `scale` times that sum into
     /// `d`.
     ///
-    /// `outputs` and `d` are B×`n_outputs`. The loss of a row is finite for any finite output.
+    /// `outputs` and `d` are B×`n_outputs`. Losses are computed in double precision: that of a row is finite for any
+    /// finite output in `f32`, and in `f64` for errors whose square is finite.
     ///
     /// # Panics
     /// When the targets are not of the loss's kind, or mixed: [`Targets::mixed`] parts those.
@@ -234,32 +235,19 @@ impl Loss {
 
     fn of_values<T: Scalar>(self, y: &[T], t: &[T], scale: T, d: &mut [T]) -> f64 {
         match self {
-            Self::Mae => each(y, t, scale, d, |e| (e.abs(), sign(e))),
+            Self::Mae => each(y, t, scale, d, f64::abs, sign),
             Self::Huber { delta } => {
+                let loss = |e: f64| {
+                    if e.abs() <= delta { 0.5 * e * e } else { delta * (e.abs() - 0.5 * delta) }
+                };
                 let delta = T::from_f64(delta);
-                let half = T::from_f64(0.5);
-                each(y, t, scale, d, |e| {
-                    if e.abs() <= delta {
-                        (half * e * e, e)
-                    } else {
-                        (delta * (e.abs() - half * delta), delta * sign(e))
-                    }
-                })
+                each(y, t, scale, d, loss, |e| if e.abs() <= delta { e } else { delta * sign(e) })
             }
-            Self::LogCosh => {
-                let mut sum = 0.0;
-                for ((&y, &t), d) in y.iter().zip(t).zip(d) {
-                    sum += log_cosh((y - t).to_f64());
-                    *d = scale * (y - t).tanh();
-                }
-                sum
-            }
-            Self::Quantile { quantile } => {
-                let (low, high) = (T::from_f64(-quantile), T::from_f64(1.0 - quantile));
-                each(y, t, scale, d, |e| {
-                    let slope = if e > T::ZERO { high } else { low };
-                    (slope * e, slope * sign(e).abs())
-                })
+            Self::LogCosh => each(y, t, scale, d, log_cosh, T::tanh),
+            Self::Quantile { quantile: q } => {
+                let loss = |e: f64| if e > 0.0 { (1.0 - q) * e } else { -q * e };
+                let (low, high) = (T::from_f64(-q), T::from_f64(1.0 - q));
+                each(y, t, scale, d, loss, |e| if e > T::ZERO { high } else { low * sign(e).abs() })
             }
             Self::Poisson => {
                 let mut sum = 0.0;
@@ -267,12 +255,12 @@ impl Loss {
                     let rate = rate(y);
                     // Beyond the bound, the line that touches the curve there.
                     let beyond = (y.to_f64() - LARGEST_LOG_RATE).max(0.0);
-                    sum += rate.to_f64() * (1.0 + beyond) - (t * y).to_f64();
+                    sum += rate.to_f64() * (1.0 + beyond) - t.to_f64() * y.to_f64();
                     *d = scale * (rate - t);
                 }
                 sum
             }
-            _ => each(y, t, scale, d, |e| (e * e, T::from_f64(2.0) * e)),
+            _ => each(y, t, scale, d, |e| e * e, |e| T::from_f64(2.0) * e),
         }
     }
 
@@ -324,12 +312,12 @@ impl Loss {
         for ((z, d), &class) in rows.zip(classes) {
             let (largest, total) = softmax(z, d);
             let class = class as usize;
-            let to_class = (z[class] - largest).to_f64();
+            let to_class = z[class].to_f64() - largest.to_f64();
             let log_total = total.to_f64().ln();
             match self {
                 Self::SmoothCategoricalCrossentropy { label_smoothing: e } => {
                     let share = e / n_outputs as f64;
-                    let to_all: f64 = z.iter().map(|&z| (z - largest).to_f64()).sum();
+                    let to_all: f64 = z.iter().map(|z| z.to_f64() - largest.to_f64()).sum();
                     sum += log_total - (1.0 - e) * to_class - share * to_all;
                     d[class] += -T::from_f64(1.0 - e);
                     for d in d {
@@ -446,12 +434,19 @@ fn sign<T: Scalar>(x: T) -> T {
     }
 }
 
-fn each<T: Scalar>(y: &[T], t: &[T], scale: T, d: &mut [T], f: impl Fn(T) -> (T, T)) -> f64 {
+/// The sum of the losses of the errors e = y − t; writes `scale` times their slopes into `d`.
+fn each<T: Scalar>(
+    y: &[T],
+    t: &[T],
+    scale: T,
+    d: &mut [T],
+    loss: impl Fn(f64) -> f64,
+    slope: impl Fn(T) -> T,
+) -> f64 {
     let mut sum = 0.0;
     for ((&y, &t), d) in y.iter().zip(t).zip(d) {
-        let (loss, slope) = f(y - t);
-        sum += loss.to_f64();
-        *d = scale * slope;
+        sum += loss(y.to_f64() - t.to_f64());
+        *d = scale * slope(y - t);
     }
     sum
 }

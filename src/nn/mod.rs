@@ -24,6 +24,7 @@ mod parametric;
 pub mod params;
 mod residual;
 mod scale;
+mod sizes;
 mod stack;
 
 pub use layer::{Layer, Mode, Pass};

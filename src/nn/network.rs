@@ -17,7 +17,7 @@ pub struct Network {
     layers: Vec<Layer>,
     places: Vec<Place>,
     /// Which of the workspace's outputs each layer writes.
-    buffers: Vec<usize>,
+    pub(super) buffers: Vec<usize>,
     /// How many rows go through the layers together.
     tile_rows: usize,
     views: Vec<View>,
@@ -37,7 +37,7 @@ const TILED_WEIGHT: usize = 12_288;
 #[derive(Debug)]
 pub struct Workspace<T> {
     /// The outputs of the layers, B×out; an in-place layer shares that of the layer before.
-    outputs: Vec<Buffer<T>>,
+    pub(super) outputs: Vec<Buffer<T>>,
     /// What each layer keeps from its forward to its backward pass.
     pub(super) caches: Vec<Cache<T>>,
     /// The gradient on its way back: that of the layer at hand, and the one to be written.
@@ -129,6 +129,11 @@ impl Network {
         &self.places[i].name
     }
 
+    /// Whether layer `i` of [`Network::layers`] has parameters.
+    pub fn has_params(&self, i: usize) -> bool {
+        !self.places[i].views.is_empty()
+    }
+
     /// The named tensors of the parameter vector.
     pub fn views(&self) -> &[View] {
         &self.views
@@ -177,8 +182,8 @@ impl Network {
     /// A parameter vector drawn from the layers' initialisers.
     pub fn init<T: Scalar>(&self, seed: u64) -> Vec<T> {
         let mut params = vec![T::ZERO; self.n_params];
-        for (layer_idx, layer) in self.layers.iter().enumerate() {
-            layer.init(&mut params, seed, layer_idx);
+        for layer in &self.layers {
+            layer.init(&mut params, seed);
         }
         params
     }
@@ -579,15 +584,6 @@ impl Network {
             let pass = Pass { level, params, n_rows: x.len() / self.n_inputs, mode: Mode::Infer };
             take(i * max_rows, self.forward(&pass, x, work));
         }
-    }
-
-    /// The index of the first layer whose last output holds a number that is not finite; of layers that work
-    /// in place, whose outputs are no longer told apart, the one that they follow.
-    pub fn first_non_finite_layer<T: Scalar>(&self, n_rows: usize, work: &Workspace<T>) -> Option<usize> {
-        let finite = |(layer, &buffer): (&Layer, &usize)| {
-            work.outputs[buffer][..n_rows * layer.out_features()].iter().all(|v| v.is_finite())
-        };
-        self.layers.iter().zip(&self.buffers).position(|pair| !finite(pair))
     }
 
     /// The layers as the rows of a table, a residual block as a row followed by those of its layers.

@@ -12,7 +12,7 @@ use super::init;
 use super::layer::Pass;
 use super::params::{Layout, Role};
 use crate::config::Initializer;
-use crate::random::Stream;
+use crate::random::{Purpose, Stream};
 
 /// One factor s (F) for each of F features, and one bias b (F); weight decay leaves them alone.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Scale {
     bias: Option<Range<usize>>,
     initializer: Initializer,
     bias_initializer: Initializer,
+    /// Among the layers of factors.
+    ordinal: u32,
 }
 
 impl Scale {
@@ -31,6 +33,7 @@ impl Scale {
         features: usize,
         initializer: Initializer,
         bias_initializer: Option<Initializer>,
+        ordinal: u32,
     ) -> Self {
         Self {
             features,
@@ -38,6 +41,7 @@ impl Scale {
             bias: bias_initializer.map(|_| layout.add("bias", &[features], Role::Offset)),
             initializer,
             bias_initializer: bias_initializer.unwrap_or(Initializer::Zeros),
+            ordinal,
         }
     }
 
@@ -76,7 +80,8 @@ impl Scale {
         }
     }
 
-    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], stream: &mut Stream) {
+    pub(crate) fn init<T: Scalar>(&self, params: &mut [T], seed: u64) {
+        let stream = &mut Stream::new(seed, Purpose::InitScale, self.ordinal);
         let shape = [self.features, 1];
         init::fill(self.initializer, shape, &mut params[self.weight.clone()], stream);
         if let Some(bias) = &self.bias {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::layer::Layer;
+use super::layer::{Layer, Ordinals};
 use super::params::Layout;
 use super::residual::{ResidualBegin, ResidualEnd};
 use crate::config::LayerSpec;
@@ -35,7 +35,7 @@ impl Stack {
     /// Lays out `specs` on rows of `n_members` members, `n_inputs` features together.
     pub(super) fn build(specs: &[LayerSpec], n_inputs: usize, n_members: usize) -> (Self, Layout) {
         let (mut stack, mut layout) = (Self { n_members, ..Self::default() }, Layout::default());
-        stack.place("layers", 0, specs, n_inputs, &mut layout);
+        stack.place("layers", 0, specs, n_inputs, &mut Ordinals::default(), &mut layout);
         for i in 0..stack.layers.len() {
             let buffer = match stack.buffers.last() {
                 Some(&last) if shares_memory(&stack.layers[i - 1], &stack.layers[i]) => last,
@@ -54,13 +54,13 @@ impl Stack {
         depth: usize,
         specs: &[LayerSpec],
         n_inputs: usize,
+        ordinals: &mut Ordinals,
         layout: &mut Layout,
     ) -> usize {
         let mut features = n_inputs;
         for (i, spec) in specs.iter().enumerate() {
             let name = format!("{list}.{i}");
             layout.begin_layer(&name);
-            // The place in the flat stack tells layers apart whose numbers are random: no two have the same.
             let place = self.layers.len();
             match spec {
                 LayerSpec::Residual { layers } => {
@@ -68,7 +68,7 @@ impl Stack {
                     // The end's place is known once the layers between have theirs.
                     let begin = ResidualBegin { features, n_layers, end: place };
                     self.push(Layer::ResidualBegin(begin.clone()), &name, depth, layout.views.len(), layout);
-                    self.place(&name, depth + 1, layers, features, layout);
+                    self.place(&name, depth + 1, layers, features, ordinals, layout);
                     let end = self.layers.len();
                     self.layers[place] = Layer::ResidualBegin(ResidualBegin { end, ..begin });
                     let layer = Layer::ResidualEnd(ResidualEnd { features, begin: place });
@@ -76,7 +76,7 @@ impl Stack {
                 }
                 spec => {
                     let first_view = layout.views.len();
-                    let layer = Layer::build(spec, place, features, self.n_members, layout);
+                    let layer = Layer::build(spec, ordinals, features, self.n_members, layout);
                     if let Layer::Members(members) = &layer {
                         self.n_members = members.count;
                     }

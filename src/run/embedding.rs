@@ -54,10 +54,7 @@ pub(super) fn choice(config: &Config, pipeline: &Pipeline) -> Option<Choice> {
     }
     let subject = "embedding".to_owned();
     let Some(LayerSpec::Embedding { columns }) = layer(config, pipeline) else {
-        let reason = match settings.one_hot_up_to {
-            0 => "no column is of a kind that the settings embed".to_owned(),
-            n => format!("no column is of a kind that the settings embed, or has more than {n} categories"),
-        };
+        let reason = idle(config, &[]).join("; ");
         return Some(Choice { subject, choice: "none".into(), reason, instead: String::new() });
     };
     let mut kinds: Vec<(&'static str, Vec<String>)> = Vec::new();
@@ -95,6 +92,7 @@ pub(super) fn choice(config: &Config, pipeline: &Pipeline) -> Option<Choice> {
         format!("{kind}: {}{more}", columns[..columns.len().min(MOST_NAMED)].join(", "))
     });
     let mut said: Vec<String> = said.collect();
+    said.extend(idle(config, &columns));
     let wide = pipeline.columns().iter().filter(|column| column.is_too_wide()).map(FittedColumn::column);
     let wide: Vec<&str> = wide.collect();
     if !wide.is_empty() {
@@ -103,4 +101,29 @@ pub(super) fn choice(config: &Config, pipeline: &Pipeline) -> Option<Choice> {
     }
     let choice = format!("{} → {}", counted(n_columns, "column"), counted(n_outputs, "number"));
     Some(Choice { subject, choice, reason: said.join("; "), instead })
+}
+
+/// Which settings for all columns of a kind say nothing, as none is left to them.
+fn idle(config: &Config, embedded: &[EmbeddingSpec]) -> Vec<String> {
+    let settings = &config.embedding;
+    let is_plain = |spec: &EmbeddingSpec| matches!(spec, EmbeddingSpec::Plain { .. });
+    let is_table = |spec: &EmbeddingSpec| matches!(spec, EmbeddingSpec::Table { .. });
+    let mut idle = Vec::new();
+    let numeric = settings.numeric;
+    if numeric != NumericEmbedding::None && !embedded.iter().any(|spec| !is_plain(spec) && !is_table(spec)) {
+        idle.push(format!("embedding.numeric = {numeric} says nothing: there is no number column"));
+    }
+    if settings.categories == CategoryEncoding::Embedding && !embedded.iter().any(is_table) {
+        let of_how_many = match settings.one_hot_up_to {
+            0 => String::new(),
+            n => format!(" of more than embedding.one_hot_up_to = {n} categories"),
+        };
+        idle.push(format!(
+            "embedding.categories = embedding says nothing: there is no category column{of_how_many}"
+        ));
+    }
+    if idle.is_empty() && embedded.is_empty() {
+        idle.push("no column is of a kind that the settings embed".to_owned());
+    }
+    idle
 }

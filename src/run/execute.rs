@@ -11,12 +11,12 @@ use crate::config::{Precision, name_starts};
 
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
+use crate::train::astray::instead;
 use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
 use crate::train::events::{EpochRecord, Listener};
-use crate::train::fit::{Fitted, Rows, fit, rate_remedy};
+use crate::train::fit::{Fitted, Rows, fit};
 use crate::train::metrics::{Predictions, higher_is_better, metrics};
-use crate::train::range_test::instead_of;
 
 /// Standard deviations, or whatever a column is scaled by, beyond which a cell is more likely to be wrong than rare.
 const FAR: f64 = 1e6;
@@ -71,8 +71,8 @@ fn execute_in<T: Scalar>(
     };
     let rate = plan.config.optimizer.learning_rate;
     let (level, train) = (CpuLevel::detect(), &rows[0]);
-    let suggest = || instead_of(rate, &plan.network, plan.loss, level, &plan.config, train);
-    judge(plan, &model, &mut report, &suggest)?;
+    let remedy = || instead(rate, &plan.network, plan.loss, level, &plan.config, train).remedy;
+    judge(plan, &model, &mut report, &remedy)?;
     model.card.metrics = report.to_json();
     // The same run is the same file, however long it took.
     if let Some(metrics) = model.card.metrics.as_object_mut() {
@@ -130,9 +130,9 @@ pub fn train<T: Scalar>(
     Ok(Untested { model: Model::new(card, wrap(params)), best_epoch, history, reason, seconds })
 }
 
-/// Fills in what the model and the simple models reach on validation and test rows; `suggest` finds another learning
-/// rate where nothing was reached.
-fn judge(plan: &Plan, model: &Model, report: &mut Report, suggest: &dyn Fn() -> f64) -> Result<()> {
+/// Fills in what the model and the simple models reach on validation and test rows; `remedy` says what to
+/// try where nothing was reached.
+fn judge(plan: &Plan, model: &Model, report: &mut Report, remedy: &dyn Fn() -> String) -> Result<()> {
     let e = &plan.config.evaluate;
     let target = &plan.labels.target;
     let val_truth = truth_of(target, &plan.split.val);
@@ -144,7 +144,7 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report, suggest: &dyn Fn() -> 
         );
         // No learning rate makes up for a cell like no other.
         let remedy = match furthest(plan, &plan.split.val, FAR)? {
-            None => rate_remedy(suggest()),
+            None => remedy(),
             Some(far) => {
                 let _ = write!(what, "; {}, of a validation row, is scaled to {:.1e}", far.place, far.scaled);
                 far.remedy

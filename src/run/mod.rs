@@ -3,6 +3,7 @@
 pub(crate) mod embedding;
 pub mod execute;
 pub mod folder;
+mod memory;
 mod objective;
 pub mod plan;
 mod reach;

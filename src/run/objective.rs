@@ -7,6 +7,27 @@ use crate::data::{self, Labels, RawTable, Target, TaskKind, TrainRows};
 use crate::error::{Error, Result, nearest};
 use crate::nn::{LARGEST_LOG_RATE, Loss};
 
+/// The task that a loss of numbers makes of a column of numbers, whether these are few or many; none for other losses.
+pub(super) fn task_by_loss(config: &Config, raw: &RawTable, target: &str) -> Option<TaskKind> {
+    let is_of_numbers = match config.loss.name {
+        LossName::Mse
+        | LossName::Rmse
+        | LossName::Mae
+        | LossName::Huber
+        | LossName::LogCosh
+        | LossName::Quantile
+        | LossName::Poisson => true,
+        LossName::Auto
+        | LossName::BinaryCrossentropy
+        | LossName::CategoricalCrossentropy
+        | LossName::Focal
+        | LossName::Hinge => false,
+    };
+    let column = raw.column_index(target)?;
+    let holds_numbers = || raw.values(column).flatten().all(|cell| data::cell::finite(cell).is_some());
+    (is_of_numbers && holds_numbers()).then_some(TaskKind::Regression)
+}
+
 /// The loss that the settings ask for, and why.
 pub(super) fn loss_of(
     config: &Config,

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::embedding;
-use super::objective::{loss_name, loss_of, weights_of};
+use super::memory;
+use super::objective::{loss_name, loss_of, task_by_loss, weights_of};
 use super::rows::{check_noise, facts};
 use super::split;
 use super::weights;
@@ -93,7 +94,11 @@ impl Plan {
             Task::Binary => Some(TaskKind::Binary),
             Task::Multiclass => Some(TaskKind::Multiclass),
         };
-        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted)?;
+        let by_loss = if wanted.is_none() { task_by_loss(&config, &raw, &target_column) } else { None };
+        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted.or(by_loss))?;
+        if by_loss.is_some() {
+            task_reason = format!("loss.name = {} is for numbers", config.loss.name);
+        }
         let mut labels = Labels::for_training(&raw, &target_column, task)?;
 
         let schema = schema_of(&config, &raw, &target_column)?;
@@ -108,7 +113,7 @@ impl Plan {
         {
             let _ = write!(task_reason, "; {} counts as positive", shown(positive));
         }
-        let other_task = match (wanted, &labels.target) {
+        let other_task = match (wanted.or(by_loss), &labels.target) {
             (Some(_), _) => "",
             (None, Target::Values(_)) => "--task multiclass",
             (None, Target::Classes { classes, .. }) => {
@@ -163,6 +168,7 @@ impl Plan {
         choices.extend(weights::choices(&config, &network));
         choices.extend(starts(&config, &network));
         check_memory(&config, &network)?;
+        memory::check(&config, &network, split.train.rows().len())?;
         choices.extend(full_batch(&config, split.train.rows().len()));
         let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
         Ok(Self {
@@ -194,6 +200,7 @@ impl Plan {
         check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         check_memory(&config, &network)?;
+        memory::check(&config, &network, self.split.train.rows().len())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 

@@ -29,7 +29,7 @@ pub(super) fn check_reach(plan: &Plan) -> Result<()> {
         if let Some(far) = furthest(plan, rows, most)? {
             return Err(Error::data(
                 format!(
-                    "{}, of a {part} row, is scaled to {:.1e}; no loss over it is finite in {precision}",
+                    "{}, of a {part} row, is scaled to {:.1e}, whose square is beyond {precision}",
                     far.place, far.scaled
                 ),
                 far.remedy,

@@ -97,10 +97,38 @@ pub enum Event {
         epoch: usize,
         /// The step in that epoch, from 1 on.
         step: usize,
-        /// The first layer whose output was not finite, as `layers.<index> (<kind>)`.
+        /// The first layer whose output was not finite, or if all were the one that has grown most, as
+        /// `layers.<index> (<kind>)`.
         layer: String,
-        /// A learning rate worth trying: what a short range test below the one that diverged suggests, at most a tenth.
-        suggested_learning_rate: f64,
+        /// A learning rate worth trying: what a short range test below the one that diverged suggests, at most a tenth;
+        /// none where the loss falls at none.
+        suggested_learning_rate: Option<f64>,
+        /// What to try, in words.
+        remedy: String,
+    },
+    /// The weights that are kept are worse on the validation rows than those that training began with.
+    Worsened {
+        /// The epoch that they are of.
+        epoch: usize,
+        /// Their loss on the validation rows.
+        #[serde(deserialize_with = "number")]
+        val_loss: f64,
+        /// That of the initial weights.
+        #[serde(deserialize_with = "number")]
+        initial_val_loss: f64,
+        /// The layer that makes more of what enters it than at the start by the largest factor, as
+        /// `layers.<index> (<kind>)`.
+        layer: String,
+        /// The largest number that left it at the start, for some training rows.
+        #[serde(deserialize_with = "number")]
+        initial_size: f64,
+        /// The largest that leaves it now.
+        #[serde(deserialize_with = "number")]
+        size: f64,
+        /// A learning rate worth trying; none where the loss falls at none.
+        suggested_learning_rate: Option<f64>,
+        /// What to try, in words.
+        remedy: String,
     },
     /// Training has ended.
     Finished {

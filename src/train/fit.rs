@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::astray::{Instead, grown, instead, named};
 use super::augment::Augment;
 use super::average::Average;
 use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, WeightChange, monitored, out_of_time};
@@ -13,7 +14,6 @@ use super::full_batch::FullBatch;
 use super::noise::LabelNoise;
 use super::optimizer::Optimizer;
 use super::prune::Pruning;
-use super::range_test::instead_of;
 pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
 use super::start::start;
@@ -96,6 +96,10 @@ pub fn fit<T: Scalar>(
     let mut label_noise = LabelNoise::new(config.noise.labels, seed, loss, n_outputs, &train.targets);
     let mut batch = train.batch(gathered, n_inputs, augment.mixes());
     let mut watch = Watch::new(network, loss, level, val, target_std);
+    if network.trains_latent_weights() {
+        network.write_weights_in_use(level, &mut kept);
+    }
+    let initial_val_loss = watch.look(&kept).0;
     let mut order: Vec<u32> = (0..n_train as u32).collect();
     let curriculum = Curriculum::new(&config.curriculum, &facts.difficulty, batch_size);
 
@@ -179,15 +183,26 @@ pub fn fit<T: Scalar>(
             let weight = targets.total_weight();
             (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
             if !mean.is_finite() {
-                let x = &batch.x[..n_rows * n_inputs];
-                let layer = stepper.first_non_finite_layer(steps.wrapping_sub(1), &params, x);
-                let suggested_learning_rate = instead_of(rate, network, loss, level, config, train);
-                let event = diverged(network, layer, [epoch, step + 1], suggested_learning_rate);
-                listener(&event);
+                let grown = || grown(network, level, seed, &params, train).map(|grown| grown.layer);
+                let (layer, told) = if let Some(layer) = stepper.not_finite() {
+                    (Some(layer), "the first numbers that are not finite come out of")
+                } else {
+                    (grown(), "those that have grown most come out of")
+                };
+                let layer = layer.map_or("the loss".into(), |layer| named(network, layer));
+                let Instead { learning_rate, remedy } = instead(rate, network, loss, level, config, train);
+                reason =
+                    format!("the loss is not finite in epoch {epoch}, step {}; {told} {layer}", step + 1);
+                listener(&Event::Diverged {
+                    epoch,
+                    step: step + 1,
+                    layer,
+                    suggested_learning_rate: learning_rate,
+                    remedy: remedy.clone(),
+                });
                 if history.is_empty() {
-                    return Err(divergence_error(&event));
+                    return Err(Error::training(reason, remedy));
                 }
-                reason = divergence_reason(&event);
                 diverges = true;
                 break 'epochs;
             }
@@ -281,6 +296,22 @@ pub fn fit<T: Scalar>(
         kept.copy_from_slice(weights_to_use(network, level, &params, &optimizer, &average, &mut apart));
         best_epoch = epochs_run;
     }
+    let val_loss = history.get(best_epoch.wrapping_sub(1)).map_or(f64::NAN, |record| record.val_loss);
+    if val_loss > initial_val_loss && !diverges {
+        let Instead { learning_rate, remedy } = instead(rate, network, loss, level, config, train);
+        if let Some(grown) = grown(network, level, seed, &kept, train) {
+            listener(&Event::Worsened {
+                epoch: best_epoch,
+                val_loss,
+                initial_val_loss,
+                layer: named(network, grown.layer),
+                initial_size: grown.before,
+                size: grown.after,
+                suggested_learning_rate: learning_rate,
+                remedy,
+            });
+        }
+    }
     listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
     Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
 }
@@ -307,54 +338,13 @@ fn weights_to_use<'a, T: Scalar>(
     apart
 }
 
-fn named(network: &Network, layer: Option<usize>) -> String {
-    let named = |i: usize| format!("{} ({})", network.layer_name(i), network.layers()[i].kind());
-    layer.map_or("the loss".into(), named)
-}
-
 /// The error of initial weights whose loss is not finite over all rows.
 fn unfit_start(network: &Network, layer: Option<usize>) -> Error {
     let what = format!(
         "the loss of the initial weights is not finite; the first numbers that are not come out of {}",
-        named(network, layer)
+        layer.map_or("the loss".into(), |layer| named(network, layer))
     );
     Error::training(what, "another network.initializer; `statera inspect --init` compares them")
-}
-
-fn diverged(
-    network: &Network,
-    layer: Option<usize>,
-    [epoch, step]: [usize; 2],
-    suggested_learning_rate: f64,
-) -> Event {
-    let layer = named(network, layer);
-    Event::Diverged { epoch, step, layer, suggested_learning_rate }
-}
-
-fn divergence_reason(event: &Event) -> String {
-    match event {
-        Event::Diverged { epoch, step, layer, .. } => {
-            format!(
-                "the loss is not finite in epoch {epoch}, step {step}; the first numbers that are not finite come out of {layer}"
-            )
-        }
-        _ => String::new(),
-    }
-}
-
-fn divergence_error(event: &Event) -> Error {
-    let rate = match event {
-        Event::Diverged { suggested_learning_rate, .. } => *suggested_learning_rate,
-        _ => 1e-3,
-    };
-    Error::training(divergence_reason(event), rate_remedy(rate))
-}
-
-/// How to try a learning rate that a range test suggests, and see the test.
-pub fn rate_remedy(rate: f64) -> String {
-    // Zeros that would have to be counted are not written.
-    let rate = if (1e-4..1e6).contains(&rate) { rate.to_string() } else { format!("{rate:e}") };
-    format!("--set optimizer.learning_rate={rate}, as a range test suggests; `statera lr-test` draws it")
 }
 
 #[cfg(test)]

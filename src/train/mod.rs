@@ -1,5 +1,6 @@
 //! Training: steps, optimisers, the fit loop, what it tells, and how the result is judged.
 
+pub mod astray;
 mod augment;
 pub mod average;
 pub mod baselines;

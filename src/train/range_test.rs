@@ -29,6 +29,9 @@ pub struct Ramp {
 /// The fewest steps whose losses can be told from their noise.
 const FEWEST_STEPS: usize = 20;
 
+/// The most steps of a test, which are all kept and drawn.
+const MOST_STEPS: usize = 100_000;
+
 impl Ramp {
     /// Refuses ramps that do not rise, or show nothing.
     pub fn check(&self) -> Result<()> {
@@ -48,6 +51,12 @@ impl Ramp {
                     "{} steps: with fewer than {FEWEST_STEPS} no curve can be told from noise",
                     self.steps
                 ),
+                "--steps 200",
+            ));
+        }
+        if self.steps > MOST_STEPS {
+            return Err(Error::setting(
+                format!("{} steps: more than {MOST_STEPS}, each of them a point of the figure", self.steps),
                 "--steps 200",
             ));
         }
@@ -236,7 +245,8 @@ fn two_digits(x: f64) -> f64 {
     format!("{x:.1e}").parse().unwrap_or(x)
 }
 
-/// A learning rate for a training that diverged at `rate`: what a short test below it suggests, or else a tenth.
+/// A learning rate for a training that went astray at `rate`: what a short test below it suggests, at most a tenth;
+/// none if the loss falls at none of the rates that are tried.
 pub fn instead_of<T: Scalar>(
     rate: f64,
     network: &Network,
@@ -244,17 +254,16 @@ pub fn instead_of<T: Scalar>(
     level: CpuLevel,
     config: &Config,
     train: &Rows<T>,
-) -> f64 {
+) -> Option<f64> {
     /// Rows that the test may go through, so that a table of many is not trained on once more.
     const ROWS: usize = 1 << 21;
-    let tenth = two_digits(rate / 10.0);
     let steps = (ROWS / config.train.batch_size.clamp(1, train.len().max(1))).clamp(FEWEST_STEPS, 100);
     // Where even the lowest rates of the first ramp are too high, another one begins below it.
     let ramps =
         [[1e-6, 1.0], [1e-12, 1e-6]].map(|[from, to]| Ramp { from: rate * from, to: rate * to, steps });
     let test = |ramp| range_test(network, loss, level, config, train, ramp).ok();
-    let found = ramps.into_iter().find_map(|ramp| test(ramp)?.suggestion);
-    found.map_or(tenth, |suggestion| suggestion.min(tenth))
+    let found = ramps.into_iter().find_map(|ramp| test(ramp)?.suggestion)?;
+    Some(found.min(two_digits(rate / 10.0)))
 }
 
 #[cfg(test)]
@@ -316,9 +325,14 @@ mod tests {
 
     #[test]
     fn ramps_that_show_nothing_are_refused() {
-        for (from, to, steps) in
-            [(1.0, 0.1, 100), (0.0, 1.0, 100), (-1.0, 1.0, 100), (1e-3, f64::NAN, 100), (0.1, 1.0, 5)]
-        {
+        for (from, to, steps) in [
+            (1.0, 0.1, 100),
+            (0.0, 1.0, 100),
+            (-1.0, 1.0, 100),
+            (1e-3, f64::NAN, 100),
+            (0.1, 1.0, 5),
+            (0.1, 1.0, 100_001),
+        ] {
             assert!(Ramp { from, to, steps }.check().is_err());
         }
         assert!(RAMP.check().is_ok());

@@ -39,6 +39,8 @@ pub struct Stepper<'n, T> {
     held_batches: usize,
     weight_noise: Option<WeightNoise<T>>,
     gradient_noise: Option<GradientNoise<T>>,
+    /// The first layer of the last step whose output was not finite.
+    not_finite: Option<usize>,
 }
 
 /// Where one thread computes one shard after the other.
@@ -115,6 +117,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             held_batches: 0,
             weight_noise: None,
             gradient_noise: None,
+            not_finite: None,
         }
     }
 
@@ -158,6 +161,10 @@ impl<'n, T: Scalar> Stepper<'n, T> {
             optimizer.mask(self.level, params);
         }
         let loss = self.compute(step, params, x, targets);
+        if !loss.is_finite() {
+            // While the weights are still those of the loss, noise and all.
+            self.not_finite = self.first_non_finite_layer(step, params, x);
+        }
         if let Some(noise) = &self.weight_noise {
             noise.take_away(params);
         }
@@ -244,6 +251,11 @@ impl<'n, T: Scalar> Stepper<'n, T> {
     /// Whether batches are held that have not made a step yet.
     pub fn holds(&self) -> bool {
         self.held_batches > 0
+    }
+
+    /// The first layer whose output was not finite in the last step whose loss was not; none if it was the loss alone.
+    pub fn not_finite(&self) -> Option<usize> {
+        self.not_finite
     }
 
     /// The first layer whose output in training step number `step` on `x` (B×inputs) is not finite, in the first
