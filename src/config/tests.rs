@@ -382,7 +382,7 @@ fn resolved_settings_read_back_the_same() {
         "data.columns.age = { kind = 'number', scale = 'robust' }\ndata.columns.'a \"b\".c'.drop = false",
         "loss.class_weights = 'balanced'",
         "loss.class_weights = { name = 2, 'a \"b\".c' = 0 }\ndata.weight = 'w'",
-        "data.target = 'a \"quoted\" name\\n'\noptimizer.epsilon = 1e-300",
+        "data.target = 'a \"quoted\" name\\n'\noptimizer.epsilon = 1e-30",
         "network.initializer = { name = 'uniform', low = -1, high = 1 }\nnetwork.norm = 'batch'",
         "network.layers = [{ type = 'scale' }, { type = 'gaussian_noise', std = 0 }, { type = 'layer_norm' }]",
         "network.layers = [{ type = 'dense', units = 3, l1 = 0, constraint = 'max_norm', max_norm = 2 }]",
