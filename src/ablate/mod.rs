@@ -8,7 +8,7 @@ mod paired;
 mod report;
 mod techniques;
 mod trial;
-mod work;
+pub(crate) mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 pub use paired::{Paired, student_quantile};
 pub use report::{Effect, Findings, Group, Verdict};
 pub use techniques::{TECHNIQUES, Technique, items};
+pub(crate) use trial::{Judged, Ready, guarded, validated};
 pub use trial::{State, Trial};
 
 use crate::config::Config;
@@ -141,7 +142,7 @@ impl Study {
 }
 
 /// Whether two settings come to the same prepared rows, given the same seed.
-fn same_data(a: &Config, b: &Config) -> bool {
+pub(crate) fn same_data(a: &Config, b: &Config) -> bool {
     a.data == b.data
         && a.prepare == b.prepare
         && a.embedding == b.embedding

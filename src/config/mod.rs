@@ -16,6 +16,7 @@ pub mod keys;
 pub mod layers;
 mod lbfgs;
 mod meaning;
+pub mod space;
 #[cfg(test)]
 mod tests;
 pub mod weights;
@@ -38,6 +39,7 @@ pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use space::{Domain, Parameter, Space};
 pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};

@@ -108,6 +108,14 @@ impl Split {
         Ok(Self { train: TrainRows(train), val, test })
     }
 
+    /// The same split with the validation rows among the training rows, for a last training after everything has been
+    /// chosen; they are still watched, but nothing may be decided by what they say.
+    pub fn refit(&self) -> Self {
+        let mut train = [self.train.rows(), &self.val].concat();
+        train.sort_unstable();
+        Self { train: TrainRows(train), val: self.val.clone(), test: self.test.clone() }
+    }
+
     /// Splits `rows` as the cells of a column say: `train`, `val` (or `valid`, `validation`) or
     /// `test`, in any case of letters.
     ///

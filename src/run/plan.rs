@@ -350,7 +350,7 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
 
 /// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
 /// the batches.
-fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+pub(super) fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
     let n_inputs = pipeline.features().len();
     let embedding = embedding::layer(config, pipeline);
     let width = match &embedding {
@@ -495,7 +495,7 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
     Ok((split, reason))
 }
 
-fn pipeline_options(config: &Config) -> PipelineOptions {
+pub(super) fn pipeline_options(config: &Config) -> PipelineOptions {
     let per_column = config.data.columns.iter();
     PipelineOptions {
         scale: config.prepare.scale,
@@ -507,7 +507,12 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
     }
 }
 
-fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) -> Result<TargetSpec> {
+pub(super) fn target_spec(
+    config: &Config,
+    labels: &Labels,
+    split: &Split,
+    task: TaskKind,
+) -> Result<TargetSpec> {
     let (classes, scaler) = match &labels.target {
         Target::Values(values) => {
             let scaler = match config.prepare.target_scale {

@@ -1,0 +1,17 @@
+//! Tuning: which settings of a space are best on the validation rows of one table.
+//!
+//! A study is a folder with a SQLite file. Trials are judged on validation rows alone; what was chosen is tested once.
+
+mod importance;
+mod prune;
+mod report;
+mod run;
+pub mod sample;
+mod study;
+mod tpe;
+
+pub use importance::importances;
+pub use prune::Pruner;
+pub use report::{Chosen, Spread, Tested, choose};
+pub use run::{Sampler, Told, Tuning};
+pub use study::{Claim, FILE, Header, Next, Outcome, State, Store, Trial, View};
