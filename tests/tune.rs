@@ -46,10 +46,8 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
     let found = tune(folder.path(), &[&grid[..], &rates, &["--json"]].concat()).done().json();
     assert_eq!(found["trials"]["done"], 4);
     let all = trials(folder.path(), "g");
-    let settings: Vec<String> = all
-        .values()
-        .map(|t| format!("{} {}", t["train.batch_size"], t["optimizer.learning_rate"]))
-        .collect();
+    let settings: Vec<String> =
+        all.values().map(|t| format!("{} {}", t["train.batch_size"], t["optimizer.learning_rate"])).collect();
     assert_eq!(settings, ["16 0.001", "16 0.01", "32 0.001", "32 0.01"]);
     let metric = |t: &BTreeMap<String, String>| t["metric"].parse::<f64>().unwrap();
     let best = all.values().min_by(|a, b| metric(a).total_cmp(&metric(b))).unwrap();
@@ -60,7 +58,8 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
         format!("train.batch_size={}", best["train.batch_size"]),
         format!("optimizer.learning_rate={}", best["optimizer.learning_rate"]),
     ];
-    let by_hand = ["train", "t.csv", "--target", "y", "--json", "--quiet", "--set", &sets[0], "--set", &sets[1]];
+    let by_hand =
+        ["train", "t.csv", "--target", "y", "--json", "--quiet", "--set", &sets[0], "--set", &sets[1]];
     let by_hand = call(folder.path(), &[&by_hand[..], &QUICK[..6]].concat()).done().json();
     assert_eq!(by_hand["val"]["rmse"], found["best"]["val"]);
     // The last training knows all rows but the test rows.
@@ -68,7 +67,8 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
     assert_eq!(found["untuned"]["n_rows"]["train"], 84);
     call(folder.path(), &["predict", "g/best", "t.csv", "-o", "p.csv"]).done();
     let listed = call(folder.path(), &["tune", "--list", "g"]).done().out;
-    let first = listed.lines().find(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit())).unwrap();
+    let first =
+        listed.lines().find(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit())).unwrap();
     assert!(first.trim_start().starts_with(&best["trial"]), "the best comes first: {listed}");
     let shown = call(folder.path(), &["tune", "--list", "g", "--show", "1"]).done().out;
     assert!(shown.contains("Trial 1, done: train.batch_size=16"), "{shown}");
@@ -80,7 +80,8 @@ fn trials_are_the_same_however_many_run_at_a_time() {
     let folder = folder();
     for sampler in ["random", "quasi_random"] {
         let run = |out: &str, jobs: &str| {
-            tune(folder.path(), &["--sampler", sampler, "--trials", "6", "--jobs", jobs, "--out", out]).done();
+            tune(folder.path(), &["--sampler", sampler, "--trials", "6", "--jobs", jobs, "--out", out])
+                .done();
             trials(folder.path(), out)
         };
         let one = run(&format!("{sampler}1"), "1");
@@ -124,14 +125,16 @@ fn a_study_goes_on_where_it_ended_and_may_be_widened() {
 fn killed_at_any_moment_it_comes_to_the_same_end() {
     let folder = folder();
     let options = |place: [&'static str; 2]| {
-        [&["--sampler", "random", "--trials", "12", "--jobs", "2", "--set", "train.epochs=30"][..], &place].concat()
+        [&["--sampler", "random", "--trials", "12", "--jobs", "2", "--set", "train.epochs=30"][..], &place]
+            .concat()
     };
     tune(folder.path(), &options(["--out", "whole"])).done();
     let whole = trials(folder.path(), "whole");
     let mut kills = 0;
     for (i, wait) in (0..12).map(|i| (i, 15 + 23 * i)) {
         let place = if i == 0 { ["--out", "killed"] } else { ["--resume", "killed"] };
-        let args = [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, &RATE, &options(place)].concat();
+        let args =
+            [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, &RATE, &options(place)].concat();
         let mut command = std::process::Command::new(statera(folder.path(), &[]).get_program());
         let mut child = command
             .current_dir(folder.path())
@@ -154,7 +157,8 @@ fn killed_at_any_moment_it_comes_to_the_same_end() {
     assert!(kills > 3, "only {kills} of the processes were still at work");
     tune(folder.path(), &options(["--resume", "killed"])).done();
     assert_eq!(trials(folder.path(), "killed"), whole);
-    let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path().join("killed")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(folder.path().join("killed/best/model.safetensors").is_file(), "{left:?}");
 }
 
@@ -180,7 +184,8 @@ fn several_processes_share_the_trials_of_one_study() {
 fn a_trial_that_fails_is_put_on_record_and_the_study_goes_on() {
     let folder = folder();
     let rates = "optimizer.learning_rate={ choices = [0.01, 900.0] }";
-    let more = ["--sampler", "grid", "--set", rates, "--set", "train.batch_size=8", "--set", "optimizer.name=sgd"];
+    let more =
+        ["--sampler", "grid", "--set", rates, "--set", "train.batch_size=8", "--set", "optimizer.name=sgd"];
     let found = tune(folder.path(), &[&more[..], &["--out", "f", "--json"]].concat()).done().json();
     assert_eq!(found["trials"]["done"], 1);
     let all = trials(folder.path(), "f");
@@ -191,7 +196,8 @@ fn a_trial_that_fails_is_put_on_record_and_the_study_goes_on() {
 #[test]
 fn best_settings_are_trained_with_other_seeds_where_asked() {
     let folder = folder();
-    let found = tune(folder.path(), &["--trials", "2", "--confirm", "3", "--out", "c", "--json"]).done().json();
+    let found =
+        tune(folder.path(), &["--trials", "2", "--confirm", "3", "--out", "c", "--json"]).done().json();
     let spread = found["spread"].as_array().unwrap();
     let seeds: Vec<&Value> = spread.iter().map(|pair| &pair[0]).collect();
     assert_eq!(seeds, [1, 2, 3]);
@@ -218,11 +224,21 @@ fn what_cannot_be_searched_or_resumed_is_refused() {
     ];
     for (more, code, words) in cases {
         let outcome = call(path, &[&base[..], more].concat());
-        assert!(outcome.code == code && outcome.err.contains(words), "{more:?}: {} {}", outcome.code, outcome.err);
+        assert!(
+            outcome.code == code && outcome.err.contains(words),
+            "{more:?}: {} {}",
+            outcome.code,
+            outcome.err
+        );
     }
     let other = call(path, &["tune", "other.csv", "--target", "y", "--resume", "s"]);
-    assert!(other.code == 2 && other.err.contains("t.csv (sha256") && other.err.contains("other.csv"), "{}", other.err);
+    assert!(
+        other.code == 2 && other.err.contains("t.csv (sha256") && other.err.contains("other.csv"),
+        "{}",
+        other.err
+    );
     // A range where nothing is searched is told to be one.
-    let train = call(path, &["train", "t.csv", "--target", "y", "--set", "train.epochs={ low = 3, high = 9 }"]);
+    let train =
+        call(path, &["train", "t.csv", "--target", "y", "--set", "train.epochs={ low = 3, high = 9 }"]);
     assert!(train.code == 2 && train.err.contains("train.epochs"), "{}", train.err);
 }

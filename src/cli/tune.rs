@@ -1,6 +1,5 @@
 //! `statera tune`
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -167,7 +166,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     if interrupted {
         let ended = trials.iter().filter(|trial| trial.state != State::Running).count();
-        writeln!(out, "{}", listing(&trials, &tuning.base, arguments.top.unwrap_or(SHOWN)))?;
+        writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         text::note(&format!(
             "interrupted after {}; to go on: statera tune … --resume {}",
             text::counted(ended, "trial"),
@@ -184,7 +183,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         let counted = text::counted(trials.len(), "trial");
         writeln!(out, "{counted} in {} ({why})\n", text::seconds(took))?;
-        write!(out, "{}", listing(&trials, &tuning.base, arguments.top.unwrap_or(SHOWN)))?;
+        write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         write!(out, "{}", results(&chosen))?;
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
         let best = text::shell(&text::path(&folder.join("best")));
@@ -354,7 +353,7 @@ fn head(key: &str) -> &str {
 }
 
 /// The trials as a table, the best first, then those without a figure.
-fn listing(trials: &[Trial], _base: &Config, top: usize) -> String {
+fn listing(trials: &[Trial], top: usize) -> String {
     let mut sorted: Vec<&Trial> = trials.iter().filter(|trial| trial.state != State::Running).collect();
     let rank = |trial: &Trial| (u8::from(trial.state != State::Done), trial.metric.unwrap_or(f64::INFINITY));
     sorted.sort_by(|a, b| {
@@ -393,12 +392,12 @@ fn listing(trials: &[Trial], _base: &Config, top: usize) -> String {
     if n < sorted.len() {
         let _ = writeln!(out, "  … and {} more", sorted.len() - n);
     }
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for trial in trials.iter().filter(|trial| trial.state == State::Failed) {
-        *reasons.entry(&trial.reason).or_default() += 1;
-    }
-    for (reason, n) in reasons {
-        out += &text::wrap(&format!("{} failed: {reason}", text::counted(n, "trial")), 0);
+    let failed: Vec<&Trial> = trials.iter().filter(|trial| trial.state == State::Failed).collect();
+    if let Some(first) = failed.first() {
+        let which = if failed.len() == 1 { "trial" } else { "the first" };
+        let n = text::counted(failed.len(), "trial");
+        let reason = first.reason.split("; try: ").next().unwrap_or_default();
+        out += &text::wrap(&format!("{n} failed ({which} {}: {reason})", first.number), 0);
     }
     out
 }
@@ -579,7 +578,7 @@ fn list(arguments: &Arguments, study: &Path) -> anyhow::Result<ExitCode> {
             header.metric,
             header.data_path
         )?;
-        write!(out, "{}", listing(&trials, &Config::default(), arguments.top.unwrap_or(0)))?;
+        write!(out, "{}", listing(&trials, arguments.top.unwrap_or(0)))?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
