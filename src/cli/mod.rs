@@ -13,6 +13,7 @@ mod progress;
 mod summary;
 mod text;
 mod train;
+mod trials;
 mod tune;
 
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ mod blocks;
 mod check;
 pub mod choices;
 mod combined;
+pub mod domain;
 pub mod embedding;
 mod expand;
 mod fault;
@@ -35,11 +36,12 @@ pub use choices::{
     EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
     Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
+pub use domain::Domain;
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
-pub use space::{Domain, Parameter, Space};
+pub use space::{Parameter, Space};
 pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! How much each setting matters: PED-ANOVA.
 
-use super::study::{State, Trial};
+use super::record::{State, Trial};
 use crate::config::{Domain, Space};
 
 /// Cells that a number's range is cut into.

@@ -4,6 +4,7 @@
 
 mod importance;
 mod prune;
+mod record;
 mod report;
 mod run;
 pub mod sample;
@@ -12,6 +13,7 @@ mod tpe;
 
 pub use importance::importances;
 pub use prune::Pruner;
+pub use record::{FILE, Header, Outcome, State, Trial, View};
 pub use report::{Chosen, Spread, Tested, choose};
 pub use run::{Sampler, Told, Tuning};
-pub use study::{Claim, FILE, Header, Next, Outcome, State, Store, Trial, View};
+pub use study::{Claim, Next, Store};

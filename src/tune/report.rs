@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::importance::importances;
+use super::record::{State, Trial};
 use super::run::Tuning;
-use super::study::{State, Trial};
 use crate::ablate::work::share_out;
 use crate::ablate::{Ready, guarded, validated};
 use crate::config::Config;

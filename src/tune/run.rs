@@ -5,8 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::prune::Pruner;
+use super::record::{Outcome, State, Trial};
 use super::sample::{Grid, quasi_random, random};
-use super::study::{Claim, Next, Outcome, State, Store, Trial};
+use super::study::{Claim, Next, Store};
 use super::tpe::{Observation, suggest};
 use crate::ablate::{Judged, Ready, guarded, same_data, validated};
 use crate::config::{Config, Space};
