@@ -240,5 +240,5 @@ fn what_cannot_be_searched_or_resumed_is_refused() {
     // A range where nothing is searched is told to be one.
     let train =
         call(path, &["train", "t.csv", "--target", "y", "--set", "train.epochs={ low = 3, high = 9 }"]);
-    assert!(train.code == 2 && train.err.contains("train.epochs"), "{}", train.err);
+    assert!(train.code == 2 && train.err.contains("ranges are for `statera tune`"), "{}", train.err);
 }

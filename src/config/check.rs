@@ -413,9 +413,18 @@ impl Reader<'_> {
             Kind::Float { .. } if found.is_integer() || found.is_float() => "out of range: ",
             _ => "",
         };
+        let is_range = found.as_table().is_some_and(|table| {
+            table.keys().any(|key| ["choices", "low", "high"].contains(&key.get_ref().as_ref()))
+        });
+        let searched = if is_range { " (ranges are for `statera tune`)" } else { "" };
         Fault {
             at: value.span().start,
-            what: format!("{}: {worse}expected {}, got {}", spot.name, kind.expected(), describe(found)),
+            what: format!(
+                "{}: {worse}expected {}, got {}{searched}",
+                spot.name,
+                kind.expected(),
+                describe(found)
+            ),
             remedy: if self.advises { self.assignment(kind, spot, found) } else { String::new() },
         }
     }

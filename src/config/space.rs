@@ -54,7 +54,7 @@ impl Space {
             sources.push(Source { label: format!("{}: ", file.display()), is_file: true, given });
         }
         for set in sets {
-            let (parameters, rest) = taken_out(set, Origin::Set(set)).unwrap_or_default();
+            let (parameters, rest) = taken_out(set, Origin::Set(set))?;
             if parameters.is_empty() || !rest.trim().is_empty() {
                 sources.push(Source::of_set(set)?);
                 // What the command line sets is searched no more.

@@ -61,8 +61,7 @@ impl Pruner {
                 let n = others.len() + 1;
                 // With fewer than so many trials nobody can be among the best part of them.
                 let go_on = if n < REDUCTION { n } else { n / REDUCTION };
-                (better >= go_on)
-                    .then(|| format!("after {epoch} epochs {} of {n} trials were better", better))
+                (better >= go_on).then(|| format!("after {epoch} epochs {better} of {n} trials were better"))
             }
             Self::Median => {
                 let median = *others.get(others.len() / 2).filter(|_| others.len() >= FEWEST)?;

@@ -87,16 +87,15 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], confirm: usize) -> Result<Chose
     tuned.report.val.clear();
     tuned.report.n_rows.val = 0;
     tuned.model.card.metrics = tuned.report.to_json();
-    let gain = match plan.split.test.is_empty() {
-        true => None,
-        false => {
-            let truth = truth_of(&plan.labels.target, &plan.split.test);
-            let ours = tuned.model.predict_prepared(&plan.inputs(&plan.split.test)?);
-            let theirs = untuned.model.predict_prepared(&base.inputs(&base.split.test)?);
-            let e = &plan.config.evaluate;
-            let metric = tuned.report.primary();
-            gain(metric, [&ours, &theirs], truth.view(), e.bootstrap, e.confidence, tuning.base.seed)
-        }
+    let gain = if plan.split.test.is_empty() {
+        None
+    } else {
+        let truth = truth_of(&plan.labels.target, &plan.split.test);
+        let ours = tuned.model.predict_prepared(&plan.inputs(&plan.split.test)?);
+        let theirs = untuned.model.predict_prepared(&base.inputs(&base.split.test)?);
+        let e = &plan.config.evaluate;
+        let metric = tuned.report.primary();
+        gain(metric, [&ours, &theirs], truth.view(), e.bootstrap, e.confidence, tuning.base.seed)
     };
     let named =
         |shares: Vec<f64>| tuning.space.parameters.iter().map(|p| p.key.clone()).zip(shares).collect();

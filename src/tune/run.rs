@@ -371,9 +371,10 @@ impl Shared<'_> {
         let slot = {
             let mut slots = lock(&self.ready);
             let at = slots.iter().position(|slot| same_data(&slot.config, config));
-            let slot = at
-                .map(|at| slots.remove(at))
-                .unwrap_or_else(|| Arc::new(Slot { config: config.clone(), ready: Mutex::new(None) }));
+            let slot = at.map_or_else(
+                || Arc::new(Slot { config: config.clone(), ready: Mutex::new(None) }),
+                |at| slots.remove(at),
+            );
             slots.push(Arc::clone(&slot));
             if slots.len() > self.tuning.jobs + 2 {
                 slots.remove(0);

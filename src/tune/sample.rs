@@ -36,7 +36,7 @@ impl Grid {
                         parameter.key,
                         parameter.domain.words()
                     ),
-                    format!("give its range `steps = 5`, or `choices`, or take --sampler random"),
+                    "give its range `steps = 5`, or `choices`, or take --sampler random",
                 )
             })?);
         }

@@ -188,7 +188,7 @@ mod tests {
     }
 
     /// The least of (x − 0.7)² + (y − 0.2)², with 0.3 more for the wrong choice, that 60 trials find.
-    fn least(suggest: &dyn Fn(&Space, &[Observation], u64) -> Vec<String>) -> f64 {
+    fn least(suggest: impl Fn(&Space, &[Observation], u64) -> Vec<String>) -> f64 {
         let space = Space::from_toml_str(
             "network.dropout = { low = 0.0, high = 0.99 }\nnetwork.drop_connect = { low = 0.0, high = 0.99 }\n\
              optimizer.name = { choices = ['sgd', 'adam', 'lion', 'muon'] }\n",
@@ -211,8 +211,8 @@ mod tests {
         let config = Config::default();
         let (mut learned, mut chance) = (0.0, 0.0);
         for seed in 0..10 {
-            learned += least(&|space, past, number| suggest(space, &config, past, seed, number));
-            chance += least(&|space, _, number| super::super::sample::random(space, seed, number));
+            learned += least(|space, past, number| suggest(space, &config, past, seed, number));
+            chance += least(|space, _, number| super::super::sample::random(space, seed, number));
         }
         assert!(learned < 0.4 * chance, "{learned} and {chance}");
     }
