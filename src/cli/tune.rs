@@ -54,6 +54,7 @@ const TRIALS: u64 = 60;
 const SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line by itself")]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// The table: a CSV file (or set data.path)
@@ -131,26 +132,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut tuning = tuning(arguments)?;
     let stem = tuning.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let interruption = Interruption::watch();
-    let (folder, store) = match &arguments.resume {
-        Some(path) => {
-            let store = Store::open(path)?;
-            check_same(&store, &tuning, arguments.force)?;
-            let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
-            (folder, store)
-        }
-        None => {
-            let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
-            let folder = interruption.create(make, Folder::undo)?;
-            let store = Store::create(folder.path(), &header(&tuning)?)?;
-            let mut base = tuning.base.clone();
-            base.data.path = std::path::absolute(&base.data.path).unwrap_or(base.data.path);
-            // From here on the folder stays: a study is worth keeping from its first trial on.
-            folder.finish(&[
-                ("config.toml", base.to_toml().as_bytes()),
-                ("space.toml", tuning.space.to_toml().as_bytes()),
-            ])?;
-            (folder.path().to_owned(), store)
-        }
+    let (folder, store) = if let Some(path) = &arguments.resume {
+        let store = Store::open(path)?;
+        check_same(&store, &tuning, arguments.force)?;
+        let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
+        statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
+        (folder, store)
+    } else {
+        let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
+        let folder = interruption.create(make, Folder::undo)?;
+        let store = Store::create(folder.path(), &header(&tuning)?)?;
+        let mut base = tuning.base.clone();
+        base.data.path = std::path::absolute(&base.data.path).unwrap_or(base.data.path);
+        // From here on the folder stays: a study is worth keeping from its first trial on.
+        folder.finish(&[
+            ("config.toml", base.to_toml().as_bytes()),
+            ("space.toml", tuning.space.to_toml().as_bytes()),
+        ])?;
+        (folder.path().to_owned(), store)
     };
     let before = store.trials()?;
     if !arguments.quiet {
@@ -264,7 +263,7 @@ fn built_in(base: &Config) -> Result<Space, Error> {
     let (listed, lbfgs) = (!base.network.layers.is_empty(), base.optimizer.name.to_string() == "lbfgs");
     space.parameters.retain(|parameter| {
         let of_network = parameter.key.starts_with("network.");
-        !(of_network && listed) && !(lbfgs && !of_network)
+        if of_network { !listed } else { !lbfgs }
     });
     Ok(space)
 }
