@@ -218,8 +218,15 @@ pub static KEYS: &[Key] = &[
         .when(&[Off("split.column")]),
     key("split.column", Text, "''",
         "A column whose cells say train, val or test, used in place of the shares; empty for none."),
+    key("split.group", Text, "''",
+        "A column whose equal cells, as those of one patient or customer, stay in one part of the split; it is no input. Empty for none.")
+        .when(&[Off("split.column")]),
+    key("split.time", Text, "''",
+        "A column of dates or numbers by which rows are cut: the oldest train, the newest test, and rows of one time stay together. Empty for none.")
+        .when(&[Off("split.column"), Off("split.group")]),
     key("split.stratify", Bool, "true",
-        "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets."),
+        "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets.")
+        .when(&[Off("split.time")]),
 
     key("prepare.scale", Choice(Scale::NAMES), "'standard'",
         "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, or not at all."),

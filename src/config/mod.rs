@@ -142,6 +142,10 @@ pub struct SplitConfig {
     pub test: f64,
     /// A column that says train, val or test; empty for none.
     pub column: String,
+    /// A column whose equal cells stay in one part; empty for none.
+    pub group: String,
+    /// A column of dates or numbers in whose order rows are cut; empty for none.
+    pub time: String,
     /// Whether the parts get the same mix of targets.
     pub stratify: bool,
 }

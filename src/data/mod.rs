@@ -26,7 +26,7 @@ pub use pipeline::{Feature, FeatureKind, Pipeline, PipelineOptions, TransformNot
 pub use read::{RawTable, ReadOptions, read_csv};
 pub use scale::{Impute, Scale, TargetScaler};
 pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
-pub use split::{Split, TrainRows};
+pub use split::{Groups, Rule, Split, Times, TrainRows};
 pub use table::{Column, ColumnData, Note, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};
 pub use weight::read_weights;

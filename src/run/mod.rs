@@ -9,6 +9,7 @@ mod reach;
 mod refit;
 pub mod report;
 mod rows;
+mod split;
 mod weights;
 
 pub use execute::{Trained, execute};
