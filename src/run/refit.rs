@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::objective::weights_of;
-use super::plan::{Plan, network_of, pipeline_options, target_spec};
-use crate::data::Pipeline;
+use super::plan::{Plan, network_of, target_spec};
+use crate::data::{Pipeline, PipelineOptions};
 use crate::error::Result;
 
 impl Plan {
@@ -20,7 +20,7 @@ impl Plan {
         config.reduce_on_plateau.enabled = false;
         config.checkpoint.restore_best = false;
         let split = self.split.refit();
-        let pipeline = Pipeline::fit(&self.table, &split.train, &pipeline_options(&config))?;
+        let pipeline = Pipeline::fit(&self.table, &split.train, &PipelineOptions::of(&config))?;
         let target = target_spec(&config, &self.labels, &split, self.target.task)?;
         let weights = weights_of(&config, &self.labels, &self.raw, &split.train, &split.val)?;
         let network = network_of(&config, &pipeline, target.n_outputs())?;
