@@ -7,6 +7,7 @@ mod memory;
 mod objective;
 pub mod plan;
 mod reach;
+mod refit;
 pub mod report;
 mod rows;
 mod split;
