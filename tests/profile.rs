@@ -30,7 +30,7 @@ fn config(path: &Path, target: &str) -> Config {
 
 fn profiled(path: &Path, target: &str) -> Profile {
     let loaded = Loaded::read(&config(path, target)).unwrap();
-    profile(&loaded.source(), 0, Depth::Whole, &|_| ())
+    profile(&loaded.source(), None, 0, Depth::Whole, &|_| ())
 }
 
 fn near(found: f64, expected: &Value, tolerance: f64, what: &str) {

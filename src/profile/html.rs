@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::against_html;
+use super::against::file_name;
 use super::column::{Frequent, Numbers};
 use super::picture::{bands, cut, histogram, matrix};
+use super::shift::Verdict;
 use super::style::{SCRIPT, STYLE};
 use super::target::Measure;
 use super::{ColumnProfile, Inflation, Profile, Role, lines, quantiles, short};
@@ -38,6 +41,11 @@ pub fn page(profile: &Profile) -> String {
     let sections: Vec<(&str, &str, String)> = [
         ("overview", "Overview", overview(profile)),
         ("warnings", "Warnings", warnings(profile)),
+        (
+            "against",
+            "Against the other table",
+            profile.against.as_ref().map_or(String::new(), |of| against_html::section(profile, of)),
+        ),
         ("columns", "Columns", columns(profile)),
         ("correlations", "Correlations", correlations(profile)),
         (
@@ -65,10 +73,6 @@ pub fn page(profile: &Profile) -> String {
     out += &footer(profile);
     let _ = write!(out, "<script>{SCRIPT}</script>\n</body>\n</html>\n");
     out
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 fn fact(out: &mut String, name: &str, value: &str, more: &str) {
@@ -114,6 +118,11 @@ fn overview(profile: &Profile) -> String {
         let task = profile.task.map_or(String::new(), |task| task.to_string());
         fact(&mut out, "target", &target.name, &task);
     }
+    if let Some(of) = &profile.against {
+        let shifted = of.columns.iter().filter(|shift| shift.verdict >= Verdict::Shifted).count();
+        let more = format!("of {} compared with {}", of.columns.len(), file_name(&of.table));
+        fact(&mut out, "shifted columns", &thousands(shifted), &more);
+    }
     fact(&mut out, "warnings", &thousands(profile.warnings.len()), "");
     out + "</dl>\n"
 }
@@ -152,7 +161,7 @@ fn escaped_lines(lines: &[String]) -> String {
 }
 
 /// A text with what stands between backticks as code.
-fn marked(text: &str) -> String {
+pub(super) fn marked(text: &str) -> String {
     let mut out = String::new();
     for (i, part) in text.split('`').enumerate() {
         out += &if i % 2 == 1 { format!("<code>{}</code>", escaped(part)) } else { escaped(part) };

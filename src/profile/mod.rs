@@ -4,6 +4,9 @@
 //! [`source::Loaded`] reads the table, [`profile`] looks at it, [`html::page`] shows it. Nothing here is fitted into a
 //! model: a profile may look at every row.
 
+pub mod adversary;
+pub mod against;
+pub mod against_html;
 pub mod alone;
 pub mod associations;
 pub mod collinearity;
@@ -16,8 +19,10 @@ mod picture;
 pub mod quantiles;
 pub mod relation;
 pub mod sample;
+pub mod shift;
 pub mod source;
 mod style;
+pub mod tail;
 pub mod target;
 pub mod warnings;
 
@@ -27,10 +32,11 @@ use serde::Serialize;
 use crate::data::words::thousands;
 use crate::data::{ColumnKind, TaskKind};
 use crate::run::Plan;
+use against::{Against, against};
 use associations::{Associations, associations};
 use collinearity::collinearity;
 use column::ColumnProfile;
-use source::{Column, Role, Source, Values};
+use source::{Column, Other, Role, Source, Values};
 pub use warnings::{Concern, Warning, lines};
 
 /// Columns whose inflation factors are computed, at most.
@@ -61,6 +67,8 @@ pub struct Profile {
     pub collinearity: Option<Inflation>,
     /// Rows that repeat an earlier one.
     pub duplicates: Duplicates,
+    /// How another table differs, if one is named.
+    pub against: Option<Against>,
     /// What to look out for, the gravest first.
     pub warnings: Vec<Warning>,
 }
@@ -106,12 +114,18 @@ pub enum Depth {
     Warnings,
 }
 
-/// Profiles a table; `tell` hears what is being looked at.
+/// Profiles a table, compared with another one if it is given; `tell` hears what is being looked at.
 ///
 /// Columns are looked at in parallel. O(rows·log rows) a column and O(rows) a pair of columns; Spearman's correlations
 /// and predictions by one column look at 100,000 rows at most, drawn by `seed`. The result does not depend on the number
 /// of threads.
-pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str) + Sync)) -> Profile {
+pub fn profile(
+    source: &Source<'_>,
+    other: Option<&Other>,
+    seed: u64,
+    depth: Depth,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Profile {
     tell("columns");
     let rows = sample::rows(source.n_rows, target::MOST_ROWS, seed);
     let rows = rows.as_deref();
@@ -150,6 +164,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         tell("correlations");
         associations(source, &strength(&columns), rows)
     });
+    let against = other.map(|other| against(source, &columns, other, seed, tell));
     let mut profile = Profile {
         table: source.name.clone(),
         n_rows: source.n_rows,
@@ -164,6 +179,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         associations,
         collinearity: inflation,
         duplicates,
+        against,
         warnings: Vec::new(),
     };
     profile.warnings = warnings::warnings(&profile, source);
@@ -173,7 +189,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
 /// The profile of the training rows of a run, of 100,000 at most: what warnings need, and no row that was set aside.
 pub fn of_training_rows(plan: &Plan) -> Profile {
     const MOST_ROWS: usize = 100_000;
-    profile(&source::of_training_rows(plan, MOST_ROWS), plan.config.seed, Depth::Warnings, &|_| ())
+    profile(&source::of_training_rows(plan, MOST_ROWS), None, plan.config.seed, Depth::Warnings, &|_| ())
 }
 
 /// What ranks columns where there is room for a few: how well they predict the target, or else that they vary.

@@ -61,6 +61,49 @@ pub(super) fn histogram(
     svg + "</svg>"
 }
 
+/// A histogram with another one of the same parts drawn over it as a line; each by the share of its own rows.
+pub(super) fn histogram_beside(
+    here: &Histogram,
+    there: &Histogram,
+    [width, height]: [f64; 2],
+    shown: &dyn Fn(f64) -> String,
+) -> String {
+    let shares = |h: &Histogram| {
+        let all = (h.counts.iter().sum::<usize>() + h.below + h.above).max(1) as f64;
+        h.counts.iter().map(|count| *count as f64 / all).collect::<Vec<f64>>()
+    };
+    let [bars, line] = [shares(here), shares(there)];
+    let most = bars.iter().chain(&line).fold(0.0_f64, |most, share| most.max(*share)).max(f64::MIN_POSITIVE);
+    let step = width / bars.len() as f64;
+    let told = format!(
+        "two histograms from {} to {}; {} rows there lie outside of it",
+        shown(here.from),
+        shown(here.to),
+        thousands(there.below + there.above)
+    );
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
+        escaped(&told)
+    );
+    let tall = |share: f64| share / most * (height - 2.0);
+    let mut path = format!("M0 {height:.1}");
+    for (i, (bar, over)) in bars.iter().zip(&line).enumerate() {
+        let x = i as f64 * step;
+        if *bar > 0.0 {
+            let _ = write!(
+                svg,
+                "<rect class=\"bar\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                height - tall(*bar).max(1.0),
+                (step - 1.0).max(0.5),
+                tall(*bar).max(1.0)
+            );
+        }
+        let _ = write!(path, "V{:.1}H{:.1}", height - tall(*over), x + step);
+    }
+    let _ = write!(svg, "<path class=\"there\" d=\"{path}V{height:.1}\"/>");
+    svg + "</svg>"
+}
+
 /// The target by parts of a column, as a table with a bar in each row.
 pub(super) fn bands(bands: &[Band], target: &ColumnProfile, classes: &[String]) -> String {
     let numeric = target.numbers.is_some();

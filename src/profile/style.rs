@@ -69,9 +69,13 @@ svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 svg text.on { fill: var(--on); } svg text.in { fill: var(--fg); }
 svg .bar { fill: var(--bar); } svg .axis { stroke: var(--line); }
+svg .there { fill: none; stroke: var(--neg); stroke-width: 1.5; }
 svg .pos { fill: var(--pos); } svg .neg { fill: var(--neg); } svg .none { fill: var(--code); }
 .meter { display: block; background: var(--code); border-radius: .2rem; height: .8rem; min-width: 4rem; overflow: hidden; }
 .meter i { display: block; height: 100%; background: var(--bar); float: left; }
+table.pair td { padding: 0 .4rem 0 0; border: 0; font-size: .8rem; white-space: nowrap; }
+table.pair .meter { height: .35rem; min-width: 5rem; margin: 1px 0; } .meter.there i { background: var(--neg); }
+.v-shifted, .v-large { color: var(--warn); font-weight: 600; }
 .k0 { background: var(--k0) !important; } .k1 { background: var(--k1) !important; } .k2 { background: var(--k2) !important; }
 .k3 { background: var(--k3) !important; } .k4 { background: var(--k4) !important; } .k5 { background: var(--k5) !important; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: .2rem 0 .5rem; list-style: none; font-size: .85rem; }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::against;
 use super::column::ColumnProfile;
 use super::source::{Role, Source, Values};
 use super::{Profile, short};
@@ -33,6 +34,14 @@ pub enum Concern {
     Leak,
     /// Cells that do not fit their column.
     Unreadable,
+    /// The other table lacks a column.
+    OtherColumns,
+    /// A column of the other table is of another kind.
+    OtherKind,
+    /// Rows of the two tables can be told apart.
+    ToldApart,
+    /// A column is distributed otherwise in the other table.
+    Shift,
     /// A column only names the rows.
     Identifier,
     /// Rows occur more than once.
@@ -59,6 +68,10 @@ impl Concern {
         match self {
             Self::Leak => "suspected target leak",
             Self::Unreadable => "unreadable cells",
+            Self::OtherColumns => "not in the other table",
+            Self::OtherKind => "another kind of column",
+            Self::ToldApart => "tables told apart",
+            Self::Shift => "shifted column",
             Self::Identifier => "suspected identifier",
             Self::Duplicates => "duplicate rows",
             Self::Imbalance => "imbalanced classes",
@@ -109,6 +122,7 @@ pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
         found.extend(of_column(column, profile));
     }
     found.extend(unreadable(profile, source));
+    found.extend(against::warnings(profile, &source.null));
     found.extend(duplicates(profile));
     found.extend(imbalance(profile, source));
     found.extend(collinear(profile));
@@ -133,12 +147,12 @@ pub fn lines(warnings: &[Warning]) -> Vec<String> {
     lines
 }
 
-fn warning(concern: Concern, columns: &[&str], text: String, line: String) -> Warning {
+pub(super) fn warning(concern: Concern, columns: &[&str], text: String, line: String) -> Warning {
     Warning { concern, columns: columns.iter().map(|name| (*name).to_owned()).collect(), text, line }
 }
 
 /// The line that sets something about a column.
-fn setting(column: &str, key: &str, value: &str) -> String {
+pub(super) fn setting(column: &str, key: &str, value: &str) -> String {
     let bare = column.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let name = if bare { column.to_owned() } else { quoted(column) };
     format!("data.columns.{name}.{key} = {value}")
@@ -295,7 +309,6 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     if few.is_empty() {
         return found;
     }
-    let mut words = source.null.clone();
     let mut told = Vec::new();
     for column in &few {
         told.push(format!(
@@ -305,19 +318,26 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
             column.kind,
             listed(column.unreadable_texts.iter().take(3).map(String::as_str))
         ));
-        for text in &column.unreadable_texts {
-            if !words.contains(text) {
-                words.push(text.clone());
-            }
-        }
     }
     let more = if told.len() > 5 { format!("; and {} more columns", told.len() - 5) } else { String::new() };
     told.truncate(5);
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let line = null_line(&source.null, few.iter().flat_map(|column| &column.unreadable_texts));
     let names: Vec<&str> = few.iter().map(|column| column.name.as_str()).collect();
     let text = format!("{}{more}; training refuses them unless they count as missing", told.join("; "));
-    found.push(warning(Concern::Unreadable, &names, text, format!("data.null = [{}]", words.join(", "))));
+    found.push(warning(Concern::Unreadable, &names, text, line));
     found
+}
+
+/// The line that makes further words count as missing.
+pub(super) fn null_line<'a>(null: &[String], words: impl Iterator<Item = &'a String>) -> String {
+    let mut all: Vec<&String> = null.iter().collect();
+    for word in words {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    let quoted: Vec<String> = all.into_iter().map(|word| quoted(word)).collect();
+    format!("data.null = [{}]", quoted.join(", "))
 }
 
 fn duplicates(profile: &Profile) -> Option<Warning> {
