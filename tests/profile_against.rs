@@ -141,7 +141,7 @@ fn every_planted_difference_is_found_and_named() {
         found.warnings.iter().find(warned).unwrap().text.clone()
     };
     assert!(text("fresh").contains("of new categories (`d`)"), "{}", text("fresh"));
-    assert!(text("gaps").contains("missing 2.571 % here and 29.75 % there"), "{}", text("gaps"));
+    assert!(text("gaps").contains("missing 2.6 % here and 29.8 % there"), "{}", text("gaps"));
     assert!(text("wider").contains("beyond the range here"), "{}", text("wider"));
     let adversary = against.adversary.as_ref().unwrap();
     assert!(adversary.apart && adversary.interval[0] > 0.7, "{adversary:?}");
@@ -223,7 +223,8 @@ fn tests_are_at_their_level_over_many_tables() {
         let mut write = |name: &str, n: usize| {
             let mut text = "a,b,whole,city,rare,gaps\n".to_owned();
             for _ in 0..n {
-                let gaps = if stream.below(6) == 0 { String::new() } else { format!("{:.2}", stream.normal()) };
+                let gaps =
+                    if stream.below(6) == 0 { String::new() } else { format!("{:.2}", stream.normal()) };
                 let _ = writeln!(
                     text,
                     "{:.3},{:.3},{},{},r{},{gaps}",
@@ -242,7 +243,7 @@ fn tests_are_at_their_level_over_many_tables() {
         let paths = [write("here.csv", 60), write("there.csv", 40)];
         let found = compared(&paths[0], &paths[1], "", seed);
         let against = found.against.as_ref().unwrap();
-        assert!(against.adversary.is_none() && against.n_tests >= 8, "{against:?}");
+        assert!(against.adversary.is_none() && against.n_tests >= 7, "{against:?}");
         below += usize::from(against.columns.iter().any(|shift| shift.verdict > Verdict::Same));
     }
     assert!(below <= 12, "{below} of 500");
@@ -253,11 +254,13 @@ fn every_line_of_a_comparison_can_be_pasted_and_cures_what_it_is_about() {
     let folder = tempfile::tempdir().unwrap();
     let mut stream = Stream::new(4, Purpose::Noise, 0);
     let mut write = |name: &str, there: bool| {
-        let mut text = if there { "moved,city,odd,code,found\n" } else { "moved,city,odd,code,found,lost\n" }.to_owned();
+        let mut text =
+            if there { "moved,city,odd,code,found\n" } else { "moved,city,odd,code,found,lost\n" }.to_owned();
         for i in 0..300 {
             let x = stream.normal() + if there { 1.5 } else { 0.0 };
             let city = if there { "Rome" } else { ["Rome", "Oslo"][stream.below(2)] };
-            let odd = if there && i % 50 == 0 { "n.a.".to_owned() } else { format!("{:.2}", stream.normal()) };
+            let odd =
+                if there && i % 50 == 0 { "n.a.".to_owned() } else { format!("{:.2}", stream.normal()) };
             let code = if there { (i % 7).to_string() } else { format!("k{}", i % 7) };
             let yes = stream.uniform() < if there { 0.5 } else { 0.1 };
             let _ = write!(text, "{x:.3},{city},{odd},{code},{}", if yes { "yes" } else { "no" });
@@ -293,9 +296,11 @@ fn every_line_of_a_comparison_can_be_pasted_and_cures_what_it_is_about() {
         let line = warning["line"].as_str().unwrap();
         std::fs::write(folder.path().join("c.toml"), format!("{line}\n[train]\nepochs = 1\n")).unwrap();
         call(folder.path(), &["config", "--check", "c.toml"]).done();
-        call(folder.path(), &["train", "here.csv", "--target", "found", "--config", "c.toml", "--quiet"]).done();
+        call(folder.path(), &["train", "here.csv", "--target", "found", "--config", "c.toml", "--quiet"])
+            .done();
         let after = json(&["--set", line]);
-        let still = |w: &&Value| w["concern"] == warning["concern"] && w["columns"][0] == warning["columns"][0];
+        let still =
+            |w: &&Value| w["concern"] == warning["concern"] && w["columns"][0] == warning["columns"][0];
         let told: Vec<&Value> = after["warnings"].as_array().unwrap().iter().filter(still).collect();
         // Weights of classes are for the training; a kind that is named is still another one there.
         if !line.starts_with("loss") && !line.contains(".kind") {
@@ -343,7 +348,7 @@ fn what_cannot_be_compared_is_said_and_nothing_panics() {
 
     write("empty.csv", &format!("row,a,c,day,gone,note\n{}", "?,NA,,n/a,,\n".repeat(80)));
     let outcome = run("empty.csv").done();
-    assert!(outcome.out.contains("missing 0 % here and 100 % there"), "{}", outcome.out);
+    assert!(outcome.out.contains("missing 0.0 % here and 100.0 % there"), "{}", outcome.out);
 
     write("odd.csv", &table(120).replace("2020-01-", "day ").replace(".5", ".5 kg").replace(",p,", ",NaN,"));
     let outcome = run("odd.csv").done();
@@ -368,7 +373,13 @@ fn a_comparison_of_names_of_any_kind_is_escaped() {
         let mut text = format!("\"<b>x</b>\",\u{1b}[31mred,\"a\"\"b\",{extra}\n");
         for i in 0..200 {
             let x = stream.normal() + shift;
-            let _ = writeln!(text, "{x:.3},{},{:.3},{}", if i % 3 == 0 { word } else { "w" }, stream.normal(), i % 5);
+            let _ = writeln!(
+                text,
+                "{x:.3},{},{:.3},{}",
+                if i % 3 == 0 { word } else { "w" },
+                stream.normal(),
+                i % 5
+            );
         }
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();

@@ -331,6 +331,7 @@ fn narrow(counts: &[usize]) -> Vec<usize> {
 fn together(found: &Profile) -> String {
     const MOST: usize = 5;
     const WEAKEST: f64 = 0.3;
+    const MOST_GROUPS: usize = 5;
     let mut out = String::new();
     if let Some(of) = &found.associations {
         let is_target = |i: usize| found.columns[i].role == Role::Target;
@@ -373,6 +374,17 @@ fn together(found: &Profile) -> String {
             }
             None => out.push('\n'),
         }
+        let name = |&i: &usize| short_name(&found.columns[of.columns[i]].name);
+        for group in of.found.groups.iter().take(MOST_GROUPS) {
+            let names: Vec<String> = group.iter().take(MOST).map(name).collect();
+            let more =
+                if group.len() > MOST { format!(" and {} more", group.len() - MOST) } else { String::new() };
+            out += &text::wrap(&format!("largely make up each other: {}{more}", names.join(", ")), 2);
+        }
+        if let Some(more) = of.found.groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
+            let _ =
+                writeln!(out, "  … and {}; the page and --json have all", text::counted(more, "more group"));
+        }
     }
     out
 }
@@ -382,11 +394,11 @@ fn against(found: &Profile, of: &Against) -> String {
     const MOST: usize = 20;
     let n_rows = [found.n_rows, of.n_rows];
     let other = text::path(Path::new(&of.table));
-    let mut out = format!("\nAgainst {other}: {}\n", text::counted(of.n_rows, "row"));
-    let mut differ: Vec<_> = of.columns.iter().filter(|shift| shift.verdict > Verdict::Same).collect();
-    differ.sort_by(|a, b| {
-        b.verdict.cmp(&a.verdict).then_with(|| b.size(n_rows).total_cmp(&a.size(n_rows)))
-    });
+    let here = text::path(Path::new(&found.table));
+    let mut out =
+        format!("\nAgainst {other}: {} (here is {here}, there {other})\n", text::counted(of.n_rows, "row"));
+    let differ: Vec<_> =
+        of.largest_first(found.n_rows).filter(|shift| shift.verdict > Verdict::Same).collect();
     if !differ.is_empty() {
         let header = ["column", "differs", "stability", "p", "how"];
         let mut rows = vec![header.map(String::from).to_vec()];
@@ -401,7 +413,8 @@ fn against(found: &Profile, of: &Against) -> String {
         }
         out += &text::wrapped_table(&rows);
         if let Some(more) = differ.len().checked_sub(MOST).filter(|more| *more > 0) {
-            let _ = writeln!(out, "  … and {}; the page and --json have all", text::counted(more, "more column"));
+            let _ =
+                writeln!(out, "  … and {}; the page and --json have all", text::counted(more, "more column"));
         }
         out += "  stability: population stability index, from 0.1 on a shift, from 0.25 on a large one; p: the\n  \
                 smallest of the column’s tests, corrected for all tests (Holm)\n";

@@ -37,6 +37,8 @@ pub const AUC_ALARM: f64 = 0.6;
 /// Confidence of the interval, and the normal quantile that belongs to it.
 pub const CONFIDENCE: f64 = 0.99;
 const NORMAL_QUANTILE: f64 = 2.575_829_303_548_900_4;
+/// What the area has to lose without a column that is told.
+const LEAST_LOSS: f64 = 0.001;
 /// Columns that are told as giving the tables away, at most.
 const MOST_TOLD: usize = 10;
 
@@ -59,7 +61,8 @@ pub struct Adversary {
     pub confidence: f64,
     /// Whether the tables can be told apart: the interval lies above ½, and the area is at least [`AUC_ALARM`].
     pub apart: bool,
-    /// The columns that give the tables away, the strongest first; none where they cannot be told apart.
+    /// The columns that give the tables away, the strongest first; none where they cannot be told apart, or where
+    /// each could be done without.
     pub by: Vec<GivesAway>,
 }
 
@@ -73,7 +76,7 @@ pub struct GivesAway {
 }
 
 /// Inputs of some columns: rows of the one table, then of the other.
-struct Inputs {
+struct Prepared {
     /// Rows × inputs.
     x: Vec<f32>,
     n_inputs: usize,
@@ -96,11 +99,9 @@ pub(super) fn adversary(columns: &[(usize, [&Values<'_>; 2])], seed: u64) -> Opt
         return None;
     }
     // One-hot categories make more inputs than there are columns; twice as many is a guess on the safe side.
-    let most = (MOST_CELLS / (4 * columns.len().min(MOST_INPUTS))).min(MOST_ROWS).max(FEWEST_ROWS);
+    let most = (MOST_CELLS / (4 * columns.len().min(MOST_INPUTS))).clamp(FEWEST_ROWS, MOST_ROWS);
     let most = most.min(MOST_TIMES * smaller);
-    let picked = sizes.map(|size| {
-        sample::rows(size, most, seed).unwrap_or_else(|| (0..size).collect())
-    });
+    let picked = sizes.map(|size| sample::rows(size, most, seed).unwrap_or_else(|| (0..size).collect()));
     let rows = picked.each_ref().map(Vec::len);
     let inputs = inputs(columns, &picked);
     if inputs.n_inputs == 0 {
@@ -132,7 +133,7 @@ pub(super) fn adversary(columns: &[(usize, [&Values<'_>; 2])], seed: u64) -> Opt
     })
 }
 
-fn inputs(columns: &[(usize, [&Values<'_>; 2])], picked: &[Vec<usize>; 2]) -> Inputs {
+fn inputs(columns: &[(usize, [&Values<'_>; 2])], picked: &[Vec<usize>; 2]) -> Prepared {
     let n_rows = picked[0].len() + picked[1].len();
     let made: Vec<Vec<Vec<f32>>> = columns
         .par_iter()
@@ -163,7 +164,7 @@ fn inputs(columns: &[(usize, [&Values<'_>; 2])], picked: &[Vec<usize>; 2]) -> In
     }
     let left_out = columns.len() - of_column.len();
     of_column.retain(|(_, range)| !range.is_empty());
-    Inputs { x, n_inputs, of_column, left_out }
+    Prepared { x, n_inputs, of_column, left_out }
 }
 
 /// The rank of each number among all, from −√3 to √3 (deviation 1), equal ones sharing theirs and 0 where missing; and
@@ -225,7 +226,7 @@ struct Judged {
 /// Fits on all folds but one, and judges by that one. None where the network learns nothing finite, which ranks between
 /// −√3 and √3 leave no room for.
 fn judge(
-    inputs: &Inputs,
+    inputs: &Prepared,
     n_here: usize,
     folds: &[Vec<u32>],
     fold: usize,
@@ -250,9 +251,10 @@ fn judge(
     let level = CpuLevel::detect();
     let loss = Loss::BinaryCrossentropy;
     let facts = RowFacts::default();
-    let fitted = fit(&network, loss, level, &config, &rows(learned), &facts, &rows(watched), 1.0, &mut |_| {
-        Answer::GoOn
-    });
+    let fitted =
+        fit(&network, loss, level, &config, &rows(learned), &facts, &rows(watched), 1.0, &mut |_| {
+            Answer::GoOn
+        });
     let params = fitted.ok()?.params;
     let mut judged = Judged { network, params, auc: 0.0, variance: 0.0 };
     (judged.auc, judged.variance) = area(&judged.scores(&picked(inputs, test)), test, n_here);
@@ -269,7 +271,7 @@ impl Judged {
 }
 
 /// The inputs of some rows.
-fn picked(inputs: &Inputs, order: &[u32]) -> Vec<f32> {
+fn picked(inputs: &Prepared, order: &[u32]) -> Vec<f32> {
     let n = inputs.n_inputs;
     order.iter().flat_map(|&row| &inputs.x[row as usize * n..(row as usize + 1) * n]).copied().collect()
 }
@@ -308,7 +310,7 @@ fn area(scores: &[f32], rows: &[u32], n_here: usize) -> (f64, f64) {
 
 /// What the area loses where a column is shuffled in the rows of each fold; those that lose something.
 fn gives_away(
-    inputs: &Inputs,
+    inputs: &Prepared,
     judged: &[Judged],
     folds: &[Vec<u32>],
     n_here: usize,
@@ -334,7 +336,7 @@ fn gives_away(
             GivesAway { column: *column, loses: auc - left.sum::<f64>() / FOLDS as f64 }
         })
         .collect();
-    by.retain(|one| one.loses > 0.0);
+    by.retain(|one| one.loses >= LEAST_LOSS);
     by.sort_by(|a, b| b.loses.total_cmp(&a.loses).then(a.column.cmp(&b.column)));
     by.truncate(MOST_TOLD);
     by

@@ -9,7 +9,7 @@ use super::shift::{ColumnShift, LEVEL, PSI_LARGE, Tested, Verdict, compare};
 use super::source::{Other, Role, Source, Values};
 use super::tail::holm;
 use super::warnings::{Concern, Warning, names_rows, null_line, setting, warning};
-use super::{Profile, short, strength};
+use super::{Profile, strength};
 use crate::data::words::{counted, listed, shown};
 use crate::data::{ColumnKind, TaskKind};
 
@@ -51,6 +51,18 @@ pub struct OtherKind {
     pub texts: Vec<String>,
 }
 
+impl Against {
+    /// The columns, those that differ most first.
+    pub fn largest_first(&self, n_rows: usize) -> impl Iterator<Item = &ColumnShift> {
+        let size = |shift: &ColumnShift| shift.size([n_rows, self.n_rows]);
+        let mut order: Vec<&ColumnShift> = self.columns.iter().collect();
+        order.sort_by(|a, b| {
+            b.verdict.cmp(&a.verdict).then_with(|| size(b).total_cmp(&size(a))).then(a.column.cmp(&b.column))
+        });
+        order.into_iter()
+    }
+}
+
 /// Compares a table that has been looked at with another one.
 pub(super) fn against(
     source: &Source<'_>,
@@ -63,7 +75,8 @@ pub(super) fn against(
     let there = other.loaded.source();
     let n_rows = [source.n_rows, there.n_rows];
     let place = |name: &str| there.columns.iter().position(|column| column.name == name);
-    let (mut lacking, mut kinds, mut not_compared, mut pairs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut lacking, mut kinds, mut not_compared, mut pairs) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (i, column) in source.columns.iter().enumerate() {
         let Some(at) = place(column.name) else {
             lacking.push(i);
@@ -80,7 +93,8 @@ pub(super) fn against(
             ColumnKind::Date => 1,
             ColumnKind::Category | ColumnKind::Text | ColumnKind::Identifier => 2,
         };
-        if varies && numeric(column.kind) != numeric(theirs.kind) || theirs.unreadable.0 > column.unreadable.0 {
+        if varies && numeric(column.kind) != numeric(theirs.kind) || theirs.unreadable.0 > column.unreadable.0
+        {
             kinds.push(OtherKind {
                 column: i,
                 there: theirs.kind,
@@ -155,7 +169,13 @@ pub(super) fn warnings(profile: &Profile, null: &[String]) -> Vec<Warning> {
         found.push(other_kind(kind, &profile.columns[kind.column], &other, null));
     }
     if let Some(adversary) = of.adversary.as_ref().filter(|adversary| adversary.apart) {
-        let by: Vec<&str> = adversary.by.iter().map(|one| name(one.column)).collect();
+        // Where each column could be done without, those that differ most.
+        let inputs = |shift: &&ColumnShift| profile.columns[shift.column].role == Role::Input;
+        let differ = of.largest_first(profile.n_rows).filter(inputs).map(|shift| shift.column);
+        let by: Vec<&str> = match &adversary.by[..] {
+            [] => differ.take(3).map(name).collect(),
+            by => by.iter().map(|one| name(one.column)).collect(),
+        };
         if let Some(first) = by.first() {
             let text = format!(
                 "a network tells the rows of the two tables apart (area under the curve {:.3}, {:.3} to {:.3}), most of all by {}; \
@@ -168,7 +188,7 @@ pub(super) fn warnings(profile: &Profile, null: &[String]) -> Vec<Warning> {
             found.push(warning(Concern::ToldApart, &by, text, setting(first, "drop", "true")));
         }
     }
-    let shifted = of.columns.iter().filter(|shift| shift.verdict >= Verdict::Shifted);
+    let shifted = of.largest_first(profile.n_rows).filter(|shift| shift.verdict >= Verdict::Shifted);
     found.extend(shifted.filter_map(|shift| shifted_column(shift, profile, of, &other)));
     found
 }
@@ -211,7 +231,10 @@ fn shifted_column(shift: &ColumnShift, profile: &Profile, of: &Against, other: &
     let alone = column.target.as_ref().and_then(|relation| relation.alone).filter(|alone| *alone >= 0.1);
     let worth = match (alone, profile.target()) {
         (Some(alone), Some(target)) => {
-            format!("; it tells much of {} (alone {alone:.2}), weigh that before the line", shown(&target.name))
+            format!(
+                "; it tells much of {} (alone {alone:.2}), weigh that before the line",
+                shown(&target.name)
+            )
         }
         _ => String::new(),
     };
@@ -222,14 +245,15 @@ fn shifted_column(shift: &ColumnShift, profile: &Profile, of: &Against, other: &
 /// In what a column differs, in words; nothing where it does not.
 pub(super) fn differences(shift: &ColumnShift, n_rows: [usize; 2]) -> Vec<String> {
     let below = |test: Option<Tested>| test.is_some_and(|test| test.adjusted < LEVEL);
-    let percent = |part: usize, whole: usize| format!("{} %", short(100.0 * part as f64 / whole.max(1) as f64));
+    let share = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
+    let percent = |part: usize, whole: usize| format!("{:.1} %", share(part, whole));
     let mut told = Vec::new();
     if let (true, Some(psi)) = (below(shift.values), shift.psi) {
         let much = if psi >= PSI_LARGE { ", large" } else { "" };
         told.push(format!("stability index {psi:.2}{much}"));
     }
     let present = n_rows[1] - shift.missing[1];
-    if shift.outside > 0 && below(shift.values) {
+    if share(shift.outside, present) >= 0.1 && below(shift.values) {
         told.push(format!("{} beyond the range here", percent(shift.outside, present)));
     }
     if below(shift.missing_test) {

@@ -9,7 +9,7 @@ use super::html::{label, marked};
 use super::picture::{cut, histogram_beside};
 use super::shift::{ColumnShift, Test};
 use super::{Profile, short};
-use crate::data::words::{counted, listed, thousands};
+use crate::data::words::{counted, listed, shown, thousands};
 use crate::svg::escaped;
 
 /// Columns that are shown with their distributions, at most.
@@ -35,7 +35,7 @@ pub fn how(shift: &ColumnShift, column: &ColumnProfile, n_rows: [usize; 2]) -> S
     if let Some([here, there]) = shift.median {
         told.insert(0, format!("median {} here, {} there", label(column, here), label(column, there)));
     } else if let Some((level, [here, there])) = moved_most(shift, n_rows) {
-        let name = cut(level, 24);
+        let name = shown(&cut(level, 24));
         told.insert(0, format!("{name} {:.1} % here, {:.1} % there", 100.0 * here, 100.0 * there));
     }
     told.join("; ")
@@ -43,9 +43,8 @@ pub fn how(shift: &ColumnShift, column: &ColumnProfile, n_rows: [usize; 2]) -> S
 
 /// The category whose share moved most, and its shares of the cells that are not missing.
 fn moved_most(shift: &ColumnShift, n_rows: [usize; 2]) -> Option<(&str, [f64; 2])> {
-    let shares = |counts: [usize; 2]| {
-        [0, 1].map(|t| counts[t] as f64 / (n_rows[t] - shift.missing[t]).max(1) as f64)
-    };
+    let shares =
+        |counts: [usize; 2]| [0, 1].map(|t| counts[t] as f64 / (n_rows[t] - shift.missing[t]).max(1) as f64);
     let levels = shift.levels.iter().map(|level| (level.value.as_str(), shares(level.counts)));
     levels.max_by(|(_, a), (_, b)| (a[0] - a[1]).abs().total_cmp(&(b[0] - b[1]).abs()))
 }
@@ -71,11 +70,16 @@ pub fn told_apart(profile: &Profile, of: &Against) -> String {
         let little = if found.interval[0] > 0.5 { "hardly tells" } else { "cannot tell" };
         return format!("A network {little} the rows of the two tables apart ({area}; 0.5 is chance).");
     }
+    if found.by.is_empty() {
+        return format!(
+            "A network tells the rows of the two tables apart ({area}; 0.5 is chance), and could do without any one of the columns."
+        );
+    }
     let by: Vec<String> = found
         .by
         .iter()
         .take(5)
-        .map(|one| format!("{} ({:.3})", cut(&profile.columns[one.column].name, 32), one.loses))
+        .map(|one| format!("{} ({:.3})", shown(&profile.columns[one.column].name), one.loses))
         .collect();
     format!(
         "A network tells the rows of the two tables apart ({area}; 0.5 is chance). What gives them away, by how much the area \
@@ -105,7 +109,10 @@ pub fn not_compared(profile: &Profile, of: &Against) -> Vec<String> {
         }
     }
     if let Some(n) = of.adversary.as_ref().map(|found| found.left_out).filter(|n| *n > 0) {
-        told.push(format!("The network had no room for {}, those that go least with the target.", counted(n, "column")));
+        told.push(format!(
+            "The network had no room for {}, those that go least with the target.",
+            counted(n, "column")
+        ));
     }
     told
 }
@@ -119,7 +126,7 @@ pub(super) fn section(profile: &Profile, of: &Against) -> String {
         counted(n_rows[0], "row"),
         escaped(file_name(&of.table)),
         counted(n_rows[1], "row"),
-        escaped(&told_apart(profile, of))
+        marked(&told_apart(profile, of))
     );
     for line in not_compared(profile, of) {
         let _ = writeln!(out, "<p>{}</p>", marked(&line));
@@ -127,44 +134,44 @@ pub(super) fn section(profile: &Profile, of: &Against) -> String {
     if of.columns.is_empty() {
         return out;
     }
-    let mut order: Vec<&ColumnShift> = of.columns.iter().collect();
-    order.sort_by(|a, b| {
-        let size = |shift: &ColumnShift| shift.size(n_rows);
-        b.verdict.cmp(&a.verdict).then_with(|| size(b).total_cmp(&size(a))).then(a.column.cmp(&b.column))
-    });
+    let order: Vec<&ColumnShift> = of.largest_first(n_rows[0]).collect();
+    out += "<ul class=\"legend\"><li><i class=\"k0\"></i>here</li><li><i style=\"background:var(--neg)\"></i>there</li></ul>\n";
     out += "<div class=\"scroll long\" tabindex=\"0\" role=\"region\" aria-label=\"How columns differ\"><table><thead><tr>\
-            <th scope=\"col\">column</th><th scope=\"col\">differs</th><th scope=\"col\" class=\"n\">stability index</th>\
-            <th scope=\"col\">test</th><th scope=\"col\" class=\"n\">statistic</th><th scope=\"col\" class=\"n\">corrected p</th>\
-            <th scope=\"col\">here and there</th><th scope=\"col\">how</th></tr></thead><tbody>\n";
+            <th scope=\"col\">column</th><th scope=\"col\">differs</th><th scope=\"col\">here and there</th>\
+            <th scope=\"col\" class=\"n\">stability index</th><th scope=\"col\" class=\"n\">corrected p</th><th scope=\"col\">how</th>\
+            <th scope=\"col\">test</th><th scope=\"col\" class=\"n\">statistic</th></tr></thead><tbody>\n";
     for (place, shift) in order.iter().take(MOST_ROWS).enumerate() {
         let column = &profile.columns[shift.column];
         let number = |v: Option<f64>| v.map_or("–".to_owned(), short);
         let picture = if place < MOST_SHOWN { beside(shift, column, n_rows) } else { String::new() };
         let _ = writeln!(
             out,
-            "<tr data-name=\"{}\"><th scope=\"row\">{}</th><td class=\"v-{}\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td>{picture}</td><td class=\"values\">{}</td></tr>",
+            "<tr data-name=\"{0}\"><th scope=\"row\">{1}</th><td class=\"v-{2}\">{2}</td><td>{picture}</td><td class=\"n\">{3}</td>\
+             <td class=\"n\">{4}</td><td class=\"values\">{5}</td><td class=\"name\">{6}</td><td class=\"n\">{7}</td></tr>",
             escaped(&column.name),
             escaped(&cut(&column.name, 60)),
             shift.verdict.name(),
-            shift.verdict.name(),
             shift.psi.map_or("–".to_owned(), |psi| format!("{psi:.3}")),
+            escaped(&p_value(shift.least_p())),
+            marked(&how(shift, column, n_rows)),
             match shift.test {
                 Test::KolmogorovSmirnov => "Kolmogorov–Smirnov".to_owned(),
                 Test::ChiSquared => shift.df.map_or("χ²".to_owned(), |df| format!("χ², {df} d.f.")),
             },
             number(shift.statistic),
-            escaped(&p_value(shift.least_p())),
-            escaped(&how(shift, column, n_rows)),
         );
     }
     out += "</tbody></table></div>\n";
     if order.len() > MOST_ROWS {
-        let _ = writeln!(out, "<p>Shown are {MOST_ROWS} of {} columns; all are in <code>--json</code>.</p>", thousands(order.len()));
+        let _ = writeln!(
+            out,
+            "<p>Shown are {MOST_ROWS} of {} columns; all are in <code>--json</code>.</p>",
+            thousands(order.len())
+        );
     }
     let _ = writeln!(
         out,
-        "<p class=\"soft\">Bars are the rows here, the line or the lower bar those there. A column differs where its smallest p-value, \
+        "<p class=\"soft\">A column differs where its smallest p-value, \
          corrected for all {} (Holm), lies below {}: where nothing differs, that happens to any column of at most one pair of tables \
          in {:.0}. It has shifted where besides the population stability index is {} or more, or shares of missing cells or of new \
          categories lie {} points apart or more; else the difference is slight.</p>",

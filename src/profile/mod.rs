@@ -26,11 +26,13 @@ pub mod tail;
 pub mod target;
 pub mod warnings;
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::data::TaskKind;
 use crate::data::words::thousands;
-use crate::data::{ColumnKind, TaskKind};
 use crate::run::Plan;
 use against::{Against, against};
 use associations::{Associations, associations};
@@ -137,9 +139,9 @@ pub fn profile(
         .map(|column| {
             let mut found = column::profile(column);
             if let Some(t) = target.filter(|_| column.role != Role::Target) {
-                let shown = |x: f64| if column.kind == ColumnKind::Date { column::date(x) } else { short(x) };
-                found.target =
-                    Some(target::relation(&column.values, &source.columns[t].values, rows, &shown));
+                let shown = |x: f64| html::label(&found, x);
+                let relation = target::relation(&column.values, &source.columns[t].values, rows, &shown);
+                found.target = Some(relation);
             }
             found
         })
@@ -228,22 +230,19 @@ fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Optio
     }
     let most = (2 * COLLINEARITY_BUDGET / (kept.len() * kept.len())).max(1_000);
     let rows = sample::rows(source.n_rows, most, seed);
-    let sampled: Vec<Values<'_>> = kept
-        .iter()
-        .map(|&i| match &rows {
-            Some(rows) => source.columns[i].values.of_rows(rows),
-            None => source.columns[i].values.clone(),
-        })
-        .collect();
-    let numbers: Vec<&[f64]> = sampled
-        .iter()
-        .filter_map(|values| if let Values::Numbers(x) = values { Some(&x[..]) } else { None })
-        .collect();
+    let values = |i: usize| match (&rows, &source.columns[i].values) {
+        (Some(rows), values) => values.of_rows(rows),
+        (None, Values::Numbers(x)) => Values::Numbers(Cow::Borrowed(x)),
+        (None, values) => values.clone(),
+    };
+    let sampled: Vec<Values<'_>> = kept.iter().map(|&i| values(i)).collect();
+    let numbers: Vec<&[f64]> = sampled.iter().filter_map(Values::numbers).collect();
+    let target = source.target().map(values);
     Some(Inflation {
         columns: kept,
         left_out,
         rows: rows.map_or(source.n_rows, |rows| rows.len()),
-        found: collinearity(&numbers),
+        found: collinearity(&numbers, target.as_ref().and_then(Values::numbers)),
     })
 }
 

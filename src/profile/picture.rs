@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::associations::Associations;
+use super::column::Frequent;
 use super::histogram::Histogram;
 use super::source::Role;
 use super::target::{Band, Measure};
@@ -57,6 +58,29 @@ pub(super) fn histogram(
         let _ = write!(svg, "<path class=\"axis\" d=\"M0 {floor:.1}H{width}\"/>");
         text(&mut svg, [0.0, height - 4.0], "start", "", &shown(h.from));
         text(&mut svg, [width, height - 4.0], "end", "", &shown(h.to));
+    }
+    svg + "</svg>"
+}
+
+/// The most frequent values as bars side by side, the first of them as high as the picture.
+pub(super) fn frequencies(top: &[Frequent], [width, height]: [f64; 2]) -> String {
+    let Some(first) = top.first() else { return String::new() };
+    let step = (width / top.len() as f64).min(width / 6.0);
+    let told =
+        format!("the {} most frequent values, the first in {} rows", top.len(), thousands(first.count));
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
+        escaped(&told)
+    );
+    for (i, one) in top.iter().enumerate() {
+        let tall = (one.count as f64 / first.count as f64 * (height - 2.0)).max(1.0);
+        let _ = write!(
+            svg,
+            "<rect class=\"often\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\"/>",
+            i as f64 * step,
+            height - tall,
+            step - 3.0
+        );
     }
     svg + "</svg>"
 }

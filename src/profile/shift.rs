@@ -180,13 +180,12 @@ pub(super) fn compare(column: usize, [here, there]: [&Values<'_>; 2], like: Opti
         verdict: Verdict::Same,
     };
     let mut found = Compared { shift, p: [None; 3], single: [0; 2] };
-    match (here, there) {
-        (Values::Numbers(x), Values::Numbers(y)) => of_numbers(&mut found, [sorted(x), sorted(y)], like),
-        _ => {
-            found.shift.test = Test::ChiSquared;
-            let (codes, levels) = unified([here, there]);
-            of_categories(&mut found, codes, &levels);
-        }
+    if let (Values::Numbers(x), Values::Numbers(y)) = (here, there) {
+        of_numbers(&mut found, [sorted(x), sorted(y)], like);
+    } else {
+        found.shift.test = Test::ChiSquared;
+        let (codes, levels) = unified([here, there]);
+        of_categories(&mut found, &codes, &levels);
     }
     found.p[1] = shares_differ(found.shift.missing, n_rows);
     found
@@ -277,7 +276,7 @@ fn stability(p: &[usize], q: &[usize]) -> f64 {
     parts.map(|(p, q)| (p - q) * (p / q).ln()).sum()
 }
 
-fn of_categories(found: &mut Compared, codes: [Vec<u32>; 2], levels: &[&str]) {
+fn of_categories(found: &mut Compared, codes: &[Vec<u32>; 2], levels: &[&str]) {
     let counts = codes.each_ref().map(|codes| {
         let mut counts = vec![0_usize; levels.len()];
         codes.iter().filter(|code| **code != MISSING).for_each(|code| counts[*code as usize] += 1);
@@ -299,7 +298,10 @@ fn of_categories(found: &mut Compared, codes: [Vec<u32>; 2], levels: &[&str]) {
     let order = order.as_slice();
     let only = |of: usize| order.iter().copied().filter(move |&i| pairs[i][1 - of] == 0);
     let told = |of: usize| {
-        only(of).take(MOST_LEVELS).map(|i| Frequent { value: levels[i].to_owned(), count: pairs[i][of] }).collect()
+        only(of)
+            .take(MOST_LEVELS)
+            .map(|i| Frequent { value: levels[i].to_owned(), count: pairs[i][of] })
+            .collect()
     };
     shift.gone = only(0).count();
     shift.gone_levels = told(0);
@@ -311,8 +313,7 @@ fn of_categories(found: &mut Compared, codes: [Vec<u32>; 2], levels: &[&str]) {
     // Good (1953): a further row is of a category not seen before as often as rows seen are the only ones of theirs.
     found.single = [pairs.iter().filter(|pair| pair[0] == 1).count(), present[0]];
     let more = shift.new[1] * present[0] > found.single[0] * present[1];
-    found.p[2] =
-        shares_differ([found.single[0], shift.new[1]], present).map(|p| if more { p } else { 1.0 });
+    found.p[2] = shares_differ([found.single[0], shift.new[1]], present).map(|p| if more { p } else { 1.0 });
 
     let n = (present[0] + present[1]) as f64;
     let smaller = present[0].min(present[1]) as f64;
@@ -333,7 +334,9 @@ fn of_categories(found: &mut Compared, codes: [Vec<u32>; 2], levels: &[&str]) {
     if parts.len() > 1 {
         let chi: f64 = parts
             .iter()
-            .flat_map(|pair| [0, 1].map(|t| (pair[t] as f64, (pair[0] + pair[1]) as f64 * present[t] as f64 / n)))
+            .flat_map(|pair| {
+                [0, 1].map(|t| (pair[t] as f64, (pair[0] + pair[1]) as f64 * present[t] as f64 / n))
+            })
             .map(|(seen, expected)| (seen - expected).powi(2) / expected)
             .sum();
         shift.statistic = Some(chi);

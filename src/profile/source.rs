@@ -54,6 +54,14 @@ impl Values<'_> {
         }
     }
 
+    /// The numbers, if that is what the cells are.
+    pub fn numbers(&self) -> Option<&[f64]> {
+        match self {
+            Self::Numbers(x) => Some(x),
+            Self::Codes { .. } => None,
+        }
+    }
+
     /// The cells of some rows.
     pub fn of_rows(&self, rows: &[usize]) -> Values<'_> {
         match self {

@@ -54,6 +54,7 @@ thead th { color: var(--soft); font-weight: 600; white-space: nowrap; position: 
 tbody tr:last-child > * { border-bottom: 0; }
 tbody th { font-weight: 600; max-width: 16rem; overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.name { white-space: nowrap; }
 td.values { min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere; }
 details.column { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; margin: 0 0 .7rem; }
 details.column > summary { padding: .6rem .8rem; cursor: pointer; }
@@ -68,7 +69,7 @@ details.column > summary .soft { margin-left: .6rem; font-size: .9rem; }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 svg text.on { fill: var(--on); } svg text.in { fill: var(--fg); }
-svg .bar { fill: var(--bar); } svg .axis { stroke: var(--line); }
+svg .bar { fill: var(--bar); } svg .often { fill: var(--bar); fill-opacity: .65; } svg .axis { stroke: var(--line); }
 svg .there { fill: none; stroke: var(--neg); stroke-width: 1.5; }
 svg .pos { fill: var(--pos); } svg .neg { fill: var(--neg); } svg .none { fill: var(--code); }
 .meter { display: block; background: var(--code); border-radius: .2rem; height: .8rem; min-width: 4rem; overflow: hidden; }

@@ -109,8 +109,9 @@ pub fn shares_differ(hits: [usize; 2], sizes: [usize; 2]) -> Option<f64> {
         }
         return Some(chi_squared_tail(chi, 1));
     }
-    let ln_choose =
-        |n: usize, k: usize| ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0);
+    let ln_choose = |n: usize, k: usize| {
+        ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0)
+    };
     let ln_p = |k: usize| ln_choose(sizes[0], k) + ln_choose(sizes[1], all - k) - ln_choose(n, all);
     let seen = ln_p(hits[0]);
     // As many tables as the smallest margin has rows, and an expected count below 5 keeps that below √(5·n).
