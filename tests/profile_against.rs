@@ -431,6 +431,14 @@ fn the_summary_of_a_comparison_fits_a_terminal() {
     let outcome = call(folder.path(), &arguments).done();
     let wide: Vec<&str> = outcome.out.lines().filter(|line| line.chars().count() > 100).collect();
     assert!(wide.is_empty(), "{wide:?}");
-    // What hangs on the last bits of the network's floating-point numbers is the same at every CPU level.
-    insta::assert_snapshot!("against", outcome.out);
+    // No snapshot: the last digits of the network's figures hang on the processor.
+    for line in [
+        "Against shift-there.csv: 400 rows (here is shift-here.csv, there shift-there.csv)",
+        "  column  differs  stability  p        how",
+        "  fresh   large    1.08       < 1e-15  `d` 0.0 % here, 18.5 % there; 18.5 % of new categories (`d`)",
+        "  city    large    0.51       < 1e-15  `Bern` 20.6 % here, 48.8 % there",
+        "  moved   large    0.30       2e-12    median -0.06 here, 0.6145 there; 0.8 % beyond the range here",
+    ] {
+        assert!(outcome.out.lines().any(|found| found == line), "{line}\n{}", outcome.out);
+    }
 }
