@@ -8,7 +8,6 @@ mod paired;
 mod report;
 mod techniques;
 mod trial;
-mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use statera_kernels::Scalar;
 
-use super::{Study, same_data, work};
+use super::{Study, same_data};
 use crate::config::{Config, Precision};
 use crate::data::RawTable;
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use crate::run::report::primary;
 use crate::train::events::{Answer, Event};
 use crate::train::fit::Rows;
 use crate::train::metrics::metrics;
+use crate::work;
 
 /// How a trial ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -3,6 +3,7 @@
 mod ablate;
 mod config;
 mod evaluate;
+mod folds;
 mod inspect;
 mod interrupt;
 mod kinds;
@@ -74,6 +75,10 @@ impl Settings {
         let mut settings = self.clone();
         settings.sets.extend(seed.map(|seed| format!("seed={seed}")));
         let mut config = settings.load()?;
+        if config.split.folds > 0 {
+            text::note("note: split.folds says nothing here: one split is looked at");
+            config = config.with(&["split.repeats=1".into(), "split.folds=0".into()])?;
+        }
         // As they stand: a name may look like TOML.
         if let Some(path) = data {
             path.clone_into(&mut config.data.path);

@@ -5,6 +5,7 @@ use super::{
     weights,
 };
 use crate::error::{Error, Result};
+use crate::model_file::MOST_MEMBERS;
 
 /// Refuses such settings, with the key, the reason and what works; `short_form` is the last short form that was given.
 pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
@@ -15,6 +16,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
             "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
         ));
     }
+    check_folds(config)?;
     if config.average.kind != AverageKind::None && config.optimizer.name == OptimizerName::ScheduleFreeAdamw {
         return Err(Error::setting(
             format!(
@@ -43,6 +45,25 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     check_weights(config)?;
     weights::check(config)?;
     check_curriculum(config)
+}
+
+fn check_folds(config: &Config) -> Result<()> {
+    let (folds, repeats) = (config.split.folds, config.split.repeats);
+    if folds == 1 {
+        return Err(Error::setting(
+            "`split.folds` = 1 holds out every row, and leaves none to train on",
+            "--folds 5, or split.folds = 0 for a single split",
+        ));
+    }
+    if folds * repeats > MOST_MEMBERS {
+        return Err(Error::setting(
+            format!(
+                "`split.folds` = {folds} and `split.repeats` = {repeats} make more than {MOST_MEMBERS} models"
+            ),
+            "--folds 5 --repeats 3",
+        ));
+    }
+    Ok(())
 }
 
 /// What is said of weights: where, λ of L1, the constraint, and a norm of the place's own.

@@ -227,6 +227,11 @@ pub static KEYS: &[Key] = &[
     key("split.stratify", Bool, "true",
         "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets.")
         .when(&[Off("split.time")]),
+    key("split.folds", Int { min: 0, max: 1000 }, "0",
+        "Folds of cross-validation by `statera train`, each held out once and the models kept as one bag; 0 for a single split."),
+    key("split.repeats", Int { min: 1, max: 1000 }, "1",
+        "How often the rows are folded anew; split.folds times as many models are trained.")
+        .when(&[On("split.folds"), Off("split.time")]),
 
     key("prepare.scale", Choice(Scale::NAMES), "'standard'",
         "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, or not at all."),

@@ -144,6 +144,10 @@ pub struct SplitConfig {
     pub time: String,
     /// Whether the parts get the same mix of targets.
     pub stratify: bool,
+    /// How many folds there are; 0 for a single split.
+    pub folds: usize,
+    /// How often rows are folded anew.
+    pub repeats: usize,
 }
 
 /// How columns become inputs.

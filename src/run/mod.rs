@@ -1,8 +1,10 @@
 //! One run: from a table to a tested model in a folder.
 
+pub mod cross_validation;
 pub(crate) mod embedding;
 pub mod execute;
 pub mod folder;
+pub mod folds;
 mod objective;
 pub mod plan;
 mod reach;
@@ -13,5 +15,6 @@ mod weights;
 
 pub use execute::{Trained, execute};
 pub use folder::{Folder, RunFolder, Undo};
+pub use folds::Folds;
 pub use plan::{Choice, Plan};
 pub use report::Report;

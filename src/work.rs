@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Does the jobs 0..`n_jobs` on `threads` workers (0: one a core), each of which computes on one thread alone;
 /// `tell` hears of each as it ends. The results come in the order of the jobs.
-pub(super) fn share_out<R: Send>(
+pub(crate) fn share_out<R: Send>(
     n_jobs: usize,
     threads: usize,
     job: impl Fn(usize) -> R + Sync,
