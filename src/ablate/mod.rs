@@ -146,6 +146,7 @@ fn same_data(a: &Config, b: &Config) -> bool {
         && a.embedding == b.embedding
         && a.split == b.split
         && a.task == b.task
+        && a.imbalance == b.imbalance
         && a.loss.class_weights == b.loss.class_weights
         && a.network.precision == b.network.precision
 }

@@ -7,7 +7,7 @@ use super::{Variant, same_data};
 use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys, with_parametric};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
-use crate::run::{Plan, embedding};
+use crate::run::{Plan, embedding, resample};
 
 /// One thing that can be done otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,10 @@ fn always(_: &Config) -> bool {
 
 fn regression(config: &Config) -> bool {
     config.task == Task::Regression
+}
+
+fn classes(config: &Config) -> bool {
+    !regression(config)
 }
 
 fn adamw(config: &Config) -> bool {
@@ -108,6 +112,10 @@ pub static TECHNIQUES: &[Technique] = &[
     row("norms of at most 3", &[("optimizer.constraint", To("max_norm"))]),
     row("binary weights", &[("weights.kind", To("binary"))]),
     row("80 % weights pruned", &[("weights.kind", To("sparse"))]),
+    Technique { applies: classes, ..row("SMOTE", &[("imbalance.kind", To("smote"))]) },
+    Technique { applies: classes, ..row("SMOTE-NC", &[("imbalance.kind", To("smote_nc"))]) },
+    Technique { applies: classes, ..row("rare rows repeated", &[("imbalance.kind", To("oversample"))]) },
+    Technique { applies: classes, ..row("frequent rows left out", &[("imbalance.kind", To("undersample"))]) },
     row("jitter 0.1", &[("augment.jitter", To("0.1"))]),
     row("mixup 0.2", &[("augment.mixup", To("0.2"))]),
     row("noise 0.1 on labels", &[("noise.labels", To("0.1"))]),
@@ -170,6 +178,10 @@ pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
         if same_data(&v.config, &others) && v.config.embedding != reference.embedding {
             // A table without numbers has none to embed.
             return embedding::differs([&v.config, reference], &plan.pipeline);
+        }
+        if v.config.imbalance != reference.imbalance {
+            // What cannot be done on this table, and what makes no row and leaves none out, changes nothing.
+            return plan.with_learner(v.config.clone()).is_ok_and(|plan| resample::changes(&plan));
         }
         !same_data(&v.config, reference)
             || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))

@@ -89,7 +89,7 @@ impl Ready {
 }
 
 fn both<T: Scalar>(plan: &Plan) -> Result<[Rows<T>; 2]> {
-    Ok([plan.prepared(plan.split.train.rows())?, plan.prepared(&plan.split.val)?])
+    Ok([plan.training_rows()?, plan.prepared(&plan.split.val)?])
 }
 
 /// A place for what some trials share: made by the first of them, dropped by the last.

@@ -1,8 +1,8 @@
 //! Settings that are possible alone and impossible together, or that would say nothing.
 
 use super::{
-    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, lbfgs,
-    weights,
+    AverageKind, ClassWeighting, ClassWeights, Config, Constraint, CurriculumBy, Encode, ImbalanceKind,
+    LayerSpec, NumericEmbedding, OptimizerName, lbfgs, weights,
 };
 use crate::error::{Error, Result};
 use crate::model_file::MOST_MEMBERS;
@@ -17,6 +17,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
         ));
     }
     check_folds(config)?;
+    check_imbalance(config)?;
     if config.average.kind != AverageKind::None && config.optimizer.name == OptimizerName::ScheduleFreeAdamw {
         return Err(Error::setting(
             format!(
@@ -45,6 +46,31 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     check_weights(config)?;
     weights::check(config)?;
     check_curriculum(config)
+}
+
+fn check_imbalance(config: &Config) -> Result<()> {
+    let kind = config.imbalance.kind;
+    if kind == ImbalanceKind::None {
+        return Ok(());
+    }
+    if config.loss.class_weights != ClassWeights::Rule(ClassWeighting::None) {
+        return Err(Error::setting(
+            format!(
+                "`imbalance.kind` = \"{kind}\" and `loss.class_weights` make up for the same imbalance twice"
+            ),
+            "imbalance.kind = \"none\", or loss.class_weights = \"none\"",
+        ));
+    }
+    if config.curriculum.by != CurriculumBy::None {
+        return Err(Error::setting(
+            format!(
+                "`imbalance.kind` = \"{kind}\" makes rows, of which `curriculum.by` = \"{}\" does not know how hard they are",
+                config.curriculum.by
+            ),
+            "imbalance.kind = \"none\", or curriculum.by = \"none\"",
+        ));
+    }
+    Ok(())
 }
 
 fn check_folds(config: &Config) -> Result<()> {

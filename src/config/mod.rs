@@ -31,8 +31,8 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding,
+    OptimizerName, Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
@@ -74,6 +74,8 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: ScheduleConfig,
+    /// What is done about classes of few training rows.
+    pub imbalance: ImbalanceConfig,
     /// How training rows are changed before they are learned from.
     pub augment: AugmentConfig,
     /// What is made wrong on purpose.
@@ -340,6 +342,18 @@ pub struct ScheduleConfig {
     pub rise: f64,
     /// Where one_cycle begins.
     pub start: f64,
+}
+
+/// What is done about classes of few training rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImbalanceConfig {
+    /// What is done.
+    pub kind: ImbalanceKind,
+    /// Rows of the rarest class over those of the most frequent, afterwards.
+    pub ratio: f64,
+    /// Neighbours that rows are made between.
+    pub k_neighbors: usize,
 }
 
 /// How training rows are changed before they are learned from.

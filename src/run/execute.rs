@@ -46,7 +46,7 @@ fn execute_in<T: Scalar>(
     wrap: impl Fn(Vec<T>) -> Params,
 ) -> Result<Trained> {
     check_reach(plan)?;
-    let rows = [plan.prepared::<T>(plan.split.train.rows())?, plan.prepared::<T>(&plan.split.val)?];
+    let rows = [plan.training_rows::<T>()?, plan.prepared::<T>(&plan.split.val)?];
     let Untested { mut model, best_epoch, history, reason, seconds } = train(plan, &rows, listener, wrap)?;
     let mut report = Report {
         n_rows: RowCounts::of(plan),

@@ -198,7 +198,7 @@ fn fold<T: Scalar>(
         return Ok(None);
     }
     check_reach(plan)?;
-    let rows = [plan.prepared::<T>(plan.split.train.rows())?, plan.prepared::<T>(&plan.split.val)?];
+    let rows = [plan.training_rows::<T>()?, plan.prepared::<T>(&plan.split.val)?];
     let (mut events, mut stopped) = (Vec::new(), false);
     let mut listener = |event: &Event| {
         if !matches!(event, Event::Progress { .. }) {

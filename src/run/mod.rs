@@ -9,6 +9,7 @@ mod objective;
 pub mod plan;
 mod reach;
 pub mod report;
+pub(crate) mod resample;
 mod rows;
 mod split;
 mod weights;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
+use super::resample;
 use super::rows::{check_noise, facts};
 use super::split;
 use super::weights;
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
-    OptimizerName, TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, ImbalanceKind, Initializer, LayerSpec, LossName,
+    Monitor, OptimizerName, TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -112,6 +113,7 @@ impl Plan {
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
         check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
+        resample::choice(&config, &self.schema, &self.pipeline, &self.labels, &self.split.train)?;
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         check_memory(&config, &network)?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
@@ -135,6 +137,14 @@ impl Plan {
             0 => Ok((vec![0.0; rows.len()], 1)),
             n => Ok((plain.transform(&self.table, rows)?.0, n)),
         }
+    }
+
+    /// The training rows as they are learned from: with those that `imbalance` makes, without those that it leaves out.
+    pub fn training_rows<T: Scalar>(&self) -> Result<Rows<T>> {
+        if self.config.imbalance.kind == ImbalanceKind::None {
+            return self.prepared(self.split.train.rows());
+        }
+        resample::rows(self)
     }
 
     /// Inputs, scaled targets and weights of some rows, in the precision of training.
@@ -245,7 +255,7 @@ impl Ground {
         });
         check_monitors(&config, task)?;
         check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
-
+        choices.extend(resample::choice(&config, &schema, &pipeline, &labels, &split.train)?);
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(weights::choices(&config, &network));
