@@ -1,8 +1,8 @@
 //! Model files: the tensors by name in the safetensors format, and in its metadata one JSON document. Nothing in a file is
 //! ever run. Sizes are compared with what the file really holds before memory is taken.
 //!
-//! A file of one model (versions 1 and 2) has its card in the document, and tensors as `layers.0.weight`. A file of
-//! several members (version 3) has the list of their cards, and tensors as `members.0.layers.0.weight`.
+//! A file of one model (up to version 3) has its card in the document, and tensors as `layers.0.weight`. A file of
+//! several members (version 4) has the list of their cards, and tensors as `members.0.layers.0.weight`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -20,9 +20,9 @@ use crate::nn::{Network, View};
 use crate::stored::{self, Stored, Stores};
 
 /// The newest version of the layout, that of several members; a newer one is refused.
-pub(crate) const FORMAT_VERSION: u32 = 3;
-/// That of one model with binary or sparse weights.
-const PACKED_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 4;
+/// That of one model: 2 brought binary and sparse weights, 3 the steps of preparation. Older ones are read.
+const SINGLE_VERSION: u32 = 3;
 /// The entry of the file's metadata that describes the model.
 const METADATA_KEY: &str = "statera";
 /// The most members of a file.
@@ -49,10 +49,7 @@ pub(crate) fn prefix(i: usize, n: usize) -> String {
 
 /// The bytes of the file of one model.
 pub(crate) fn write_one(model: &Model) -> Result<Vec<u8>> {
-    // The oldest version that can hold the model, so that programmes that know no newer one can read what they can.
-    let packs = model.network.views().iter().any(|view| view.kind().is_some());
-    let version = if packs { PACKED_VERSION } else { 1 };
-    write(version, &json(&model.card)?, &tensors(model, ""))
+    write(SINGLE_VERSION, &json(&model.card)?, &tensors(model, ""))
 }
 
 /// The bytes of the file of several members.

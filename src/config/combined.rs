@@ -2,7 +2,7 @@
 
 use super::{
     AverageKind, ClassWeighting, ClassWeights, Config, Constraint, CurriculumBy, Encode, ImbalanceKind,
-    LayerSpec, NumericEmbedding, OptimizerName, lbfgs, weights,
+    LayerSpec, NumericEmbedding, OptimizerName, lbfgs, steps, weights,
 };
 use crate::error::{Error, Result};
 use crate::model_file::MOST_MEMBERS;
@@ -45,6 +45,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     lbfgs::check(config)?;
     check_weights(config)?;
     weights::check(config)?;
+    steps::check(config)?;
     check_curriculum(config)
 }
 

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod layers;
 mod lbfgs;
 mod meaning;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 pub mod weights;
@@ -32,12 +33,14 @@ use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
     EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding,
-    OptimizerName, Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName, TargetScale,
+    Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use steps::{Family, StepSpec};
 pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};
@@ -113,7 +116,7 @@ pub struct DataConfig {
 }
 
 /// What is known of one column; whatever is `None` is decided from the data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnConfig {
     /// What its cells mean.
@@ -122,6 +125,9 @@ pub struct ColumnConfig {
     /// How it is scaled, in place of `prepare.scale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// The steps that prepare it, in place of those of its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<StepSpec>>,
     /// How it enters the network, in place of the `embedding` settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encode: Option<Encode>,
@@ -162,6 +168,12 @@ pub struct PrepareConfig {
     pub impute: Impute,
     /// Whether missing cells are marked by a second input.
     pub indicators: bool,
+    /// The steps of number columns, in place of `scale`; empty for those that it stands for.
+    pub numbers: Vec<StepSpec>,
+    /// The steps of category columns, in place of `embedding.categories`; empty for those that it stands for.
+    pub categories: Vec<StepSpec>,
+    /// The most inputs of a one-hot category; 0 for no limit.
+    pub max_categories: usize,
     /// How the target of a regression is scaled.
     pub target_scale: TargetScale,
 }

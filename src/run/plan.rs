@@ -240,7 +240,7 @@ impl Ground {
         let Self { mut config, raw, schema, table, labels, task, told_task, left_out } = self;
         let mut choices = vec![told_task, told];
         choices.extend(left_out);
-        let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
+        let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
         let other_loss = match (config.loss.name, task) {
@@ -489,18 +489,6 @@ fn nothing_left(schema: &Schema) -> Error {
         format!("no column is left to learn from; dropped: {whys}"),
         "set the kind of a column that is to be kept: --set data.columns.NAME.kind=category",
     )
-}
-
-fn pipeline_options(config: &Config) -> PipelineOptions {
-    let per_column = config.data.columns.iter();
-    PipelineOptions {
-        scale: config.prepare.scale,
-        per_column: per_column.filter_map(|(name, c)| c.scale.map(|s| (name.clone(), s))).collect(),
-        impute: config.prepare.impute,
-        indicators: config.prepare.indicators,
-        embedding: config.embedding.clone(),
-        encode: config.data.columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),
-    }
 }
 
 fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) -> Result<TargetSpec> {
