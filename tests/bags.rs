@@ -77,7 +77,7 @@ fn a_bag_predicts_the_mean_of_its_members_before_and_after_saving() {
     let rows: Vec<usize> = (0..raw.n_rows()).collect();
     let values = |predictions: Predictions| match predictions {
         Predictions::Values(values) => values,
-        other => panic!("{other:?}"),
+        other @ Predictions::Probabilities { .. } => panic!("{other:?}"),
     };
     let all = values(bag.predict_rows(&raw, &rows).unwrap().0);
     let each: Vec<Vec<f64>> =
@@ -184,6 +184,8 @@ fn groups_and_times_are_folded_by_their_rules() {
     assert!(outcome.err.contains("note: split.folds says nothing here"), "{}", outcome.err);
 }
 
+type Alter = Box<dyn FnOnce(&mut Value)>;
+
 /// A bag file with its card altered and the checksum renewed, as an attacker would do it.
 fn altered(model: &[u8], alter: impl FnOnce(&mut Value)) -> Vec<u8> {
     let length = u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
@@ -208,7 +210,7 @@ fn damaged_bags_are_refused_with_the_reason() {
         let message = Bag::from_bytes(bytes).map(|_| ()).unwrap_err().to_string();
         assert!(message.contains(words), "{message}\n  lacks: {words}");
     };
-    let cases: Vec<(Box<dyn FnOnce(&mut Value)>, &str)> = vec![
+    let cases: Vec<(Alter, &str)> = vec![
         (Box::new(|d| d["format_version"] = json!(5)), "format version 5; this Statera reads up to 4"),
         // Read as of an older version, it is no card.
         (Box::new(|d| d["format_version"] = json!(3)), "the description of the model cannot be read"),

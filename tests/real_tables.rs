@@ -54,7 +54,8 @@ fn train(tables: &[Real]) {
         let metrics = outcome.json();
         let (primary, constant) =
             if metrics["task"] == "regression" { ("rmse", "mean") } else { ("log_loss", "majority") };
-        let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{name}: {metrics}"));
+        let number =
+            |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{name}: {metrics}"));
         let ours = number(&metrics["test"][primary]["value"]);
         let theirs = number(&metrics["baselines"][constant][primary]);
         let best = metrics["baselines"].as_object().unwrap().iter().map(|(n, m)| (number(&m[primary]), n));
@@ -63,7 +64,10 @@ fn train(tables: &[Real]) {
         let ci = &metrics["test"][primary]["ci95"];
         println!(
             "{name:14} {:>6} rows  {primary} {ours:.4} [{:.4}, {:.4}]  {second} {:.4}  {rival} {best:.4}  {:.1} s",
-            ["train", "val", "test"].iter().map(|part| metrics["n_rows"][part].as_u64().unwrap()).sum::<u64>(),
+            ["train", "val", "test"]
+                .iter()
+                .map(|part| metrics["n_rows"][part].as_u64().unwrap())
+                .sum::<u64>(),
             number(&ci[0]),
             number(&ci[1]),
             number(&metrics["test"][second]["value"]),
@@ -74,7 +78,8 @@ fn train(tables: &[Real]) {
         }
     }
     if !missing.is_empty() {
-        let note = format!("note: NOT TESTED, as target/tables lacks them: {} (make tables)\n", missing.join(", "));
+        let note =
+            format!("note: NOT TESTED, as target/tables lacks them: {} (make tables)\n", missing.join(", "));
         std::io::stderr().write_all(note.as_bytes()).unwrap();
     }
     assert!(failed.is_empty(), "{failed:#?}");

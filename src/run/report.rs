@@ -264,9 +264,8 @@ impl Report {
 
 /// Which rows the networks of a cross-validation were fitted on.
 fn proof_of(folds: &CrossValidation, n_test: usize) -> String {
-    let span = |[low, high]: [usize; 2]| match low == high {
-        true => thousands(low),
-        false => format!("{} to {}", thousands(low), thousands(high)),
+    let span = |[low, high]: [usize; 2]| {
+        if low == high { thousands(low) } else { format!("{} to {}", thousands(low), thousands(high)) }
     };
     let [train, val, held_out] = folds.sizes().map(span);
     let mut proof = format!(

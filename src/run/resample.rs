@@ -32,9 +32,8 @@ fn inputs(schema: &Schema, pipeline: &Pipeline) -> Inputs {
                     block = Some((&feature.column, i..i + 1));
                 }
             },
-            (FeatureKind::Code { .. }, _) => found.categories.push(vec![i]),
             (FeatureKind::Part, Some(ColumnKind::Date)) if is_date_part() => found.numbers.push(i),
-            (FeatureKind::Part, _) => found.categories.push(vec![i]),
+            (FeatureKind::Code { .. } | FeatureKind::Part, _) => found.categories.push(vec![i]),
             _ => found.numbers.push(i),
         }
     }

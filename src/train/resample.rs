@@ -86,11 +86,11 @@ pub fn resample(
     };
     if settings.kind == ImbalanceKind::Undersample {
         let mut kept: Vec<usize> = Vec::new();
-        for class in 0..n_classes {
+        for (class, &wanted) in wanted.iter().enumerate() {
             let mut own = of_class(class);
-            if wanted[class] < own.len() {
+            if wanted < own.len() {
                 Stream::new(seed, Purpose::Resample, class as u32).shuffle(&mut own);
-                own.truncate(wanted[class]);
+                own.truncate(wanted);
             }
             kept.extend(own);
         }
