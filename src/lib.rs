@@ -18,6 +18,7 @@ pub mod run;
 mod stored;
 mod svg;
 pub mod train;
+pub mod tune;
 mod work;
 
 pub use error::{Error, Result};

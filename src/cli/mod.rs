@@ -14,6 +14,8 @@ mod progress;
 mod summary;
 mod text;
 mod train;
+mod trials;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +52,8 @@ enum Command {
     LrTest(lr_test::Arguments),
     /// Say what each technique is worth on a table, over several seeds, with intervals
     Ablate(ablate::Arguments),
+    /// Search settings that suit a table best, trial by trial, and test the best once
+    Tune(Box<tune::Arguments>),
     /// List all settings with their defaults, or check a configuration file
     Config(config::Arguments),
 }
@@ -70,15 +74,21 @@ impl Settings {
         load(self.config.as_deref(), &self.sets)
     }
 
+    /// The settings of what looks at a single split; folds are told to say nothing.
+    fn load_for_one_split(&self) -> Result<Config> {
+        let config = self.load()?;
+        if config.split.folds == 0 {
+            return Ok(config);
+        }
+        text::note("note: split.folds says nothing here: one split is looked at");
+        config.with(&["split.repeats=1".into(), "split.folds=0".into()])
+    }
+
     /// The settings for this table, column and seed where they are given.
     fn load_for(&self, data: Option<&Path>, target: Option<&str>, seed: Option<u64>) -> Result<Config> {
         let mut settings = self.clone();
         settings.sets.extend(seed.map(|seed| format!("seed={seed}")));
-        let mut config = settings.load()?;
-        if config.split.folds > 0 {
-            text::note("note: split.folds says nothing here: one split is looked at");
-            config = config.with(&["split.repeats=1".into(), "split.folds=0".into()])?;
-        }
+        let mut config = settings.load_for_one_split()?;
         // As they stand: a name may look like TOML.
         if let Some(path) = data {
             path.clone_into(&mut config.data.path);
@@ -121,6 +131,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments).map(done),
         Command::LrTest(arguments) => lr_test::run(&arguments).map(done),
         Command::Ablate(arguments) => ablate::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Config(arguments) => config::run(&arguments).map(done),
     };
     outcome.unwrap_or_else(|error| fail(&error))

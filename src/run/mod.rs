@@ -8,6 +8,7 @@ pub mod folds;
 mod objective;
 pub mod plan;
 mod reach;
+mod refit;
 pub mod report;
 pub(crate) mod resample;
 mod rows;
