@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// A column whose cells are train, val or test
     #[arg(long, value_name = "COLUMN")]
     split_column: Option<String>,
-    /// Cross-validate over so many folds, and keep their networks as one model (or set split.folds)
+    /// Cross-validate over so many folds, whose networks make one model
     #[arg(long, value_name = "COUNT", value_parser = within::<usize>("split.folds"), allow_negative_numbers = true)]
     folds: Option<usize>,
     /// How often the rows are folded anew (or set split.repeats)
