@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use safetensors::tensor::{Dtype, SafeTensors};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -146,49 +146,60 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Bag> {
     }
     let parts = names.iter().filter_map(|name| tensors.tensor(name).ok());
     let is_right = checksum(sealed.card.get(), parts.map(|tensor| tensor.data())) == sealed.sha256;
+    let mut found = Vec::new();
+    for (network, prefix) in networks.iter().zip(&prefixes) {
+        found.push(Found::of(network, &tensors, prefix).map_err(damaged)?);
+    }
+    if !is_right {
+        return Err(damaged("the checksum does not agree with the content".into()));
+    }
     let mut members = Vec::new();
-    for ((card, network), prefix) in cards.into_iter().zip(networks).zip(&prefixes) {
-        let params = read_member(&network, &tensors, prefix, is_right).map_err(damaged)?;
+    for ((card, network), found) in cards.into_iter().zip(networks).zip(found) {
+        let params = found.params(network.views()).map_err(damaged)?;
         members.push(Model { card, network, params });
     }
     Ok(Bag::of_file(members, bag))
 }
 
-/// The parameters of one member, whose tensors' names begin with `prefix`, in the precision that they are stored in.
-fn read_member(
-    network: &Network,
-    file: &SafeTensors,
-    prefix: &str,
-    is_right: bool,
-) -> std::result::Result<Params, String> {
-    let views = network.views();
-    let has = |name: &str| file.tensor(name).is_ok();
-    let names =
-        views.iter().flat_map(|view| stored::names(view.kind(), &format!("{prefix}{}", view.name), has));
-    let mut dtypes = names.filter_map(|name| file.tensor(&name).ok()).map(|tensor| tensor.dtype());
-    Ok(match dtypes.find(|dtype| matches!(dtype, Dtype::F32 | Dtype::F64)) {
-        Some(Dtype::F64) => Params::F64(read_params(views, file, prefix, is_right)?),
-        _ => Params::F32(read_params(views, file, prefix, is_right)?),
-    })
+/// The tensors of one member, of exactly the types and shapes that its layers ask for.
+struct Found<'f> {
+    /// For each view.
+    tensors: Vec<Vec<TensorView<'f>>>,
+    /// Whether numbers are of 64 bits.
+    is_wide: bool,
 }
 
-/// The parameter vector out of the tensors of a file, whose checksum is right or not.
-fn read_params<T: Stores>(
-    views: &[View],
-    file: &SafeTensors,
-    prefix: &str,
-    is_right: bool,
-) -> std::result::Result<Vec<T>, String> {
-    let found = views.iter().map(|view| stored::find::<T>(view, prefix, file));
-    let found: Vec<_> = found.collect::<std::result::Result<_, _>>()?;
-    if !is_right {
-        return Err("the checksum does not agree with the content".into());
+impl<'f> Found<'f> {
+    /// Those in a file whose names begin with `prefix`; else what is wrong, in words. No memory is taken for numbers.
+    fn of(network: &Network, file: &'f SafeTensors, prefix: &str) -> std::result::Result<Self, String> {
+        let views = network.views();
+        let has = |name: &str| file.tensor(name).is_ok();
+        let names = |view: &View| stored::names(view.kind(), &format!("{prefix}{}", view.name), has);
+        let mut dtypes =
+            views.iter().flat_map(names).filter_map(|name| Some(file.tensor(&name).ok()?.dtype()));
+        let first = dtypes.find(|dtype| matches!(dtype, Dtype::F32 | Dtype::F64));
+        let is_wide = first == Some(Dtype::F64);
+        let find = |view: &View| {
+            if is_wide {
+                stored::find::<f64>(view, prefix, file)
+            } else {
+                stored::find::<f32>(view, prefix, file)
+            }
+        };
+        Ok(Self { tensors: views.iter().map(find).collect::<std::result::Result<_, _>>()?, is_wide })
     }
-    let mut params = Vec::new();
-    for (view, tensors) in views.iter().zip(&found) {
-        stored::read(view, tensors, &mut params)?;
+
+    fn params(&self, views: &[View]) -> std::result::Result<Params, String> {
+        Ok(if self.is_wide { Params::F64(self.read(views)?) } else { Params::F32(self.read(views)?) })
     }
-    Ok(params)
+
+    fn read<T: Stores>(&self, views: &[View]) -> std::result::Result<Vec<T>, String> {
+        let mut params = Vec::new();
+        for (view, tensors) in views.iter().zip(&self.tensors) {
+            stored::read(view, tensors, &mut params)?;
+        }
+        Ok(params)
+    }
 }
 
 /// Whether the members of a bag predict the same thing of the same columns.
