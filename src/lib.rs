@@ -1,6 +1,7 @@
 //! Statera trains, weighs and shows the weights of neural networks on tables.
 
 pub mod ablate;
+pub mod bag;
 pub mod config;
 pub mod data;
 pub mod error;
@@ -8,6 +9,8 @@ pub mod files;
 mod find_model;
 pub mod inspect;
 pub mod model;
+mod model_check;
+mod model_file;
 pub mod nn;
 pub mod profile;
 pub mod random;
@@ -16,5 +19,6 @@ mod stored;
 mod svg;
 pub mod train;
 pub mod tune;
+mod work;
 
 pub use error::{Error, Result};

@@ -37,6 +37,8 @@ pub enum Purpose {
     Jitter = 24,
     /// Shares and partners of mixup.
     Mixup = 25,
+    /// Training rows that are made or left out.
+    Resample = 29,
     /// Wrong labels.
     LabelNoise = 26,
     /// Noise on weights.

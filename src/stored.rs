@@ -125,10 +125,14 @@ pub(crate) fn names(kind: Option<WeightKind>, name: &str, has: impl Fn(&str) -> 
     parts.iter().map(|part| format!("{name}.{part}")).collect()
 }
 
-/// The tensors of what `view` describes in a file, of exactly the types and shapes that the layers ask for; else what is
-/// wrong, in words. No memory is taken.
-pub(crate) fn find<'f, T: Stores>(view: &View, file: &'f SafeTensors) -> Result<Vec<TensorView<'f>>, String> {
-    let names = names(view.kind(), &view.name, |name| file.tensor(name).is_ok());
+/// The tensors of what `view` describes in a file, their names behind `prefix`, of exactly the types and shapes that the
+/// layers ask for; else what is wrong, in words. No memory is taken.
+pub(crate) fn find<'f, T: Stores>(
+    view: &View,
+    prefix: &str,
+    file: &'f SafeTensors,
+) -> Result<Vec<TensorView<'f>>, String> {
+    let names = names(view.kind(), &format!("{prefix}{}", view.name), |name| file.tensor(name).is_ok());
     let tensor = |name: &String| file.tensor(name).map_err(|_| format!("tensor `{name}` is missing"));
     let found = names.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
     let wanted: Vec<(Dtype, Vec<usize>)> = match (&found[..], &view.shape[..]) {

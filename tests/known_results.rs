@@ -22,9 +22,13 @@ fn folder() -> TempDir {
 
 /// Runs the page's command that leaves the run `name`; returns the metrics.
 fn run(folder: &TempDir, name: &str) -> Value {
-    let page = include_str!("../docs/techniques/known-results.md");
+    let pages = [
+        include_str!("../docs/techniques/known-results.md"),
+        include_str!("../docs/techniques/imbalance.md"),
+    ];
     let end = format!(" --out runs/{name}");
-    let command = page.lines().find(|line| line.starts_with("statera train ") && line.ends_with(&end));
+    let mut lines = pages.iter().flat_map(|page| page.lines());
+    let command = lines.find(|line| line.starts_with("statera train ") && line.ends_with(&end));
     let command = command.unwrap_or_else(|| panic!("no command of the page leaves runs/{name}"));
     // Quotes hold no spaces there.
     let words: Vec<String> = command.split(' ').skip(1).map(|word| word.replace('\'', "")).collect();
@@ -106,4 +110,22 @@ fn a_rare_class_is_found() {
     let folder = folder();
     let recall = ["plain", "balanced", "focal"].map(|name| test_metric(&run(&folder, name), "recall"));
     assert!(recall[0] < 0.1 && recall[1] > 0.7 && recall[2] > 0.2, "{recall:?}");
+}
+
+/// docs/techniques/imbalance.md
+#[test]
+fn made_and_repeated_rows_find_more_of_a_rare_class() {
+    let folder = folder();
+    let recall = |name: &str| test_metric(&run(&folder, name), "recall");
+    assert!(recall("as-it-is") < 0.1);
+    for name in ["smote", "repeated", "fewer"] {
+        let found = recall(name);
+        assert!(found > 0.6, "{name}: {found}");
+    }
+    // The price: probabilities for the rare class are too high.
+    let ece = |name: &str| {
+        let metrics = std::fs::read_to_string(folder.path().join("runs").join(name).join("metrics.json"));
+        test_metric(&serde_json::from_str(&metrics.unwrap()).unwrap(), "ece")
+    };
+    assert!(ece("smote") > 3.0 * ece("as-it-is"), "{} {}", ece("smote"), ece("as-it-is"));
 }

@@ -8,7 +8,6 @@ mod paired;
 mod report;
 mod techniques;
 mod trial;
-pub(crate) mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -160,6 +159,7 @@ pub(crate) fn same_data(a: &Config, b: &Config) -> bool {
         && a.embedding == b.embedding
         && a.split == b.split
         && a.task == b.task
+        && a.imbalance == b.imbalance
         && a.loss.class_weights == b.loss.class_weights
         && a.network.precision == b.network.precision
 }

@@ -8,7 +8,7 @@ use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, T
 use crate::data::{Pipeline, PipelineOptions};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
-use crate::run::{Plan, embedding};
+use crate::run::{Plan, embedding, resample};
 
 /// One thing that can be done otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,10 @@ fn always(_: &Config) -> bool {
 
 fn regression(config: &Config) -> bool {
     config.task == Task::Regression
+}
+
+fn classes(config: &Config) -> bool {
+    !regression(config)
 }
 
 fn adamw(config: &Config) -> bool {
@@ -109,6 +113,10 @@ pub static TECHNIQUES: &[Technique] = &[
     row("norms of at most 3", &[("optimizer.constraint", To("max_norm"))]),
     row("binary weights", &[("weights.kind", To("binary"))]),
     row("80 % weights pruned", &[("weights.kind", To("sparse"))]),
+    Technique { applies: classes, ..row("SMOTE", &[("imbalance.kind", To("smote"))]) },
+    Technique { applies: classes, ..row("SMOTE-NC", &[("imbalance.kind", To("smote_nc"))]) },
+    Technique { applies: classes, ..row("rare rows repeated", &[("imbalance.kind", To("oversample"))]) },
+    Technique { applies: classes, ..row("frequent rows left out", &[("imbalance.kind", To("undersample"))]) },
     row("jitter 0.1", &[("augment.jitter", To("0.1"))]),
     row("mixup 0.2", &[("augment.mixup", To("0.2"))]),
     row("noise 0.1 on labels", &[("noise.labels", To("0.1"))]),
@@ -197,6 +205,10 @@ pub(super) fn listed(reference: &Config, only: &[String], plan: &Plan) -> Result
         if same_data(&v.config, &others) && !same_data(&v.config, reference) {
             // A table without numbers has none to scale or embed.
             return prepared(&v.config).is_some_and(|p| Some(p) != prepared(reference));
+        }
+        if v.config.imbalance != reference.imbalance {
+            // What cannot be done on this table, and what makes no row and leaves none out, changes nothing.
+            return plan.with_learner(v.config.clone()).is_ok_and(|plan| resample::changes(&plan));
         }
         !same_data(&v.config, reference)
             || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))

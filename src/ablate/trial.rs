@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use statera_kernels::Scalar;
 
-use super::{Study, same_data, work};
+use super::{Study, same_data};
 use crate::config::{Config, Precision};
 use crate::data::RawTable;
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use crate::run::report::primary;
 use crate::train::events::{Answer, Event, Listener};
 use crate::train::fit::Rows;
 use crate::train::metrics::metrics;
+use crate::work;
 
 /// How a trial ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -90,7 +91,7 @@ impl Ready {
 }
 
 fn both<T: Scalar>(plan: &Plan) -> Result<[Rows<T>; 2]> {
-    Ok([plan.prepared(plan.split.train.rows())?, plan.prepared(&plan.split.val)?])
+    Ok([plan.training_rows()?, plan.prepared(&plan.split.val)?])
 }
 
 /// A place for what some trials share: made by the first of them, dropped by the last.

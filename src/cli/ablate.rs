@@ -14,7 +14,7 @@ use statera::error::Error;
 use statera::run::Folder;
 
 use super::interrupt::Interruption;
-use super::{INTERRUPTED, Settings, text, within};
+use super::{INTERRUPTED, Settings, for_one_split, text, within};
 
 const AFTER_HELP: &str = "\
 The settings as they are make the reference. Each variant changes one thing, and all are trained
@@ -74,7 +74,7 @@ impl Arguments {
         let mut settings = self.settings.clone();
         settings.sets.extend(self.seed.map(|seed| format!("seed={seed}")));
         settings.sets.extend(self.threads.map(|threads| format!("threads={threads}")));
-        let mut config = settings.load()?;
+        let mut config = for_one_split(settings.load()?)?;
         if let Some(path) = &self.data {
             config.data.path.clone_from(path);
         }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use statera::Error;
-use statera::model::{Model, truth_of};
+use statera::bag::Bag;
+use statera::model::truth_of;
 use statera::run::report::intervals_json;
 use statera::train::bootstrap::intervals;
 
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
-    let model = Model::load(&arguments.model)?;
+    let model = Bag::load(&arguments.model)?;
     let raw = read_table(&model, &arguments.data, &arguments.null)?;
     let labels = model.labels(&raw)?;
     let (predictions, notes) = model.predict_rows(&raw, &labels.rows)?;
@@ -58,7 +59,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
             let n = text::counted(labels.missing.len(), "row");
             text::note(&format!("note: {n} without `{}` left out", labels.column));
         }
-        if raw.sha256 == model.card.provenance.data_sha256 {
+        if raw.sha256 == model.first().card.provenance.data_sha256 {
             text::note(
                 "note: the model was trained on this file, so these figures flatter; see metrics.json of its run",
             );

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use statera::ablate::items;
+use statera::bag::Bag;
 use statera::config::Config;
 use statera::data::RawTable;
 use statera::error::Error;
@@ -14,7 +15,7 @@ use statera::inspect::start::{self, LayerScale, Start, StartReport};
 use statera::inspect::units::{self, Finding, LayerReport, Units};
 use statera::inspect::weights::{Tensor, bars, of_model};
 use statera::model::Model;
-use statera::run::Plan;
+use statera::run::{Folds, Plan};
 
 use super::predict::read_table;
 use super::{Settings, kinds, text, within};
@@ -49,6 +50,9 @@ pub(crate) struct Arguments {
     /// A table with the target column, to look at the layers on; by default the run's training rows
     #[arg(value_name = "DATA", conflicts_with = "init")]
     data: Option<PathBuf>,
+    /// Of a bag of several networks, which one to look at, from 1 on
+    #[arg(long, value_name = "NUMBER", conflicts_with = "init")]
+    member: Option<usize>,
     /// Show the start of a network on a table, before any training
     #[arg(long)]
     init: bool,
@@ -83,15 +87,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let what = "--config and --set say nothing of a model, which is as it was trained";
         return Err(Error::setting(what, "leave them out, or add --init and name a table").into());
     }
-    let model = Model::load(of)?;
-    let tensors = of_model(&model);
-    let layers = layers(of, arguments.data.as_deref(), &model)?;
-    let (costs, file_bytes) = costs(&model, of)?;
+    let bag = Bag::load(of)?;
+    let i = member(&bag, arguments.member)?;
+    let model = &bag.members[i];
+    let tensors = of_model(model);
+    let layers = layers(of, arguments.data.as_deref(), &bag, i)?;
+    let (costs, file_bytes) = costs(model, of)?;
+    if bag.members.len() > 1 && arguments.twin.is_some() {
+        let what = "the model is a bag of folds, and a twin is trained on a single split";
+        return Err(Error::setting(what, "leave --twin out, or train with --set split.folds=0").into());
+    }
     if costs.is_empty() && arguments.twin.is_some() {
         let what = "the model has continuous weights in all layers, so it is its own twin";
         return Err(Error::setting(what, "leave --twin out, or train with --set weights.kind=binary").into());
     }
-    let twin = arguments.twin.as_deref().map(|data| kinds::twin_of(&model, of, data)).transpose()?;
+    let twin = arguments.twin.as_deref().map(|data| kinds::twin_of(model, of, data)).transpose()?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let report = layers.as_ref().map(|(_, report)| report);
@@ -113,7 +123,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         match &twin {
             Some(twin) => write!(out, "{}", kinds::compared(twin))?,
-            None if !costs.is_empty() => write!(out, "\n{}", text::wrap(&kinds::hint(&model, of), 0))?,
+            None if !costs.is_empty() && bag.members.len() == 1 => {
+                write!(out, "\n{}", text::wrap(&kinds::hint(model, of), 0))?;
+            }
             None => {}
         }
     }
@@ -134,16 +146,42 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The member to look at, from 0 on; of several the first, with a note, unless one is `wanted`.
+fn member(bag: &Bag, wanted: Option<usize>) -> Result<usize, Error> {
+    let n = bag.members.len();
+    match wanted {
+        Some(number) if (1..=n).contains(&number) => Ok(number - 1),
+        Some(number) => Err(Error::setting(
+            format!("--member {number}: the model has {}", text::counted(n, "member")),
+            format!("--member {n}"),
+        )),
+        None => {
+            if n > 1 {
+                text::note(&format!(
+                    "note: a bag of {n} networks, of which this is the first; --member 2 shows the next"
+                ));
+            }
+            Ok(0)
+        }
+    }
+}
+
 /// The layers of a model on the rows of `data`, or else on the training rows of its run; with what the rows are called.
 ///
 /// Without either there is a note in place of them.
-fn layers(of: &Path, data: Option<&Path>, model: &Model) -> anyhow::Result<Option<(String, LayerReport)>> {
+fn layers(
+    of: &Path,
+    data: Option<&Path>,
+    bag: &Bag,
+    i: usize,
+) -> anyhow::Result<Option<(String, LayerReport)>> {
+    let model: &Model = &bag.members[i];
     let on_all = |raw: &RawTable| -> Result<LayerReport, Error> {
         let labels = model.labels(raw)?;
         units::report(model, raw, &labels, &labels.rows)
     };
     if let Some(data) = data {
-        let raw = read_table(model, data, &[])?;
+        let raw = read_table(bag, data, &[])?;
         return Ok(Some((format!(" of {}", text::path(data)), on_all(&raw)?)));
     }
     let give = "give a table with the target column to see its layers on: statera inspect MODEL DATA";
@@ -156,7 +194,11 @@ fn layers(of: &Path, data: Option<&Path>, model: &Model) -> anyhow::Result<Optio
         return Ok(None);
     }
     let on_training_rows = || -> Result<LayerReport, Error> {
-        let plan = Plan::new(Config::load(Some(&settings), &[])?)?;
+        let config = Config::load(Some(&settings), &[])?;
+        let plan = match config.split.folds {
+            0 => Plan::new(config)?,
+            _ => Folds::new(config)?.plans.swap_remove(i),
+        };
         if plan.raw.sha256 != model.card.provenance.data_sha256 {
             let what = format!("{} has changed since the training", text::path(&plan.raw.source));
             return Err(Error::data(what, give));

@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn tested<T: Scalar>(plan: &Plan, ramp: Ramp) -> statera::Result<RangeTest> {
-    let train = plan.prepared::<T>(plan.split.train.rows())?;
+    let train = plan.training_rows::<T>()?;
     range_test(&plan.network, plan.loss, CpuLevel::detect(), &plan.config, &train, ramp)
 }
 

@@ -3,6 +3,7 @@
 mod ablate;
 mod config;
 mod evaluate;
+mod folds;
 mod inspect;
 mod interrupt;
 mod kinds;
@@ -77,7 +78,7 @@ impl Settings {
     fn load_for(&self, data: Option<&Path>, target: Option<&str>, seed: Option<u64>) -> Result<Config> {
         let mut settings = self.clone();
         settings.sets.extend(seed.map(|seed| format!("seed={seed}")));
-        let mut config = settings.load()?;
+        let mut config = for_one_split(settings.load()?)?;
         // As they stand: a name may look like TOML.
         if let Some(path) = data {
             path.clone_into(&mut config.data.path);
@@ -87,6 +88,15 @@ impl Settings {
         }
         Ok(config)
     }
+}
+
+/// The settings for what looks at a single split; that folds say nothing there is told.
+fn for_one_split(config: Config) -> Result<Config> {
+    if config.split.folds == 0 {
+        return Ok(config);
+    }
+    text::note("note: split.folds says nothing here: one split is looked at");
+    config.with(&["split.repeats=1".into(), "split.folds=0".into()])
 }
 
 /// The settings of a file with those of the command line over them; tells what of the file is left out.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use statera::Error;
+use statera::bag::Bag;
 use statera::data::{RawTable, ReadOptions, read_csv};
-use statera::model::{MODEL_FILE, Model, PredictNotes};
+use statera::model::{MODEL_FILE, PredictNotes};
 use statera::train::metrics::{Predictions, decide};
 
 use super::{text, thread_pool, within};
@@ -41,11 +42,11 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(out) = out {
         check_out(out, &arguments.data, &arguments.model)?;
     }
-    let model = Model::load(&arguments.model)?;
+    let model = Bag::load(&arguments.model)?;
     let raw = read_table(&model, &arguments.data, &arguments.null)?;
     let rows: Vec<usize> = (0..raw.n_rows()).collect();
     let (predictions, notes) = model.predict_rows(&raw, &rows)?;
-    let csv = to_csv(&predictions, &model.card.target.classes)?;
+    let csv = to_csv(&predictions, &model.first().card.target.classes)?;
     match out {
         Some(out) => statera::files::write_atomically(out, &csv)?,
         None => match std::io::stdout().lock().write_all(&csv) {
@@ -66,8 +67,8 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The table, read with the model's own words for missing cells.
-pub(crate) fn read_table(model: &Model, path: &Path, null: &[String]) -> Result<RawTable, Error> {
-    let null_words = model.card.null.iter().chain(null).cloned().collect();
+pub(crate) fn read_table(model: &Bag, path: &Path, null: &[String]) -> Result<RawTable, Error> {
+    let null_words = model.first().card.null.iter().chain(null).cloned().collect();
     read_csv(path, &ReadOptions { null_words })
 }
 

@@ -83,7 +83,7 @@ impl Progress {
             }
             // That training went astray is said at the end, as an error or a warning, by whoever knows whether any
             // weights were kept.
-            Event::Pruned { .. } | Event::Diverged { .. } | Event::Worsened { .. } => {}
+            Event::Pruned { .. } | Event::Diverged { .. } | Event::Worsened { .. } | Event::Fold { .. } => {}
             Event::Finished { reason, best_epoch, epochs_run, seconds } => {
                 if let (false, Some(last)) = (self.shown, &self.last_record) {
                     self.line(&format!("  {}", self.describe_epoch(last)));

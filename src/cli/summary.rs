@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use statera::Error;
+use statera::bag::Bag;
 use statera::config::WeightKind;
 use statera::data::TaskKind;
 use statera::model::{Model, Params};
@@ -37,27 +38,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             )
             .into());
         }
-        let model = Model::load(of).map_err(|error| match error {
+        let bag = Bag::load(of).map_err(|error| match error {
             Error::Model(mut problem) if !of.exists() => {
                 problem.remedy += "; or give a configuration, as recipes/insurance.toml";
                 Error::Model(problem)
             }
             other => other,
         })?;
+        let (model, n) = (bag.first(), bag.members.len());
         let card = &model.card;
         let task = match card.target.task {
             TaskKind::Regression => "regression",
             TaskKind::Binary => "binary classification",
             TaskKind::Multiclass => "multiclass classification",
         };
+        let trained = if n == 1 { "trained on" } else { "trained on folds of" };
         let header = format!(
-            "{task} of `{}`, trained on {} by Statera {} with seed {}\n",
+            "{task} of `{}`, {trained} {} by Statera {} with seed {}\n",
             card.target.column,
-            text::counted(card.provenance.n_train, "row"),
+            text::counted(bag.n_train, "row"),
             card.provenance.statera,
             card.provenance.seed
         );
-        let layers = table(&model.network) + &zeros(&model);
+        let layers = table(&model.network) + &zeros(model) + &others(&bag);
         format!("{header}{}\n\n{layers}", text::counted(card.n_inputs, "input"))
     };
     write!(std::io::stdout().lock(), "{text}")?;
@@ -91,6 +94,21 @@ fn table(network: &Network) -> String {
         vec!["Not trainable".into(), text::count(fixed)],
     ];
     format!("{layers}\n{}", text::table(&totals, &[false, true]))
+}
+
+/// What is to be said of a bag besides its first member.
+fn others(bag: &Bag) -> String {
+    let n = bag.members.len();
+    if n == 1 {
+        return String::new();
+    }
+    let counts = || bag.members.iter().map(|model| model.network.n_params());
+    let alike = counts().all(|count| count == bag.first().network.n_params());
+    let inputs = if alike { "each" } else { "each with the inputs that its own rows ask for" };
+    format!(
+        "\nThe first of {n} networks, {inputs} with a preparation of its own; {} in all. The prediction is their mean.\n",
+        text::counted(counts().sum(), "parameter")
+    )
 }
 
 /// How many weights are binary, and how many exactly zero, as pruning, penalties and constraints leave them; nothing where

@@ -15,7 +15,7 @@ use statera::train::events::{Answer, Event};
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
-use super::{INTERRUPTED, Settings, profile, summary, text, thread_pool, within};
+use super::{INTERRUPTED, Settings, folds, profile, summary, text, thread_pool, within};
 
 /// With fewer test rows than this, the results say that they are rough.
 const FEW_TEST_ROWS: usize = 30;
@@ -43,6 +43,12 @@ pub(crate) struct Arguments {
     /// A column whose cells are train, val or test
     #[arg(long, value_name = "COLUMN")]
     split_column: Option<String>,
+    /// Cross-validate over so many folds, whose networks make one model
+    #[arg(long, value_name = "COUNT", value_parser = within::<usize>("split.folds"), allow_negative_numbers = true)]
+    folds: Option<usize>,
+    /// How often the rows are folded anew (or set split.repeats)
+    #[arg(long, value_name = "COUNT", value_parser = within::<usize>("split.repeats"), allow_negative_numbers = true)]
+    repeats: Option<usize>,
     /// A further word that stands for a missing cell (repeatable)
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
@@ -56,13 +62,13 @@ pub(crate) struct Arguments {
     threads: Option<usize>,
     /// The run folder to make (default: the next free one in runs/)
     #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Print the metrics as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// No notes and no progress; warnings are still told
     #[arg(long)]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl Arguments {
@@ -73,6 +79,8 @@ impl Arguments {
             ("task", self.task.clone()),
             // In quotes, as a name may look like TOML.
             ("split.column", self.split_column.as_ref().map(|c| toml::Value::from(c.as_str()).to_string())),
+            ("split.folds", self.folds.map(|n| n.to_string())),
+            ("split.repeats", self.repeats.map(|n| n.to_string())),
             ("seed", self.seed.map(|s| s.to_string())),
             ("threads", self.threads.map(|t| t.to_string())),
         ];
@@ -101,19 +109,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     // Before the table is read, which may take long.
     arguments.out.as_deref().map_or(Ok(()), RunFolder::check)?;
+    if config.split.folds > 0 {
+        return folds::train(arguments, config);
+    }
     let plan = Plan::new(config)?;
     if !arguments.quiet {
-        text::note(describe(&plan).trim_end_matches('\n'));
-        let noticed = profile::noticed(&statera::profile::of_training_rows(&plan), &plan);
-        if !noticed.is_empty() {
-            text::note(noticed.trim_end_matches('\n'));
-        }
-        text::note("");
+        introduce(&plan);
     }
-    let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let interruption = Interruption::watch();
-    let make = || RunFolder::create(arguments.out.as_deref(), &stem);
-    let mut folder = interruption.create(make, RunFolder::undo)?;
+    let mut folder = make_folder(arguments, &plan, &interruption)?;
     let outcome = train_into(&plan, &mut folder, &interruption, arguments.quiet)?;
     if !arguments.quiet {
         text::note("");
@@ -137,6 +141,38 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Tells what was decided, and what is to be looked out for among the plan's training rows.
+pub(super) fn introduce(plan: &Plan) {
+    text::note(describe(plan).trim_end_matches('\n'));
+    let noticed = profile::noticed(&statera::profile::of_training_rows(plan), plan);
+    if !noticed.is_empty() {
+        text::note(noticed.trim_end_matches('\n'));
+    }
+    text::note("");
+}
+
+/// The run's folder, by the table's name unless another is given.
+pub(super) fn make_folder(
+    arguments: &Arguments,
+    plan: &Plan,
+    interruption: &Interruption,
+) -> Result<RunFolder, Error> {
+    let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    let make = || RunFolder::create(arguments.out.as_deref(), &stem);
+    interruption.create(make, RunFolder::undo)
+}
+
+/// Writes the settings and the schema into the run's folder.
+pub(super) fn write_settings(folder: &RunFolder, config: &Config, schema: &Schema) -> Result<(), Error> {
+    let mut config = config.with_starts();
+    // The folder is to be read from anywhere.
+    config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
+    folder.write("config.toml", config.to_toml().as_bytes())?;
+    let schema = serde_json::to_string_pretty(schema)
+        .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
+    folder.write("schema.json", (schema + "\n").as_bytes())
+}
+
 /// Said when training is asked to stop.
 const INTERRUPTING: &str =
     "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once and keeps nothing";
@@ -156,14 +192,7 @@ fn train_into(
     interruption: &Interruption,
     quiet: bool,
 ) -> Result<Outcome, Error> {
-    let mut config = plan.config.with_starts();
-    // The folder is to be read from anywhere.
-    config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
-    folder.write("config.toml", config.to_toml().as_bytes())?;
-    let schema = serde_json::to_string_pretty(&plan.schema)
-        .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
-    folder.write("schema.json", (schema + "\n").as_bytes())?;
-
+    write_settings(folder, &plan.config, &plan.schema)?;
     let mut progress = Progress::new(quiet);
     let (mut interrupted, mut astray, mut write_error) = (false, None, None);
     let mut listener = |event: &Event| {
@@ -184,7 +213,7 @@ fn train_into(
         Answer::GoOn
     };
     let trained = execute(plan, &mut listener)?;
-    folder.finish(&trained.model, &trained.report)?;
+    folder.finish(trained.model.to_bytes()?, &trained.report)?;
     let mut warnings = Vec::from_iter(astray);
     warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
     Ok(Outcome { report: trained.report, interrupted, warnings })
@@ -312,7 +341,12 @@ fn columns(schema: &Schema) -> String {
 
 /// The test results beside the baselines.
 fn results(report: &Report) -> String {
-    let mut out = text::wrap(&report.proof(), 0) + "\n";
+    text::wrap(&report.proof(), 0) + "\n" + &tested(report)
+}
+
+/// The test results beside the baselines, of a run with a single split or of a bag.
+pub(super) fn tested(report: &Report) -> String {
+    let mut out = String::new();
     if report.n_rows.test == 0 {
         out += "No test rows, so no test figures. On the validation rows, which chose the epoch and so flatter:\n\n";
         let rows: Vec<Vec<String>> =
@@ -355,7 +389,7 @@ fn results(report: &Report) -> String {
     out
 }
 
-fn next_steps(plan: &Plan, folder: &RunFolder) -> String {
+pub(super) fn next_steps(plan: &Plan, folder: &RunFolder) -> String {
     let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(&plan.raw.source)));
     let rows = [
         ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],

@@ -20,7 +20,7 @@ use statera::tune::{
 
 use super::interrupt::Interruption;
 use super::trials::{csv, listing, results};
-use super::{INTERRUPTED, Settings, text, within};
+use super::{INTERRUPTED, Settings, for_one_split, text, within};
 
 const AFTER_HELP: &str = "\
 What is searched stands in the configuration, in place of a value:
@@ -214,6 +214,7 @@ fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
         (None, Some((config, _))) if config.is_file() => Space::load(Some(config), &sets)?,
         (file, _) => Space::load(file.as_deref(), &sets)?,
     };
+    base = for_one_split(base)?;
     if let Some(path) = &arguments.data {
         base.data.path.clone_from(path);
     }

@@ -45,6 +45,20 @@ choices! {
         Multiclass = "multiclass",
     }
 
+    /// What is done about classes of few training rows.
+    ImbalanceKind {
+        /// Nothing.
+        None = "none",
+        /// Rows are made between neighbours of the class; inputs are numbers.
+        Smote = "smote",
+        /// Likewise, and categories are those of most neighbours.
+        SmoteNc = "smote_nc",
+        /// Rows of rare classes are repeated.
+        Oversample = "oversample",
+        /// Rows of frequent classes are left out.
+        Undersample = "undersample",
+    }
+
     /// What the members of an ensemble share.
     EnsembleKind {
         /// There is no ensemble, but a single network.

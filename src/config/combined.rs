@@ -1,10 +1,11 @@
 //! Settings that are possible alone and impossible together, or that would say nothing.
 
 use super::{
-    AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, idle,
-    lbfgs, steps, weights,
+    AverageKind, ClassWeighting, ClassWeights, Config, Constraint, CurriculumBy, Encode, ImbalanceKind,
+    LayerSpec, NumericEmbedding, OptimizerName, idle, lbfgs, steps, weights,
 };
 use crate::error::{Error, Result};
+use crate::model_file::MOST_MEMBERS;
 
 /// Refuses such settings, with the key, the reason and what works; `short_form` is the last short form that was given.
 pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
@@ -15,6 +16,8 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
             "shares that together stay below 1, as split.val = 0.15 and split.test = 0.15",
         ));
     }
+    check_folds(config)?;
+    check_imbalance(config)?;
     if config.average.kind != AverageKind::None && config.optimizer.name == OptimizerName::ScheduleFreeAdamw {
         return Err(Error::setting(
             format!(
@@ -45,6 +48,50 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     idle::check(config)?;
     steps::check(config)?;
     check_curriculum(config)
+}
+
+fn check_imbalance(config: &Config) -> Result<()> {
+    let kind = config.imbalance.kind;
+    if kind == ImbalanceKind::None {
+        return Ok(());
+    }
+    if config.loss.class_weights != ClassWeights::Rule(ClassWeighting::None) {
+        return Err(Error::setting(
+            format!(
+                "`imbalance.kind` = \"{kind}\" and `loss.class_weights` make up for the same imbalance twice"
+            ),
+            "imbalance.kind = \"none\", or loss.class_weights = \"none\"",
+        ));
+    }
+    if config.curriculum.by != CurriculumBy::None {
+        return Err(Error::setting(
+            format!(
+                "`imbalance.kind` = \"{kind}\" makes rows, of which `curriculum.by` = \"{}\" does not know how hard they are",
+                config.curriculum.by
+            ),
+            "imbalance.kind = \"none\", or curriculum.by = \"none\"",
+        ));
+    }
+    Ok(())
+}
+
+fn check_folds(config: &Config) -> Result<()> {
+    let (folds, repeats) = (config.split.folds, config.split.repeats);
+    if folds == 1 {
+        return Err(Error::setting(
+            "`split.folds` = 1 holds out every row, and leaves none to train on",
+            "--folds 5, or split.folds = 0 for a single split",
+        ));
+    }
+    if folds * repeats > MOST_MEMBERS {
+        return Err(Error::setting(
+            format!(
+                "`split.folds` = {folds} and `split.repeats` = {repeats} make more than {MOST_MEMBERS} models"
+            ),
+            "--folds 5 --repeats 3",
+        ));
+    }
+    Ok(())
 }
 
 /// What is said of weights: where, λ of L1, the constraint, and a norm of the place's own.

@@ -8,8 +8,8 @@ use std::ops::RangeBounds;
 
 use super::choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding,
+    OptimizerName, Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
@@ -239,6 +239,11 @@ pub static KEYS: &[Key] = &[
     key("split.stratify", Bool, "true",
         "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets.")
         .when(&[Off("split.time")]),
+    key("split.folds", Int { min: 0, max: 1000 }, "0",
+        "Folds of cross-validation by `statera train`, each held out once and the models kept as one bag; 0 for a single split."),
+    key("split.repeats", Int { min: 1, max: 1000 }, "1",
+        "How often the rows are folded anew; split.folds times as many models are trained.")
+        .when(&[On("split.folds"), Off("split.time")]),
 
     key("prepare.scale", Choice(Scale::NAMES), "'standard'",
         "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, by their place among quantiles, by logarithm or a fitted power, or not at all.")
@@ -482,6 +487,15 @@ pub static KEYS: &[Key] = &[
     key("schedule.start", Float { low: Included(0.0), high: Included(1.0) }, "0.04",
         "Where one_cycle begins, as a share of the learning rate (PyTorch's 1/25).")
         .when(&[Is("schedule.name", &["one_cycle"])]),
+
+    key("imbalance.kind", Choice(ImbalanceKind::NAMES), "'none'",
+        "What is done about classes of few training rows: rows made between neighbours (smote; smote_nc where there are categories), rows repeated (oversample), or rows of frequent classes left out (undersample). Validation and test rows stay as they are."),
+    key("imbalance.ratio", Float { low: Excluded(0.0), high: Included(1.0) }, "1.0",
+        "Rows of a rare class over those of the most frequent one, afterwards; classes that have more already stay as they are.")
+        .when(&[On("imbalance.kind")]),
+    key("imbalance.k_neighbors", Int { min: 1, max: 1000 }, "5",
+        "Nearest rows of the same class that smote and smote_nc make rows between (5 in Chawla et al. 2002); a class of fewer rows takes all it has.")
+        .when(&[Is("imbalance.kind", &["smote", "smote_nc"])]),
 
     key("augment.jitter", NOT_NEGATIVE, "0.0",
         "Standard deviation of the noise that training adds to the scaled inputs of number columns and no others; 0 adds none."),

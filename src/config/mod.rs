@@ -35,8 +35,9 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding,
+    OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName, TargetScale,
+    Task, WeightKind,
 };
 pub use domain::Domain;
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
@@ -81,6 +82,8 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: ScheduleConfig,
+    /// What is done about classes of few training rows.
+    pub imbalance: ImbalanceConfig,
     /// How training rows are changed before they are learned from.
     pub augment: AugmentConfig,
     /// What is made wrong on purpose.
@@ -154,6 +157,10 @@ pub struct SplitConfig {
     pub time: String,
     /// Whether the parts get the same mix of targets.
     pub stratify: bool,
+    /// How many folds there are; 0 for a single split.
+    pub folds: usize,
+    /// How often rows are folded anew.
+    pub repeats: usize,
 }
 
 /// How columns become inputs.
@@ -352,6 +359,18 @@ pub struct ScheduleConfig {
     pub rise: f64,
     /// Where one_cycle begins.
     pub start: f64,
+}
+
+/// What is done about classes of few training rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImbalanceConfig {
+    /// What is done.
+    pub kind: ImbalanceKind,
+    /// Rows of the rarest class over those of the most frequent, afterwards.
+    pub ratio: f64,
+    /// Neighbours that rows are made between.
+    pub k_neighbors: usize,
 }
 
 /// How training rows are changed before they are learned from.

@@ -7,7 +7,7 @@ use statera_kernels::{CpuLevel, Scalar};
 use super::plan::Plan;
 use super::reach::{check_reach, furthest};
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
-use crate::config::{Precision, name_starts};
+use crate::config::{EvaluateConfig, Precision, name_starts};
 
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
@@ -16,7 +16,7 @@ use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
 use crate::train::events::{EpochRecord, Listener};
 use crate::train::fit::{Fitted, Rows, fit};
-use crate::train::metrics::{Predictions, higher_is_better, metrics};
+use crate::train::metrics::{Predictions, Truth, higher_is_better, metrics};
 
 /// Standard deviations, or whatever a column is scaled by, beyond which a cell is more likely to be wrong than rare.
 const FAR: f64 = 1e6;
@@ -46,28 +46,15 @@ fn execute_in<T: Scalar>(
     wrap: impl Fn(Vec<T>) -> Params,
 ) -> Result<Trained> {
     check_reach(plan)?;
-    let rows = [plan.prepared::<T>(plan.split.train.rows())?, plan.prepared::<T>(&plan.split.val)?];
+    let rows = [plan.training_rows::<T>()?, plan.prepared::<T>(&plan.split.val)?];
     let Untested { mut model, best_epoch, history, reason, seconds } = train(plan, &rows, listener, wrap)?;
     let mut report = Report {
-        task: plan.target.task,
-        target: plan.target.column.clone(),
-        n_rows: RowCounts {
-            train: plan.split.train.rows().len(),
-            val: plan.split.val.len(),
-            test: plan.split.test.len(),
-        },
-        val: Vec::new(),
-        test: Vec::new(),
-        confidence: plan.config.evaluate.confidence,
-        resamples: 0,
-        baselines: Vec::new(),
-        comparison: None,
+        n_rows: RowCounts::of(plan),
         best_epoch,
         epochs_run: history.len(),
         stopped: reason,
         fit_seconds: seconds,
-        seed: plan.config.seed,
-        data_sha256: plan.raw.sha256.clone(),
+        ..Report::unmeasured(plan)
     };
     let rate = plan.config.optimizer.learning_rate;
     let (level, train) = (CpuLevel::detect(), &rows[0]);
@@ -130,64 +117,83 @@ pub fn train<T: Scalar>(
     Ok(Untested { model: Model::new(card, wrap(params)), best_epoch, history, reason, seconds })
 }
 
+/// What the model reaches on the validation rows; where that is nothing, an error that tells why, and what to try as
+/// `remedy` says it.
+pub(super) fn judge_val(
+    plan: &Plan,
+    model: &Model,
+    stopped: &str,
+    remedy: &dyn Fn() -> String,
+) -> Result<Vec<(&'static str, f64)>> {
+    let truth = truth_of(&plan.labels.target, &plan.split.val);
+    let found = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), truth.view());
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut what =
+        format!("no epoch left weights whose predictions are finite, so there is nothing to keep; {stopped}");
+    // No learning rate makes up for a cell like no other.
+    let remedy = match furthest(plan, &plan.split.val, FAR)? {
+        None => remedy(),
+        Some(far) => {
+            let _ = write!(what, "; {}, of a validation row, is scaled to {:.1e}", far.place, far.scaled);
+            far.remedy
+        }
+    };
+    Err(Error::training(what, remedy))
+}
+
+/// Simple models fitted to the plan's training rows, and what they predict of `rows`.
+pub(super) fn rivals(plan: &Plan, rows: &[usize]) -> Result<Vec<(&'static str, Predictions)>> {
+    let train = plan.split.train.rows();
+    let truth = truth_of(&plan.labels.target, train);
+    // A linear model takes a category one-hot, and a number as it is, whatever the network does with them.
+    let [x, asked_x] = [plan.plain_inputs(train)?, plan.plain_inputs(rows)?];
+    let mut rivals = baselines(&x.0, x.1, truth.view(), plan.target.classes.len(), &asked_x.0);
+    if plan.pipeline.plain().features().is_empty() {
+        // What is left without a column is the constant.
+        rivals.truncate(1);
+    }
+    Ok(rivals)
+}
+
 /// Fills in what the model and the simple models reach on validation and test rows; `remedy` says what to
 /// try where nothing was reached.
 fn judge(plan: &Plan, model: &Model, report: &mut Report, remedy: &dyn Fn() -> String) -> Result<()> {
-    let e = &plan.config.evaluate;
-    let target = &plan.labels.target;
-    let val_truth = truth_of(target, &plan.split.val);
-    report.val = metrics(&model.predict_prepared(&plan.inputs(&plan.split.val)?), val_truth.view());
-    if report.val.is_empty() {
-        let mut what = format!(
-            "no epoch left weights whose predictions are finite, so there is nothing to keep; {}",
-            report.stopped
-        );
-        // No learning rate makes up for a cell like no other.
-        let remedy = match furthest(plan, &plan.split.val, FAR)? {
-            None => remedy(),
-            Some(far) => {
-                let _ = write!(what, "; {}, of a validation row, is scaled to {:.1e}", far.place, far.scaled);
-                far.remedy
-            }
-        };
-        return Err(Error::training(what, remedy));
-    }
+    report.val = judge_val(plan, model, &report.stopped, remedy)?;
     if plan.split.test.is_empty() {
         return Ok(());
     }
-    let test_x = plan.inputs(&plan.split.test)?;
-    let test_truth = truth_of(target, &plan.split.test);
-    let ours = model.predict_prepared(&test_x);
-    let tested = intervals(&ours, test_truth.view(), e.bootstrap, e.confidence, report.seed);
+    let ours = model.predict_prepared(&plan.inputs(&plan.split.test)?);
+    let e = &plan.config.evaluate;
+    let rivals = if e.baselines { rivals(plan, &plan.split.test)? } else { Vec::new() };
+    let truth = truth_of(&plan.labels.target, &plan.split.test);
+    judge_test(report, &ours, truth.view(), &rivals, e);
+    Ok(())
+}
+
+/// Fills in what predictions of the test rows reach, beside those of simple models.
+pub(super) fn judge_test(
+    report: &mut Report,
+    ours: &Predictions,
+    truth: Truth,
+    rivals: &[(&'static str, Predictions)],
+    e: &EvaluateConfig,
+) {
+    let tested = intervals(ours, truth, e.bootstrap, e.confidence, report.seed);
     report.resamples = tested.replicates;
     report.test = tested
         .metrics
         .into_iter()
         .map(|(name, value, interval)| Measured { name, value, interval })
         .collect();
-    if e.baselines {
-        let rows = plan.split.train.rows();
-        let truth = truth_of(target, rows);
-        let n_classes = plan.target.classes.len();
-        // A linear model takes a category one-hot, and a number as it is, whatever the network does with them.
-        let [x, test_x] = [plan.plain_inputs(rows)?, plan.plain_inputs(&plan.split.test)?];
-        let mut rivals = baselines(&x.0, x.1, truth.view(), n_classes, &test_x.0);
-        if plan.pipeline.plain().features().is_empty() {
-            // What is left without a column is the constant.
-            rivals.truncate(1);
-        }
-        for (name, predictions) in &rivals {
-            let metrics = metrics(predictions, test_truth.view());
-            report.baselines.push(Baseline { name, metrics });
-        }
-        if let Some((baseline, theirs)) = best(report, &rivals) {
-            let pair = [&ours, theirs];
-            let (replicates, metric) = (e.bootstrap, report.primary());
-            let gain = gain(metric, pair, test_truth.view(), replicates, e.confidence, report.seed);
-            report.comparison = gain.map(|gain| Comparison { baseline, gain });
-        }
+    for (name, predictions) in rivals {
+        report.baselines.push(Baseline { name, metrics: metrics(predictions, truth) });
     }
-    Ok(())
+    if let Some((baseline, theirs)) = best(report, rivals) {
+        let gain = gain(report.primary(), [ours, theirs], truth, e.bootstrap, e.confidence, report.seed);
+        report.comparison = gain.map(|gain| Comparison { baseline, gain });
+    }
 }
 
 /// The simple model that is best in the main metric, and its predictions.

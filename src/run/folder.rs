@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
-use crate::model::{MODEL_FILE, Model};
+use crate::model::MODEL_FILE;
 use crate::train::events::{EpochRecord, Event};
 
 use super::report::Report;
@@ -113,6 +113,8 @@ pub struct RunFolder {
     folder: Folder,
     events: File,
     history: File,
+    /// The fold that is told of, of a cross-validation.
+    fold: Option<usize>,
 }
 
 impl RunFolder {
@@ -133,7 +135,7 @@ impl RunFolder {
                 .map_err(|e| Error::io("create", &file, e))
         };
         let (events, history) = (open("events.jsonl")?, open("history.csv")?);
-        Ok(Self { folder, events, history })
+        Ok(Self { folder, events, history, fold: None })
     }
 
     /// Where it is.
@@ -162,8 +164,10 @@ impl RunFolder {
         self.events
             .write_all(line.as_bytes())
             .map_err(|e| Error::io("write", &self.path().join("events.jsonl"), e))?;
-        if let Event::Epoch(record) = event {
-            self.tell_history(record)?;
+        match event {
+            Event::Fold { fold, .. } => self.fold = Some(*fold),
+            Event::Epoch(record) => self.tell_history(record)?,
+            _ => {}
         }
         Ok(())
     }
@@ -172,13 +176,17 @@ impl RunFolder {
         let names: Vec<&str> = r.metrics.iter().map(|(name, _)| name.as_str()).collect();
         let values: Vec<String> = r.metrics.iter().map(|(_, value)| value.to_string()).collect();
         let mut lines = String::new();
-        if r.epoch == 1 {
+        let fold = self.fold.map_or(String::new(), |fold| format!("{fold},"));
+        if r.epoch == 1 && self.fold.is_none_or(|fold| fold == 1) {
             let names = names.join(",");
-            lines = format!("epoch,train_loss,val_loss,{names},learning_rate,rows_per_second,seconds,best\n");
+            let first = if fold.is_empty() { "" } else { "fold," };
+            lines = format!(
+                "{first}epoch,train_loss,val_loss,{names},learning_rate,rows_per_second,seconds,best\n"
+            );
         }
         let _ = writeln!(
             lines,
-            "{},{},{},{},{},{:.0},{:.4},{}",
+            "{fold}{},{},{},{},{},{:.0},{:.4},{}",
             r.epoch,
             r.train_loss,
             r.val_loss,
@@ -193,11 +201,12 @@ impl RunFolder {
             .map_err(|e| Error::io("write", &self.path().join("history.csv"), e))
     }
 
-    /// Writes what training and testing came to; what is written stays, even if not all of it can be.
-    pub fn finish(&self, model: &Model, report: &Report) -> Result<()> {
+    /// Writes what training and testing came to, the bytes of the model file among it; what is written stays, even if
+    /// not all of it can be.
+    pub fn finish(&self, model: Vec<u8>, report: &Report) -> Result<()> {
         let metrics = serde_json::to_string_pretty(&report.to_json())
             .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
-        let results = [(MODEL_FILE, model.to_bytes()?), ("metrics.json", (metrics + "\n").into_bytes())];
+        let results = [(MODEL_FILE, model), ("metrics.json", (metrics + "\n").into_bytes())];
         self.folder.finish(&results.each_ref().map(|(name, bytes)| (*name, &bytes[..])))?;
         let sync = |file: &File, name: &str| {
             file.sync_all().map_err(|e| Error::io("write", &self.path().join(name), e))

@@ -1,19 +1,23 @@
 //! One run: from a table to a tested model in a folder.
 
+pub mod cross_validation;
 pub(crate) mod embedding;
 pub mod execute;
 pub mod folder;
+pub mod folds;
 mod memory;
 mod objective;
 pub mod plan;
 mod reach;
 mod refit;
 pub mod report;
+pub(crate) mod resample;
 mod rows;
 mod split;
 mod weights;
 
 pub use execute::{Trained, execute};
 pub use folder::{Folder, RunFolder, Undo};
+pub use folds::Folds;
 pub use plan::{Choice, Plan};
 pub use report::Report;

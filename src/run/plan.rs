@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::embedding;
 use super::memory;
 use super::objective::{loss_name, loss_of, task_by_loss, weights_of};
+use super::resample;
 use super::rows::{check_noise, facts};
 use super::split;
 use super::weights;
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
-    OptimizerName, TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, ImbalanceKind, Initializer, LayerSpec, LossName,
+    Monitor, OptimizerName, TargetScale, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
@@ -43,6 +44,12 @@ pub struct Choice {
     pub reason: String,
     /// The argument that overrides it; empty where nothing does.
     pub instead: String,
+}
+
+impl Choice {
+    pub(super) fn of(subject: &str, choice: String, reason: String, instead: &str) -> Self {
+        Self { subject: subject.into(), choice, reason, instead: instead.into() }
+    }
 }
 
 /// A run that is ready to train.
@@ -78,113 +85,22 @@ pub struct Plan {
 impl Plan {
     /// Reads the table of `config.data` and decides everything.
     pub fn new(config: Config) -> Result<Self> {
-        let path = table_path(&config)?;
-        let raw = data::read_csv(&path, &ReadOptions { null_words: config.data.null.clone() })?;
+        let raw = Self::read(&config)?;
         Self::of(config, Arc::new(raw))
     }
 
+    /// Reads the table of `config.data`.
+    pub(super) fn read(config: &Config) -> Result<RawTable> {
+        data::read_csv(&table_path(config)?, &ReadOptions { null_words: config.data.null.clone() })
+    }
+
     /// Decides everything about a table that has been read with the words for missing cells of `config`.
-    pub fn of(mut config: Config, raw: Arc<RawTable>) -> Result<Self> {
-        let target_column = target_name(&config, &raw)?;
-        let mut choices = Vec::new();
-
-        let wanted = match config.task {
-            Task::Auto => None,
-            Task::Regression => Some(TaskKind::Regression),
-            Task::Binary => Some(TaskKind::Binary),
-            Task::Multiclass => Some(TaskKind::Multiclass),
-        };
-        let by_loss = if wanted.is_none() { task_by_loss(&config, &raw, &target_column) } else { None };
-        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted.or(by_loss))?;
-        if by_loss.is_some() {
-            task_reason = format!("loss.name = {} is for numbers", config.loss.name);
-        }
-        let mut labels = Labels::for_training(&raw, &target_column, task)?;
-
-        let schema = schema_of(&config, &raw, &target_column)?;
-        let choice = |subject: &str, choice: String, reason: String, instead: &str| Choice {
-            subject: subject.into(),
-            choice,
-            reason,
-            instead: instead.into(),
-        };
-        if let (TaskKind::Binary, Target::Classes { classes, .. }) = (task, &labels.target)
-            && let Some(positive) = classes.get(1)
-        {
-            let _ = write!(task_reason, "; {} counts as positive", shown(positive));
-        }
-        let other_task = match (wanted.or(by_loss), &labels.target) {
-            (Some(_), _) => "",
-            (None, Target::Values(_)) => "--task multiclass",
-            (None, Target::Classes { classes, .. }) => {
-                let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
-                if numbers { "--task regression" } else { "" }
-            }
-        };
-        choices.push(choice("task", task.to_string(), task_reason, other_task));
-        config.task = match task {
-            TaskKind::Regression => Task::Regression,
-            TaskKind::Binary => Task::Binary,
-            TaskKind::Multiclass => Task::Multiclass,
-        };
-
-        let table = Table::from_raw(&raw, &schema)?;
-        let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
-        let (split, told) = split::split_of(&config, &raw, &labels)?;
-        choices.push(told);
-        if !labels.missing.is_empty() {
-            choices.push(choice(
-                "left out",
-                counted(labels.missing.len(), "row"),
-                format!("without a `{target_column}` nothing can be learned or tested"),
-                "",
-            ));
-        }
-
-        if config.data.drop_duplicates {
-            let reason = "alike in every column that is learned from, and in the target".to_owned();
-            let what = counted(repeated, "repeated row");
-            choices.push(choice("left out", what, reason, "--set data.drop_duplicates=false"));
-        }
-
-        let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
-        let target = target_spec(&config, &labels, &split, task)?;
-        let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
-        let other_loss = match (config.loss.name, task) {
-            (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
-            _ => "",
-        };
-        config.loss.name = loss_name(loss);
-        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, other_loss));
-        let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
-            choices.push(choice("weights", told.choice, told.reason, told.instead));
-            weights
-        });
-        check_monitors(&config, task)?;
-        check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
-
-        choices.extend(embedding::choice(&config, &pipeline));
-        let network = network_of(&config, &pipeline, target.n_outputs())?;
-        choices.extend(weights::choices(&config, &network));
-        choices.extend(starts(&config, &network));
-        check_memory(&config, &network)?;
-        memory::check(&config, &network, split.train.rows().len())?;
-        choices.extend(full_batch(&config, split.train.rows().len()));
-        let (table, labels, split) = (Arc::new(table), Arc::new(labels), Arc::new(split));
-        Ok(Self {
-            config,
-            raw,
-            schema,
-            table,
-            labels,
-            split,
-            pipeline,
-            target,
-            loss,
-            weights,
-            network,
-            choices,
-        })
+    ///
+    /// There is one split, whatever `split.folds` says: [`super::Folds`] is what heeds it.
+    pub fn of(config: Config, raw: Arc<RawTable>) -> Result<Self> {
+        let ground = Ground::of(config, raw)?;
+        let (split, told) = split::split_of(&ground.config, &ground.raw, &ground.labels)?;
+        ground.plan(split, told)
     }
 
     /// The same data, split and preparation under other settings of network, loss and training.
@@ -198,6 +114,7 @@ impl Plan {
         config.loss.name = loss_name(loss);
         check_monitors(&config, self.target.task)?;
         check_noise(&config, self.target.task, self.target.classes.len(), loss, &self.pipeline)?;
+        resample::choice(&config, &self.schema, &self.pipeline, &self.labels, &self.split.train)?;
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         check_memory(&config, &network)?;
         memory::check(&config, &network, self.split.train.rows().len())?;
@@ -224,6 +141,14 @@ impl Plan {
         }
     }
 
+    /// The training rows as they are learned from: with those that `imbalance` makes, without those that it leaves out.
+    pub fn training_rows<T: Scalar>(&self) -> Result<Rows<T>> {
+        if self.config.imbalance.kind == ImbalanceKind::None {
+            return self.prepared(self.split.train.rows());
+        }
+        resample::rows(self)
+    }
+
     /// Inputs, scaled targets and weights of some rows, in the precision of training.
     pub fn prepared<T: Scalar>(&self, rows: &[usize]) -> Result<Rows<T>> {
         let x = self.inputs(rows)?.into_iter().map(T::from_f64).collect();
@@ -239,6 +164,125 @@ impl Plan {
             Some(weights) => targets.weighted(rows.iter().map(|&r| T::from_f64(weights[r])).collect()),
         };
         Ok(Rows { x, targets })
+    }
+}
+
+/// What is decided before rows are split: what the columns are and which rows have a target.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) raw: Arc<RawTable>,
+    schema: Schema,
+    table: Arc<Table>,
+    pub(super) labels: Arc<Labels>,
+    task: TaskKind,
+    /// What was decided of the task.
+    told_task: Choice,
+    /// What was decided of rows that are left out.
+    left_out: Vec<Choice>,
+}
+
+impl Ground {
+    /// Decides about a table that has been read with the words for missing cells of `config`.
+    pub(super) fn of(mut config: Config, raw: Arc<RawTable>) -> Result<Self> {
+        let target_column = target_name(&config, &raw)?;
+        let mut left_out = Vec::new();
+
+        let wanted = match config.task {
+            Task::Auto => None,
+            Task::Regression => Some(TaskKind::Regression),
+            Task::Binary => Some(TaskKind::Binary),
+            Task::Multiclass => Some(TaskKind::Multiclass),
+        };
+        let by_loss = if wanted.is_none() { task_by_loss(&config, &raw, &target_column) } else { None };
+        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted.or(by_loss))?;
+        if by_loss.is_some() {
+            task_reason = format!("loss.name = {} is for numbers", config.loss.name);
+        }
+        let mut labels = Labels::for_training(&raw, &target_column, task)?;
+
+        let schema = schema_of(&config, &raw, &target_column)?;
+        if let (TaskKind::Binary, Target::Classes { classes, .. }) = (task, &labels.target)
+            && let Some(positive) = classes.get(1)
+        {
+            let _ = write!(task_reason, "; {} counts as positive", shown(positive));
+        }
+        let other_task = match (wanted.or(by_loss), &labels.target) {
+            (Some(_), _) => "",
+            (None, Target::Values(_)) => "--task multiclass",
+            (None, Target::Classes { classes, .. }) => {
+                let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
+                if numbers { "--task regression" } else { "" }
+            }
+        };
+        let told_task = Choice::of("task", task.to_string(), task_reason, other_task);
+        config.task = match task {
+            TaskKind::Regression => Task::Regression,
+            TaskKind::Binary => Task::Binary,
+            TaskKind::Multiclass => Task::Multiclass,
+        };
+
+        let table = Table::from_raw(&raw, &schema)?;
+        let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
+        if !labels.missing.is_empty() {
+            left_out.push(Choice::of(
+                "left out",
+                counted(labels.missing.len(), "row"),
+                format!("without a `{target_column}` nothing can be learned or tested"),
+                "",
+            ));
+        }
+        if config.data.drop_duplicates {
+            let reason = "alike in every column that is learned from, and in the target".to_owned();
+            let what = counted(repeated, "repeated row");
+            left_out.push(Choice::of("left out", what, reason, "--set data.drop_duplicates=false"));
+        }
+        let (table, labels) = (Arc::new(table), Arc::new(labels));
+        Ok(Self { config, raw, schema, table, labels, task, told_task, left_out })
+    }
+
+    /// Decides the rest for one split, of which `told` says what it is.
+    pub(super) fn plan(self, split: Split, told: Choice) -> Result<Plan> {
+        let Self { mut config, raw, schema, table, labels, task, told_task, left_out } = self;
+        let mut choices = vec![told_task, told];
+        choices.extend(left_out);
+        let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
+        let target = target_spec(&config, &labels, &split, task)?;
+        let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
+        let other_loss = match (config.loss.name, task) {
+            (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
+            _ => "",
+        };
+        config.loss.name = loss_name(loss);
+        choices.push(Choice::of("loss", config.loss.name.to_string(), loss_reason, other_loss));
+        let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
+            choices.push(Choice::of("weights", told.choice, told.reason, told.instead));
+            weights
+        });
+        check_monitors(&config, task)?;
+        check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
+        choices.extend(resample::choice(&config, &schema, &pipeline, &labels, &split.train)?);
+        choices.extend(embedding::choice(&config, &pipeline));
+        let network = network_of(&config, &pipeline, target.n_outputs())?;
+        choices.extend(weights::choices(&config, &network));
+        choices.extend(starts(&config, &network));
+        check_memory(&config, &network)?;
+        memory::check(&config, &network, split.train.rows().len())?;
+        choices.extend(full_batch(&config, split.train.rows().len()));
+        Ok(Plan {
+            config,
+            raw,
+            schema,
+            table,
+            labels,
+            split: Arc::new(split),
+            pipeline,
+            target,
+            loss,
+            weights,
+            network,
+            choices,
+        })
     }
 }
 

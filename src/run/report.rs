@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::cross_validation::CrossValidation;
+use super::plan::Plan;
 use crate::data::TaskKind;
 use crate::data::words::thousands;
 use crate::train::bootstrap::{Gain, METHOD};
@@ -47,6 +49,14 @@ pub struct RowCounts {
     pub test: usize,
 }
 
+impl RowCounts {
+    /// Those of a plan.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let split = &plan.split;
+        Self { train: split.train.rows().len(), val: split.val.len(), test: split.test.len() }
+    }
+}
+
 /// Everything that was measured in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -56,6 +66,8 @@ pub struct Report {
     pub target: String,
     /// How many rows were for what.
     pub n_rows: RowCounts,
+    /// What the folds came to, where there were any; each then had validation rows of its own.
+    pub cross_validation: Option<CrossValidation>,
     /// Metrics on the validation rows, which chose the epoch.
     pub val: Vec<(&'static str, f64)>,
     /// Metrics on the test rows; empty without test rows.
@@ -68,7 +80,7 @@ pub struct Report {
     pub baselines: Vec<Baseline>,
     /// The network beside the best of them; none without test rows or simple models.
     pub comparison: Option<Comparison>,
-    /// The epoch whose weights were kept.
+    /// The epoch whose weights were kept; like the next two said fold by fold where there are folds.
     pub best_epoch: usize,
     /// Epochs trained.
     pub epochs_run: usize,
@@ -105,6 +117,28 @@ pub fn intervals_json(resamples: usize, confidence: f64) -> Value {
 }
 
 impl Report {
+    /// What is known of a run before anything is measured.
+    pub(super) fn unmeasured(plan: &Plan) -> Self {
+        Self {
+            task: plan.target.task,
+            target: plan.target.column.clone(),
+            n_rows: RowCounts { train: 0, val: 0, test: 0 },
+            cross_validation: None,
+            val: Vec::new(),
+            test: Vec::new(),
+            confidence: plan.config.evaluate.confidence,
+            resamples: 0,
+            baselines: Vec::new(),
+            comparison: None,
+            best_epoch: 0,
+            epochs_run: 0,
+            stopped: String::new(),
+            fit_seconds: 0.0,
+            seed: plan.config.seed,
+            data_sha256: plan.raw.sha256.clone(),
+        }
+    }
+
     /// The metric that comes first.
     pub fn primary(&self) -> &'static str {
         primary(self.task)
@@ -116,6 +150,7 @@ impl Report {
             metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
         };
         let interval_key = format!("ci{}", self.percent());
+        let single = self.cross_validation.is_none();
         let test: Map<String, Value> = self
             .test
             .iter()
@@ -134,6 +169,7 @@ impl Report {
             "task": self.task,
             "target": self.target,
             "n_rows": self.n_rows,
+            "cross_validation": self.cross_validation.as_ref().map(|folds| folds.to_json(&interval_key)),
             "val": plain(&self.val),
             "test": test,
             "baselines": baselines,
@@ -149,9 +185,9 @@ impl Report {
                 Value::Object(entry)
             }),
             "intervals": intervals_json(self.resamples, self.confidence),
-            "best_epoch": self.best_epoch,
-            "epochs_run": self.epochs_run,
-            "stopped": self.stopped,
+            "best_epoch": single.then_some(self.best_epoch),
+            "epochs_run": single.then_some(self.epochs_run),
+            "stopped": single.then_some(&self.stopped),
             "fit_seconds": self.fit_seconds,
             "seed": self.seed,
             "data_sha256": self.data_sha256,
@@ -161,6 +197,9 @@ impl Report {
 
     /// Which rows the model was fitted on, and what the others had to do with it.
     pub fn proof(&self) -> String {
+        if let Some(folds) = &self.cross_validation {
+            return proof_of(folds, self.n_rows.test);
+        }
         let RowCounts { train, val, test } = self.n_rows;
         let [fitted, v, t] = [train, val, test].map(thousands);
         let chose = "chose when to stop and which epoch to keep";
@@ -223,6 +262,24 @@ impl Report {
     }
 }
 
+/// Which rows the networks of a cross-validation were fitted on.
+fn proof_of(folds: &CrossValidation, n_test: usize) -> String {
+    let span = |[low, high]: [usize; 2]| {
+        if low == high { thousands(low) } else { format!("{} to {}", thousands(low), thousands(high)) }
+    };
+    let [train, val, held_out] = folds.sizes().map(span);
+    let mut proof = format!(
+        "Fitted on folds: each of {} networks on {train} training rows; {val} rows of validation inside its fold, never \
+         fitted on, chose when to stop and which epoch to keep, and the {held_out} rows held out judged it and chose \
+         nothing.",
+        folds.folds.len()
+    );
+    if n_test > 0 {
+        proof += &format!(" {} test rows were seen by none.", thousands(n_test));
+    }
+    proof
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +290,7 @@ mod tests {
             task: TaskKind::Regression,
             target: "y".into(),
             n_rows: RowCounts { train: 10, val: 2, test: 2 },
+            cross_validation: None,
             val: Vec::new(),
             test: Vec::new(),
             confidence: 0.95,

@@ -78,8 +78,64 @@ pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Resu
         (true, false) => "--set split.test=0.2",
         (true, true) => "--set split.test=0.15",
     };
-    let told = Choice { subject: "split".into(), choice: sizes.join(", "), reason, instead: instead.into() };
-    Ok((split, told))
+    Ok((split, Choice::of("split", sizes.join(", "), reason, instead)))
+}
+
+/// The folds that the settings ask for, the rows that stay apart for the test, and what is told of each fold.
+///
+/// The test rows are those of the single split; all others are folded.
+pub(super) fn folds_of(
+    config: &Config,
+    raw: &RawTable,
+    labels: &Labels,
+) -> Result<(Vec<Split>, Vec<usize>, Choice)> {
+    let s = &config.split;
+    let (whole, _) = split_of(config, raw, labels)?;
+    let basis = Basis::of(config, raw, labels)?;
+    let rows = [whole.train.rows(), &whole.val].concat();
+    let folds = basis.rule().folds(&rows, s.folds, s.repeats, s.val, config.seed)?;
+    for fold in &folds {
+        check_classes(config, fold, raw, labels)?;
+    }
+    let held_out: usize = folds.iter().map(|fold| fold.test.len()).sum();
+    let mut reason = match (&basis.groups, &basis.times) {
+        _ if !s.column.is_empty() => format!(
+            "the rows that column `{}` does not give to the test, drawn at random with seed {}{}",
+            s.column,
+            config.seed,
+            of_one_mix(config, &labels.target)
+        ),
+        (Some(groups), _) => format!(
+            "{} of `{}`, none of them in two folds, dealt out with seed {}",
+            counted(groups.count(&rows), "group"),
+            groups.column,
+            config.seed
+        ),
+        (None, Some(times)) => format!(
+            "forward in the order of `{}`: each fold's window comes after all that it is trained on",
+            times.column
+        ),
+        (None, None) => {
+            format!("drawn at random with seed {}{}", config.seed, of_one_mix(config, &labels.target))
+        }
+    };
+    reason += &format!(
+        "; held-out rows judge and choose nothing, {} of the others ({} to {} rows) choose when to stop",
+        s.val,
+        folds.iter().map(|fold| fold.val.len()).min().unwrap_or(0),
+        folds.iter().map(|fold| fold.val.len()).max().unwrap_or(0)
+    );
+    if whole.test.is_empty() {
+        reason.push_str("; no test rows, so the bag itself is not judged");
+    }
+    let mut choice = counted(folds.len() / s.repeats, "fold");
+    if s.repeats > 1 {
+        choice += &format!(" × {}", s.repeats);
+    }
+    let of = thousands(held_out / folds.len());
+    choice += &format!(" of about {of}, {} test", thousands(whole.test.len()));
+    let instead = if s.folds == 5 { "--folds 10" } else { "--folds 5" };
+    Ok((folds, whole.test, Choice::of("folds", choice, reason, instead)))
 }
 
 fn of_one_mix(config: &Config, target: &Target) -> &'static str {

@@ -43,6 +43,13 @@ pub struct EpochRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// What follows is of this fold of a cross-validation.
+    Fold {
+        /// Its number, from 1 on.
+        fold: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// Training begins.
     Started {
         /// Training rows.

@@ -19,6 +19,7 @@ pub mod optimizer;
 mod proximal;
 mod prune;
 pub mod range_test;
+pub mod resample;
 pub mod rows;
 pub mod schedule;
 pub mod start;

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::importance::importances;
 use super::record::{State, Trial};
 use super::run::Tuning;
-use crate::ablate::work::share_out;
 use crate::ablate::{Ready, guarded, validated};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -13,6 +12,7 @@ use crate::model::truth_of;
 use crate::run::{Plan, Report, Trained, execute};
 use crate::train::bootstrap::{Gain, gain};
 use crate::train::events::{Answer, Event};
+use crate::work::share_out;
 
 /// The chosen settings and what they are worth.
 #[derive(Debug)]

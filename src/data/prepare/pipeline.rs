@@ -56,6 +56,19 @@ pub struct TransformNotes {
     pub columns: Vec<ColumnNotes>,
 }
 
+impl TransformNotes {
+    /// Takes in what another pipeline of the same columns met in the same table: of each column what is more.
+    pub(crate) fn join(&mut self, other: Self) {
+        for notes in other.columns {
+            match self.columns.iter_mut().find(|own| own.column == notes.column) {
+                None => self.columns.push(notes),
+                Some(own) if own.unseen < notes.unseen => *own = notes,
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 /// A fitted preparation: makes the matrix that the network reads out of any table of the schema.
 ///
 /// It is saved as JSON in the model file; what is read back has been [validated](Self::validate).
