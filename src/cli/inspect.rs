@@ -16,7 +16,7 @@ use statera::inspect::weights::{Tensor, bars, of_model};
 use statera::model::Model;
 use statera::run::Plan;
 
-use super::predict::read_table;
+use super::reading::{Learning, Reading};
 use super::{Settings, kinds, text, within};
 
 const AFTER_HELP: &str = "\
@@ -143,7 +143,7 @@ fn layers(of: &Path, data: Option<&Path>, model: &Model) -> anyhow::Result<Optio
         units::report(model, raw, &labels, &labels.rows)
     };
     if let Some(data) = data {
-        let raw = read_table(model, data, &[])?;
+        let raw = Reading::default().table(model, &[data.to_owned()])?;
         return Ok(Some((format!(" of {}", text::path(data)), on_all(&raw)?)));
     }
     let give = "give a table with the target column to see its layers on: statera inspect MODEL DATA";
@@ -156,7 +156,11 @@ fn layers(of: &Path, data: Option<&Path>, model: &Model) -> anyhow::Result<Optio
         return Ok(None);
     }
     let on_training_rows = || -> Result<LayerReport, Error> {
-        let plan = Plan::new(Config::load(Some(&settings), &[])?)?;
+        let config = Config::load(Some(&settings), &[])?;
+        if config.data.path == Path::new("-") {
+            return Err(Error::data("the table was read from standard input", give));
+        }
+        let plan = Plan::new(config)?;
         if plan.raw.sha256 != model.card.provenance.data_sha256 {
             let what = format!("{} has changed since the training", text::path(&plan.raw.source));
             return Err(Error::data(what, give));
@@ -224,8 +228,9 @@ fn table(tensors: &[Tensor]) -> String {
 }
 
 fn init(arguments: &Arguments) -> anyhow::Result<()> {
-    let (data, target) = (arguments.of.as_deref(), arguments.target.as_deref());
-    let plan = Plan::new(arguments.settings.load_for(data, target, arguments.seed)?)?;
+    let data: Vec<PathBuf> = arguments.of.iter().cloned().collect();
+    let (learning, target) = (Learning::default(), arguments.target.as_deref());
+    let plan = Plan::new(arguments.settings.load_for(&data, &learning, target, arguments.seed)?)?;
     let names = match &arguments.initializers {
         None => start::TRIED.map(String::from).to_vec(),
         Some(names) => items(names),

@@ -16,6 +16,7 @@ use statera::train::fit::rate_remedy;
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
+use super::reading::{Learning, tell_skipped};
 use super::{INTERRUPTED, Settings, profile, summary, text, thread_pool, within};
 
 /// With fewer test rows than this, the results say that they are rough.
@@ -33,8 +34,8 @@ and leaves no run folder.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The table: a CSV file (or set data.path)
-    data: Option<PathBuf>,
+    /// The table: files, a folder, a pattern of names or - (or set data.path)
+    data: Vec<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -44,9 +45,8 @@ pub(crate) struct Arguments {
     /// A column whose cells are train, val or test
     #[arg(long, value_name = "COLUMN")]
     split_column: Option<String>,
-    /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
-    null: Vec<String>,
+    #[command(flatten)]
+    learning: Learning,
     #[command(flatten)]
     settings: Settings,
     /// The seed of every random choice: the same seed gives the same network
@@ -80,16 +80,7 @@ impl Arguments {
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
-        let mut config = settings.load()?;
-        // As they stand: a name may look like TOML.
-        if let Some(path) = &self.data {
-            config.data.path.clone_from(path);
-        }
-        if let Some(target) = &self.target {
-            config.data.target.clone_from(target);
-        }
-        config.data.null.extend(self.null.iter().cloned());
-        Ok(config)
+        settings.load_for(&self.data, &self.learning, self.target.as_deref(), None)
     }
 }
 
@@ -111,7 +102,8 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
         }
         text::note("");
     }
-    let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    tell_skipped(&plan.raw);
+    let stem = plan.raw.stem();
     let interruption = Interruption::watch();
     let make = || RunFolder::create(arguments.out.as_deref(), &stem);
     let mut folder = interruption.create(make, RunFolder::undo)?;
@@ -159,11 +151,14 @@ fn train_into(
 ) -> Result<Outcome, Error> {
     let mut config = plan.config.with_starts();
     // The folder is to be read from anywhere.
-    config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
+    config.data = config.data.from_anywhere();
     folder.write("config.toml", config.to_toml().as_bytes())?;
     let schema = serde_json::to_string_pretty(&plan.schema)
         .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
     folder.write("schema.json", (schema + "\n").as_bytes())?;
+    if plan.raw.skipped.count > 0 {
+        folder.write("skipped-rows.csv", plan.raw.skipped.to_csv().as_bytes())?;
+    }
 
     let mut progress = Progress::new(quiet);
     let (mut interrupted, mut diverged, mut write_error) = (false, None, None);

@@ -124,7 +124,7 @@ fn explain(out: &mut String, key: &Key) {
             comment(out, "", "The names, with the settings that some of them have:");
             variants(out, kinds);
         }
-        Kind::Text | Kind::Path | Kind::TextList => {}
+        Kind::Text | Kind::Path | Kind::PathList | Kind::TextList => {}
         _ => comment(out, "", &format!("Expected: {}.", key.kind.expected())),
     }
     if let Some(conditions) = conditions(key) {

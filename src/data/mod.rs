@@ -1,17 +1,19 @@
 //! From a file to matrices: read, infer what the columns are, split, and prepare.
 //!
-//! The way is one: [`read::read_csv`] gives the cells, [`schema::infer_schema`] what they mean,
+//! The way is one: [`read::read_table`] gives the cells, [`schema::infer_schema`] what they mean,
 //! [`table::Table`] and [`target::Labels`] the typed columns, [`split::Split`] the parts, and
 //! [`pipeline::Pipeline`], fitted on the training part alone, the matrices.
 
 pub mod bins;
 pub mod cell;
+pub mod cell_format;
 pub mod encode;
 pub mod pipeline;
 pub mod read;
 pub mod scale;
 pub mod schema;
 pub mod split;
+mod survey;
 pub mod table;
 pub mod target;
 pub mod weight;
@@ -23,9 +25,9 @@ mod tests;
 pub use bins::Bins;
 pub use encode::{ColumnNotes, Encoder};
 pub use pipeline::{Feature, FeatureKind, Pipeline, PipelineOptions, TransformNotes};
-pub use read::{RawTable, ReadOptions, read_csv};
+pub use read::{RawTable, ReadOptions, Reading, TableReader, read_table};
 pub use scale::{Impute, Scale, TargetScaler};
-pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
+pub use schema::{ColumnKind, ColumnSchema, Inference, Schema, Wanted, infer_schema};
 pub use split::{Split, TrainRows};
 pub use table::{Column, ColumnData, Note, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};

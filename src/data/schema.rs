@@ -1,13 +1,15 @@
 //! What the columns of a table are, each decided from the whole file and with its reason.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{Numeric, UNDRESS, dressed_numbers, finite, parse_date, parse_number};
+use super::cell_format::{CellFormat, yes_or_no};
 use super::read::RawTable;
+use super::survey::{Cell, Survey};
 use super::words::{column_setting, counted, instead, null_option, shown, thousands};
+use crate::config::ColumnConfig;
 pub use crate::config::ColumnKind;
 use crate::{Error, Result};
 
@@ -29,6 +31,12 @@ pub struct ColumnSchema {
     pub name: String,
     /// What its cells mean.
     pub kind: ColumnKind,
+    /// How its cells are written, where that is not how most files do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<CellFormat>,
+    /// Words that count as missing in it, besides those of the whole table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub null: Vec<String>,
     /// Why it is of this kind.
     pub reason: String,
     /// The values of a category in the whole file, sorted; to be read by people, fitted by nothing.
@@ -65,6 +73,36 @@ impl Schema {
     }
 }
 
+/// What the user says of a column; what is not said is told from its cells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What its cells mean.
+    pub kind: Option<ColumnKind>,
+    /// How they are written.
+    pub format: Option<CellFormat>,
+    /// Words that count as missing in it, which the reader has been told.
+    pub null: Vec<String>,
+    /// The only values that a category may have.
+    pub levels: Option<Vec<String>>,
+}
+
+impl Wanted {
+    /// What settings say.
+    pub fn of(column: &ColumnConfig) -> Self {
+        Self {
+            kind: column.kind,
+            format: column.format,
+            null: column.null.clone().unwrap_or_default(),
+            levels: column.levels.clone(),
+        }
+    }
+
+    /// Whether the cells are to be looked at as names, whatever they are.
+    fn is_category(&self) -> bool {
+        self.kind == Some(ColumnKind::Category) || self.levels.is_some()
+    }
+}
+
 /// Decides what every column is, from all of its cells.
 ///
 /// `overrides` names the kind of columns that are not to be guessed. The columns of `aside`, which
@@ -76,250 +114,335 @@ pub fn infer_schema(
     overrides: &BTreeMap<String, ColumnKind>,
     aside: &BTreeSet<&str>,
 ) -> Result<Schema> {
-    for name in overrides.keys() {
-        if raw.column_index(name).is_none() {
-            return Err(Error::setting(
-                format!("data.columns: there is no column {} in {}", shown(name), raw.source.display()),
-                instead(name, raw.names()),
-            ));
-        }
-    }
-    let infer = |column| infer_column(raw, column, overrides.get(raw.name(column)).copied());
-    let wanted: Vec<usize> = (0..raw.n_columns()).filter(|&c| !aside.contains(raw.name(c))).collect();
-    let columns: Vec<Result<ColumnSchema>> = wanted.into_par_iter().map(infer).collect();
-    Ok(Schema { columns: columns.into_iter().collect::<Result<_>>()? })
+    let wanted = |(name, &kind): (&String, &ColumnKind)| {
+        (name.clone(), Wanted { kind: Some(kind), ..Wanted::default() })
+    };
+    let mut inference = Inference::new(raw, &overrides.iter().map(wanted).collect(), aside)?;
+    inference.add(raw);
+    inference.finish()
 }
 
-/// What one pass over a column finds.
-#[derive(Default)]
-struct Survey {
-    present: usize,
-    numbers: usize,
-    dates: usize,
-    whole: bool,
-    /// The first cell beyond the range of finite numbers.
-    not_finite: Option<usize>,
-    /// The first cell that is no number of any kind.
-    first_word: Option<usize>,
-    /// Distinct numbers, as long as there are at most [`FEW_NUMBERS`].
-    few: Option<Vec<f64>>,
+/// Decides what columns are from blocks of rows, one after the other, in memory that does not grow with the rows.
+#[derive(Debug)]
+pub struct Inference {
+    columns: Vec<Pending>,
 }
 
-impl Survey {
-    fn of(raw: &RawTable, column: usize) -> Self {
-        let mut found = Self { whole: true, few: Some(Vec::new()), ..Self::default() };
-        for (row, value) in raw.values(column).enumerate() {
-            let Some(value) = value else { continue };
-            found.present += 1;
-            match parse_number(value) {
-                Numeric::Finite(number) => found.count(number),
-                Numeric::NotFinite => {
-                    found.not_finite.get_or_insert(row);
-                }
-                Numeric::Not => {
-                    found.first_word.get_or_insert(row);
-                    found.dates += usize::from(parse_date(value).is_some());
-                }
+/// A column that is looked at.
+#[derive(Debug)]
+struct Pending {
+    index: usize,
+    name: String,
+    wanted: Wanted,
+    survey: Survey,
+}
+
+impl Inference {
+    /// Of the columns of `first`, a table or the first block of it; the others as in [`infer_schema`]. Nothing of the
+    /// rows is looked at.
+    pub fn new(
+        first: &RawTable,
+        overrides: &BTreeMap<String, Wanted>,
+        aside: &BTreeSet<&str>,
+    ) -> Result<Self> {
+        for name in overrides.keys() {
+            if first.column_index(name).is_none() {
+                return Err(Error::setting(
+                    format!("data.columns: there is no column {} in {}", shown(name), first.source.display()),
+                    instead(name, first.names()),
+                ));
             }
         }
-        found
+        let columns = first.names().enumerate().filter(|(_, name)| !aside.contains(name));
+        let columns = columns.map(|(index, name)| Pending {
+            index,
+            name: name.to_owned(),
+            wanted: overrides.get(name).cloned().unwrap_or_default(),
+            survey: Survey::new(),
+        });
+        Ok(Self { columns: columns.collect() })
     }
 
-    fn count(&mut self, number: f64) {
-        self.numbers += 1;
-        self.whole &= number.fract() == 0.0;
-        if let Some(few) = &mut self.few
-            && !few.contains(&number)
-        {
-            few.push(number);
-            if few.len() > FEW_NUMBERS {
-                self.few = None;
-            }
-        }
+    /// Looks at the rows of a block.
+    pub fn add(&mut self, block: &RawTable) {
+        self.columns.par_iter_mut().for_each(|column| {
+            let all_words = column.wanted.is_category();
+            let all_different = named_like_an_identifier(&column.name);
+            column.survey.add(block, column.index, all_words, all_different);
+        });
     }
 
-    /// Whether every cell that is not missing is a number, some of them finite.
-    fn numeric(&self) -> bool {
-        self.numbers > 0 && self.first_word.is_none()
+    /// What the columns are.
+    pub fn finish(self) -> Result<Schema> {
+        let columns: Vec<Result<ColumnSchema>> = self.columns.iter().map(decided).collect();
+        Ok(Schema { columns: columns.into_iter().collect::<Result<_>>()? })
     }
 }
 
 /// A kind, its reason, and why the column is dropped if it is.
 struct Verdict {
     kind: ColumnKind,
+    format: Option<CellFormat>,
     reason: String,
     dropped: Option<String>,
 }
 
 impl Verdict {
     fn keep(kind: ColumnKind, reason: String) -> Self {
-        Self { kind, reason, dropped: None }
+        Self { kind, format: None, reason, dropped: None }
     }
 
     fn drop(kind: ColumnKind, reason: String, dropped: impl Into<String>) -> Self {
-        Self { kind, reason, dropped: Some(dropped.into()) }
+        Self { kind, format: None, reason, dropped: Some(dropped.into()) }
+    }
+
+    fn written(self, format: CellFormat) -> Self {
+        Self { format: Some(format), ..self }
     }
 }
 
-fn infer_column(raw: &RawTable, column: usize, wanted: Option<ColumnKind>) -> Result<ColumnSchema> {
-    let survey = Survey::of(raw, column);
-    // The distinct words are gathered only where they decide something or are to be listed.
-    let words = wanted == Some(ColumnKind::Category) || (wanted.is_none() && !survey.numeric());
-    let distinct: BTreeSet<&str> = if words {
-        let distinct: HashSet<&str> = raw.values(column).flatten().collect();
-        distinct.into_iter().collect()
-    } else {
-        BTreeSet::new()
-    };
-    let mut verdict = match wanted {
-        _ if survey.present == 0 => Verdict::drop(
-            wanted.unwrap_or(ColumnKind::Text),
-            format!("all {} are missing", counted(raw.n_rows(), "cell")),
+fn decided(column: &Pending) -> Result<ColumnSchema> {
+    let Pending { name, wanted, survey, .. } = column;
+    let mut verdict = match wanted.kind {
+        _ if survey.foreign.is_some() => foreign(name, wanted, survey)?,
+        kind if survey.present == 0 => Verdict::drop(
+            kind.unwrap_or(ColumnKind::Text),
+            format!("all {} are missing", counted(survey.n_rows, "cell")),
             "all missing",
         ),
-        Some(kind) => asked_for(raw, column, kind, &survey)?,
-        None if survey.numeric() => numeric(raw, column, &survey)?,
-        None => worded(raw, column, &survey, &distinct)?,
+        kind => match (kind, wanted.format, &wanted.levels) {
+            (_, _, Some(levels)) => of_levels(name, kind, levels, survey)?,
+            (_, Some(format), None) => as_written(name, kind, format, survey)?,
+            (Some(kind), None, None) => asked_for(name, kind, survey)?,
+            (None, None, None) if survey.is_numeric() => numeric(name, survey)?,
+            (None, None, None) => worded(name, survey)?,
+        },
     };
-    let single = distinct.len() == 1 || survey.few.as_ref().is_some_and(|few| few.len() == 1);
     // Where some cells are missing, which ones they are may still tell something.
-    if verdict.dropped.is_none() && single && survey.present == raw.n_rows() && constant(raw, column, &survey)
+    if verdict.dropped.is_none()
+        && survey.present == survey.n_rows
+        && !survey.varies
+        && let Some(first) = &survey.first
     {
-        let value = raw.value(0, column).unwrap_or_default();
-        verdict.dropped = Some(format!("constant: every cell is {}", shown(value)));
+        verdict.dropped = Some(format!("constant: every cell is {}", shown(&first.text)));
     }
-    let levels = if verdict.kind == ColumnKind::Category {
-        distinct.into_iter().map(str::to_owned).collect()
-    } else {
-        Vec::new()
+    let Verdict { kind, format, mut reason, dropped } = verdict;
+    let levels = match (kind, format) {
+        (ColumnKind::Category, Some(format)) => {
+            let levels: BTreeSet<String> =
+                survey.levels().iter().map(|level| format.level(level).to_owned()).collect();
+            levels.into_iter().collect()
+        }
+        (ColumnKind::Category, None) => wanted.levels.clone().unwrap_or_else(|| survey.levels()),
+        _ => Vec::new(),
     };
-    let Verdict { kind, mut reason, dropped } = verdict;
-    let missing = raw.n_rows() - survey.present;
+    let missing = survey.n_rows - survey.present;
     if missing > 0 && survey.present > 0 {
         reason = format!("{reason}; {} missing", thousands(missing));
     }
-    Ok(ColumnSchema { name: raw.name(column).to_owned(), kind, reason, levels, dropped })
+    if kind == ColumnKind::Number && survey.rounded > 0 {
+        let n = counted(survey.rounded, "cell");
+        reason = format!("{reason}; {n} beyond 2^53, rounded to 16 digits");
+    }
+    Ok(ColumnSchema { name: name.clone(), kind, format, null: wanted.null.clone(), reason, levels, dropped })
 }
 
-/// Whether every cell says the same; only asked where at most one number has been seen.
-fn constant(raw: &RawTable, column: usize, survey: &Survey) -> bool {
-    if survey.numbers == survey.present {
-        return true;
+/// A column of lists, structs or bytes: left out, unless the user says that it is something.
+fn foreign(name: &str, wanted: &Wanted, survey: &Survey) -> Result<Verdict> {
+    let what = survey.foreign.as_deref().unwrap_or_default();
+    match wanted.kind {
+        None | Some(ColumnKind::Text | ColumnKind::Identifier) => Ok(Verdict::drop(
+            ColumnKind::Text,
+            format!("{}, of which nothing can be learned", shown(what)),
+            format!("its cells are {}", shown(what)),
+        )),
+        Some(kind) => Err(Error::data(
+            format!("column {}: expected a {kind} in each cell, found {}", shown(name), shown(what)),
+            "spread its parts over columns of their own before, or leave the setting out",
+        )),
     }
-    let first = raw.value(0, column);
-    raw.values(column).all(|value| value == first)
 }
 
 /// The kind that the user names, if the cells allow it.
-fn asked_for(raw: &RawTable, column: usize, kind: ColumnKind, survey: &Survey) -> Result<Verdict> {
+fn asked_for(name: &str, kind: ColumnKind, survey: &Survey) -> Result<Verdict> {
     let reason = "as set".to_owned();
     match kind {
-        ColumnKind::Number if survey.first_word.is_some() => Err(odd_cells(raw, column, kind)),
-        ColumnKind::Number => match survey.not_finite {
-            Some(row) => Err(not_finite(raw, row, column)),
+        ColumnKind::Number if survey.n_words > 0 => match survey.dressed() {
+            Some((format, what)) if format.is_of_numbers() => {
+                Ok(Verdict::keep(kind, format!("as set: {what}")).written(format))
+            }
+            _ => Err(odd_cells(name, survey, kind)),
+        },
+        ColumnKind::Number if survey.days > 0 => Err(Error::data(
+            format!("column {}: expected a number, found dates", shown(name)),
+            format!("--set {}", column_setting(name, "kind", "date")),
+        )),
+        ColumnKind::Number => match &survey.not_finite {
+            Some(cell) => Err(not_finite(cell)),
             None => Ok(Verdict::keep(kind, reason)),
         },
-        ColumnKind::Date if survey.dates < survey.present => Err(odd_cells(raw, column, kind)),
+        ColumnKind::Date if survey.dates + survey.days < survey.present => match survey.dressed() {
+            Some((format, what)) if !format.is_of_numbers() => {
+                Ok(Verdict::keep(kind, format!("as set: {what}")).written(format))
+            }
+            _ if survey.dress.is_unclear_date() => Err(unclear_dates(name, survey)),
+            _ => Err(odd_cells(name, survey, kind)),
+        },
         ColumnKind::Date | ColumnKind::Category => Ok(Verdict::keep(kind, reason)),
         ColumnKind::Text | ColumnKind::Identifier => Ok(Verdict::drop(kind, reason, kind.to_string())),
     }
 }
 
-/// A column of numbers: to compute with, or only to name the rows by.
-fn numeric(raw: &RawTable, column: usize, survey: &Survey) -> Result<Verdict> {
-    if let Some(row) = survey.not_finite {
-        return Err(not_finite(raw, row, column));
+/// The kind of a column whose cells the user says to be written so.
+fn as_written(name: &str, kind: Option<ColumnKind>, format: CellFormat, survey: &Survey) -> Result<Verdict> {
+    let meant = match format {
+        CellFormat::DecimalPoint | CellFormat::DecimalComma => ColumnKind::Number,
+        CellFormat::DayFirst | CellFormat::MonthFirst => ColumnKind::Date,
+        CellFormat::YesNo => ColumnKind::Category,
+    };
+    if let Some(kind) = kind.filter(|&kind| kind != meant) {
+        return Err(Error::setting(
+            format!(
+                "data.columns.{name}: the format {format} is one of a {meant}, and the kind is set to {kind}"
+            ),
+            "leave one of the two out",
+        ));
     }
-    let name = raw.name(column);
+    let fits = |text: &str| match meant {
+        ColumnKind::Number => format.number(text).is_some(),
+        ColumnKind::Date => format.days(text).is_some(),
+        _ => yes_or_no(text).is_some(),
+    };
+    match survey.words.iter().find(|word| !fits(&word.text)) {
+        None => Ok(Verdict::keep(meant, "as set".to_owned()).written(format)),
+        Some(word) => Err(Error::data(
+            format!("{}: expected a cell of the format {format}, found {}", word.first, shown(&word.text)),
+            format!("{} to take it as missing, or leave the format out", null_option([word.text.as_str()])),
+        )),
+    }
+}
+
+/// A category whose values the user names.
+fn of_levels(name: &str, kind: Option<ColumnKind>, levels: &[String], survey: &Survey) -> Result<Verdict> {
+    if let Some(kind) = kind.filter(|&kind| kind != ColumnKind::Category) {
+        return Err(Error::setting(
+            format!("data.columns.{name}: levels are those of a category, and the kind is set to {kind}"),
+            "leave one of the two out",
+        ));
+    }
+    match survey.words.iter().find(|word| !levels.contains(&word.text)) {
+        None => Ok(Verdict::keep(ColumnKind::Category, "as set".to_owned())),
+        Some(word) => Err(Error::data(
+            format!("{}: expected one of the levels that are set, found {}", word.first, shown(&word.text)),
+            instead(&word.text, levels.iter().map(String::as_str))
+                .replace("the columns are", "the levels are"),
+        )),
+    }
+}
+
+/// A column of numbers: to compute with, or only to name the rows by.
+fn numeric(name: &str, survey: &Survey) -> Result<Verdict> {
+    if let Some(cell) = &survey.not_finite {
+        return Err(not_finite(cell));
+    }
     let cells = counted(survey.present, "cell");
-    if survey.whole && named_like_an_identifier(name) && all_distinct(raw, column) {
+    if survey.whole && named_like_an_identifier(name) && survey.all_different() {
         return Ok(Verdict::drop(
             ColumnKind::Identifier,
             format!("whole numbers, all {} different, named like an identifier", thousands(survey.present)),
             "identifier",
         ));
     }
-    let reason = match &survey.few {
-        Some(few) if survey.whole && few.len() > 1 => {
-            format!("all {cells} are numbers, {} different whole ones", few.len())
-        }
-        _ => format!("all {cells} are numbers"),
+    let few = survey.different_numbers();
+    let reason = if survey.whole && (2..=FEW_NUMBERS).contains(&few) {
+        format!("all {cells} are numbers, {few} different whole ones")
+    } else {
+        format!("all {cells} are numbers")
     };
     Ok(Verdict::keep(ColumnKind::Number, reason))
 }
 
 /// A column in which at least one cell is no number.
-fn worded(raw: &RawTable, column: usize, survey: &Survey, distinct: &BTreeSet<&str>) -> Result<Verdict> {
-    let (present, levels) = (survey.present, distinct.len());
-    if survey.dates == present {
-        return Ok(Verdict::keep(ColumnKind::Date, format!("all {} are dates", counted(present, "cell"))));
+fn worded(name: &str, survey: &Survey) -> Result<Verdict> {
+    let present = survey.present;
+    let cells = counted(present, "cell");
+    if survey.dates + survey.days == present {
+        return Ok(Verdict::keep(ColumnKind::Date, format!("all {cells} are dates")));
     }
+    if let Some((format, what)) = survey.dressed() {
+        let kind = if format.is_of_numbers() { ColumnKind::Number } else { ColumnKind::Date };
+        return Ok(Verdict::keep(kind, format!("all {cells} are {what}")).written(format));
+    }
+    let (words, numbers) = (survey.different_words(), survey.different_numbers());
+    let levels = words + numbers;
     // A few words among many numbers are slips of the pen, and not names of categories.
-    let numbers = distinct.iter().filter(|value| finite(value).is_some()).count();
-    if numbers > 0 && (levels - numbers) * 20 <= levels {
-        return Err(odd_cells(raw, column, ColumnKind::Number));
+    if numbers > 0 && words * 20 <= levels {
+        return Err(odd_cells(name, survey, ColumnKind::Number));
     }
-    let dates = distinct.iter().filter(|value| parse_date(value).is_some()).count();
+    let dates = survey.words.iter().filter(|word| word.is_date).count();
     if dates > 0 && (levels - dates) * 20 <= levels {
-        return Err(odd_cells(raw, column, ColumnKind::Date));
+        return Err(odd_cells(name, survey, ColumnKind::Date));
     }
-    let differ = format!("{} among {}", counted(levels, "different value"), counted(present, "cell"));
-    if are_boolean(distinct) {
-        return Ok(Verdict::keep(ColumnKind::Category, format!("yes or no, as {differ}")));
+    let differ = format!("{} among {cells}", counted(levels, "different value"));
+    let unclear = if survey.dress.is_unclear_date() {
+        format!(
+            "; if these are dates, say what comes first: --set {}, or month_first",
+            column_setting(name, "format", "day_first")
+        )
+    } else {
+        String::new()
+    };
+    if are_boolean(survey) {
+        let verdict = Verdict::keep(ColumnKind::Category, format!("yes or no, as {differ}"));
+        // Two spellings are two levels; more are made two.
+        return Ok(if levels > 2 { verdict.written(CellFormat::YesNo) } else { verdict });
     }
-    let hint = if dressed_numbers(distinct.iter().copied()) { format!("; {UNDRESS}") } else { String::new() };
-    if levels == present && present > 1 {
-        let length = distinct.iter().map(|value| value.len()).sum::<usize>() / levels;
+    if levels == present && present > 1 || survey.n_words == present && survey.all_different() && present > 1
+    {
+        let length = survey.length / survey.n_words.max(1);
         let (kind, what) = if length <= IDENTIFIER_LENGTH {
             (ColumnKind::Identifier, "text that is different in every row")
         } else {
             (ColumnKind::Text, "long text that is different in every row")
         };
-        return Ok(Verdict::drop(kind, format!("{what}{hint}"), kind.to_string()));
+        return Ok(Verdict::drop(kind, format!("{what}{unclear}"), kind.to_string()));
     }
     let enough = if levels <= FEW_LEVELS { 2 } else { REPEATS };
     if levels == 1 || (levels <= MOST_LEVELS && present >= enough * levels) {
-        return Ok(Verdict::keep(ColumnKind::Category, format!("text, {differ}{hint}")));
+        return Ok(Verdict::keep(ColumnKind::Category, format!("text, {differ}{unclear}")));
     }
     let why = if levels > MOST_LEVELS { "too many to be categories" } else { "which seldom repeat" };
-    Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}{hint}"), "text"))
+    Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}{unclear}"), "text"))
 }
 
 /// The error of a column that holds numbers or dates but for a few cells.
-fn odd_cells(raw: &RawTable, column: usize, kind: ColumnKind) -> Error {
-    let fits = |value: &str| match kind {
-        ColumnKind::Date => parse_date(value).is_some(),
-        _ => parse_number(value) != Numeric::Not,
-    };
-    let mut first = None;
-    let mut count = 0;
-    let mut words: Vec<&str> = Vec::new();
-    for (row, value) in raw.values(column).enumerate() {
-        let Some(value) = value.filter(|value| !fits(value)) else { continue };
-        first.get_or_insert((row, value));
-        count += 1;
-        if words.len() < 3 && !words.contains(&value) {
-            words.push(value);
-        }
-    }
-    let (row, cell) = first.unwrap_or_default();
+fn odd_cells(name: &str, survey: &Survey, kind: ColumnKind) -> Error {
+    let (Cell { place, text }, count, words) = survey.odd_cells(kind == ColumnKind::Date);
     let more = if count > 1 { format!(" ({} like it)", thousands(count - 1)) } else { String::new() };
     Error::data(
-        format!("{}: expected a {kind}, found {}{more}", raw.place(row, column), shown(cell)),
+        format!("{place}: expected a {kind}, found {}{more}", shown(&text)),
         format!(
             "{} to take it as missing, or --set {}",
             null_option(words),
-            column_setting(raw.name(column), "kind", "category")
+            column_setting(name, "kind", "category")
         ),
     )
 }
 
-/// The error of a number that is not finite.
-fn not_finite(raw: &RawTable, row: usize, column: usize) -> Error {
-    let cell = raw.value(row, column).unwrap_or_default();
+/// The error of dates of which nobody can say whether the day or the month stands first.
+fn unclear_dates(name: &str, survey: &Survey) -> Error {
+    let cell = survey.first.clone().unwrap_or_default();
     Error::data(
-        format!("{}: expected a finite number, found {}", raw.place(row, column), shown(cell)),
-        format!("{} to take it as missing", null_option([cell])),
+        format!("{}: {} may be written with the day or the month first", cell.place, shown(&cell.text)),
+        format!("--set {}, or month_first", column_setting(name, "format", "day_first")),
+    )
+}
+
+/// The error of a number that is not finite.
+fn not_finite(cell: &Cell) -> Error {
+    Error::data(
+        format!("{}: expected a finite number, found {}", cell.place, shown(&cell.text)),
+        format!("{} to take it as missing", null_option([cell.text.as_str()])),
     )
 }
 
@@ -344,22 +467,11 @@ pub(crate) fn named_like_an_identifier(name: &str) -> bool {
     [words.first(), words.last()].into_iter().flatten().any(|word| WORDS.contains(&word.as_str()))
 }
 
-/// Whether no number occurs twice among the cells that are not missing.
-fn all_distinct(raw: &RawTable, column: usize) -> bool {
-    let mut seen = HashSet::new();
-    raw.values(column).flatten().all(|value| match parse_number(value) {
-        Numeric::Finite(number) => seen.insert(number.to_bits()),
-        Numeric::NotFinite | Numeric::Not => false,
-    })
-}
-
-/// Whether these are the two words of a yes-or-no question, or one of them.
-fn are_boolean(distinct: &BTreeSet<&str>) -> bool {
-    const PAIRS: [[&str; 2]; 5] = [["false", "true"], ["no", "yes"], ["n", "y"], ["f", "t"], ["off", "on"]];
-    let fits = |pair: &[&str; 2]| {
-        distinct.iter().all(|value| pair.iter().any(|word| word.eq_ignore_ascii_case(value)))
-    };
-    PAIRS.iter().any(fits)
+/// Whether the words are those of one yes-or-no question, however they are spelled.
+fn are_boolean(survey: &Survey) -> bool {
+    survey.numbers == 0
+        && survey.words.len() <= 12
+        && survey.words.iter().all(|word| yes_or_no(&word.text).is_some())
 }
 
 #[cfg(test)]
@@ -412,14 +524,20 @@ mod tests {
             ("x", cells(1000, |i| format!("v{}", i % 300)), Text, Some("text"), "seldom repeat"),
             ("x", cells(12_000, |i| format!("v{}", i % 1100)), Text, Some("text"), "too many"),
             ("x", cells(100, |i| format!("u{i}")), Identifier, Some("identifier"), "different in every row"),
+            ("x", cells(100, |i| format!("${i}.50")), Number, None, "100 cells are numbers with the sign $"),
+            ("x", cycle(&["10%", "20%"]), Number, None, "numbers in per cent, 12 % read as 12"),
+            ("x", cycle(&["\"1,250\"", "7"]), Number, None, "numbers with thousands set apart"),
+            ("x", cycle(&["\"1,25\"", "\"3,5\""]), Number, None, "all 100 cells are numbers"),
+            ("x", cycle(&["31/12/2024", "1/2/2024"]), Date, None, "dates, the day before the month"),
             (
                 "x",
-                cells(100, |i| format!("${i}.50")),
-                Identifier,
-                Some("identifier"),
-                "row; written as 1234.5",
+                cycle(&["1/2/2024", "3/2/2024"]),
+                Category,
+                None,
+                "--set data.columns.x.format=day_first, or month_first",
             ),
-            ("x", cycle(&["10%", "20%"]), Category, None, "100 cells; written as 1234.5, without signs"),
+            ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
+            ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
             ("x", cells(100, |i| format!("{i} {}", "long ".repeat(20))), Text, Some("text"), "long text"),
             (
                 "x",
@@ -530,5 +648,21 @@ mod tests {
         assert_eq!(schema.kept().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["x"]);
         assert!(schema.without(&["x"]).get("x").is_none());
         assert!(schema.without(&["x"]).get("other").is_some());
+    }
+
+    #[test]
+    fn blocks_are_inferred_as_the_whole_is() {
+        let text = |range: std::ops::Range<usize>| {
+            let row = |i: usize| format!("{i},{},w{},{}.5,2024-01-{:02}\n", i % 3, i % 5, i, i % 28 + 1);
+            std::iter::once("id,few,word,x,day\n".to_owned()).chain(range.map(row)).collect::<String>()
+        };
+        let read =
+            |text: &str| parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap();
+        let none = BTreeMap::new();
+        let whole = infer_schema(&read(&text(0..90)), &BTreeMap::new(), &BTreeSet::new()).unwrap();
+        let blocks = [read(&text(0..40)), read(&text(40..41)), read(&text(41..90))];
+        let mut inference = Inference::new(&blocks[0], &none, &BTreeSet::new()).unwrap();
+        blocks.iter().for_each(|block| inference.add(block));
+        assert_eq!(inference.finish().unwrap(), whole);
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
-    Table, Target, TargetScaler, TaskKind,
+    Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -76,8 +76,8 @@ pub struct Plan {
 impl Plan {
     /// Reads the table of `config.data` and decides everything.
     pub fn new(config: Config) -> Result<Self> {
-        let path = table_path(&config)?;
-        let raw = data::read_csv(&path, &ReadOptions { null_words: config.data.null.clone() })?;
+        check_named(&config)?;
+        let raw = data::read_table(&config.data.sources(), &ReadOptions::of(&config.data))?;
         Self::of(config, Arc::new(raw))
     }
 
@@ -115,6 +115,10 @@ impl Plan {
                 if numbers { "--task regression" } else { "" }
             }
         };
+        if let Some(reading) = &raw.reading {
+            let reason = "told from the file".to_owned();
+            choices.push(choice("table", reading.clone(), reason, "--delimiter, --decimal"));
+        }
         choices.push(choice("task", task.to_string(), task_reason, other_task));
         config.task = match task {
             TaskKind::Regression => Task::Regression,
@@ -256,14 +260,14 @@ fn leave_out_repeated(labels: &mut Labels, table: &Table) -> usize {
     before - labels.rows.len()
 }
 
-fn table_path(config: &Config) -> Result<std::path::PathBuf> {
+fn check_named(config: &Config) -> Result<()> {
     if config.data.path == Path::new("") {
         return Err(Error::setting(
             "no table is named",
             "give the file as an argument, or set data.path in the configuration",
         ));
     }
-    Ok(config.data.path.clone())
+    Ok(())
 }
 
 fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
@@ -291,15 +295,18 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let no_input = |name: &str| name == target || name == config.split.column || name == config.data.weight;
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
-    let kinds: BTreeMap<_, _> =
-        kinds.filter_map(|(name, c)| c.kind.map(|kind| (name.clone(), kind))).collect();
-    let mut inferred = data::infer_schema(raw, &kinds, &aside)?.columns.into_iter();
+    let wanted: BTreeMap<String, Wanted> = kinds.map(|(name, c)| (name.clone(), Wanted::of(c))).collect();
+    let mut inference = data::Inference::new(raw, &wanted, &aside)?;
+    inference.add(raw);
+    let mut inferred = inference.finish()?.columns.into_iter();
     let mut schema = Schema::default();
     for name in raw.names().filter(|name| !no_input(name)) {
         if is_dropped(name) {
             schema.columns.push(ColumnSchema {
                 name: name.to_owned(),
                 kind: columns[name].kind.unwrap_or(ColumnKind::Text),
+                format: None,
+                null: Vec::new(),
                 reason: "not looked at".into(),
                 levels: Vec::new(),
                 dropped: Some("as set".into()),
@@ -473,7 +480,7 @@ fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, 
         };
         format!("drawn at random with seed {}{how}", config.seed)
     } else {
-        let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
+        let cell = |&row: &usize| raw.column_index(&s.column).and_then(|column| raw.value(row, column));
         let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
         let mut reason = format!("as column `{}` says", s.column);
         if drawn {
