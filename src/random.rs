@@ -25,6 +25,8 @@ pub enum Purpose {
     Noise = 6,
     /// Masks of DropConnect.
     DropConnect = 7,
+    /// Drawing folds.
+    Folds = 8,
     /// Drawing the training rows that initial parameters are fitted on, and those that biases are put at.
     InitRows = 16,
     /// Noise on numeric inputs.

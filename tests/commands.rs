@@ -341,7 +341,7 @@ fn a_column_can_say_which_rows_are_for_what() {
     assert_eq!((&json["test"], &json["baselines"]), (&serde_json::json!({}), &serde_json::json!({})));
     assert!(json["comparison"].is_null());
     assert!(text.err.contains("no test rows"), "{}", text.err);
-    assert!(text.out.starts_with("No test rows, so no test figures."), "{}", text.out);
+    assert!(text.out.contains("\n\nNo test rows, so no test figures."), "{}", text.out);
     assert!(!text.out.contains("The network"), "{}", text.out);
 
     let (text, json) = train(&["train", "train", "train", "train", "test"]);

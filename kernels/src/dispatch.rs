@@ -29,11 +29,13 @@ macro_rules! kernels {
         pub trait Kernels<T> {
             $( $(#[$doc])* fn $name(level: CpuLevel, $($arg: $ty),*); )*
         }
-        kernels!(@implement f32; $( fn $name($($arg: $ty),*) = $body; )*);
-        kernels!(@implement f64; $( fn $name($($arg: $ty),*) = $body; )*);
+        kernels!(@implement f32, kernels_of_f32; $( fn $name($($arg: $ty),*) = $body; )*);
+        kernels!(@implement f64, kernels_of_f64; $( fn $name($($arg: $ty),*) = $body; )*);
     };
-    (@implement $t:ty; $( fn $name:ident($($arg:ident: $ty:ty),*) = $body:path; )*) => {
-        const _: () = {
+    (@implement $t:ty, $module:ident; $( fn $name:ident($($arg:ident: $ty:ty),*) = $body:path; )*) => {
+        // The compiler shares out work by modules.
+        mod $module {
+            use super::*;
             // The signatures say `T`; an alias reaches into the inner functions, where `Self` does not.
             type T = $t;
             impl Kernels<T> for T {
@@ -57,7 +59,7 @@ macro_rules! kernels {
                     }
                 } )*
             }
-        };
+        }
     };
 }
 
@@ -178,13 +180,16 @@ macro_rules! row_kernels {
         pub trait RowKernels<T> {
             $( $(#[$doc])* fn $name(level: CpuLevel, $($arg: $ty),*); )*
         }
-        row_kernels!(@implement f32, __m512, __m256, float32x4_t; $( fn $name($($arg: $ty),*) = $file::$body; )*);
-        row_kernels!(@implement f64, __m512d, __m256d, float64x2_t; $( fn $name($($arg: $ty),*) = $file::$body; )*);
+        row_kernels!(@implement f32, row_kernels_of_f32, __m512, __m256, float32x4_t;
+            $( fn $name($($arg: $ty),*) = $file::$body; )*);
+        row_kernels!(@implement f64, row_kernels_of_f64, __m512d, __m256d, float64x2_t;
+            $( fn $name($($arg: $ty),*) = $file::$body; )*);
     };
-    (@implement $t:ty, $avx512:ident, $avx2:ident, $neon:ident;
+    (@implement $t:ty, $module:ident, $avx512:ident, $avx2:ident, $neon:ident;
         $( fn $name:ident($($arg:ident: $ty:ty),*) = $file:ident::$body:ident; )*
     ) => {
-        const _: () = {
+        mod $module {
+            use super::*;
             type T = $t;
             impl RowKernels<T> for T {
                 $( fn $name(level: CpuLevel, $($arg: $ty),*) {
@@ -208,7 +213,7 @@ macro_rules! row_kernels {
                     }
                 } )*
             }
-        };
+        }
     };
 }
 

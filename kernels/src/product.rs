@@ -310,11 +310,12 @@ fn panels<V: Vector>(
                     relu: relu && shared + k_block == k,
                     zero,
                 };
+                // What is wider than a panel can be is not compiled.
                 match padded / V::LANES {
-                    1 => panel.rows::<V, 1>(m, pack),
+                    4 if const { V::PANEL > 3 } => panel.rows::<V, 4>(m, pack),
+                    3 if const { V::PANEL > 2 } => panel.rows::<V, 3>(m, pack),
                     2 => panel.rows::<V, 2>(m, pack),
-                    3 => panel.rows::<V, 3>(m, pack),
-                    _ => panel.rows::<V, 4>(m, pack),
+                    _ => panel.rows::<V, 1>(m, pack),
                 }
             }
         }
@@ -351,7 +352,7 @@ pub(crate) fn transpose<V: Vector>([rows, columns]: [usize; 2], from: &[V::Eleme
 }
 
 /// One panel of C: up to [`Vector::PANEL`] registers wide, all rows high.
-struct Panel<T> {
+pub(crate) struct Panel<T> {
     k: usize,
     a: *const T,
     a_row: usize,
@@ -380,7 +381,7 @@ impl<T: Copy> Panel<T> {
             while row < m {
                 let left = m - row;
                 // Eight rows are two tiles of four: a rest of two would leave the multipliers waiting.
-                row += if NR == 1 && left >= 12 {
+                row += if const { NR == 1 } && left >= 12 {
                     // A narrow tile needs more rows to keep the multipliers busy.
                     self.tile_of::<V, 12, NR>(row, packed)
                 } else if left >= 6 && left != 8 {
@@ -464,13 +465,23 @@ impl<T: Copy> Panel<T> {
         row: usize,
         packed: bool,
     ) -> usize {
-        unsafe { if packed { self.tile::<V, MR, NR, true>(row) } else { self.tile::<V, MR, NR, false>(row) } }
+        unsafe {
+            if packed { V::tile::<MR, NR, true>(self, row) } else { V::tile::<MR, NR, false>(self, row) }
+        }
         MR
     }
 
     /// `MR` rows of the panel from `row` on.
+    ///
+    /// # Safety
+    /// As [`Panel::rows`]; the panel has the rows.
     #[inline(always)]
-    unsafe fn tile<V: Vector<Element = T>, const MR: usize, const NR: usize, const PACKED: bool>(
+    pub(crate) unsafe fn tile<
+        V: Vector<Element = T>,
+        const MR: usize,
+        const NR: usize,
+        const PACKED: bool,
+    >(
         &self,
         row: usize,
     ) {

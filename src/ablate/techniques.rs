@@ -5,6 +5,7 @@ use toml::Value;
 
 use super::{Variant, same_data};
 use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys, with_parametric};
+use crate::data::{Pipeline, PipelineOptions};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
 use crate::run::{Plan, embedding};
@@ -164,12 +165,17 @@ impl Technique {
 pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
     let applying = TECHNIQUES.iter().filter(|t| (t.applies)(&plan.config));
     let variants = applying.filter_map(|t| t.variant(reference));
+    // What a preparation makes of the table, and what an embedding makes of that.
+    let prepared = |config: &Config| {
+        let pipeline = Pipeline::fit(&plan.table, &plan.split.train, &PipelineOptions::of(config)).ok()?;
+        Some((embedding::layer(config, &pipeline), pipeline, config.prepare.target_scale))
+    };
     let differs = |v: &Variant| {
         let mut others = reference.clone();
-        others.embedding = v.config.embedding.clone();
-        if same_data(&v.config, &others) && v.config.embedding != reference.embedding {
-            // A table without numbers has none to embed.
-            return embedding::differs([&v.config, reference], &plan.pipeline);
+        (others.prepare, others.embedding) = (v.config.prepare.clone(), v.config.embedding.clone());
+        if same_data(&v.config, &others) && !same_data(&v.config, reference) {
+            // A table without numbers has none to scale or embed.
+            return prepared(&v.config).is_some_and(|p| Some(p) != prepared(reference));
         }
         !same_data(&v.config, reference)
             || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))

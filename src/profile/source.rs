@@ -154,6 +154,8 @@ impl Loaded {
         let named = [
             ("--target", &config.data.target),
             ("split.column", &config.split.column),
+            ("split.group", &config.split.group),
+            ("split.time", &config.split.time),
             ("data.weight", &config.data.weight),
         ];
         let named = named.into_iter().chain(config.data.columns.keys().map(|name| ("data.columns", name)));
@@ -186,7 +188,7 @@ impl Loaded {
             table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
         let role = |name: &str| match name {
             _ if name == config.data.target => Role::Target,
-            _ if name == config.split.column => Role::Split,
+            _ if name == config.split.column || name == config.split.group => Role::Split,
             _ if name == config.data.weight => Role::Weight,
             _ => Role::Input,
         };

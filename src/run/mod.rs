@@ -8,6 +8,7 @@ pub mod plan;
 mod reach;
 pub mod report;
 mod rows;
+mod split;
 mod weights;
 
 pub use execute::{Trained, execute};

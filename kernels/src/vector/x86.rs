@@ -1,6 +1,7 @@
 //! The registers of x86-64: AVX2 and AVX-512.
 
 use super::Vector;
+use crate::product::Panel;
 use std::arch::x86_64::{
     __m256, __m256d, __m256i, __m512, __m512d, _CMP_GT_OQ, _mm_cvtsi64_si128, _mm_loadu_ps,
     _mm_maskz_loadu_epi8, _mm_storeu_ps, _mm_test_epi8_mask, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd,
@@ -155,7 +156,7 @@ unsafe fn first_bytes(p: *const u8, n: usize) -> i64 {
 }
 
 macro_rules! vector {
-    ($v:ty, $t:ty, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident, $mask:expr, $positive:ident, $kept:ident, $square:literal, $transpose:ident $(, { $($quads:tt)* })?) => {
+    ($v:ty, $t:ty, $features:literal, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident, $mask:expr, $positive:ident, $kept:ident, $square:literal, $transpose:ident $(, { $($quads:tt)* })?) => {
         // SAFETY: each intrinsic needs only the instructions and the bounds that the caller vouches for;
         // a masked lane is neither read nor written.
         impl Vector for $v {
@@ -211,6 +212,14 @@ macro_rules! vector {
             unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self {
                 unsafe { $kept(self, kept, n) }
             }
+            unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(panel: &Panel<$t>, row: usize) {
+                #[target_feature(enable = $features)]
+                #[inline(never)]
+                unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(panel: &Panel<$t>, row: usize) {
+                    unsafe { panel.tile::<$v, MR, NR, PACKED>(row) }
+                }
+                unsafe { tile::<MR, NR, PACKED>(panel, row) }
+            }
             $($($quads)*)?
             const SQUARE: usize = $square;
             #[inline(always)]
@@ -228,6 +237,7 @@ macro_rules! vector {
 vector!(
     __m512,
     f32,
+    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     16,
     4,
     _mm512_set1_ps,
@@ -285,6 +295,7 @@ vector!(
 vector!(
     __m512d,
     f64,
+    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     8,
     4,
     _mm512_set1_pd,
@@ -306,6 +317,7 @@ vector!(
 vector!(
     __m256,
     f32,
+    "avx2,fma",
     8,
     2,
     _mm256_set1_ps,
@@ -327,6 +339,7 @@ vector!(
 vector!(
     __m256d,
     f64,
+    "avx2,fma",
     4,
     2,
     _mm256_set1_pd,

@@ -228,7 +228,7 @@ impl RawTable {
     }
 
     /// A row as messages name it: `row 812 (line 815)`; the first row is row 1.
-    pub(in crate::data) fn row_place(&self, row: usize) -> String {
+    pub(crate) fn row_place(&self, row: usize) -> String {
         let mut place = format!("row {}", self.first_row + row + 1);
         let file = self.file(row).map(|file| file.display().to_string());
         let line = self.line(row).map(|line| format!("line {line}"));
