@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -147,8 +148,8 @@ fn a_type_that_changes_late_is_named_with_its_row_and_line() {
         text
     });
     std::fs::write(&path, text.clone() + "oops,1\n").unwrap();
-    let raw = read_table(&[path.clone()], &ReadOptions::default()).unwrap();
-    let error = statera::data::infer_schema(&raw, &Default::default(), &Default::default()).unwrap_err();
+    let raw = read_table(std::slice::from_ref(&path), &ReadOptions::default()).unwrap();
+    let error = statera::data::infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new()).unwrap_err();
     assert!(
         error.to_string().contains("row 1000001 (line 1000002), column `x`: expected a number, found `oops`"),
         "{error}"
@@ -164,7 +165,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     let text = (0..600_000).fold("x,y\n".to_owned(), |text, i| text + &format!("{i},1\n"));
     for change in [&b"more,1\n"[..], b""] {
         std::fs::write(&path, &text).unwrap();
-        let mut reader = TableReader::open(&[path.clone()], &ReadOptions::default()).unwrap();
+        let mut reader = TableReader::open(std::slice::from_ref(&path), &ReadOptions::default()).unwrap();
         assert!(reader.next_block().unwrap().is_some());
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(change).unwrap();

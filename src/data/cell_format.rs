@@ -93,7 +93,8 @@ fn undress(cell: &str, decimal_comma: bool) -> Option<(f64, Signs)> {
         signs.grouped = true;
         digits.push_str(next);
     }
-    if !is_digits(first) && !(first.is_empty() && !signs.grouped && !decimals.is_empty()) {
+    let bare_decimals = first.is_empty() && !signs.grouped && !decimals.is_empty();
+    if !is_digits(first) && !bare_decimals {
         return None;
     }
     if !decimals.is_empty() {
@@ -123,8 +124,8 @@ pub(super) struct Dress {
 #[derive(Debug, Default)]
 struct Hypothesis {
     refuted: bool,
-    percent: bool,
-    no_percent: bool,
+    /// Whether cells are in per cent: all of them or none.
+    percent: Option<bool>,
     currency: Option<char>,
     grouped: bool,
     /// A comma (or a point) before other than three digits, which can be no thousands.
@@ -141,7 +142,8 @@ impl Dress {
     /// A cell that is a plain number.
     pub(super) fn plain(&mut self, whole: bool) {
         self.any_plain = true;
-        (self.point.no_percent, self.comma.no_percent) = (true, true);
+        self.point.in_percent(false);
+        self.comma.in_percent(false);
         // A point before decimals leaves no room for a comma there.
         self.comma.refuted |= !whole;
     }
@@ -186,6 +188,11 @@ impl Dates {
 }
 
 impl Hypothesis {
+    /// 12 % beside 0.12 may mean the same or not.
+    fn in_percent(&mut self, percent: bool) {
+        self.refuted |= *self.percent.get_or_insert(percent) != percent;
+    }
+
     fn word(&mut self, text: &str, decimal_comma: bool) {
         if self.refuted {
             return;
@@ -194,8 +201,7 @@ impl Hypothesis {
             self.refuted = true;
             return;
         };
-        self.percent |= signs.percent;
-        self.no_percent |= !signs.percent;
+        self.in_percent(signs.percent);
         self.grouped |= signs.grouped;
         self.decimal |= decimal_comma && text.contains(',');
         if let Some(sign) = signs.currency {
@@ -206,12 +212,11 @@ impl Hypothesis {
 
     /// What the dress is, if it is one and the same for all.
     fn words(&self, decimal: &str) -> Option<String> {
-        // 12 % beside 0.12 may mean the same or not.
-        if self.refuted || (self.percent && self.no_percent) {
+        if self.refuted {
             return None;
         }
         let mut words = vec!["numbers".to_owned()];
-        if self.percent {
+        if self.percent == Some(true) {
             words.push(" in per cent, 12 % read as 12".to_owned());
         }
         words.extend(self.currency.map(|sign| format!(" with the sign {sign}")));

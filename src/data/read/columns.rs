@@ -71,7 +71,7 @@ fn codes(cells: &[Option<&str>]) -> Option<Cells> {
 fn text(cells: &[Option<&str>]) -> Text {
     let length = cells.iter().flatten().map(|cell| cell.len()).sum();
     let mut text = Text {
-        text: String::with_capacity(length),
+        joined: String::with_capacity(length),
         ends: Vec::with_capacity(cells.len()),
         missing: Vec::with_capacity(cells.len()),
     };

@@ -144,7 +144,7 @@ impl CsvReader {
             // A bad row comes before what is wrong further down.
             match next {
                 Ok(pieces) => self.pieces = pieces,
-                Err(error) if self.blocks.iter().all(|block| block.is_ok()) => return Err(error),
+                Err(error) if self.blocks.iter().all(Parsed::is_ok) => return Err(error),
                 Err(_) => {}
             }
             self.blocks.retain(|block| {

@@ -45,7 +45,7 @@ pub(super) struct Input {
 
 enum Decoder {
     Plain(Counted),
-    Gzip(MultiGzDecoder<BufReader<Counted>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Counted>>>),
     Zstd(zstd::stream::read::Decoder<'static, BufReader<Counted>>),
 }
 
@@ -138,7 +138,7 @@ impl Input {
         let (packing, decoder) = match start.as_slice() {
             [0x1f, 0x8b, ..] => {
                 let reader = BufReader::with_capacity(1 << 16, counted);
-                (Packing::Gzip, Decoder::Gzip(MultiGzDecoder::new(reader)))
+                (Packing::Gzip, Decoder::Gzip(Box::new(MultiGzDecoder::new(reader))))
             }
             [0x28, 0xb5, 0x2f, 0xfd, ..] => {
                 let reader = BufReader::with_capacity(1 << 16, counted);

@@ -164,16 +164,15 @@ impl JsonReader {
             }
         }
         let columns = self.names.iter().zip(columns).zip(foreign).map(|((name, column), foreign)| {
-            let cells = match foreign {
-                Some(what) => Cells::Foreign { what: what.to_owned() },
-                None => {
-                    let value = |cell: &'_ Option<Cow<'_, str>>| -> Option<String> {
-                        cell.as_ref().and_then(|cell| self.meaning.value(cell)).map(str::to_owned)
-                    };
-                    let column: Vec<Option<String>> = column.iter().map(value).collect();
-                    let column: Vec<Option<&str>> = column.iter().map(Option::as_deref).collect();
-                    cells_of(&column, false)
-                }
+            let value = |cell: &Option<Cow<'_, str>>| -> Option<String> {
+                cell.as_ref().and_then(|cell| self.meaning.value(cell)).map(str::to_owned)
+            };
+            let cells = if let Some(what) = foreign {
+                Cells::Foreign { what: what.to_owned() }
+            } else {
+                let column: Vec<Option<String>> = column.iter().map(value).collect();
+                let column: Vec<Option<&str>> = column.iter().map(Option::as_deref).collect();
+                cells_of(&column, false)
             };
             RawColumn { name: name.clone(), cells }
         });

@@ -72,22 +72,22 @@ pub(super) enum Cells {
 /// Texts end to end without white space around them, where each ends, and which are missing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Text {
-    pub(super) text: String,
+    pub(super) joined: String,
     pub(super) ends: Vec<u32>,
     pub(super) missing: Vec<bool>,
 }
 
 impl Text {
     pub(super) fn push(&mut self, cell: Option<&str>) {
-        self.text.push_str(cell.unwrap_or_default());
+        self.joined.push_str(cell.unwrap_or_default());
         // A column too long for this is refused as a whole before it is put together.
-        self.ends.push(self.text.len() as u32);
+        self.ends.push(self.joined.len() as u32);
         self.missing.push(cell.is_none());
     }
 
     fn get(&self, row: usize) -> Option<&str> {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        (!self.missing[row]).then(|| &self.text[start as usize..self.ends[row] as usize])
+        (!self.missing[row]).then(|| &self.joined[start as usize..self.ends[row] as usize])
     }
 
     /// Makes the cells missing that are such a word.
@@ -429,13 +429,13 @@ fn values_of(pieces: Vec<Cells>, n: usize) -> Vec<f64> {
 
 fn texts_of(pieces: &[Cells], n: usize, name: &str) -> Result<Text> {
     let length = |piece: &Cells| match piece {
-        Cells::Text(text) => text.text.len(),
-        Cells::Numbers { values, text } => text.get().map_or(values.len() * 8, |text| text.text.len()),
+        Cells::Text(text) => text.joined.len(),
+        Cells::Numbers { values, text } => text.get().map_or(values.len() * 8, |text| text.joined.len()),
         other => other.len() * 8,
     };
     let bytes: usize = pieces.iter().map(length).sum();
     let mut all = Text {
-        text: String::with_capacity(bytes),
+        joined: String::with_capacity(bytes),
         ends: Vec::with_capacity(n),
         missing: Vec::with_capacity(n),
     };
@@ -448,12 +448,12 @@ fn texts_of(pieces: &[Cells], n: usize, name: &str) -> Result<Text> {
             other => other.for_each(|cell| all.push(cell)),
         }
     }
-    if u32::try_from(all.text.len()).is_err() {
+    if u32::try_from(all.joined.len()).is_err() {
         return Err(Error::data(
             format!(
                 "column {} holds {} of text; at most 4 GiB can be read at once",
                 shown(name),
-                counted(all.text.len(), "byte")
+                counted(all.joined.len(), "byte")
             ),
             "leave this column out of the file, or split the file",
         ));
@@ -463,8 +463,8 @@ fn texts_of(pieces: &[Cells], n: usize, name: &str) -> Result<Text> {
 
 impl Text {
     fn append(&mut self, other: &Self) {
-        let start = self.text.len() as u32;
-        self.text.push_str(&other.text);
+        let start = self.joined.len() as u32;
+        self.joined.push_str(&other.joined);
         self.ends.extend(other.ends.iter().map(|end| start.wrapping_add(*end)));
         self.missing.extend_from_slice(&other.missing);
     }

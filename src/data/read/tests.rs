@@ -113,7 +113,7 @@ fn pieces_of_any_size_make_the_same_table() {
         text += &format!("{i},{word},\"line {i}\nsays \"\"hello, {i}\"\"\",{}.5\r\n", i * 7 % 13);
     }
     let dialect =
-        |input: &Input| dialect::detect(input.sample(), input.is_whole(), false, Default::default());
+        |input: &Input| dialect::detect(input.sample(), input.is_whole(), false, dialect::Wanted::default());
     let expected = parse(&text).unwrap();
     assert_eq!(expected.value(7, 2), Some("line 7\nsays \"hello, 7\""));
     for size in [1, 7, 100, 1_000, 1 << 20] {

@@ -95,9 +95,9 @@ pub(super) fn cells_of_array(array: &dyn Array, meaning: &Meaning) -> Cells {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             days::<TimestampNanosecondType>(array, |x| x as f64 / 86_400e9)
         }
-        DataType::Utf8 => texts(array.as_string::<i32>(), meaning),
-        DataType::LargeUtf8 => texts(array.as_string::<i64>(), meaning),
-        DataType::Utf8View => texts(array.as_string_view(), meaning),
+        DataType::Utf8 => texts(&array.as_string::<i32>(), meaning),
+        DataType::LargeUtf8 => texts(&array.as_string::<i64>(), meaning),
+        DataType::Utf8View => texts(&array.as_string_view(), meaning),
         DataType::Dictionary(..) if is_readable(data_type) => coded(array, meaning),
         other => Cells::Foreign { what: other.to_string() },
     }
@@ -153,7 +153,7 @@ fn days<T: ArrowPrimitiveType>(array: &dyn Array, days: impl Fn(T::Native) -> f6
     Cells::Days { values: values(array.as_primitive::<T>(), days), text: OnceLock::new() }
 }
 
-fn texts<'a, A: ArrayAccessor<Item = &'a str>>(array: A, meaning: &Meaning) -> Cells {
+fn texts<'a, A: ArrayAccessor<Item = &'a str>>(array: &A, meaning: &Meaning) -> Cells {
     let cell = |row| if array.is_null(row) { None } else { meaning.value(array.value(row)) };
     cells_of(&(0..array.len()).map(cell).collect::<Vec<_>>(), false)
 }
