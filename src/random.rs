@@ -39,6 +39,10 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Drawing the settings of a trial.
+    Search = 64,
+    /// Permuting the digits of evenly spread settings.
+    SearchDigits = 65,
     /// Drawing the rows that stand for all of a table in its profile.
     Profile = 48,
     /// Folds and resamples of the classifier that tells two tables apart.

@@ -6,6 +6,7 @@ pub mod folder;
 mod objective;
 pub mod plan;
 mod reach;
+mod refit;
 pub mod report;
 mod rows;
 mod split;
