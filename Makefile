@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: tables deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench bench-profile
+.PHONY: tables bench-profile bench-ingest fuzz deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -84,3 +84,9 @@ bench: ## Time training steps against peers
 
 bench-profile: ## Time the profile of a million rows beside pandas
 	bench/profile
+
+bench-ingest: ## Time the path from a file of 1 GB (MEGABYTES=100 for less) to a prepared matrix against pandas and Polars
+	bench/ingest/run
+
+fuzz: ## Run each fuzz target for 60 seconds (SECONDS_EACH=10 for less): needs a nightly toolchain; cargo-fuzz is installed if missing
+	fuzz/run

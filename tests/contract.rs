@@ -14,7 +14,7 @@ use statera::config::layers::LAYER_KEYS;
 use statera::config::{
     Activation, CategoryEncoding, Config, EnsembleKind, LayerSpec, NumericEmbedding, Precision, WeightKind,
 };
-use statera::data::{RawTable, ReadOptions, read_csv};
+use statera::data::{RawTable, ReadOptions, read_table};
 use statera::model::{Model, Params};
 use statera::nn::{CpuLevel, Layer, Loss, Mode, Network, Pass, Targets};
 use statera::run::{Plan, execute};
@@ -66,7 +66,8 @@ fn all() -> Vec<(String, Config)> {
 fn plans() -> Vec<(String, Plan)> {
     let folder = folder();
     let null_words = Config::default().data.null;
-    let raw: RawTable = read_csv(&folder.path().join("t.csv"), &ReadOptions { null_words }).unwrap();
+    let options = ReadOptions { null_words, ..ReadOptions::default() };
+    let raw: RawTable = read_table(&[folder.path().join("t.csv")], &options).unwrap();
     let raw = Arc::new(raw);
     let plan = |(name, config): (String, Config)| match Plan::of(config, Arc::clone(&raw)) {
         Ok(plan) => (name, plan),

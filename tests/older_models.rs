@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use statera::data::{ReadOptions, read_csv};
+use statera::data::{ReadOptions, read_table};
 use statera::model::Model;
 use statera::train::metrics::Predictions;
 
@@ -19,8 +19,8 @@ use statera::train::metrics::Predictions;
 fn a_model_of_format_version_1_predicts_what_it_predicted() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let model = Model::load(&golden.join("older.safetensors")).unwrap();
-    let raw =
-        read_csv(&golden.join("older.csv"), &ReadOptions { null_words: model.card.null.clone() }).unwrap();
+    let options = ReadOptions { null_words: model.card.null.clone(), ..ReadOptions::default() };
+    let raw = read_table(&[golden.join("older.csv")], &options).unwrap();
     let rows: Vec<usize> = (0..raw.n_rows()).collect();
     let (predictions, _) = model.predict_rows(&raw, &rows).unwrap();
     let Predictions::Values(found) = predictions else { panic!("{predictions:?}") };

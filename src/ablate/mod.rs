@@ -44,7 +44,7 @@ pub struct Study {
     /// The seeds; each gives its split to all.
     pub seeds: Vec<u64>,
     /// The table, once for every list of words that stand for missing cells.
-    tables: Vec<(Vec<String>, Arc<RawTable>)>,
+    tables: Vec<(ReadOptions, Arc<RawTable>)>,
 }
 
 /// The name of the settings as they are.
@@ -88,7 +88,7 @@ impl Study {
         // Keys are looked at before the table is read, which may take long.
         let varied = techniques::varied(config, vary)?;
         let plan = Plan::new(config.clone())?;
-        let tables = vec![(config.data.null.clone(), Arc::clone(&plan.raw))];
+        let tables = vec![(ReadOptions::of(&config.data), Arc::clone(&plan.raw))];
         let reference = Variant { name: REFERENCE.into(), settings: Vec::new(), config: config.clone() };
         let mut study = Self { plan, variants: vec![reference], seeds, tables };
         if vary.is_empty() {
@@ -142,12 +142,12 @@ impl Study {
 
     /// The table as these settings read it.
     fn table(&mut self, config: &Config) -> Result<Arc<RawTable>> {
-        if let Some((_, raw)) = self.tables.iter().find(|(null, _)| *null == config.data.null) {
+        let options = ReadOptions::of(&config.data);
+        if let Some((_, raw)) = self.tables.iter().find(|(read, _)| *read == options) {
             return Ok(Arc::clone(raw));
         }
-        let null = config.data.null.clone();
-        let raw = Arc::new(data::read_csv(&config.data.path, &ReadOptions { null_words: null.clone() })?);
-        self.tables.push((null, Arc::clone(&raw)));
+        let raw = Arc::new(data::read_table(&config.data.sources(), &options)?);
+        self.tables.push((options, Arc::clone(&raw)));
         Ok(raw)
     }
 }

@@ -408,11 +408,12 @@ fn after_each_dense(layers: &mut Vec<LayerSpec>, added: &LayerSpec) {
 }
 
 /// Settings that say which rows are judged, or nothing about training.
-const FIXED: [&str; 10] = [
+const FIXED: [&str; 11] = [
     "seed",
     "threads",
     "task",
     "data.path",
+    "data.also",
     "data.target",
     "split.val",
     "split.test",

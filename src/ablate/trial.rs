@@ -9,7 +9,7 @@ use statera_kernels::Scalar;
 
 use super::{Study, same_data};
 use crate::config::{Config, Precision};
-use crate::data::RawTable;
+use crate::data::{RawTable, ReadOptions};
 use crate::error::{Error, Result};
 use crate::model::{Params, truth_of};
 use crate::run::Plan;
@@ -113,7 +113,7 @@ impl Slot {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let config = with_seed(&study.variants[self.variant].config, self.seed);
-            let raw = study.tables.iter().find(|(null, _)| *null == config.data.null);
+            let raw = study.tables.iter().find(|(read, _)| *read == ReadOptions::of(&config.data));
             let raw = raw.map_or(&study.plan.raw, |(_, raw)| raw);
             guarded(|| Ready::new(config, Arc::clone(raw)).map(Arc::new))
         };

@@ -14,7 +14,8 @@ use statera::error::Error;
 use statera::run::Folder;
 
 use super::interrupt::Interruption;
-use super::{INTERRUPTED, Settings, for_one_split, text, within};
+use super::reading::{Learning, tell_skipped};
+use super::{INTERRUPTED, Settings, text, within};
 
 const AFTER_HELP: &str = "\
 The settings as they are make the reference. Each variant changes one thing, and all are trained
@@ -35,8 +36,10 @@ Ctrl-C ends at once and leaves no folder.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The table: a CSV file (or set data.path)
-    data: Option<PathBuf>,
+    /// The table: files, a folder, a pattern of names or - (or set data.path)
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    learning: Learning,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -72,16 +75,8 @@ impl Arguments {
     /// The settings, with the options of the command line laid over them.
     fn config(&self) -> Result<Config, Error> {
         let mut settings = self.settings.clone();
-        settings.sets.extend(self.seed.map(|seed| format!("seed={seed}")));
         settings.sets.extend(self.threads.map(|threads| format!("threads={threads}")));
-        let mut config = for_one_split(settings.load()?)?;
-        if let Some(path) = &self.data {
-            config.data.path.clone_from(path);
-        }
-        if let Some(target) = &self.target {
-            config.data.target.clone_from(target);
-        }
-        Ok(config)
+        settings.load_for(&self.data, &self.learning, self.target.as_deref(), self.seed)
     }
 }
 
@@ -91,14 +86,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
     let threads = config.threads;
     let study = Study::new(&config, &arguments.vary, &arguments.only, arguments.seeds)?;
-    let source = &study.plan.raw.source;
-    let stem = source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    tell_skipped(&study.plan.raw);
+    let stem = study.plan.raw.stem();
     let interruption = Interruption::watch();
     let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-ablate"));
     let folder = interruption.create(make, Folder::undo)?;
     let mut reference = study.plan.config.clone();
     // The folder is to be read from anywhere.
-    reference.data.path = std::path::absolute(&reference.data.path).unwrap_or(reference.data.path);
+    reference.data = reference.data.from_anywhere();
     folder.write("config.toml", reference.to_toml().as_bytes())?;
     if !arguments.quiet {
         text::note(text::wrap(&describe(&study), 0).trim_end());

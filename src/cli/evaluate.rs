@@ -10,7 +10,8 @@ use statera::model::truth_of;
 use statera::run::report::intervals_json;
 use statera::train::bootstrap::intervals;
 
-use super::predict::{read_table, report_notes};
+use super::predict::report_notes;
+use super::reading::Reading;
 use super::{text, thread_pool, within};
 
 /// Share of intervals that hold the true figure.
@@ -20,11 +21,11 @@ const CONFIDENCE: f64 = 0.95;
 pub(crate) struct Arguments {
     /// A run folder or a model file
     model: PathBuf,
-    /// The table, with the target column
-    data: PathBuf,
-    /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
-    null: Vec<String>,
+    /// The table, with the target column: files, a folder, a pattern of names, or -
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     /// Resamples behind each 95 % interval; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = within::<usize>("evaluate.bootstrap"), allow_negative_numbers = true)]
     bootstrap: usize,
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Bag::load(&arguments.model)?;
-    let raw = read_table(&model, &arguments.data, &arguments.null)?;
+    let raw = arguments.reading.table(model.first(), &arguments.data)?;
     let labels = model.labels(&raw)?;
     let (predictions, notes) = model.predict_rows(&raw, &labels.rows)?;
     let truth = truth_of(&labels.target, &labels.rows);

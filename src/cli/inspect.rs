@@ -17,7 +17,7 @@ use statera::inspect::weights::{Tensor, bars, of_model};
 use statera::model::Model;
 use statera::run::{Folds, Plan};
 
-use super::predict::read_table;
+use super::reading::{Learning, Reading};
 use super::{Settings, kinds, text, within};
 
 const AFTER_HELP: &str = "\
@@ -181,7 +181,7 @@ fn layers(
         units::report(model, raw, &labels, &labels.rows)
     };
     if let Some(data) = data {
-        let raw = read_table(bag, data, &[])?;
+        let raw = Reading::default().table(bag.first(), &[data.to_owned()])?;
         return Ok(Some((format!(" of {}", text::path(data)), on_all(&raw)?)));
     }
     let give = "give a table with the target column to see its layers on: statera inspect MODEL DATA";
@@ -195,6 +195,9 @@ fn layers(
     }
     let on_training_rows = || -> Result<LayerReport, Error> {
         let config = Config::load(Some(&settings), &[])?;
+        if config.data.path == Path::new("-") {
+            return Err(Error::data("the table was read from standard input", give));
+        }
         let plan = match config.split.folds {
             0 => Plan::new(config)?,
             _ => Folds::new(config)?.plans.swap_remove(i),
@@ -266,8 +269,9 @@ fn table(tensors: &[Tensor]) -> String {
 }
 
 fn init(arguments: &Arguments) -> anyhow::Result<()> {
-    let (data, target) = (arguments.of.as_deref(), arguments.target.as_deref());
-    let plan = Plan::new(arguments.settings.load_for(data, target, arguments.seed)?)?;
+    let data: Vec<PathBuf> = arguments.of.iter().cloned().collect();
+    let (learning, target) = (Learning::default(), arguments.target.as_deref());
+    let plan = Plan::new(arguments.settings.load_for(&data, &learning, target, arguments.seed)?)?;
     let names = match &arguments.initializers {
         None => start::TRIED.map(String::from).to_vec(),
         Some(names) => items(names),

@@ -11,6 +11,7 @@ use statera::nn::{CpuLevel, Scalar};
 use statera::run::{Folder, Plan};
 use statera::train::range_test::{Ramp, RangeTest, range_test};
 
+use super::reading::{Learning, tell_skipped};
 use super::{Settings, text, thread_pool, within};
 
 const AFTER_HELP: &str = "\
@@ -26,8 +27,10 @@ Exit codes: 0 done, also when no rate can be suggested; 1 failed; 2 wrong use.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The table: a CSV file (or set data.path)
-    data: Option<PathBuf>,
+    /// The table: files, a folder, a pattern of names or - (or set data.path)
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    learning: Learning,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -62,7 +65,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut settings = arguments.settings.clone();
     settings.sets.extend(arguments.threads.map(|threads| format!("threads={threads}")));
-    let config = settings.load_for(arguments.data.as_deref(), arguments.target.as_deref(), arguments.seed)?;
+    let config = settings.load_for(
+        &arguments.data,
+        &arguments.learning,
+        arguments.target.as_deref(),
+        arguments.seed,
+    )?;
     let ramp = Ramp { from: arguments.from, to: arguments.to, steps: arguments.steps };
     ramp.check()?;
     // Before the table is read, which may take long.
@@ -77,9 +85,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok((plan, test))
     })?;
 
-    let source = &plan.raw.source;
-    let stem = source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-    let folder = Folder::create(arguments.out.as_deref(), &format!("{stem}-lr-test"))?;
+    tell_skipped(&plan.raw);
+    let folder = Folder::create(arguments.out.as_deref(), &format!("{}-lr-test", plan.raw.stem()))?;
     let o = &plan.config.optimizer;
     let what = format!(
         "{} by {}, batches of {}, {}, seed {}",

@@ -11,6 +11,7 @@ mod lr_test;
 mod predict;
 mod profile;
 mod progress;
+mod reading;
 mod summary;
 mod text;
 mod train;
@@ -75,14 +76,21 @@ impl Settings {
     }
 
     /// The settings for this table, column and seed where they are given.
-    fn load_for(&self, data: Option<&Path>, target: Option<&str>, seed: Option<u64>) -> Result<Config> {
+    fn load_for(
+        &self,
+        data: &[PathBuf],
+        learning: &reading::Learning,
+        target: Option<&str>,
+        seed: Option<u64>,
+    ) -> Result<Config> {
         let mut settings = self.clone();
         settings.sets.extend(seed.map(|seed| format!("seed={seed}")));
+        // The options go before other settings, which may say more.
+        settings.sets.splice(0..0, learning.sets()?);
         let mut config = for_one_split(settings.load()?)?;
         // As they stand: a name may look like TOML.
-        if let Some(path) = data {
-            path.clone_into(&mut config.data.path);
-        }
+        config.data.set_sources(data);
+        learning.reading.add_null(&mut config.data);
         if let Some(target) = target {
             target.clone_into(&mut config.data.target);
         }

@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use statera::Error;
 use statera::bag::Bag;
-use statera::data::{RawTable, ReadOptions, read_csv};
 use statera::model::{MODEL_FILE, PredictNotes};
 use statera::train::metrics::{Predictions, decide};
 
+use super::reading::{Reading, is_source};
 use super::{text, thread_pool, within};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A run folder or a model file
     model: PathBuf,
-    /// The table; the target column is not needed
-    data: PathBuf,
+    /// The table, without need for the target: files, a folder, a pattern of names, or -
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
     /// The CSV file to write (default, and -: standard output)
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: Option<PathBuf>,
-    /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
-    null: Vec<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Threads to compute with; 0 takes one a core
     #[arg(long, default_value_t = 0, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
     threads: usize,
@@ -43,7 +43,7 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
         check_out(out, &arguments.data, &arguments.model)?;
     }
     let model = Bag::load(&arguments.model)?;
-    let raw = read_table(&model, &arguments.data, &arguments.null)?;
+    let raw = arguments.reading.table(model.first(), &arguments.data)?;
     let rows: Vec<usize> = (0..raw.n_rows()).collect();
     let (predictions, notes) = model.predict_rows(&raw, &rows)?;
     let csv = to_csv(&predictions, &model.first().card.target.classes)?;
@@ -66,24 +66,22 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The table, read with the model's own words for missing cells.
-pub(crate) fn read_table(model: &Bag, path: &Path, null: &[String]) -> Result<RawTable, Error> {
-    let null_words = model.first().card.null.iter().chain(null).cloned().collect();
-    read_csv(path, &ReadOptions { null_words })
-}
-
 /// Predictions must not take the place of the table or the model that they are made from, and need a place to be.
-fn check_out(out: &Path, data: &Path, model: &Path) -> Result<(), Error> {
+fn check_out(out: &Path, data: &[PathBuf], model: &Path) -> Result<(), Error> {
     // Before the table is read, which may take long.
     statera::files::check_folder(out)?;
     let is = |other: &Path| {
         let same = out.canonicalize().is_ok_and(|out| other.canonicalize().is_ok_and(|other| other == out));
         same && out.is_file()
     };
-    let sources = [(data, "table"), (model, "model"), (&model.join(MODEL_FILE), "model")];
-    match sources.into_iter().find(|(source, _)| is(source)) {
+    let what = match () {
+        () if is_source(out, data) => Some("table"),
+        () if is(model) || is(&model.join(MODEL_FILE)) => Some("model"),
+        () => None,
+    };
+    match what {
         None => Ok(()),
-        Some((_, what)) => Err(Error::setting(
+        Some(what) => Err(Error::setting(
             format!("{} is the {what} itself: the predictions would replace it", out.display()),
             "another file, as -o predictions.csv",
         )),

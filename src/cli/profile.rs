@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
+use statera::config::DataConfig;
 use statera::data::ColumnKind;
+use statera::data::read::stem_of;
 use statera::error::Error;
 use statera::files::write_atomically;
 use statera::inspect::weights::bars;
@@ -18,6 +20,7 @@ use statera::profile::source::{Loaded, Role};
 use statera::profile::{Depth, Profile, Warning, against_html, html, profile, short};
 use statera::run::Plan;
 
+use super::reading::{Learning, is_source};
 use super::{Settings, text, thread_pool};
 
 /// Columns in the table of the terminal, at most.
@@ -39,8 +42,8 @@ Exit codes: 0 done, warnings or not; 1 failed; 2 wrong use.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The table: a CSV file (or set data.path)
-    data: Option<PathBuf>,
+    /// The table: files, a folder, a pattern of names or - (or set data.path)
+    data: Vec<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -50,9 +53,8 @@ pub(crate) struct Arguments {
     /// Another table to compare with: how its columns differ, and whether its rows can be told apart
     #[arg(long, value_name = "OTHER")]
     against: Option<PathBuf>,
-    /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
-    null: Vec<String>,
+    #[command(flatten)]
+    learning: Learning,
     #[command(flatten)]
     settings: Settings,
     /// The seed that draws rows where not all are looked at
@@ -89,15 +91,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut settings = arguments.settings.clone();
     settings.sets.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     settings.sets.extend(arguments.task.as_ref().map(|task| format!("task={task}")));
-    let mut config =
-        settings.load_for(arguments.data.as_deref(), arguments.target.as_deref(), arguments.seed)?;
-    config.data.null.extend(arguments.null.iter().cloned());
+    let config = settings.load_for(
+        &arguments.data,
+        &arguments.learning,
+        arguments.target.as_deref(),
+        arguments.seed,
+    )?;
     if config.data.path == Path::new("") {
         let remedy = "give the file as an argument, or set data.path in the configuration";
         return Err(Error::setting("no table is named", remedy).into());
     }
     // Before the table is read, which may take long.
-    let page = page_path(arguments, &config.data.path)?;
+    let page = page_path(arguments, &config.data)?;
 
     let stages = Stages::new(arguments.quiet);
     let found = thread_pool(config.threads)?.install(|| -> Result<Profile, Error> {
@@ -132,10 +137,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Where the page goes, if there is to be one. A file that exists is replaced only if asked for.
-fn page_path(arguments: &Arguments, data: &Path) -> Result<Option<PathBuf>, Error> {
+fn page_path(arguments: &Arguments, data: &DataConfig) -> Result<Option<PathBuf>, Error> {
     if let Some(out) = &arguments.page.out {
-        let same = out.canonicalize().is_ok_and(|out| data.canonicalize().is_ok_and(|data| data == out));
-        if same {
+        if is_source(out, &data.sources()) {
             let what = format!("{} is the table itself: the page would replace it", out.display());
             return Err(Error::setting(what, "another file, as -o profile.html"));
         }
@@ -152,7 +156,7 @@ fn page_path(arguments: &Arguments, data: &Path) -> Result<Option<PathBuf>, Erro
     if arguments.json || arguments.page.no_page {
         return Ok(None);
     }
-    let stem = data.file_stem().map_or("table".into(), |stem| stem.to_string_lossy().into_owned());
+    let stem = stem_of(&data.path);
     let name = |number: usize| match number {
         1 => format!("{stem}-profile.html"),
         _ => format!("{stem}-profile-{number}.html"),

@@ -15,6 +15,7 @@ use statera::train::events::{Answer, Event};
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
+use super::reading::{Learning, tell_skipped};
 use super::{INTERRUPTED, Settings, folds, profile, summary, text, thread_pool, within};
 
 /// With fewer test rows than this, the results say that they are rough.
@@ -32,8 +33,8 @@ and leaves no run folder.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The table: a CSV file (or set data.path)
-    data: Option<PathBuf>,
+    /// The table: files, a folder, a pattern of names or - (or set data.path)
+    data: Vec<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -49,9 +50,8 @@ pub(crate) struct Arguments {
     /// How often the rows are folded anew (or set split.repeats)
     #[arg(long, value_name = "COUNT", value_parser = within::<usize>("split.repeats"), allow_negative_numbers = true)]
     repeats: Option<usize>,
-    /// A further word that stands for a missing cell (repeatable)
-    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
-    null: Vec<String>,
+    #[command(flatten)]
+    learning: Learning,
     #[command(flatten)]
     settings: Settings,
     /// The seed of every random choice: the same seed gives the same network
@@ -87,16 +87,7 @@ impl Arguments {
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
-        let mut config = settings.load()?;
-        // As they stand: a name may look like TOML.
-        if let Some(path) = &self.data {
-            config.data.path.clone_from(path);
-        }
-        if let Some(target) = &self.target {
-            config.data.target.clone_from(target);
-        }
-        config.data.null.extend(self.null.iter().cloned());
-        Ok(config)
+        settings.load_for(&self.data, &self.learning, self.target.as_deref(), None)
     }
 }
 
@@ -116,6 +107,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     if !arguments.quiet {
         introduce(&plan);
     }
+    tell_skipped(&plan.raw);
     let interruption = Interruption::watch();
     let mut folder = make_folder(arguments, &plan, &interruption)?;
     let outcome = train_into(&plan, &mut folder, &interruption, arguments.quiet)?;
@@ -166,7 +158,7 @@ pub(super) fn make_folder(
 pub(super) fn write_settings(folder: &RunFolder, config: &Config, schema: &Schema) -> Result<(), Error> {
     let mut config = config.with_starts();
     // The folder is to be read from anywhere.
-    config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
+    config.data = config.data.from_anywhere();
     folder.write("config.toml", config.to_toml().as_bytes())?;
     let schema = serde_json::to_string_pretty(schema)
         .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
@@ -193,6 +185,9 @@ fn train_into(
     quiet: bool,
 ) -> Result<Outcome, Error> {
     write_settings(folder, &plan.config, &plan.schema)?;
+    if plan.raw.skipped.count > 0 {
+        folder.write("skipped-rows.csv", plan.raw.skipped.to_csv().as_bytes())?;
+    }
     let mut progress = Progress::new(quiet);
     let (mut interrupted, mut astray, mut write_error) = (false, None, None);
     let mut listener = |event: &Event| {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera::config::{Config, Space};
-use statera::data::{RawTable, ReadOptions, read_csv};
+use statera::data::{RawTable, ReadOptions, read_table};
 use statera::error::Error;
 use statera::run::{Folder, Plan};
 use statera::tune::{
@@ -19,6 +19,7 @@ use statera::tune::{
 };
 
 use super::interrupt::Interruption;
+use super::reading::{Learning, tell_skipped};
 use super::trials::{csv, listing, results};
 use super::{INTERRUPTED, Settings, for_one_split, text, within};
 
@@ -57,11 +58,13 @@ const SHOWN: usize = 10;
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line by itself")]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The table: a CSV file (or set data.path)
-    data: Option<PathBuf>,
+    /// The table: files, a folder, a pattern of names or - (or set data.path)
+    data: Vec<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    #[command(flatten)]
+    learning: Learning,
     #[command(flatten)]
     settings: Settings,
     /// How settings are found: grid, random, quasi_random or (the default) tpe
@@ -132,7 +135,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .into());
     }
     let mut tuning = tuning(arguments)?;
-    let stem = tuning.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    tell_skipped(&tuning.raw);
+    let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
     let (folder, store) = if let Some(path) = &arguments.resume {
         let store = Store::open(path)?;
@@ -145,7 +149,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let folder = interruption.create(make, Folder::undo)?;
         let store = Store::create(folder.path(), &header(&tuning)?)?;
         let mut base = tuning.base.clone();
-        base.data.path = std::path::absolute(&base.data.path).unwrap_or(base.data.path);
+        base.data = base.data.from_anywhere();
         // From here on the folder stays: a study is worth keeping from its first trial on.
         folder.finish(&[
             ("config.toml", base.to_toml().as_bytes()),
@@ -203,7 +207,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// What is to be done, from the command line and the files that it names.
 fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
-    let mut sets = arguments.settings.sets.clone();
+    let mut sets = arguments.learning.sets()?;
+    sets.extend(arguments.settings.sets.iter().cloned());
     sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
     let kept = arguments.resume.as_ref().map(|study| {
         let folder = if study.is_dir() { study.clone() } else { study.with_file_name("") };
@@ -215,9 +220,8 @@ fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
         (file, _) => Space::load(file.as_deref(), &sets)?,
     };
     base = for_one_split(base)?;
-    if let Some(path) = &arguments.data {
-        base.data.path.clone_from(path);
-    }
+    base.data.set_sources(&arguments.data);
+    arguments.learning.reading.add_null(&mut base.data);
     if let Some(target) = &arguments.target {
         base.data.target.clone_from(target);
     }
@@ -257,7 +261,7 @@ fn table(base: &Config) -> Result<Arc<RawTable>, Error> {
             "give the file as an argument, or set data.path in the configuration",
         ));
     }
-    Ok(Arc::new(read_csv(&base.data.path, &ReadOptions { null_words: base.data.null.clone() })?))
+    Ok(Arc::new(read_table(&base.data.sources(), &ReadOptions::of(&base.data))?))
 }
 
 /// The built-in space, without what the settings leave no room for.
@@ -284,7 +288,7 @@ fn header(tuning: &Tuning) -> Result<Header, Error> {
 /// The settings as text, without where the table lies and how many threads there are.
 fn without_place(base: &Config) -> String {
     let mut base = base.clone();
-    base.data.path = PathBuf::new();
+    (base.data.path, base.data.also) = (PathBuf::new(), Vec::new());
     base.threads = 0;
     base.to_toml()
 }
@@ -355,7 +359,7 @@ fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
     let best = folder.join("best");
     std::fs::create_dir_all(&best).map_err(|e| Error::io("create", &best, e))?;
     let mut config = chosen.tested.config.clone();
-    config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
+    config.data = config.data.from_anywhere();
     let metrics = serde_json::to_string_pretty(&chosen.tested.tuned.report.to_json())
         .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
     let files = [

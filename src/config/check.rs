@@ -264,6 +264,7 @@ impl Reader<'_> {
             {
                 Ok(Value::String(text.to_string()))
             }
+            (Kind::PathList, DeValue::Array(items)) => self.list(&Kind::Path, spot, items.iter()),
             (Kind::TextList, DeValue::Array(items)) => self.list(&Kind::Text, spot, items.iter()),
             (Kind::IntList { min, max }, DeValue::Array(items)) => {
                 self.list(&Kind::Int { min: *min, max: *max }, spot, items.iter())
@@ -428,7 +429,8 @@ impl Reader<'_> {
             Origin::Text | Origin::Set(_) => None,
         };
         let resolved = match folder {
-            Some(folder) if !text.is_empty() => folder.join(text),
+            // A dash is standard input, whatever the folder.
+            Some(folder) if !text.is_empty() && text != "-" => folder.join(text),
             _ => text.into(),
         };
         resolved.into_os_string().into_string().map(Value::String).map_err(|path| Fault {

@@ -59,6 +59,62 @@ choices! {
         Undersample = "undersample",
     }
 
+    /// What stands between the cells of a table of text.
+    Delimiter {
+        /// Told from the file.
+        Auto = "auto",
+        /// `,`
+        Comma = "comma",
+        /// `;`
+        Semicolon = "semicolon",
+        /// A tab.
+        Tab = "tab",
+        /// `|`
+        Bar = "bar",
+    }
+
+    /// What stands around cells that hold delimiters.
+    Quote {
+        /// Told from the file.
+        Auto = "auto",
+        /// `"`
+        Double = "double",
+        /// `'`
+        Single = "single",
+    }
+
+    /// What stands before the decimals of a number.
+    Decimal {
+        /// Told from the file.
+        Auto = "auto",
+        /// `.`
+        Point = "point",
+        /// `,`
+        Comma = "comma",
+    }
+
+    /// What is done with rows that have too few or too many cells, or bytes that are no text.
+    BadRows {
+        /// They are errors.
+        Refuse = "refuse",
+        /// They are left out, counted and listed.
+        Skip = "skip",
+    }
+
+    /// How the cells of a column are written, where that is not how most files do.
+    CellFormat {
+        /// Numbers with a decimal point: with thousands set apart, a currency or per cent.
+        DecimalPoint = "decimal_point",
+        /// The same with a decimal comma.
+        DecimalComma = "decimal_comma",
+        /// Words for yes and no in several spellings.
+        YesNo = "yes_no",
+        /// Dates as 31/12/2024.
+        DayFirst = "day_first",
+        /// Dates as 12/31/2024.
+        MonthFirst = "month_first",
+    }
+
     /// What the members of an ensemble share.
     EnsembleKind {
         /// There is no ensemble, but a single network.

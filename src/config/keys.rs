@@ -7,16 +7,17 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
 
 use super::choices::{
-    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding,
-    OptimizerName, Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
+    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
+    MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote,
+    Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
 use super::steps::STEPS;
 use Kind::{
-    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Steps, Text,
-    TextList,
+    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, PathList, Steps,
+    Text, TextList,
 };
 
 /// One setting.
@@ -77,6 +78,8 @@ pub enum Kind {
     Text,
     /// A file or folder; in a configuration file, relative to that file's folder.
     Path,
+    /// A list of files or folders, each as [`Kind::Path`].
+    PathList,
     /// One of these names.
     Choice(&'static [&'static str]),
     /// A list of texts.
@@ -111,6 +114,7 @@ impl Kind {
             Path => "a path in quotes".into(),
             Choice(names) => format!("one of {}", names.join(", ")),
             TextList => "a list of texts in quotes".into(),
+            PathList => "a list of paths in quotes".into(),
             IntList { min, max } => format!("a list of whole numbers from {min} to {max}"),
             Initializer(kinds) => {
                 let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
@@ -210,12 +214,22 @@ pub static KEYS: &[Key] = &[
         "Threads to compute with; 0 takes one a core; the result does not depend on it."),
 
     key("data.path", Path, "''",
-        "The table to learn from; in a file, relative to the folder of that file."),
+        "The table to learn from: a file of CSV, Parquet, Arrow or NDJSON, a folder of them, a pattern such as 'data/*.csv', or - for standard input; in a file, relative to the folder of that file."),
+    key("data.also", PathList, "[]",
+        "Further files with the columns of data.path, whose rows come after its own."),
     key("data.target", Text, "''",
         "The name of the column to predict."),
     key("data.null", TextList,
         "['', 'NA', 'N/A', 'n/a', 'NaN', 'nan', 'null', 'NULL', 'None', '?', '-', 'missing']",
         "Cells with exactly one of these texts count as missing."),
+    key("data.delimiter", Choice(Delimiter::NAMES), "'auto'",
+        "What stands between the cells of a file of text; auto tells it from the file."),
+    key("data.quote", Choice(Quote::NAMES), "'auto'",
+        "What stands around cells that hold delimiters; auto tells it from the file."),
+    key("data.decimal", Choice(Decimal::NAMES), "'auto'",
+        "What stands before the decimals in a file of text; auto tells it from the file."),
+    key("data.bad_rows", Choice(BadRows::NAMES), "'refuse'",
+        "Whether a row with too few or too many cells, or with bytes that are no text, is an error or left out, counted and listed."),
     key("data.weight", Text, "''",
         "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
     key("data.drop_duplicates", Bool, "false",
@@ -593,6 +607,12 @@ pub static KEYS: &[Key] = &[
 pub static COLUMN_KEYS: &[Key] = &[
     unset("kind", Choice(ColumnKind::NAMES),
         "What the cells of this column mean."),
+    unset("format", Choice(CellFormat::NAMES),
+        "How its cells are written: numbers with thousands set apart, a currency or per cent (decimal_point, decimal_comma), words for yes and no, or dates with the day or the month first."),
+    unset("null", TextList,
+        "Cells of this column with exactly one of these texts count as missing, besides those of data.null."),
+    unset("levels", TextList,
+        "The values that its cells may have, as a category; any other is an error."),
     unset("scale", Choice(Scale::NAMES),
         "How this column is scaled, in place of prepare.scale."),
     unset("steps", Steps(STEPS),

@@ -9,6 +9,7 @@ mod blocks;
 mod check;
 pub mod choices;
 mod combined;
+pub mod data;
 pub mod domain;
 pub mod embedding;
 mod expand;
@@ -26,7 +27,7 @@ pub mod weights;
 mod write;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -34,11 +35,12 @@ use toml::{Table, Value};
 pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding,
-    OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName, TargetScale,
-    Task, WeightKind,
+    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
+    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
+    MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision,
+    QuantileOutput, Quote, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
+pub use data::{ColumnConfig, DataConfig, column_settings};
 pub use domain::Domain;
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
@@ -100,45 +102,6 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// How the result is judged.
     pub evaluate: EvaluateConfig,
-}
-
-/// The table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// The file; empty if it is named elsewhere.
-    pub path: PathBuf,
-    /// The column to predict; empty if it is named elsewhere.
-    pub target: String,
-    /// Cells that count as missing.
-    pub null: Vec<String>,
-    /// The column of the rows' weights; empty for none.
-    pub weight: String,
-    /// Whether repeated rows are left out.
-    pub drop_duplicates: bool,
-    /// What is known of single columns.
-    pub columns: BTreeMap<String, ColumnConfig>,
-}
-
-/// What is known of one column; whatever is `None` is decided from the data.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ColumnConfig {
-    /// What its cells mean.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ColumnKind>,
-    /// How it is scaled, in place of `prepare.scale`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<Scale>,
-    /// The steps that prepare it, in place of those of its kind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<Vec<StepSpec>>,
-    /// How it enters the network, in place of the `embedding` settings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub encode: Option<Encode>,
-    /// Whether it is left out of learning.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drop: Option<bool>,
 }
 
 /// Which rows train, watch and test.

@@ -125,7 +125,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         // Columns.
         (
             "[data.columns.age]\nknd = 'number'",
-            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, steps, encode, drop",
+            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, format, null, levels, scale, steps, encode, drop",
             "`kind`",
         ),
         (

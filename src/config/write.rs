@@ -134,7 +134,7 @@ fn explain(out: &mut String, key: &Key) {
             variants(out, kinds);
         }
         Kind::Steps(_) => comment(out, "", "Expected: a list of steps, as prepare.numbers."),
-        Kind::Text | Kind::Path | Kind::TextList => {}
+        Kind::Text | Kind::Path | Kind::PathList | Kind::TextList => {}
         _ => comment(out, "", &format!("Expected: {}.", key.kind.expected())),
     }
     if let Some(conditions) = conditions(key) {

@@ -43,13 +43,66 @@ pub(super) enum Numeric {
 }
 
 /// Reads a number as written in most languages: sign, digits, point, exponent; `-0` becomes 0.
+#[inline]
 pub(super) fn parse_number(trimmed: &str) -> Numeric {
+    if let Some(x) = short_decimal(trimmed.as_bytes(), b'.') {
+        return Numeric::Finite(x);
+    }
     match trimmed.parse::<f64>() {
         Ok(x) if x.is_finite() => Numeric::Finite(x + 0.0),
         Ok(x) if x.is_nan() => Numeric::Not,
         Ok(_) => Numeric::NotFinite,
         Err(_) => Numeric::Not,
     }
+}
+
+/// [`parse_number`], or with a comma in the place of the point.
+#[inline]
+pub(super) fn decimal_number(trimmed: &str, decimal_comma: bool) -> Numeric {
+    if !decimal_comma {
+        return parse_number(trimmed);
+    }
+    if let Some(x) = short_decimal(trimmed.as_bytes(), b',') {
+        return Numeric::Finite(x);
+    }
+    if trimmed.contains('.') { Numeric::Not } else { parse_number(&trimmed.replacen(',', ".", 1)) }
+}
+
+/// A number of so few digits that an integer below 2⁵³ divided by a power of ten up to 10²² is it, both exact, so that
+/// the quotient is rounded once (Clinger 1990); nothing for any other.
+#[inline]
+fn short_decimal(text: &[u8], mark: u8) -> Option<f64> {
+    const POWERS: [f64; 20] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+        1e18, 1e19,
+    ];
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    // Nineteen digits fit 64 bits.
+    if digits.is_empty() || digits.len() > 20 {
+        return None;
+    }
+    let mut whole = 0u64;
+    let mut decimals = None;
+    let mut n = 0;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit));
+            n += 1;
+        } else if byte == mark && decimals.is_none() {
+            decimals = Some(n);
+        } else {
+            return None;
+        }
+    }
+    if n == 0 || n > 19 || whole > 1 << 53 {
+        return None;
+    }
+    let x = whole as f64 / POWERS[n - decimals.unwrap_or(n)];
+    Some(if negative { 0.0 - x } else { x })
 }
 
 /// The number that a cell holds, if it is a finite one.
@@ -59,21 +112,6 @@ pub(crate) fn finite(trimmed: &str) -> Option<f64> {
         Numeric::NotFinite | Numeric::Not => None,
     }
 }
-
-/// Whether these cells are numbers, but at least one of them in a dress that is not read: with the sign of a currency or
-/// per cent, with thousands set apart, or with a decimal comma.
-pub(super) fn dressed_numbers<'c>(cells: impl IntoIterator<Item = &'c str>) -> bool {
-    let mut any = false;
-    let all = cells.into_iter().all(|cell| {
-        let bare = cell.replace(['$', '€', '£', '¥', '%', ',', '\'', ' ', '\u{a0}', '\u{202f}'], "");
-        any |= finite(cell).is_none();
-        finite(&bare).is_some()
-    });
-    all && any
-}
-
-/// How to write numbers that are [`dressed_numbers`].
-pub(super) const UNDRESS: &str = "written as 1234.5, without signs and commas, they are read as numbers";
 
 /// Days since 1970-01-01, with the time as a fraction (UTC when the cell names a zone).
 ///
@@ -97,6 +135,21 @@ pub(super) fn parse_date(trimmed: &str) -> Option<f64> {
         Some((b'T' | b't' | b' ', time)) => Some(days + parse_time(time)? / 86_400.0),
         Some(_) => None,
     }
+}
+
+/// [`parse_date`] for `31/12/2024` or `31-12-2024`, or with the month before the day; days and months of one digit or two.
+pub(super) fn days_from_slashes(trimmed: &str, day_first: bool) -> Option<f64> {
+    let end = trimmed.find([' ', 'T']).unwrap_or(trimmed.len());
+    let (date, time) = trimmed.split_at(end);
+    let mut parts = date.split(['/', '-']);
+    let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let fits = (1..=2).contains(&first.len()) && (1..=2).contains(&second.len()) && year.len() == 4;
+    if !fits || parts.next().is_some() {
+        return None;
+    }
+    let (day, month) = if day_first { (first, second) } else { (second, first) };
+    let zero = |part: &str| if part.len() == 1 { "0" } else { "" }.to_owned() + part;
+    parse_date(&format!("{year}-{}-{}{time}", zero(month), zero(day)))
 }
 
 /// Seconds since midnight UTC; below 0 or over a day where the zone says so.
@@ -171,17 +224,39 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The month (0 is January) and the weekday (0 is Monday) of a count of days since 1970-01-01.
-pub(super) fn month_and_weekday(days: f64) -> (u32, u32) {
-    // Ten million days are some 27,000 years: cells hold years of four digits.
-    let days = days.floor().clamp(-1e7, 1e7) as i64;
+/// A count of days since 1970-01-01 as it is written: `2024-02-29`, or `2024-02-29T12:30:00.5` where it has a time.
+pub(super) fn civil_text(days: f64) -> String {
+    let micros = ((days - days.floor()) * 86_400e6).round() as u64;
+    let (year, month, day) = civil_from_days(days.floor().clamp(-1e9, 1e9) as i64);
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if micros == 0 {
+        return date;
+    }
+    let seconds = micros / 1_000_000;
+    let fraction = format!(".{:06}", micros % 1_000_000);
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{date}T{:02}:{:02}:{:02}{fraction}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+/// The year, month and day (from 1) of a count of days since 1970-01-01; Hinnant again.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let day_of_era = shifted.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = year_of_era + shifted.div_euclid(146_097) * 400 + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * month_from_march + 2) / 5 + 1)
+}
+
+/// The month (0 is January) and the weekday (0 is Monday) of a count of days since 1970-01-01.
+pub(super) fn month_and_weekday(days: f64) -> (u32, u32) {
+    // Ten million days are some 27,000 years: cells hold years of four digits.
+    let days = days.floor().clamp(-1e7, 1e7) as i64;
+    let (_, month, _) = civil_from_days(days);
     // 1970-01-01 was a Thursday.
-    (((month_from_march + 2) % 12) as u32, (days + 3).rem_euclid(7) as u32)
+    ((month - 1) as u32, (days + 3).rem_euclid(7) as u32)
 }
 
 #[cfg(test)]
@@ -200,14 +275,6 @@ mod tests {
             assert_eq!(parse_number(text), Numeric::Not, "{text}");
         }
         assert!(finite("-0").is_some_and(f64::is_sign_positive));
-        for cells in
-            [["$5", "1"], ["12 %", "-3%"], ["1,234.5", "0"], ["3,5", "4,25"], ["€ 1'000", "2\u{a0}000"]]
-        {
-            assert!(dressed_numbers(cells), "{cells:?}");
-        }
-        for cells in [["5", "1"], ["12 %", "high"], ["", "$3"], ["$", "%"], ["2024-01-05", "2024-01-06"]] {
-            assert!(!dressed_numbers(cells), "{cells:?}");
-        }
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! From a file to matrices: read, infer what the columns are, split, and prepare.
 //!
-//! The way is one: [`read::read_csv`] gives the cells, [`schema::infer_schema`] what they mean,
+//! The way is one: [`read::read_table`] gives the cells, [`schema::infer_schema`] what they mean,
 //! [`table::Table`] and [`target::Labels`] the typed columns, [`split::Split`] the parts, and
 //! [`prepare::pipeline::Pipeline`], fitted on the training part alone, the matrices.
 
 pub mod cell;
+pub mod cell_format;
+mod infer;
 pub mod prepare;
 pub mod read;
 pub mod schema;
 pub mod split;
+mod survey;
 pub mod table;
 pub mod target;
 pub mod weight;
@@ -22,8 +25,8 @@ pub use prepare::column::{ColumnNotes, FittedColumn};
 pub use prepare::options::PipelineOptions;
 pub use prepare::pipeline::{Feature, FeatureKind, Pipeline, TransformNotes};
 pub use prepare::scale::TargetScaler;
-pub use read::{RawTable, ReadOptions, read_csv};
-pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
+pub use read::{RawTable, ReadOptions, Reading, TableReader, read_table};
+pub use schema::{ColumnKind, ColumnSchema, Inference, Schema, Wanted, infer_schema};
 pub use split::{Groups, Rule, Split, Times, TrainRows};
 pub use table::{Column, ColumnData, Note, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{finite, parse_date};
+use super::cell_format::CellFormat;
 use super::read::RawTable;
 use super::schema::{ColumnKind, Schema};
 use super::words::{counted, shown};
@@ -78,7 +79,7 @@ impl Table {
         }
         let read = schema.columns.par_iter().map(|column| {
             let (data, note) = match (at.get(column.name.as_str()), &column.dropped) {
-                (Some(&index), None) => read_column(raw, index, column.kind),
+                (Some(&index), None) => read_column(raw, index, column.kind, column.format),
                 _ => (ColumnData::Dropped, None),
             };
             (Column { name: column.name.clone(), data }, note)
@@ -115,17 +116,24 @@ impl Table {
     }
 }
 
-fn read_column(raw: &RawTable, index: usize, kind: ColumnKind) -> (ColumnData, Option<Note>) {
+fn read_column(
+    raw: &RawTable,
+    index: usize,
+    kind: ColumnKind,
+    format: Option<CellFormat>,
+) -> (ColumnData, Option<Note>) {
     match kind {
         ColumnKind::Number => {
-            let (numbers, note) = read_numbers(raw, index, finite, "a finite number");
+            let parse = |cell: &str| finite(cell).or_else(|| format?.number(cell));
+            let (numbers, note) = read_numbers(raw, index, raw.numbers(index), parse, "a finite number");
             (ColumnData::Number(numbers), note)
         }
         ColumnKind::Date => {
-            let (days, note) = read_numbers(raw, index, parse_date, "a date");
+            let parse = |cell: &str| parse_date(cell).or_else(|| format?.days(cell));
+            let (days, note) = read_numbers(raw, index, raw.days(index), parse, "a date");
             (ColumnData::Date(days), note)
         }
-        ColumnKind::Category => (read_categories(raw, index), None),
+        ColumnKind::Category => (read_categories(raw, index, format), None),
         ColumnKind::Text | ColumnKind::Identifier => (ColumnData::Dropped, None),
     }
 }
@@ -133,9 +141,13 @@ fn read_column(raw: &RawTable, index: usize, kind: ColumnKind) -> (ColumnData, O
 fn read_numbers(
     raw: &RawTable,
     index: usize,
-    parse: fn(&str) -> Option<f64>,
+    typed: Option<&[f64]>,
+    parse: impl Fn(&str) -> Option<f64>,
     expected: &str,
 ) -> (Vec<f64>, Option<Note>) {
+    if let Some(typed) = typed.filter(|typed| typed.iter().all(|x| !x.is_infinite())) {
+        return (typed.to_vec(), None);
+    }
     let mut count = 0;
     let mut first = None;
     let mut numbers = Vec::with_capacity(raw.n_rows());
@@ -163,19 +175,21 @@ fn read_numbers(
     (numbers, note)
 }
 
-/// The sorted levels of a column and the index of each row's; one hash look-up a cell.
-fn read_categories(raw: &RawTable, index: usize) -> ColumnData {
+/// The sorted levels of a column and the index of each row's; one hash look-up a cell, unless the cells are codes already.
+fn read_categories(raw: &RawTable, index: usize, format: Option<CellFormat>) -> ColumnData {
     let mut seen: HashMap<&str, u32> = HashMap::new();
-    let mut codes: Vec<u32> = raw
-        .values(index)
-        .map(|value| {
-            value.map_or(MISSING, |value| {
-                // A column holds less than 2³² bytes, hence fewer levels than there are codes.
-                let next = seen.len() as u32;
-                *seen.entry(value).or_insert(next)
-            })
-        })
-        .collect();
+    let mut code = |value| {
+        let value = format.map_or(value, |format| format.level(value));
+        // A column holds less than 2³² bytes, hence fewer levels than there are codes.
+        let next = seen.len() as u32;
+        *seen.entry(value).or_insert(next)
+    };
+    let mut codes: Vec<u32> = if let Some((codes, levels)) = raw.codes(index) {
+        let to: Vec<u32> = levels.iter().map(|level| code(level.as_str())).collect();
+        codes.iter().map(|&code| to.get(code as usize).copied().unwrap_or(MISSING)).collect()
+    } else {
+        raw.values(index).map(|value| value.map_or(MISSING, &mut code)).collect()
+    };
     let mut levels: Vec<(&str, u32)> = seen.into_iter().collect();
     levels.sort_unstable();
     let mut rank = vec![0; levels.len()];

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::cell::{UNDRESS, dressed_numbers, finite};
+use super::cell::finite;
+use super::cell_format::{CellFormat, Dress};
 use super::read::RawTable;
 use super::schema::FEW_NUMBERS;
 use super::table::MISSING;
@@ -162,8 +163,10 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
     if distinct.is_empty() {
         return Err(all_missing(raw, index, false));
     }
-    let numbers: HashSet<u64> = distinct.iter().filter_map(|cell| finite(cell)).map(f64::to_bits).collect();
-    let words = distinct.iter().filter(|cell| finite(cell).is_none()).count();
+    let format = format_of(distinct.iter().copied());
+    let number = |cell: &str| finite(cell).or_else(|| format?.number(cell));
+    let numbers: HashSet<u64> = distinct.iter().filter_map(|cell| number(cell)).map(f64::to_bits).collect();
+    let words = distinct.iter().filter(|cell| number(cell).is_none()).count();
     let name = shown(column);
     // As for other columns, a few words among many numbers are slips and no classes.
     let numeric = numbers.len() > FEW_NUMBERS && words * 20 <= distinct.len();
@@ -222,7 +225,24 @@ fn constant(raw: &RawTable, index: usize, row: usize) -> Error {
     )
 }
 
+/// The dress of a target's numbers: a currency, per cent, thousands set apart, a decimal comma.
+fn format_of<'c>(cells: impl IntoIterator<Item = &'c str>) -> Option<CellFormat> {
+    let mut dress = Dress::default();
+    for cell in cells {
+        match finite(cell) {
+            Some(x) => dress.plain(x.fract() == 0.0),
+            None => dress.word(cell),
+        }
+    }
+    dress.format().map(|(format, _)| format).filter(|format| format.is_of_numbers())
+}
+
 fn read_values(raw: &RawTable, index: usize, evaluates: bool) -> Result<Vec<f64>> {
+    if let Some(numbers) = raw.numbers(index).filter(|numbers| !numbers.iter().any(|x| x.is_infinite())) {
+        return Ok(numbers.to_vec());
+    }
+    let format = format_of(raw.values(index).flatten());
+    let finite = |cell: &str| finite(cell).or_else(|| format?.number(cell));
     let mut values = Vec::with_capacity(raw.n_rows());
     for (row, cell) in raw.values(index).enumerate() {
         let Some(cell) = cell else {
@@ -310,19 +330,6 @@ fn check_class_sizes(codes: &[u32], classes: &[String], column: &str) -> Result<
         .collect();
     if small.is_empty() {
         return Ok(());
-    }
-    if dressed_numbers(classes.iter().map(String::as_str)) {
-        return Err(Error::data(
-            format!(
-                "target column {}: cells such as {} are no plain numbers, and as classes {} of {} have fewer than \
-                 {MIN_CLASS_ROWS} rows",
-                shown(column),
-                shown(small[0]),
-                thousands(small.len()),
-                thousands(classes.len())
-            ),
-            UNDRESS,
-        ));
     }
     let all_numbers = classes.iter().all(|name| finite(name).is_some());
     Err(Error::data(

@@ -265,7 +265,7 @@ fn walk(bytes: &[u8]) -> Result<()> {
     let raw = parse_csv(bytes, Path::new("t.csv"), &ReadOptions::default())?;
     for row in 0..raw.n_rows() {
         for column in 0..raw.n_columns() {
-            let _ = (raw.cell(row, column), raw.value(row, column), raw.line(row));
+            let _ = (raw.value(row, column), raw.line(row));
         }
     }
     let schema = infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new());

@@ -41,7 +41,7 @@ pub fn settings(folder: &Path, data: &Path) -> Result<Config> {
         ));
     }
     let mut config = Config::load(Some(&file), &[])?;
-    data.clone_into(&mut config.data.path);
+    config.data.set_sources(&[data.to_owned()]);
     config.weights = Config::default().weights;
     LayerSpec::change_lists(&mut config.network.layers, &mut |layers| {
         for layer in layers {

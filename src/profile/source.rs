@@ -13,7 +13,7 @@ use crate::data::table::MISSING;
 use crate::data::words::{instead, shown};
 use crate::data::{
     ColumnData, ColumnKind, ColumnSchema, RawTable, ReadOptions, Schema, Table, Target, TaskKind,
-    infer_schema, infer_task, read_csv,
+    infer_schema, infer_task, read_table,
 };
 use crate::run::Plan;
 use crate::{Error, Result};
@@ -187,8 +187,7 @@ impl Loaded {
     ///
     /// Where training would refuse a column for a few odd cells, they count as missing here and are told.
     pub fn read(config: &Config) -> Result<Self> {
-        let raw =
-            Arc::new(read_csv(&config.data.path, &ReadOptions { null_words: config.data.null.clone() })?);
+        let raw = Arc::new(read_table(&config.data.sources(), &ReadOptions::of(&config.data))?);
         let named = [
             ("--target", &config.data.target),
             ("split.column", &config.split.column),
@@ -243,8 +242,7 @@ impl Loaded {
 
     /// Reads another table to compare with this one: each column of this table, by its name, as it was read here.
     pub fn read_other(&self, config: &Config, path: &Path) -> Result<Other> {
-        let options = ReadOptions { null_words: config.data.null.clone() };
-        let raw = Arc::new(read_csv(path, &options)?);
+        let raw = Arc::new(read_table(&[path.to_owned()], &ReadOptions::of(&config.data))?);
         let own = lenient_schema(&raw, config);
         let here = self.schema.columns.iter().zip(self.table.columns()).zip(&self.roles);
         let (mut columns, mut roles) = (Vec::new(), Vec::new());
@@ -403,7 +401,15 @@ fn lenient_schema(raw: &RawTable, config: &Config) -> Schema {
             let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
             let kind = kinds.get(name).copied().unwrap_or(guess);
             let reason = format!("most cells are {kind}s");
-            ColumnSchema { name: name.to_owned(), kind, reason, levels: Vec::new(), dropped: None }
+            ColumnSchema {
+                name: name.to_owned(),
+                kind,
+                format: None,
+                null: Vec::new(),
+                reason,
+                levels: Vec::new(),
+                dropped: None,
+            }
         };
         match infer_schema(raw, &kind, &aside) {
             Ok(mut schema) if !schema.columns.is_empty() => schema.columns.remove(0),

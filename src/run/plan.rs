@@ -20,7 +20,7 @@ use crate::config::{
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
-    Table, Target, TargetScaler, TaskKind,
+    Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -91,7 +91,8 @@ impl Plan {
 
     /// Reads the table of `config.data`.
     pub(super) fn read(config: &Config) -> Result<RawTable> {
-        data::read_csv(&table_path(config)?, &ReadOptions { null_words: config.data.null.clone() })
+        check_named(config)?;
+        data::read_table(&config.data.sources(), &ReadOptions::of(&config.data))
     }
 
     /// Decides everything about a table that has been read with the words for missing cells of `config`.
@@ -244,7 +245,10 @@ impl Ground {
     /// Decides the rest for one split, of which `told` says what it is.
     pub(super) fn plan(self, split: Split, told: Choice) -> Result<Plan> {
         let Self { mut config, raw, schema, table, labels, task, told_task, left_out } = self;
-        let mut choices = vec![told_task, told];
+        let reading = raw.reading.clone().map(|reading| {
+            Choice::of("table", reading, "told from the file".to_owned(), "--delimiter, --decimal")
+        });
+        let mut choices: Vec<Choice> = reading.into_iter().chain([told_task, told]).collect();
         choices.extend(left_out);
         let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
@@ -296,14 +300,14 @@ fn leave_out_repeated(labels: &mut Labels, table: &Table) -> usize {
     before - labels.rows.len()
 }
 
-fn table_path(config: &Config) -> Result<std::path::PathBuf> {
+fn check_named(config: &Config) -> Result<()> {
     if config.data.path == Path::new("") {
         return Err(Error::setting(
             "no table is named",
             "give the file as an argument, or set data.path in the configuration",
         ));
     }
-    Ok(config.data.path.clone())
+    Ok(())
 }
 
 fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
@@ -332,15 +336,18 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let no_input = |name: &str| name == target || others.iter().any(|other| *other == name);
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
-    let kinds: BTreeMap<_, _> =
-        kinds.filter_map(|(name, c)| c.kind.map(|kind| (name.clone(), kind))).collect();
-    let mut inferred = data::infer_schema(raw, &kinds, &aside)?.columns.into_iter();
+    let wanted: BTreeMap<String, Wanted> = kinds.map(|(name, c)| (name.clone(), Wanted::of(c))).collect();
+    let mut inference = data::Inference::new(raw, &wanted, &aside)?;
+    inference.add(raw);
+    let mut inferred = inference.finish()?.columns.into_iter();
     let mut schema = Schema::default();
     for name in raw.names().filter(|name| !no_input(name)) {
         if is_dropped(name) {
             schema.columns.push(ColumnSchema {
                 name: name.to_owned(),
                 kind: columns[name].kind.unwrap_or(ColumnKind::Text),
+                format: None,
+                null: Vec::new(),
                 reason: "not looked at".into(),
                 levels: Vec::new(),
                 dropped: Some("as set".into()),

@@ -148,7 +148,7 @@ fn of_one_mix(config: &Config, target: &Target) -> &'static str {
 
 fn by_column(config: &Config, split: &Split, raw: &RawTable) -> String {
     let (s, default) = (&config.split, Config::default().split);
-    let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
+    let cell = |&row: &usize| raw.column_index(&s.column).and_then(|column| raw.value(row, column));
     let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
     let mut reason = format!("as column `{}` says", s.column);
     if drawn {
@@ -182,7 +182,9 @@ fn by_group(config: &Config, groups: &Groups, split: &Split, target: &Target) ->
 }
 
 fn by_time(times: &Times, split: &Split, raw: &RawTable) -> String {
-    let cell = |row: usize| raw.column_index(&times.column).map_or("", |column| raw.cell(row, column).trim());
+    let cell = |row: usize| {
+        raw.column_index(&times.column).and_then(|column| raw.value(row, column)).unwrap_or_default()
+    };
     let span = |part: &str, rows: &[usize]| {
         let [first, last] = times.span(rows)?.map(cell);
         Some(format!(

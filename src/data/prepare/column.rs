@@ -348,6 +348,19 @@ pub struct ColumnNotes {
     pub examples: Vec<String>,
 }
 
+impl ColumnNotes {
+    /// Adds what was met in later rows.
+    pub(super) fn append(&mut self, later: Self) {
+        self.missing += later.missing;
+        self.unseen += later.unseen;
+        for example in later.examples {
+            if self.examples.len() < EXAMPLES && !self.examples.contains(&example) {
+                self.examples.push(example);
+            }
+        }
+    }
+}
+
 /// A fitted column together with the cells that it reads and the place of its features.
 pub(super) struct Bound<'a> {
     cells: Cells<'a>,

@@ -35,7 +35,7 @@ impl Split {
         rows.dedup();
         let (mut train, mut val, mut test) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let cell = raw.cell(row, index).trim();
+            let cell = raw.value(row, index).unwrap_or("nothing");
             match cell.to_lowercase().as_str() {
                 "train" => train.push(row),
                 "val" | "valid" | "validation" => val.push(row),
@@ -142,7 +142,7 @@ mod tests {
             ),
             "{message}"
         );
-        assert!(failure(&with(&["NA"]), None).contains("found `NA`"));
+        assert!(failure(&with(&["NA"]), None).contains("found `nothing`"));
         assert!(failure(&with(&["val"]), None).contains("gives 1 row with a target to `val`"));
         assert!(failure(&["test", "test"], None).contains("gives 0 rows with a target to `train`"));
         let classes: Vec<u32> = (0..14).map(|i| u32::from(i > 12)).collect();

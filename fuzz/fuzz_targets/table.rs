@@ -1,0 +1,25 @@
+//! Any bytes as a table: text with delimiters, NDJSON, Arrow, packed or not. Nothing panics, and whatever is read has
+//! as many cells as it says.
+
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use statera::data::read::{BadRows, parse_csv};
+use statera::data::ReadOptions;
+
+fuzz_target!(|bytes: &[u8]| {
+    for bad_rows in [BadRows::Refuse, BadRows::Skip] {
+        let options = ReadOptions { bad_rows, ..ReadOptions::default() };
+        match parse_csv(bytes, Path::new("t.csv"), &options) {
+            Ok(table) => {
+                assert!(table.n_rows() > 0);
+                for column in 0..table.n_columns() {
+                    assert_eq!(table.values(column).count(), table.n_rows());
+                }
+            }
+            Err(error) => assert!(error.to_string().contains("\n  try: "), "{error}"),
+        }
+    }
+});

@@ -1,0 +1,103 @@
+//! The options that say which table a command takes, and how it is read.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use statera::config::{BadRows, Config, DataConfig, Decimal, Delimiter, column_settings};
+use statera::data::{RawTable, ReadOptions, read_table};
+use statera::error::Error;
+use statera::model::Model;
+
+use super::text;
+
+/// How a table is read, in place of what the settings say.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Reading {
+    /// A further word that stands for a missing cell (repeatable)
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    null: Vec<String>,
+    /// Between cells: comma, semicolon, tab or bar (default: as detected)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Delimiter::NAMES), hide_possible_values = true)]
+    delimiter: Option<String>,
+    /// Before decimals: point or comma (default: as detected)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Decimal::NAMES), hide_possible_values = true)]
+    decimal: Option<String>,
+    /// Malformed rows: refuse (the default), or skip, count and list them
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(BadRows::NAMES), hide_possible_values = true)]
+    bad_rows: Option<String>,
+}
+
+/// How a table to learn from is read, and what is known of its columns.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Learning {
+    #[command(flatten)]
+    pub(super) reading: Reading,
+    /// What is known of columns, in TOML: a table of settings for each
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+}
+
+impl Learning {
+    /// The settings that the options and the file stand for.
+    pub(super) fn sets(&self) -> Result<Vec<String>, Error> {
+        let mut sets = match &self.schema {
+            Some(file) => column_settings(file)?,
+            None => Vec::new(),
+        };
+        sets.extend(self.reading.sets());
+        Ok(sets)
+    }
+}
+
+impl Reading {
+    /// The settings that the options stand for.
+    pub(super) fn sets(&self) -> impl Iterator<Item = String> {
+        let given = [
+            ("data.delimiter", &self.delimiter),
+            ("data.decimal", &self.decimal),
+            ("data.bad_rows", &self.bad_rows),
+        ];
+        given.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={value}")))
+    }
+
+    /// Adds the words for missing cells, which stand beside those of the settings.
+    pub(super) fn add_null(&self, data: &mut DataConfig) {
+        data.null.extend(self.null.iter().cloned());
+    }
+
+    /// The table for a model, read with the model's own words for missing cells; tells of rows that were left out.
+    pub(super) fn table(&self, model: &Model, sources: &[PathBuf]) -> Result<RawTable, Error> {
+        let mut data = Config::load(None, &self.sets().collect::<Vec<_>>())?.data;
+        data.null.clone_from(&model.card.null);
+        for column in model.card.schema.columns.iter().filter(|column| !column.null.is_empty()) {
+            let known = data.columns.entry(column.name.clone()).or_default();
+            known.null = Some(column.null.clone());
+        }
+        self.add_null(&mut data);
+        let raw = read_table(sources, &ReadOptions::of(&data))?;
+        tell_skipped(&raw);
+        Ok(raw)
+    }
+}
+
+/// Says how many rows were left out, and which was the first.
+pub(super) fn tell_skipped(raw: &RawTable) {
+    if let Some(first) = raw.skipped.rows.first() {
+        let n = text::counted(raw.skipped.count, "malformed row");
+        let file = first.file.display();
+        text::note(&format!(
+            "warning: {n} left out, the first on line {} of {file}: {}",
+            first.line, first.what
+        ));
+    }
+}
+
+/// Whether `out` is one of the files that a table is read from.
+pub(super) fn is_source(out: &Path, sources: &[PathBuf]) -> bool {
+    let Ok(out) = out.canonicalize() else { return false };
+    let is = |source: &PathBuf| {
+        source.canonicalize().is_ok_and(|source| source == out || out.parent() == Some(&source))
+    };
+    out.is_file() && sources.iter().any(is)
+}

@@ -1,0 +1,587 @@
+//! Decides what each column is, from all of its cells and with its reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::cell_format::{CellFormat, yes_or_no};
+use super::read::RawTable;
+use super::schema::{ColumnKind, ColumnSchema, Schema, Wanted};
+use super::survey::{Cell, Survey};
+use super::words::{column_setting, counted, instead, null_option, shown, thousands};
+use crate::{Error, Result};
+
+/// Number columns with at most this many distinct whole numbers are pointed out: they may be categories.
+pub const FEW_NUMBERS: usize = 20;
+/// Text with at most this many distinct values is a category where values repeat at all.
+pub const FEW_LEVELS: usize = 50;
+/// Text with more distinct values than this is not made a category unasked.
+pub const MOST_LEVELS: usize = 1_000;
+/// How often a value must repeat on average where there are more than [`FEW_LEVELS`].
+const REPEATS: usize = 10;
+/// Distinct strings longer than this on average, in bytes, are text and not identifiers.
+const IDENTIFIER_LENGTH: usize = 40;
+
+/// Decides what every column is, from all of its cells.
+///
+/// `overrides` names the kind of columns that are not to be guessed. The columns of `aside`, which
+/// nothing will be learned of, are not looked at and not in the schema: what their cells hold is no
+/// fault. Linear in the number of cells; columns are looked at in parallel, and the first broken one
+/// from the left is reported.
+pub fn infer_schema(
+    raw: &RawTable,
+    overrides: &BTreeMap<String, ColumnKind>,
+    aside: &BTreeSet<&str>,
+) -> Result<Schema> {
+    let wanted = |(name, &kind): (&String, &ColumnKind)| {
+        (name.clone(), Wanted { kind: Some(kind), ..Wanted::default() })
+    };
+    let mut inference = Inference::new(raw, &overrides.iter().map(wanted).collect(), aside)?;
+    inference.add(raw);
+    inference.finish()
+}
+
+/// Decides what columns are from blocks of rows, one after the other, in memory that does not grow with the rows.
+#[derive(Debug)]
+pub struct Inference {
+    columns: Vec<Pending>,
+}
+
+/// A column that is looked at.
+#[derive(Debug)]
+struct Pending {
+    index: usize,
+    name: String,
+    wanted: Wanted,
+    survey: Survey,
+}
+
+impl Inference {
+    /// Of the columns of `first`, a table or the first block of it; the others as in [`infer_schema`]. Nothing of the
+    /// rows is looked at.
+    pub fn new(
+        first: &RawTable,
+        overrides: &BTreeMap<String, Wanted>,
+        aside: &BTreeSet<&str>,
+    ) -> Result<Self> {
+        for name in overrides.keys() {
+            if first.column_index(name).is_none() {
+                return Err(Error::setting(
+                    format!("data.columns: there is no column {} in {}", shown(name), first.source.display()),
+                    instead(name, first.names()),
+                ));
+            }
+        }
+        let columns = first.names().enumerate().filter(|(_, name)| !aside.contains(name));
+        let columns = columns.map(|(index, name)| Pending {
+            index,
+            name: name.to_owned(),
+            wanted: overrides.get(name).cloned().unwrap_or_default(),
+            survey: Survey::new(),
+        });
+        Ok(Self { columns: columns.collect() })
+    }
+
+    /// Looks at the rows of a block.
+    pub fn add(&mut self, block: &RawTable) {
+        self.columns.par_iter_mut().for_each(|column| {
+            let all_words = column.wanted.is_category();
+            let all_different = named_like_an_identifier(&column.name);
+            column.survey.add(block, column.index, all_words, all_different);
+        });
+    }
+
+    /// What the columns are.
+    pub fn finish(self) -> Result<Schema> {
+        let columns: Vec<Result<ColumnSchema>> = self.columns.iter().map(decided).collect();
+        Ok(Schema { columns: columns.into_iter().collect::<Result<_>>()? })
+    }
+}
+
+/// A kind, its reason, and why the column is dropped if it is.
+struct Verdict {
+    kind: ColumnKind,
+    format: Option<CellFormat>,
+    reason: String,
+    dropped: Option<String>,
+}
+
+impl Verdict {
+    fn keep(kind: ColumnKind, reason: String) -> Self {
+        Self { kind, format: None, reason, dropped: None }
+    }
+
+    fn drop(kind: ColumnKind, reason: String, dropped: impl Into<String>) -> Self {
+        Self { kind, format: None, reason, dropped: Some(dropped.into()) }
+    }
+
+    fn written(self, format: CellFormat) -> Self {
+        Self { format: Some(format), ..self }
+    }
+}
+
+fn decided(column: &Pending) -> Result<ColumnSchema> {
+    let Pending { name, wanted, survey, .. } = column;
+    let mut verdict = match wanted.kind {
+        _ if survey.foreign.is_some() => foreign(name, wanted, survey)?,
+        kind if survey.present == 0 => Verdict::drop(
+            kind.unwrap_or(ColumnKind::Text),
+            format!("all {} are missing", counted(survey.n_rows, "cell")),
+            "all missing",
+        ),
+        kind => match (kind, wanted.format, &wanted.levels) {
+            (_, _, Some(levels)) => of_levels(name, kind, levels, survey)?,
+            (_, Some(format), None) => as_written(name, kind, format, survey)?,
+            (Some(kind), None, None) => asked_for(name, kind, survey)?,
+            (None, None, None) if survey.is_numeric() => numeric(name, survey)?,
+            (None, None, None) => worded(name, survey)?,
+        },
+    };
+    // Where some cells are missing, which ones they are may still tell something.
+    if verdict.dropped.is_none()
+        && survey.present == survey.n_rows
+        && !survey.varies
+        && let Some(first) = &survey.first
+    {
+        verdict.dropped = Some(format!("constant: every cell is {}", shown(&first.text)));
+    }
+    let Verdict { kind, format, mut reason, dropped } = verdict;
+    let levels = match (kind, format) {
+        (ColumnKind::Category, Some(format)) => {
+            let levels: BTreeSet<String> =
+                survey.levels().iter().map(|level| format.level(level).to_owned()).collect();
+            levels.into_iter().collect()
+        }
+        (ColumnKind::Category, None) => wanted.levels.clone().unwrap_or_else(|| survey.levels()),
+        _ => Vec::new(),
+    };
+    let missing = survey.n_rows - survey.present;
+    if missing > 0 && survey.present > 0 {
+        reason = format!("{reason}; {} missing", thousands(missing));
+    }
+    if kind == ColumnKind::Number && survey.rounded > 0 {
+        let n = counted(survey.rounded, "cell");
+        reason = format!("{reason}; {n} beyond 2^53, rounded to 16 digits");
+    }
+    Ok(ColumnSchema { name: name.clone(), kind, format, null: wanted.null.clone(), reason, levels, dropped })
+}
+
+/// A column of lists, structs or bytes: left out, unless the user says that it is something.
+fn foreign(name: &str, wanted: &Wanted, survey: &Survey) -> Result<Verdict> {
+    let what = survey.foreign.as_deref().unwrap_or_default();
+    match wanted.kind {
+        None | Some(ColumnKind::Text | ColumnKind::Identifier) => Ok(Verdict::drop(
+            ColumnKind::Text,
+            format!("{}, of which nothing can be learned", shown(what)),
+            format!("its cells are {}", shown(what)),
+        )),
+        Some(kind) => Err(Error::data(
+            format!("column {}: expected a {kind} in each cell, found {}", shown(name), shown(what)),
+            "spread its parts over columns of their own before, or leave the setting out",
+        )),
+    }
+}
+
+/// The kind that the user names, if the cells allow it.
+fn asked_for(name: &str, kind: ColumnKind, survey: &Survey) -> Result<Verdict> {
+    let reason = "as set".to_owned();
+    match kind {
+        ColumnKind::Number if survey.n_words > 0 => match survey.dressed() {
+            Some((format, what)) if format.is_of_numbers() => {
+                Ok(Verdict::keep(kind, format!("as set: {what}")).written(format))
+            }
+            _ => Err(odd_cells(name, survey, kind)),
+        },
+        ColumnKind::Number if survey.days > 0 => Err(Error::data(
+            format!("column {}: expected a number, found dates", shown(name)),
+            format!("--set {}", column_setting(name, "kind", "date")),
+        )),
+        ColumnKind::Number => match &survey.not_finite {
+            Some(cell) => Err(not_finite(cell)),
+            None => Ok(Verdict::keep(kind, reason)),
+        },
+        ColumnKind::Date if survey.dates + survey.days < survey.present => match survey.dressed() {
+            Some((format, what)) if !format.is_of_numbers() => {
+                Ok(Verdict::keep(kind, format!("as set: {what}")).written(format))
+            }
+            _ if survey.dress.is_unclear_date() => Err(unclear_dates(name, survey)),
+            _ => Err(odd_cells(name, survey, kind)),
+        },
+        ColumnKind::Date | ColumnKind::Category => Ok(Verdict::keep(kind, reason)),
+        ColumnKind::Text | ColumnKind::Identifier => Ok(Verdict::drop(kind, reason, kind.to_string())),
+    }
+}
+
+/// The kind of a column whose cells the user says to be written so.
+fn as_written(name: &str, kind: Option<ColumnKind>, format: CellFormat, survey: &Survey) -> Result<Verdict> {
+    let meant = match format {
+        CellFormat::DecimalPoint | CellFormat::DecimalComma => ColumnKind::Number,
+        CellFormat::DayFirst | CellFormat::MonthFirst => ColumnKind::Date,
+        CellFormat::YesNo => ColumnKind::Category,
+    };
+    if let Some(kind) = kind.filter(|&kind| kind != meant) {
+        return Err(Error::setting(
+            format!(
+                "data.columns.{name}: the format {format} is one of a {meant}, and the kind is set to {kind}"
+            ),
+            "leave one of the two out",
+        ));
+    }
+    let fits = |text: &str| match meant {
+        ColumnKind::Number => format.number(text).is_some(),
+        ColumnKind::Date => format.days(text).is_some(),
+        _ => yes_or_no(text).is_some(),
+    };
+    match survey.words.iter().find(|word| !fits(&word.text)) {
+        None => Ok(Verdict::keep(meant, "as set".to_owned()).written(format)),
+        Some(word) => Err(Error::data(
+            format!("{}: expected a cell of the format {format}, found {}", word.first, shown(&word.text)),
+            format!("{} to take it as missing, or leave the format out", null_option([word.text.as_str()])),
+        )),
+    }
+}
+
+/// A category whose values the user names.
+fn of_levels(name: &str, kind: Option<ColumnKind>, levels: &[String], survey: &Survey) -> Result<Verdict> {
+    if let Some(kind) = kind.filter(|&kind| kind != ColumnKind::Category) {
+        return Err(Error::setting(
+            format!("data.columns.{name}: levels are those of a category, and the kind is set to {kind}"),
+            "leave one of the two out",
+        ));
+    }
+    match survey.words.iter().find(|word| !levels.contains(&word.text)) {
+        None => Ok(Verdict::keep(ColumnKind::Category, "as set".to_owned())),
+        Some(word) => Err(Error::data(
+            format!("{}: expected one of the levels that are set, found {}", word.first, shown(&word.text)),
+            instead(&word.text, levels.iter().map(String::as_str))
+                .replace("the columns are", "the levels are"),
+        )),
+    }
+}
+
+/// A column of numbers: to compute with, or only to name the rows by.
+fn numeric(name: &str, survey: &Survey) -> Result<Verdict> {
+    if let Some(cell) = &survey.not_finite {
+        return Err(not_finite(cell));
+    }
+    let cells = counted(survey.present, "cell");
+    if survey.whole && named_like_an_identifier(name) && survey.all_different() {
+        return Ok(Verdict::drop(
+            ColumnKind::Identifier,
+            format!("whole numbers, all {} different, named like an identifier", thousands(survey.present)),
+            "identifier",
+        ));
+    }
+    let few = survey.different_numbers();
+    let reason = if survey.whole && (2..=FEW_NUMBERS).contains(&few) {
+        format!("all {cells} are numbers, {few} different whole ones")
+    } else {
+        format!("all {cells} are numbers")
+    };
+    Ok(Verdict::keep(ColumnKind::Number, reason))
+}
+
+/// A column in which at least one cell is no number.
+fn worded(name: &str, survey: &Survey) -> Result<Verdict> {
+    let present = survey.present;
+    let cells = counted(present, "cell");
+    if survey.dates + survey.days == present {
+        return Ok(Verdict::keep(ColumnKind::Date, format!("all {cells} are dates")));
+    }
+    if let Some((format, what)) = survey.dressed() {
+        let kind = if format.is_of_numbers() { ColumnKind::Number } else { ColumnKind::Date };
+        return Ok(Verdict::keep(kind, format!("all {cells} are {what}")).written(format));
+    }
+    let (words, numbers) = (survey.different_words(), survey.different_numbers());
+    let levels = words + numbers;
+    // A few words among many numbers are slips of the pen, and not names of categories.
+    if numbers > 0 && words * 20 <= levels {
+        return Err(odd_cells(name, survey, ColumnKind::Number));
+    }
+    let dates = survey.words.iter().filter(|word| word.is_date).count();
+    if dates > 0 && (levels - dates) * 20 <= levels {
+        return Err(odd_cells(name, survey, ColumnKind::Date));
+    }
+    let differ = format!("{} among {cells}", counted(levels, "different value"));
+    let unclear = if survey.dress.is_unclear_date() {
+        format!(
+            "; if these are dates, say what comes first: --set {}, or month_first",
+            column_setting(name, "format", "day_first")
+        )
+    } else {
+        String::new()
+    };
+    if are_boolean(survey) {
+        let verdict = Verdict::keep(ColumnKind::Category, format!("yes or no, as {differ}"));
+        // Two spellings are two levels; more are made two.
+        return Ok(if levels > 2 { verdict.written(CellFormat::YesNo) } else { verdict });
+    }
+    if levels == present && present > 1 || survey.n_words == present && survey.all_different() && present > 1
+    {
+        let length = survey.length / survey.n_words.max(1);
+        let (kind, what) = if length <= IDENTIFIER_LENGTH {
+            (ColumnKind::Identifier, "text that is different in every row")
+        } else {
+            (ColumnKind::Text, "long text that is different in every row")
+        };
+        return Ok(Verdict::drop(kind, format!("{what}{unclear}"), kind.to_string()));
+    }
+    let enough = if levels <= FEW_LEVELS { 2 } else { REPEATS };
+    if levels == 1 || (levels <= MOST_LEVELS && present >= enough * levels) {
+        return Ok(Verdict::keep(ColumnKind::Category, format!("text, {differ}{unclear}")));
+    }
+    let why = if levels > MOST_LEVELS { "too many to be categories" } else { "which seldom repeat" };
+    Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}{unclear}"), "text"))
+}
+
+/// The error of a column that holds numbers or dates but for a few cells.
+fn odd_cells(name: &str, survey: &Survey, kind: ColumnKind) -> Error {
+    let (Cell { place, text }, count, words) = survey.odd_cells(kind == ColumnKind::Date);
+    let more = if count > 1 { format!(" ({} like it)", thousands(count - 1)) } else { String::new() };
+    Error::data(
+        format!("{place}: expected a {kind}, found {}{more}", shown(&text)),
+        format!(
+            "{} to take it as missing, or --set {}",
+            null_option(words),
+            column_setting(name, "kind", "category")
+        ),
+    )
+}
+
+/// The error of dates of which nobody can say whether the day or the month stands first.
+fn unclear_dates(name: &str, survey: &Survey) -> Error {
+    let cell = survey.first.clone().unwrap_or_default();
+    Error::data(
+        format!("{}: {} may be written with the day or the month first", cell.place, shown(&cell.text)),
+        format!("--set {}, or month_first", column_setting(name, "format", "day_first")),
+    )
+}
+
+/// The error of a number that is not finite.
+fn not_finite(cell: &Cell) -> Error {
+    Error::data(
+        format!("{}: expected a finite number, found {}", cell.place, shown(&cell.text)),
+        format!("{} to take it as missing", null_option([cell.text.as_str()])),
+    )
+}
+
+/// Whether the first or last word of a name says that the column names the rows.
+pub(crate) fn named_like_an_identifier(name: &str) -> bool {
+    const WORDS: [&str; 10] = ["id", "ids", "uid", "uuid", "guid", "key", "index", "idx", "rowid", "rownum"];
+    let mut words: Vec<String> = vec![String::new()];
+    let mut was_lower = false;
+    for c in name.chars() {
+        // A word ends at a mark, and where a capital follows a small letter: `passengerId`.
+        if !c.is_alphanumeric() || (c.is_uppercase() && was_lower) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        was_lower = c.is_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    [words.first(), words.last()].into_iter().flatten().any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// Whether the words are those of one yes-or-no question, however they are spelled.
+fn are_boolean(survey: &Survey) -> bool {
+    survey.numbers == 0
+        && survey.words.len() <= 12
+        && survey.words.iter().all(|word| yes_or_no(&word.text).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::read::{ReadOptions, parse_csv};
+    use super::*;
+
+    fn raw(name: &str, cells: &[String]) -> RawTable {
+        // A second column keeps rows whose only cell is empty from being blank lines.
+        let text = format!("{name},other\n{}\n", cells.join(",o\n") + ",o");
+        parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()
+    }
+
+    fn infer(name: &str, cells: &[String], kind: Option<ColumnKind>) -> Result<ColumnSchema> {
+        let overrides = kind.map(|kind| (name.to_owned(), kind)).into_iter().collect();
+        infer_schema(&raw(name, cells), &overrides, &BTreeSet::new())
+            .map(|mut schema| schema.columns.remove(0))
+    }
+
+    fn cells(n: usize, cell: impl Fn(usize) -> String) -> Vec<String> {
+        (0..n).map(cell).collect()
+    }
+
+    #[test]
+    fn each_kind_is_recognised_with_a_reason() {
+        use ColumnKind::{Category, Date, Identifier, Number, Text};
+        let cycle = |words: &'static [&'static str]| cells(100, |i| words[i % words.len()].to_owned());
+        let cases = vec![
+            ("x", cells(100, |i| format!("{i}.5")), Number, None, "all 100 cells are numbers"),
+            (
+                "x",
+                cycle(&["1e3", "+2", " -3 ", ""]),
+                Number,
+                None,
+                "all 75 cells are numbers, 3 different whole ones",
+            ),
+            ("x", cycle(&["0", "1"]), Number, None, "2 different whole ones"),
+            ("x", cells(100, |i| i.to_string()), Number, None, "all 100 cells are numbers"),
+            ("user_id", cells(100, |i| i.to_string()), Identifier, Some("identifier"), "all 100 different"),
+            ("PassengerId", cells(100, |i| i.to_string()), Identifier, Some("identifier"), "identifier"),
+            ("id", cells(100, |i| (i / 2).to_string()), Number, None, "numbers"),
+            ("id", cells(100, |i| format!("{i}.5")), Number, None, "numbers"),
+            ("humid", cells(100, |i| i.to_string()), Number, None, "numbers"),
+            ("x", cycle(&["yes", "no"]), Category, None, "yes or no"),
+            ("x", cycle(&["True", "FALSE", ""]), Category, None, "yes or no"),
+            ("x", cycle(&["red", "green", "1"]), Category, None, "text, 3 different values among 100"),
+            ("x", cells(1000, |i| format!("v{}", i % 80)), Category, None, "80 different values"),
+            ("x", cells(1000, |i| format!("v{}", i % 300)), Text, Some("text"), "seldom repeat"),
+            ("x", cells(12_000, |i| format!("v{}", i % 1100)), Text, Some("text"), "too many"),
+            ("x", cells(100, |i| format!("u{i}")), Identifier, Some("identifier"), "different in every row"),
+            ("x", cells(100, |i| format!("${i}.50")), Number, None, "100 cells are numbers with the sign $"),
+            ("x", cycle(&["10%", "20%"]), Number, None, "numbers in per cent, 12 % read as 12"),
+            ("x", cycle(&["\"1,250\"", "7"]), Number, None, "numbers with thousands set apart"),
+            ("x", cycle(&["\"1,25\"", "\"3,5\""]), Number, None, "all 100 cells are numbers"),
+            ("x", cycle(&["31/12/2024", "1/2/2024"]), Date, None, "dates, the day before the month"),
+            (
+                "x",
+                cycle(&["1/2/2024", "3/2/2024"]),
+                Category,
+                None,
+                "--set data.columns.x.format=day_first, or month_first",
+            ),
+            ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
+            ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
+            ("x", cells(100, |i| format!("{i} {}", "long ".repeat(20))), Text, Some("text"), "long text"),
+            (
+                "x",
+                cells(100, |i| format!("2024-01-{:02}", i % 28 + 1)),
+                Date,
+                None,
+                "all 100 cells are dates",
+            ),
+            ("x", cycle(&["01.02.2023 10:30", "2024/02/03", ""]), Date, None, "dates"),
+            ("x", cycle(&["", "NA"]), Text, Some("all missing"), "all 100 cells are missing"),
+            ("x", cycle(&["7"]), Number, Some("constant: every cell is `7`"), "numbers"),
+            ("x", cycle(&["a"]), Category, Some("constant: every cell is `a`"), "text"),
+            ("x", cycle(&["2024-01-01"]), Date, Some("constant: every cell is `2024-01-01`"), "dates"),
+            ("x", cycle(&["7", ""]), Number, None, "numbers"),
+            ("x", cycle(&["inf", "wrong"]), Category, None, "text"),
+        ];
+        for (name, cells, kind, dropped, reason) in cases {
+            let column = infer(name, &cells, None).unwrap();
+            assert_eq!((column.kind, column.dropped.as_deref()), (kind, dropped), "{name} {:?}", &cells[..3]);
+            assert!(column.reason.contains(reason), "{} lacks {reason}", column.reason);
+        }
+    }
+
+    #[test]
+    fn levels_are_sorted_and_of_categories_only() {
+        let words = cells(30, |i| ["b", " a", "", "c "][i % 4].to_owned());
+        assert_eq!(infer("x", &words, None).unwrap().levels, ["a", "b", "c"]);
+        let numbers = cells(30, |i| (i % 3).to_string());
+        assert!(infer("x", &numbers, None).unwrap().levels.is_empty());
+        assert_eq!(infer("x", &numbers, Some(ColumnKind::Category)).unwrap().levels, ["0", "1", "2"]);
+    }
+
+    #[test]
+    fn what_the_user_says_wins_where_it_can() {
+        let numbers = cells(30, |i| i.to_string());
+        for kind in [ColumnKind::Text, ColumnKind::Identifier] {
+            assert_eq!(infer("x", &numbers, Some(kind)).unwrap().dropped, Some(kind.to_string()));
+        }
+        let id = infer("id", &numbers, Some(ColumnKind::Number)).unwrap();
+        assert_eq!((id.kind, id.dropped, id.reason.as_str()), (ColumnKind::Number, None, "as set"));
+        let words = cells(30, |i| format!("w{i}"));
+        assert!(infer("x", &words, Some(ColumnKind::Category)).unwrap().dropped.is_none());
+        assert!(infer("x", &words, Some(ColumnKind::Number)).is_err());
+        assert!(infer("x", &numbers, Some(ColumnKind::Date)).is_err());
+        let overrides = BTreeMap::from([("bmj".to_owned(), ColumnKind::Number)]);
+        let error = infer_schema(&raw("bmi", &numbers), &overrides, &BTreeSet::new()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("did you mean `bmi`?"), "{error}");
+    }
+
+    #[test]
+    fn slips_among_numbers_are_errors_that_name_the_cell() {
+        let mut numbers = cells(200, |i| i.to_string());
+        for row in [57, 60, 61] {
+            numbers[row] = "n/a.".to_owned();
+        }
+        numbers[99] = "not known".to_owned();
+        let message = infer("bmi", &numbers, None).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "row 58 (line 59), column `bmi`: expected a number, found `n/a.` (3 like it)\n  \
+             try: --null n/a. --null 'not known' to take it as missing, or --set data.columns.bmi.kind=category"
+        );
+        let mut dates = cells(28, |i| format!("2024-01-{:02}", i + 1));
+        dates[5] = "2024-02-30".to_owned();
+        let message = infer("d", &dates, None).unwrap_err().to_string();
+        assert!(
+            message.contains("row 6 (line 7), column `d`: expected a date, found `2024-02-30`\n"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn numbers_beyond_bounds_are_errors_that_name_the_cell() {
+        for cell in ["inf", "1e400", "-Infinity"] {
+            let mut numbers = cells(30, |i| i.to_string());
+            numbers[3] = cell.to_owned();
+            let message = infer("x", &numbers, None).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!(
+                    "row 4 (line 5), column `x`: expected a finite number, found `{cell}`"
+                )),
+                "{message}"
+            );
+            assert!(message.contains(&format!("--null {cell}")), "{message}");
+            assert!(infer("x", &numbers, Some(ColumnKind::Number)).is_err());
+        }
+    }
+
+    #[test]
+    fn columns_set_aside_are_not_looked_at() {
+        let mut numbers = cells(200, |i| i.to_string());
+        numbers[57] = "slip".to_owned();
+        let raw = raw("bmi", &numbers);
+        assert!(infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new()).is_err());
+        let schema = infer_schema(&raw, &BTreeMap::new(), &BTreeSet::from(["bmi"])).unwrap();
+        assert_eq!(schema.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["other"]);
+    }
+
+    #[test]
+    fn schemas_are_saved_in_lower_case_and_taken_apart_by_name() {
+        let schema =
+            infer_schema(&raw("x", &cells(30, |i| i.to_string())), &BTreeMap::new(), &BTreeSet::new())
+                .unwrap();
+        let saved = serde_json::to_string(&schema).unwrap();
+        assert!(saved.contains(r#""kind":"number""#), "{saved}");
+        assert_eq!(serde_json::from_str::<Schema>(&saved).unwrap(), schema);
+        assert_eq!(schema.kept().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["x"]);
+        assert!(schema.without(&["x"]).get("x").is_none());
+        assert!(schema.without(&["x"]).get("other").is_some());
+    }
+
+    #[test]
+    fn blocks_are_inferred_as_the_whole_is() {
+        let text = |range: std::ops::Range<usize>| {
+            let row = |i: usize| format!("{i},{},w{},{}.5,2024-01-{:02}\n", i % 3, i % 5, i, i % 28 + 1);
+            std::iter::once("id,few,word,x,day\n".to_owned()).chain(range.map(row)).collect::<String>()
+        };
+        let read =
+            |text: &str| parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap();
+        let none = BTreeMap::new();
+        let whole = infer_schema(&read(&text(0..90)), &BTreeMap::new(), &BTreeSet::new()).unwrap();
+        let blocks = [read(&text(0..40)), read(&text(40..41)), read(&text(41..90))];
+        let mut inference = Inference::new(&blocks[0], &none, &BTreeSet::new()).unwrap();
+        blocks.iter().for_each(|block| inference.add(block));
+        assert_eq!(inference.finish().unwrap(), whole);
+    }
+}

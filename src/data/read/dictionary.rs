@@ -1,0 +1,77 @@
+//! Codes for texts of which there are few different ones.
+
+/// A column with more different texts than this is kept as text.
+pub(super) const MOST_CODED: usize = 1 << 14;
+/// A text that is this far from its slot is not taken in: the texts are made to fall together.
+const MOST_STEPS: usize = 64;
+
+/// The different texts of a column in the order of their first appearance, found again by an open-addressed table.
+pub(super) struct Dictionary {
+    levels: Vec<String>,
+    /// Code + 1 of each slot; 0 where it is free.
+    slots: Vec<u32>,
+    most: usize,
+}
+
+impl Dictionary {
+    pub(super) fn new(most: usize) -> Self {
+        Self { levels: Vec::new(), slots: vec![0; 64], most }
+    }
+
+    /// The code of a text, new or known; nothing if there would be too many.
+    pub(super) fn code(&mut self, text: &str) -> Option<u32> {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash(text.as_bytes()) as usize & mask;
+        let mut steps = 0;
+        loop {
+            match self.slots[slot] {
+                0 => break,
+                code if self.levels[code as usize - 1] == text => return Some(code - 1),
+                _ => slot = (slot + 1) & mask,
+            }
+            steps += 1;
+        }
+        if self.levels.len() >= self.most || steps > MOST_STEPS {
+            return None;
+        }
+        self.levels.push(text.to_owned());
+        self.slots[slot] = self.levels.len() as u32;
+        // At most half full, so that a search ends soon.
+        if self.levels.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+        Some(self.levels.len() as u32 - 1)
+    }
+
+    fn grow(&mut self) {
+        let mask = self.slots.len() * 2 - 1;
+        let mut slots = vec![0; mask + 1];
+        for (level, code) in self.levels.iter().zip(1..) {
+            let mut slot = hash(level.as_bytes()) as usize & mask;
+            while slots[slot] != 0 {
+                slot = (slot + 1) & mask;
+            }
+            slots[slot] = code;
+        }
+        self.slots = slots;
+    }
+
+    pub(super) fn into_levels(self) -> Vec<String> {
+        self.levels
+    }
+}
+
+/// Eight bytes at a time, each multiplied into the sum: fast, and not proof against texts made to fall together, which
+/// [`MOST_STEPS`] bounds the harm of.
+fn hash(bytes: &[u8]) -> u64 {
+    const K: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut h = bytes.len() as u64;
+    for chunk in chunks {
+        h = (h ^ u64::from_le_bytes(*chunk)).wrapping_mul(K).rotate_left(29);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    h = (h ^ u64::from_le_bytes(last)).wrapping_mul(K);
+    h ^ (h >> 32)
+}

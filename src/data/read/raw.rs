@@ -1,0 +1,486 @@
+//! A table, or a block of rows of one, as it stands in a file: named columns of text or of typed numbers.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+
+use super::bad_rows::Skipped;
+use super::dictionary::{Dictionary, MOST_CODED};
+use crate::data::cell::{civil_text, finite};
+use crate::data::table::MISSING;
+use crate::data::words::{counted, shown};
+use crate::{Error, Result};
+
+/// Rows of a table: named columns of cells.
+///
+/// A block of a table is one of these as well: its rows count from 0, and messages name them by their place in the
+/// whole table.
+#[derive(Debug, Clone, Default)]
+pub struct RawTable {
+    /// Where the table came from, as the user named it.
+    pub source: PathBuf,
+    /// The SHA-256 of the bytes of the files in hexadecimal digits; empty in a block.
+    pub sha256: String,
+    /// How the files were read, where that is not told by their name: `CSV between ";", decimal comma`.
+    pub reading: Option<String>,
+    /// The malformed rows that were left out, where that is asked for.
+    pub skipped: Skipped,
+    pub(super) columns: Vec<RawColumn>,
+    /// The line of its file on which each row starts; empty where files have no lines.
+    pub(super) lines: Vec<u64>,
+    /// The files, each with the first of its rows.
+    pub(super) files: Vec<(usize, PathBuf)>,
+    pub(super) n_rows: usize,
+    /// How many rows of the whole table stand before this block.
+    pub(super) first_row: usize,
+}
+
+/// A short name for what is made of a table: that of its file or folder, without the end that tells the format.
+pub fn stem_of(source: &Path) -> String {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let stem: String = stem.chars().filter(|c| !"*?[]".contains(*c)).collect();
+    if stem.is_empty() || stem == "-" { "table".to_owned() } else { stem }
+}
+
+/// One column.
+#[derive(Debug, Clone)]
+pub(super) struct RawColumn {
+    pub(super) name: String,
+    pub(super) cells: Cells,
+}
+
+/// The cells of a column, in the form that holds them best.
+#[derive(Debug, Clone)]
+pub(super) enum Cells {
+    /// Texts.
+    Text(Text),
+    /// Texts of which there are few different ones, [`MISSING`] where missing.
+    Coded { codes: Vec<u32>, levels: Vec<String> },
+    /// Numbers, NaN where missing, perhaps infinite; with the texts that they were read from, or that are printed the
+    /// first time that somebody asks for one.
+    Numbers { values: Vec<f64>, text: OnceLock<Text> },
+    /// Days since 1970-01-01 with the time as a fraction, NaN where missing; texts as of numbers.
+    Days { values: Vec<f64>, text: OnceLock<Text> },
+    /// Nothing that can be learned from, such as lists; what it is.
+    Foreign { what: String },
+}
+
+/// Texts end to end without white space around them, where each ends, and which are missing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Text {
+    pub(super) joined: String,
+    pub(super) ends: Vec<u32>,
+    pub(super) missing: Vec<bool>,
+}
+
+impl Text {
+    pub(super) fn push(&mut self, cell: Option<&str>) {
+        self.joined.push_str(cell.unwrap_or_default());
+        // A column too long for this is refused as a whole before it is put together.
+        self.ends.push(self.joined.len() as u32);
+        self.missing.push(cell.is_none());
+    }
+
+    fn get(&self, row: usize) -> Option<&str> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        (!self.missing[row]).then(|| &self.joined[start as usize..self.ends[row] as usize])
+    }
+
+    /// Makes the cells missing that are such a word.
+    fn hide(&mut self, is_word: impl Fn(&str) -> bool) {
+        for row in 0..self.ends.len() {
+            let hidden = self.get(row).is_some_and(&is_word);
+            self.missing[row] |= hidden;
+        }
+    }
+
+    fn printed(values: &[f64], print: impl Fn(f64) -> String) -> Self {
+        let mut text = Self::default();
+        for &x in values {
+            text.push((!x.is_nan()).then(|| print(x)).as_deref());
+        }
+        text
+    }
+}
+
+impl RawTable {
+    /// A short name for what is made of the table.
+    pub fn stem(&self) -> String {
+        stem_of(&self.source)
+    }
+
+    /// The number of rows below the header.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// The number of columns.
+    pub fn n_columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// How many rows of the whole table stand before the first of this one, which is a block of it; 0 in a whole table.
+    pub fn first_row(&self) -> usize {
+        self.first_row
+    }
+
+    /// The names of the columns, from left to right.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// The name of a column.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn name(&self, column: usize) -> &str {
+        &self.columns[column].name
+    }
+
+    /// The index of the column of this name.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.names().position(|column| column == name)
+    }
+
+    /// What a cell says, without white space around it; nothing if it is missing.
+    ///
+    /// Of a typed column the texts are printed at the first call; [`RawTable::numbers`] does without.
+    ///
+    /// # Panics
+    /// When there is no such cell.
+    pub fn value(&self, row: usize, column: usize) -> Option<&str> {
+        match &self.columns[column].cells {
+            Cells::Text(text) => text.get(row),
+            Cells::Coded { codes, levels } => levels.get(codes[row] as usize).map(String::as_str),
+            Cells::Numbers { values, text } => {
+                text.get_or_init(|| Text::printed(values, |x| x.to_string())).get(row)
+            }
+            Cells::Days { values, text } => text.get_or_init(|| Text::printed(values, civil_text)).get(row),
+            Cells::Foreign { .. } => None,
+        }
+    }
+
+    /// What each cell of a column says, from top to bottom.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn values(&self, column: usize) -> impl ExactSizeIterator<Item = Option<&str>> {
+        (0..self.n_rows()).map(move |row| self.value(row, column))
+    }
+
+    /// The numbers of a column whose every cell is a number or missing (NaN); they may be infinite.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn numbers(&self, column: usize) -> Option<&[f64]> {
+        match &self.columns[column].cells {
+            Cells::Numbers { values, .. } => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The days since 1970-01-01 of a column that its file says to hold dates; NaN where missing.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn days(&self, column: usize) -> Option<&[f64]> {
+        match &self.columns[column].cells {
+            Cells::Days { values, .. } => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The different texts of a column that has few of them, and of each row which it is ([`MISSING`] where missing).
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn codes(&self, column: usize) -> Option<(&[u32], &[String])> {
+        match &self.columns[column].cells {
+            Cells::Coded { codes, levels } => Some((codes, levels)),
+            _ => None,
+        }
+    }
+
+    /// What a column holds that nothing can be learned from, such as lists.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn foreign(&self, column: usize) -> Option<&str> {
+        match &self.columns[column].cells {
+            Cells::Foreign { what } => Some(what),
+            _ => None,
+        }
+    }
+
+    /// The line of its file on which a row starts, the header's being 1; none in files without lines.
+    pub fn line(&self, row: usize) -> Option<u64> {
+        self.lines.get(row).copied()
+    }
+
+    /// The file of a row, where the table has several.
+    fn file(&self, row: usize) -> Option<&PathBuf> {
+        let next = self.files.partition_point(|(first, _)| *first <= row);
+        (self.files.len() > 1).then(|| &self.files[next - 1].1)
+    }
+
+    /// A row as messages name it: `row 812 (line 815)`; the first row is row 1.
+    pub(crate) fn row_place(&self, row: usize) -> String {
+        let mut place = format!("row {}", self.first_row + row + 1);
+        let file = self.file(row).map(|file| file.display().to_string());
+        let line = self.line(row).map(|line| format!("line {line}"));
+        match (line, file) {
+            (None, None) => {}
+            (Some(one), None) | (None, Some(one)) => {
+                let _ = write!(place, " ({one})");
+            }
+            (Some(line), Some(file)) => {
+                let _ = write!(place, " ({line} of {file})");
+            }
+        }
+        place
+    }
+
+    /// A cell's place as messages name it: ``row 812 (line 815), column `bmi` ``.
+    pub(crate) fn place(&self, row: usize, column: usize) -> String {
+        format!("{}, column {}", self.row_place(row), shown(self.name(column)))
+    }
+
+    /// Brings the columns into this order of names.
+    pub(super) fn order_like(&mut self, names: &[String]) {
+        let place = |column: &RawColumn| names.iter().position(|name| *name == column.name);
+        self.columns.sort_by_cached_key(place);
+    }
+
+    /// Makes the cells of a column missing that say one of these words; of a typed column, those that are such a number.
+    pub(super) fn set_missing(&mut self, name: &str, words: &[String]) {
+        let Some(column) = self.column_index(name) else { return };
+        let is_word = |text: &str| words.iter().any(|word| word.trim() == text);
+        let numbers: Vec<f64> = words.iter().filter_map(|word| finite(word.trim())).collect();
+        match &mut self.columns[column].cells {
+            Cells::Text(text) => text.hide(is_word),
+            Cells::Coded { codes, levels } => {
+                let hidden: Vec<bool> = levels.iter().map(|level| is_word(level)).collect();
+                for code in codes {
+                    if hidden.get(*code as usize) == Some(&true) {
+                        *code = MISSING;
+                    }
+                }
+            }
+            Cells::Numbers { values, text } => {
+                if let Some(text) = text.get_mut() {
+                    text.hide(is_word);
+                    for (x, &missing) in values.iter_mut().zip(&text.missing) {
+                        *x = if missing { f64::NAN } else { *x };
+                    }
+                } else {
+                    for x in values.iter_mut().filter(|x| numbers.contains(x)) {
+                        *x = f64::NAN;
+                    }
+                }
+            }
+            Cells::Days { values, .. } => {
+                for x in values.iter_mut().filter(|x| !x.is_nan() && is_word(&civil_text(**x))) {
+                    *x = f64::NAN;
+                }
+            }
+            Cells::Foreign { .. } => {}
+        }
+    }
+
+    /// The table that blocks with the same columns make, one below the other.
+    ///
+    /// Columns are put together in parallel, and the memory of each block is given back column by column.
+    pub(super) fn concat(blocks: Vec<Self>) -> Result<Self> {
+        let mut whole = Self::default();
+        let mut pieces: Vec<Vec<Cells>> = Vec::new();
+        let mut names = Vec::new();
+        for block in blocks {
+            if names.is_empty() {
+                names = block.names().map(str::to_owned).collect();
+                pieces.resize_with(names.len(), Vec::new);
+                (whole.source, whole.first_row) = (block.source, block.first_row);
+            }
+            for (first, file) in block.files {
+                if whole.files.last().is_none_or(|(_, last)| *last != file) {
+                    whole.files.push((whole.n_rows + first, file));
+                }
+            }
+            whole.n_rows += block.n_rows;
+            whole.lines.extend(block.lines);
+            for (pieces, column) in pieces.iter_mut().zip(block.columns) {
+                pieces.push(column.cells);
+            }
+        }
+        let columns = names.into_par_iter().zip(pieces).map(|(name, pieces)| {
+            let cells = Cells::concat(pieces, &name)?;
+            Ok(RawColumn { name, cells })
+        });
+        let columns: Vec<Result<RawColumn>> = columns.collect();
+        whole.columns = columns.into_iter().collect::<Result<_>>()?;
+        Ok(whole)
+    }
+}
+
+/// What the pieces of a column can be put together as.
+#[derive(PartialEq)]
+enum Form {
+    Numbers,
+    Days,
+    Coded,
+    Text,
+}
+
+impl Cells {
+    pub(super) fn numbers(values: Vec<f64>) -> Self {
+        Self::Numbers { values, text: OnceLock::new() }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.ends.len(),
+            Self::Coded { codes, .. } => codes.len(),
+            Self::Numbers { values, .. } | Self::Days { values, .. } => values.len(),
+            Self::Foreign { .. } => 0,
+        }
+    }
+
+    /// Whether every cell is missing, so that the piece goes with any form.
+    fn is_blank(&self) -> bool {
+        matches!(self, Self::Numbers { values, .. } if values.iter().all(|x| x.is_nan()))
+    }
+
+    fn concat(mut pieces: Vec<Self>, name: &str) -> Result<Self> {
+        let foreign = pieces.iter().position(|piece| matches!(piece, Self::Foreign { .. }));
+        if let Some(whole) = foreign.or((pieces.len() == 1).then_some(0)) {
+            return Ok(pieces.swap_remove(whole));
+        }
+        let mut form = Form::Numbers;
+        for piece in &pieces {
+            let own = match piece {
+                Self::Numbers { .. } => Form::Numbers,
+                Self::Days { .. } => Form::Days,
+                Self::Coded { .. } => Form::Coded,
+                Self::Text(_) | Self::Foreign { .. } => Form::Text,
+            };
+            if form == Form::Numbers || own == Form::Text {
+                form = own;
+            }
+        }
+        // A form only holds if every piece has it, or says nothing.
+        let fits = |piece: &Self| match (&form, piece) {
+            (Form::Numbers, Self::Numbers { .. })
+            | (Form::Days, Self::Days { .. })
+            | (Form::Coded, Self::Coded { .. }) => true,
+            (_, piece) => piece.is_blank(),
+        };
+        if !pieces.iter().all(fits) {
+            form = Form::Text;
+        }
+        let n: usize = pieces.iter().map(Self::len).sum();
+        match form {
+            Form::Numbers => {
+                let texts = pieces
+                    .iter()
+                    .all(|piece| matches!(piece, Self::Numbers { text, .. } if text.get().is_some()));
+                let text = if texts { texts_of(&pieces, n, name)?.into() } else { OnceLock::new() };
+                Ok(Self::Numbers { values: values_of(pieces, n), text })
+            }
+            Form::Days => Ok(Self::Days { values: values_of(pieces, n), text: OnceLock::new() }),
+            Form::Coded => match merged(&pieces, n) {
+                Some((codes, levels)) => Ok(Self::Coded { codes, levels }),
+                None => Ok(Self::Text(texts_of(&pieces, n, name)?)),
+            },
+            Form::Text => Ok(Self::Text(texts_of(&pieces, n, name)?)),
+        }
+    }
+
+    /// The texts of the cells, in order.
+    fn for_each(&self, mut take: impl FnMut(Option<&str>)) {
+        match self {
+            Self::Text(text) => (0..text.ends.len()).for_each(|row| take(text.get(row))),
+            Self::Coded { codes, levels } => {
+                codes.iter().for_each(|&code| take(levels.get(code as usize).map(String::as_str)));
+            }
+            Self::Numbers { values, text } => match text.get() {
+                Some(text) => (0..text.ends.len()).for_each(|row| take(text.get(row))),
+                None => values.iter().for_each(|x| take((!x.is_nan()).then(|| x.to_string()).as_deref())),
+            },
+            Self::Days { values, .. } => {
+                values.iter().for_each(|&x| take((!x.is_nan()).then(|| civil_text(x)).as_deref()));
+            }
+            Self::Foreign { .. } => {}
+        }
+    }
+}
+
+fn values_of(pieces: Vec<Cells>, n: usize) -> Vec<f64> {
+    let mut all = Vec::with_capacity(n);
+    for piece in pieces {
+        if let Cells::Numbers { values, .. } | Cells::Days { values, .. } = piece {
+            all.extend_from_slice(&values);
+        }
+    }
+    all
+}
+
+fn texts_of(pieces: &[Cells], n: usize, name: &str) -> Result<Text> {
+    let length = |piece: &Cells| match piece {
+        Cells::Text(text) => text.joined.len(),
+        Cells::Numbers { values, text } => text.get().map_or(values.len() * 8, |text| text.joined.len()),
+        other => other.len() * 8,
+    };
+    let bytes: usize = pieces.iter().map(length).sum();
+    let mut all = Text {
+        joined: String::with_capacity(bytes),
+        ends: Vec::with_capacity(n),
+        missing: Vec::with_capacity(n),
+    };
+    for piece in pieces {
+        match piece {
+            Cells::Text(text) => all.append(text),
+            Cells::Numbers { text, .. } if text.get().is_some() => {
+                text.get().into_iter().for_each(|text| all.append(text));
+            }
+            other => other.for_each(|cell| all.push(cell)),
+        }
+    }
+    if u32::try_from(all.joined.len()).is_err() {
+        return Err(Error::data(
+            format!(
+                "column {} holds {} of text; at most 4 GiB can be read at once",
+                shown(name),
+                counted(all.joined.len(), "byte")
+            ),
+            "leave this column out of the file, or split the file",
+        ));
+    }
+    Ok(all)
+}
+
+impl Text {
+    fn append(&mut self, other: &Self) {
+        let start = self.joined.len() as u32;
+        self.joined.push_str(&other.joined);
+        self.ends.extend(other.ends.iter().map(|end| start.wrapping_add(*end)));
+        self.missing.extend_from_slice(&other.missing);
+    }
+}
+
+/// One dictionary for all pieces, if it does not grow too large.
+fn merged(pieces: &[Cells], n: usize) -> Option<(Vec<u32>, Vec<String>)> {
+    let mut dictionary = Dictionary::new(MOST_CODED);
+    let mut codes = Vec::with_capacity(n);
+    for piece in pieces {
+        if let Cells::Coded { codes: own, levels } = piece {
+            let to: Vec<u32> = levels.iter().map(|level| dictionary.code(level)).collect::<Option<_>>()?;
+            codes.extend(own.iter().map(|&code| to.get(code as usize).copied().unwrap_or(MISSING)));
+        } else {
+            codes.resize(codes.len() + piece.len(), MISSING);
+        }
+    }
+    Some((codes, dictionary.into_levels()))
+}
