@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: tables bench-profile bench-ingest fuzz deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: tables bench-profile bench-ingest fuzz deny neon miri memcheck overhead help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -62,6 +62,11 @@ memcheck: ## Run the kernels' tests under valgrind: every read and write of the 
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 	cargo test -p statera-kernels --test levels --no-run --locked
 	valgrind --quiet --error-exitcode=9 "$$(ls -t target/debug/deps/levels-* | grep -v '\.d$$' | head -n 1)" $(MEMCHECK_TESTS)
+
+overhead: ## Count the instructions of a training step beside its passes and its optimiser's kernel: what is off costs nothing
+	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
+	cargo build --locked
+	python3 scripts/step_overhead.py target/debug/statera
 
 miri: ## Run the kernels' tests at the portable level in Miri, which sees what of the unsafe code is undefined (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src
