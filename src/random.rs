@@ -39,6 +39,10 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Folds of target encoding.
+    TargetFolds = 80,
+    /// Drawing the training rows that lend missing numbers to their neighbours.
+    Neighbors = 81,
     /// Drawing the rows that stand for all of a table in its profile.
     Profile = 48,
     /// Folds and resamples of the classifier that tells two tables apart.

@@ -32,8 +32,9 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
-    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, NeighborWeights, Norm,
+    NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName,
+    TargetScale, Task, WeightKind,
 };
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};

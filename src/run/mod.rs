@@ -5,6 +5,7 @@ pub mod execute;
 pub mod folder;
 mod objective;
 pub mod plan;
+mod preparation;
 mod reach;
 pub mod report;
 mod rows;

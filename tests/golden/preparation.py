@@ -17,7 +17,7 @@ import numpy as np
 from category_encoders import CountEncoder, HashingEncoder
 from sklearn import datasets
 from sklearn.compose import make_column_transformer
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -28,6 +28,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
 
 TABLES = {
@@ -121,6 +122,38 @@ CATEGORIES = [
 ]
 
 
+def target_encoder(*steps, **settings):
+    """The full encoding, which rows other than those to fit to have."""
+    return make_pipeline(TargetEncoder(**settings), *steps)
+
+
+ENCODED_BY_TARGET = [
+    ("diabetes", "age", "target", ["target"], target_encoder(target_type="continuous")),
+    ("diabetes", "age", "target", [{"step": "target", "smooth": 12.5}],
+     target_encoder(target_type="continuous", smooth=12.5)),
+    ("diabetes", "age?", "target", [{"step": "target", "smooth": 0}, "log"],
+     target_encoder(FunctionTransformer(np.log1p), target_type="continuous", smooth=0.0)),
+    ("breast_cancer", "worst area", "class", ["target"], target_encoder(target_type="binary")),
+    ("breast_cancer", "worst area", "class", [{"step": "target", "smooth": 3}],
+     target_encoder(target_type="binary", smooth=3.0)),
+    ("wine", "proline", "class", ["target"], target_encoder(target_type="multiclass")),
+]
+
+NEIGHBOURS = [
+    ("breast_cancer", ["mean texture", "mean smoothness", "mean symmetry"], {}),
+    ("breast_cancer", ["worst texture", "mean area", "mean symmetry", "area error"],
+     {"n_neighbors": 9, "weights": "distance"}),
+    ("diabetes", ["bmi", "bp", "s1", "s5"], {"n_neighbors": 3}),
+]
+
+TARGETS = [
+    ("diabetes", "target", "standard", StandardScaler()),
+    ("diabetes", "target", "log", make_pipeline(FunctionTransformer(np.log1p, np.expm1), StandardScaler())),
+    ("breast_cancer", "area error", "yeo_johnson", PowerTransformer()),
+    ("breast_cancer", "worst concavity", "quantile", make_pipeline(quantile(399, "normal"), StandardScaler())),
+]
+
+
 def train_rows(table):
     return len(TABLES[table]) * 9 // 10 if table == "wine" else 399
 
@@ -141,13 +174,57 @@ def categories(table, column):
     edges = np.linspace(cells.min(), cells.max(), 11)
     names = [f"from {edges[i]:.0f}" for i in np.clip(np.searchsorted(edges, cells, "right") - 1, 0, 9)]
     # One that only rows behind the first have.
-    names[400] = "elsewhere"
+    names[min(400, len(names) - 3)] = "elsewhere"
     return with_gaps(names) if column.endswith("?") else names
+
+
+def rows_of(cells, n_train):
+    return list(range(0, n_train, 40)) + list(range(n_train, len(cells), 5))[:20] + [400][: len(cells) - 400 > 0]
+
+
+def encoded_by_target(table, column, of, steps, transformer):
+    cells, n_train = categories(table, column), train_rows(table)
+    # The names of classes in the order of scikit-learn's numbers.
+    y = TABLES[table]["target"].to_numpy()
+    rows = rows_of(cells, n_train)
+    x = np.array([[np.nan if cell is None else cell] for cell in cells], dtype=object)
+    encoder, after = transformer.steps[0][1], [step for _, step in transformer.steps[1:]]
+    made = np.asarray(encoder.fit(x[:n_train], y[:n_train]).transform(x[rows]), float)
+    for step in after:
+        made = step.transform(made)
+    name = f"category {table} {column}"
+    values = [f"class {v}" for v in y.tolist()] if of == "class" else y.astype(float).tolist()
+    return name, cells, {"cells": name, "kind": "category", "table": table, "column": column, "steps": steps,
+                         "train": n_train, "rows": rows, "target": values, "matrix": made.tolist()}
+
+
+def by_neighbours(table, columns, settings):
+    """Numbers scaled, filled in and brought back, each column with gaps of its own."""
+    n_train = train_rows(table)
+    x = TABLES[table][columns].astype(float).to_numpy().copy()
+    for at in range(len(columns)):
+        x[at * 3 :: 7 + at, at] = np.nan
+    rows = sorted(set(rows_of(x, n_train)) | {row for row in range(n_train) if np.isnan(x[row]).any()} - set(range(60, n_train)))
+    scaler = StandardScaler().fit(x[:n_train])
+    imputer = KNNImputer(**settings).fit(scaler.transform(x[:n_train]))
+    made = scaler.inverse_transform(imputer.transform(scaler.transform(x[rows])))
+    step = {"step": "knn", "indicator": False, **settings}
+    cells = [[None if np.isnan(v) else v for v in column] for column in x.T]
+    return {"columns": cells, "steps": [step], "train": n_train, "rows": rows, "matrix": made.tolist()}
+
+
+def scaled_target(table, column, scale, transformer):
+    y, n_train = TABLES[table][column].astype(float).to_numpy()[:, None], train_rows(table)
+    rows = rows_of(y, n_train)
+    scaled = transformer.fit(y[:n_train]).transform(y[rows])
+    z = np.linspace(-1.4, 1.4, 15)[:, None]
+    return {"scale": scale, "train": n_train, "cells": y[:, 0].tolist(), "rows": rows, "scaled": scaled[:, 0].tolist(),
+            "z": z[:, 0].tolist(), "y": transformer.inverse_transform(z)[:, 0].tolist()}
 
 
 def case(kind, cells, table, column, steps, transformer):
     n_train = train_rows(table)
-    rows = list(range(0, n_train, 40)) + list(range(n_train, len(cells), 5))[:20] + [400][: len(cells) - 400 > 0]
+    rows = rows_of(cells, n_train)
     kept = float if kind == "number" else object
     x = np.array([[np.nan if cell is None else cell] for cell in cells], dtype=kept)
     made = np.asarray(transformer.fit(x[:n_train]).transform(x[rows]), float)
@@ -162,9 +239,16 @@ def main():
             name = f"{kind} {table} {column}"
             cells[name] = of(table, column)
             cases.append({"cells": name, **case(kind, cells[name], table, column, steps, transformer)})
-    golden = {"cells": cells, "cases": cases}
+    for listed in ENCODED_BY_TARGET:
+        name, of_name, made = encoded_by_target(*listed)
+        cells[name] = of_name
+        cases.append(made)
+    golden = {"cells": cells, "cases": cases, "neighbours": [by_neighbours(*listed) for listed in NEIGHBOURS],
+              "targets": [scaled_target(*listed) for listed in TARGETS]}
     lines = [f'  "cells": {{\n' + ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in cells.items()) + "\n  }"]
     lines.append('  "cases": [\n' + ",\n".join("    " + json.dumps(c) for c in cases) + "\n  ]")
+    for key in ("neighbours", "targets"):
+        lines.append(f'  "{key}": [\n' + ",\n".join("    " + json.dumps(c) for c in golden[key]) + "\n  ]")
     Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     print(f"{len(golden['cases'])} cases", file=sys.stderr)
 

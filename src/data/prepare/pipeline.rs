@@ -5,11 +5,15 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::split::TrainRows;
-use super::super::table::{Column, Table};
+use super::super::table::{Column, ColumnData, Table};
+use super::super::target::Target;
 use super::super::words::{counted, shown};
 use super::column::{Bound, ColumnNotes, FittedColumn};
+use super::neighbors::{BoundNeighbors, Neighbors};
 use super::older;
 use super::options::PipelineOptions;
+use super::target::OutOfFold;
+use crate::config::StepSpec;
 use crate::{Error, Result};
 
 /// Rows that are prepared together, so that the part of the matrix being filled stays in the cache.
@@ -63,7 +67,17 @@ pub struct TransformNotes {
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Pipeline {
     columns: Vec<FittedColumn>,
+    neighbors: Option<Neighbors>,
     features: Vec<Feature>,
+}
+
+/// What the steps of a column may look at besides the column itself.
+#[derive(Default)]
+pub struct Known<'a> {
+    /// The target of each row of the table, for the step `target`.
+    pub target: Option<&'a Target>,
+    /// The nearest training rows of each row, for the step `knn`.
+    pub(super) neighbors: Option<BoundNeighbors<'a>>,
 }
 
 /// A pipeline as it is saved: without what follows from the rest.
@@ -72,6 +86,8 @@ pub struct Pipeline {
 struct Saved {
     #[serde(default)]
     columns: Vec<FittedColumn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    neighbors: Option<Neighbors>,
     /// What stands there in their place in older files.
     #[serde(default, skip_serializing)]
     encoders: Vec<older::Encoder>,
@@ -79,7 +95,7 @@ struct Saved {
 
 impl From<Pipeline> for Saved {
     fn from(pipeline: Pipeline) -> Self {
-        Self { columns: pipeline.columns, encoders: Vec::new() }
+        Self { columns: pipeline.columns, neighbors: pipeline.neighbors, encoders: Vec::new() }
     }
 }
 
@@ -91,30 +107,52 @@ impl TryFrom<Saved> for Pipeline {
         columns.extend(saved.encoders.into_iter().map(FittedColumn::from));
         // Before features are named, which takes time where columns are the same.
         check_columns(&columns)?;
-        let pipeline = Self::new(columns);
+        let pipeline = Self::new(columns, saved.neighbors);
         pipeline.validate()?;
         Ok(pipeline)
     }
 }
 
 impl Pipeline {
-    /// Fits to the training rows of a table, and to nothing else of it.
+    /// Fits to the training rows of a table, and to nothing else of it; where no step asks for the target.
     ///
     /// The table holds no target. Linear in the number of training cells, and in the logarithm of
     /// the rows where quantiles are needed.
     pub fn fit(table: &Table, train: &TrainRows, options: &PipelineOptions) -> Result<Self> {
-        check_rows(table, train.rows())?;
-        options.check(table)?;
-        let mut columns = Vec::new();
-        for column in table.columns() {
-            columns.extend(FittedColumn::fit(column, train, options)?);
-        }
-        Self::of_columns(columns)
+        Ok(Self::fit_to_target(table, train, options, None)?.0)
     }
 
-    /// The preparation of columns that were fitted one by one, in the order of the table.
-    pub fn of_columns(columns: Vec<FittedColumn>) -> Result<Self> {
-        let pipeline = Self::new(columns);
+    /// The same with the target of each row, by which columns may be encoded; with the encodings that training rows are
+    /// to have.
+    pub fn fit_to_target(
+        table: &Table,
+        train: &TrainRows,
+        options: &PipelineOptions,
+        target: Option<&Target>,
+    ) -> Result<(Self, OutOfFold)> {
+        check_rows(table, train.rows())?;
+        options.check(table)?;
+        let by_name: HashMap<&str, &Column> = table.columns().iter().map(|c| (c.name.as_str(), c)).collect();
+        let asks = |column: &Column| {
+            let is_number = matches!(column.data, ColumnData::Number(_) | ColumnData::Date(_));
+            is_number && matches!(options.steps_of(&column.name, false).0, [StepSpec::Knn { .. }, ..])
+        };
+        let neighbors = table.columns().iter().any(asks).then(|| Neighbors::fit(table, train, options.seed));
+        let bound = neighbors.as_ref().map(|neighbors| neighbors.bind(&by_name)).transpose()?;
+        let known = Known { target, neighbors: bound };
+        let (mut columns, mut out_of_fold) = (Vec::new(), OutOfFold::new());
+        for column in table.columns() {
+            let Some((fitted, folds)) = FittedColumn::fit(column, train, options, &known)? else { continue };
+            columns.push(fitted);
+            out_of_fold.extend(folds.map(|folds| (column.name.clone(), folds)));
+        }
+        Ok((Self::of_columns(columns, neighbors)?, out_of_fold))
+    }
+
+    /// The preparation of columns that were fitted one by one, in the order of the table, and of the neighbours that the
+    /// step `knn` has looked at.
+    pub fn of_columns(columns: Vec<FittedColumn>, neighbors: Option<Neighbors>) -> Result<Self> {
+        let pipeline = Self::new(columns, neighbors);
         if pipeline.features.is_empty() {
             return Err(Error::data(
                 "no column is left to learn from: every one but the target is dropped",
@@ -124,7 +162,7 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    fn new(columns: Vec<FittedColumn>) -> Self {
+    fn new(columns: Vec<FittedColumn>, neighbors: Option<Neighbors>) -> Self {
         let mut taken = HashSet::new();
         let mut features = Vec::new();
         for column in &columns {
@@ -136,13 +174,14 @@ impl Pipeline {
                 features.push(Feature { name, column: column.column().to_owned(), kind });
             }
         }
-        Self { columns, features }
+        Self { columns, neighbors, features }
     }
 
     /// The same preparation for what has no embedding: numbers as they are scaled, categories one-hot, those that are
     /// [too wide](FittedColumn::is_too_wide) left out, be there anything left or not.
     pub fn plain(&self) -> Self {
-        Self::new(self.columns.iter().filter_map(FittedColumn::plain).collect())
+        let columns = self.columns.iter().filter_map(FittedColumn::plain);
+        Self::new(columns.collect(), self.neighbors.clone())
     }
 
     /// The columns of the matrix, from left to right.
@@ -156,6 +195,11 @@ impl Pipeline {
         (0..self.features.len()).filter(is_number).collect()
     }
 
+    /// The training rows that missing numbers are filled in from, if a column asks for them.
+    pub fn neighbors(&self) -> Option<&Neighbors> {
+        self.neighbors.as_ref()
+    }
+
     /// How each column becomes features, in the order of the features.
     pub fn columns(&self) -> &[FittedColumn] {
         &self.columns
@@ -164,6 +208,13 @@ impl Pipeline {
     /// Whether every part is one that [`Pipeline::transform`] can compute with.
     pub fn validate(&self) -> Result<()> {
         check_columns(&self.columns)?;
+        if let Some(fault) = self.neighbors.as_ref().and_then(Neighbors::fault) {
+            return Err(damaged(format!("the pipeline: {fault}")));
+        }
+        let have = |name: &str| self.neighbors.as_ref().is_some_and(|neighbors| neighbors.have(name));
+        if let Some(c) = self.columns.iter().find(|c| c.knn().is_some() && !have(c.column())) {
+            return Err(damaged(format!("the pipeline has no neighbours for column {}", shown(c.column()))));
+        }
         if self.features.is_empty() {
             return Err(damaged("the pipeline makes no features".to_owned()));
         }
@@ -180,21 +231,42 @@ impl Pipeline {
         Ok((whole, notes))
     }
 
+    /// [`Pipeline::transform`] to learn from: training rows are encoded by what other training rows say of their target,
+    /// any others as by `transform`.
+    pub fn transform_to_learn(&self, table: &Table, rows: &[usize], own: &OutOfFold) -> Result<Vec<f64>> {
+        let mut whole = Vec::new();
+        self.parts(table, rows, rows.len(), Some(own), |part| whole = part)?;
+        Ok(whole)
+    }
+
     /// [`Pipeline::transform`] for `part_rows` rows at a time, each part given to `take` in the order of the rows.
     pub fn transform_parts(
         &self,
         table: &Table,
         rows: &[usize],
         part_rows: usize,
+        take: impl FnMut(Vec<f64>),
+    ) -> Result<TransformNotes> {
+        self.parts(table, rows, part_rows, None, take)
+    }
+
+    fn parts(
+        &self,
+        table: &Table,
+        rows: &[usize],
+        part_rows: usize,
+        own: Option<&OutOfFold>,
         mut take: impl FnMut(Vec<f64>),
     ) -> Result<TransformNotes> {
         check_rows(table, rows)?;
         let columns: HashMap<&str, &Column> =
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
+        let neighbors = self.neighbors.as_ref().map(|neighbors| neighbors.bind(&columns)).transpose()?;
         let mut at = 0;
         let mut bound = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
-            bound.push(Bound::new(column, &columns, at)?);
+            let folds = own.and_then(|own| own.get(column.column()));
+            bound.push(Bound::new(column, &columns, at, neighbors.as_ref(), folds)?);
             at += column.n_features();
         }
         for rows in rows.chunks(part_rows.max(1)) {
@@ -520,6 +592,14 @@ mod tests {
                     r#"{"by":"numbers","features":[{"values":[1,2],"unseen":0}]}"#,
                 )],
                 "one for each level",
+            ),
+            (
+                vec![number(r#"{"step":"knn","n_neighbors":2,"weights":"uniform","with":0}"#)],
+                "no neighbours for column `n`",
+            ),
+            (
+                vec![number(r#"{"step":"knn","n_neighbors":0,"weights":"uniform","with":0}"#)],
+                "no neighbours to fill",
             ),
             (vec![category("[]", "", one_hot)], "no features"),
             (vec![], "no features"),
