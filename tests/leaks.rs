@@ -108,8 +108,18 @@ fn permuted(rows: &[usize]) -> Vec<[String; 8]> {
 }
 
 /// Settings of a split, and whether it looks at no target, so that targets can be poisoned as well.
-const SPLITS: [(&[&str], bool); 6] = [
+const SPLITS: [(&[&str], bool); 7] = [
     (&["split.stratify=false"], true),
+    // The steps that look beyond their column: at the target, and at other rows.
+    (
+        &[
+            "prepare.categories=['target', 'standard']",
+            "prepare.impute=knn",
+            "prepare.scale=quantile",
+            "split.stratify=false",
+        ],
+        true,
+    ),
     (&[], false),
     (&["split.group=patient", "split.stratify=false"], true),
     (&["split.group=patient"], false),

@@ -1,19 +1,22 @@
 """Writes preparation.json: columns of real tables prepared by scikit-learn and category_encoders, in float64.
 
-Made with scikit-learn 1.9.1 and category_encoders 2.11.2 on the tables that scikit-learn brings (BSD licence).
-    pip install scikit-learn==1.9.1 category_encoders==2.11.2
+Made with scikit-learn 1.9.1 and category_encoders 2.11.2 on the tables that scikit-learn brings (BSD licence) and on 600
+rows of the diamonds that plotnine brings (MIT licence).
+    pip install scikit-learn==1.9.1 category_encoders==2.11.2 plotnine==0.15.9
     python tests/golden/preparation.py
 
 A case is one column, its first rows to fit to, the steps as Statera has them, and what the other library makes of
-some rows. Categories are the ranges that a number of the table falls into, so that some are rare, some cells are
-missing, and some rows have a category that the rows to fit to lack.
+some rows. Categories are those of the diamonds, or the ranges that a number falls into, so that some are rare, some cells
+are missing, and some rows have a category that the rows to fit to lack.
 """
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from category_encoders import CountEncoder, HashingEncoder
 from sklearn import datasets
 from sklearn.compose import make_column_transformer
@@ -31,7 +34,10 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+# Read from its file, which asks for no other package.
+DIAMONDS = Path(importlib.util.find_spec("plotnine").origin).parent / "data" / "diamonds.csv"
 TABLES = {
+    "diamonds": pd.read_csv(DIAMONDS).sample(600, random_state=0),
     "breast_cancer": datasets.load_breast_cancer(as_frame=True).frame,
     "diabetes": datasets.load_diabetes(as_frame=True, scaled=False).frame,
     "wine": datasets.load_wine(as_frame=True).frame.sample(frac=1, random_state=0),
@@ -78,6 +84,10 @@ NUMBERS = [
     ("diabetes", "s4", [{"step": "quantile", "n_quantiles": 30, "output": "uniform"}], quantile(30, "uniform")),
     ("diabetes", "target", ["log", "standard"], make_pipeline(FunctionTransformer(np.log1p), StandardScaler())),
     ("wine", "proline", ["yeo_johnson", "standard"], PowerTransformer()),
+    ("diamonds", "price", ["yeo_johnson", "standard"], PowerTransformer()),
+    ("diamonds", "price", ["quantile"], quantile(399, "normal")),
+    ("diamonds", "carat", [{"step": "winsorize", "low": 0.02, "high": 0.98}, "log", "standard"],
+     make_pipeline(Winsorize(0.02, 0.98), FunctionTransformer(np.log1p), StandardScaler())),
     ("wine", "malic_acid", [{"step": "winsorize", "low": 0.0, "high": 0.8}, "yeo_johnson", "min_max"],
      make_pipeline(Winsorize(0.0, 0.8), PowerTransformer(standardize=False), MinMaxScaler())),
     ("diabetes", "bmi?", [MEDIAN, "quantile"], make_pipeline(imputed("median"), quantile(399, "normal"))),
@@ -103,6 +113,12 @@ def with_steps(encoder, *steps):
 
 
 CATEGORIES = [
+    ("diamonds", "clarity", ["one_hot"], one_hot()),
+    ("diamonds", "clarity", [{"step": "rare", "min_frequency": 0.1}, "one_hot"], one_hot(min_frequency=0.1)),
+    ("diamonds", "color?", ["count", "standard"],
+     with_steps(CountEncoder(normalize=True, handle_unknown=0, handle_missing="value"), StandardScaler())),
+    ("diamonds", "cut", [{"step": "hashing", "n_buckets": 12}],
+     HashingEncoder(n_components=12, hash_method="sha256", max_process=1)),
     ("diabetes", "age", ["one_hot"], one_hot()),
     ("diabetes", "age", [{"step": "rare", "min_frequency": 0.05}, "one_hot"], one_hot(min_frequency=0.05)),
     ("diabetes", "age", [{"step": "rare", "min_frequency": 30}, "one_hot"], one_hot(min_frequency=30)),
@@ -128,6 +144,9 @@ def target_encoder(*steps, **settings):
 
 
 ENCODED_BY_TARGET = [
+    ("diamonds", "clarity", "price", ["target"], target_encoder(target_type="continuous")),
+    ("diamonds", "color?", "price", ["target"], target_encoder(target_type="continuous")),
+    ("diamonds", "color", "cut", ["target"], target_encoder(target_type="multiclass")),
     ("diabetes", "age", "target", ["target"], target_encoder(target_type="continuous")),
     ("diabetes", "age", "target", [{"step": "target", "smooth": 12.5}],
      target_encoder(target_type="continuous", smooth=12.5)),
@@ -149,7 +168,7 @@ NEIGHBOURS = [
 TARGETS = [
     ("diabetes", "target", "standard", StandardScaler()),
     ("diabetes", "target", "log", make_pipeline(FunctionTransformer(np.log1p, np.expm1), StandardScaler())),
-    ("breast_cancer", "area error", "yeo_johnson", PowerTransformer()),
+    ("diamonds", "price", "yeo_johnson", PowerTransformer()),
     ("breast_cancer", "worst concavity", "quantile", make_pipeline(quantile(399, "normal"), StandardScaler())),
 ]
 
@@ -170,7 +189,9 @@ def numbers(table, column):
 
 def categories(table, column):
     """The tenths of the column's range, by their lower ends, the upper ones rare."""
-    cells = TABLES[table][column.rstrip("?")].astype(float).to_numpy()
+    cells = TABLES[table][column.rstrip("?")].to_numpy()
+    if cells.dtype.kind not in "if":
+        return with_gaps(cells.tolist()) if column.endswith("?") else cells.tolist()
     edges = np.linspace(cells.min(), cells.max(), 11)
     names = [f"from {edges[i]:.0f}" for i in np.clip(np.searchsorted(edges, cells, "right") - 1, 0, 9)]
     # One that only rows behind the first have.
@@ -185,7 +206,7 @@ def rows_of(cells, n_train):
 def encoded_by_target(table, column, of, steps, transformer):
     cells, n_train = categories(table, column), train_rows(table)
     # The names of classes in the order of scikit-learn's numbers.
-    y = TABLES[table]["target"].to_numpy()
+    y = TABLES[table]["target" if of == "class" else of].to_numpy()
     rows = rows_of(cells, n_train)
     x = np.array([[np.nan if cell is None else cell] for cell in cells], dtype=object)
     encoder, after = transformer.steps[0][1], [step for _, step in transformer.steps[1:]]
@@ -193,7 +214,7 @@ def encoded_by_target(table, column, of, steps, transformer):
     for step in after:
         made = step.transform(made)
     name = f"category {table} {column}"
-    values = [f"class {v}" for v in y.tolist()] if of == "class" else y.astype(float).tolist()
+    values = [f"class {v}" for v in y.tolist()] if of in ("class", "cut") else y.astype(float).tolist()
     return name, cells, {"cells": name, "kind": "category", "table": table, "column": column, "steps": steps,
                          "train": n_train, "rows": rows, "target": values, "matrix": made.tolist()}
 
