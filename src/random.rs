@@ -43,6 +43,10 @@ pub enum Purpose {
     TargetFolds = 80,
     /// Drawing the training rows that lend missing numbers to their neighbours.
     Neighbors = 81,
+    /// Drawing the settings of a trial.
+    Search = 64,
+    /// Permuting the digits of evenly spread settings.
+    SearchDigits = 65,
     /// Drawing the rows that stand for all of a table in its profile.
     Profile = 48,
     /// Folds and resamples of the classifier that tells two tables apart.

@@ -9,6 +9,7 @@ mod blocks;
 mod check;
 pub mod choices;
 mod combined;
+pub mod domain;
 pub mod embedding;
 mod expand;
 mod fault;
@@ -16,6 +17,7 @@ pub mod keys;
 pub mod layers;
 mod lbfgs;
 mod meaning;
+pub mod space;
 pub mod steps;
 #[cfg(test)]
 mod tests;
@@ -36,10 +38,12 @@ pub use choices::{
     NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName,
     TargetScale, Task, WeightKind,
 };
+pub use domain::Domain;
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use space::{Parameter, Space};
 pub use steps::{Family, StepSpec};
 pub use weights::WeightsConfig;
 

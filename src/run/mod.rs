@@ -7,6 +7,7 @@ mod objective;
 pub mod plan;
 mod preparation;
 mod reach;
+mod refit;
 pub mod report;
 mod rows;
 mod split;

@@ -348,7 +348,7 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
 
 /// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
 /// the batches.
-fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+pub(super) fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
     let n_inputs = pipeline.features().len();
     let embedding = embedding::layer(config, pipeline);
     let width = match &embedding {
@@ -454,7 +454,12 @@ fn nothing_left(schema: &Schema) -> Error {
     )
 }
 
-fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) -> Result<TargetSpec> {
+pub(super) fn target_spec(
+    config: &Config,
+    labels: &Labels,
+    split: &Split,
+    task: TaskKind,
+) -> Result<TargetSpec> {
     let (classes, scaler) = match &labels.target {
         Target::Values(values) => {
             (Vec::new(), TargetScaler::fit(values, &split.train, config.prepare.target_scale)?)
