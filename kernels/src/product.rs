@@ -317,11 +317,15 @@ fn panels<V: Vector>(
                     zero,
                 };
                 // What is wider than a panel can be is not compiled.
-                match padded / V::LANES {
-                    4 if const { V::PANEL > 3 } => panel.rows::<V, 4>(m, pack),
-                    3 if const { V::PANEL > 2 } => panel.rows::<V, 3>(m, pack),
-                    2 => panel.rows::<V, 2>(m, pack),
-                    _ => panel.rows::<V, 1>(m, pack),
+                match (padded / V::LANES, pack) {
+                    (4, true) if const { V::PANEL > 3 } => V::rows::<4, true>(&panel, m),
+                    (4, false) if const { V::PANEL > 3 } => V::rows::<4, false>(&panel, m),
+                    (3, true) if const { V::PANEL > 2 } => V::rows::<3, true>(&panel, m),
+                    (3, false) if const { V::PANEL > 2 } => V::rows::<3, false>(&panel, m),
+                    (2, true) => V::rows::<2, true>(&panel, m),
+                    (2, false) => V::rows::<2, false>(&panel, m),
+                    (_, true) => V::rows::<1, true>(&panel, m),
+                    (_, false) => V::rows::<1, false>(&panel, m),
                 }
             }
         }
@@ -378,10 +382,12 @@ pub(crate) struct Panel<T> {
 }
 
 impl<T: Copy> Panel<T> {
+    /// The first `m` rows of the panel.
+    ///
     /// # Safety
     /// The pointers are valid for `m` rows, `NR` registers less the unused lanes, and `k` steps.
     #[inline(always)]
-    unsafe fn rows<V: Vector<Element = T>, const NR: usize>(&self, m: usize, packed: bool) {
+    pub(crate) unsafe fn rows<V: Vector<Element = T>, const NR: usize, const PACKED: bool>(&self, m: usize) {
         unsafe {
             let mut row = 0;
             while row < m {
@@ -389,19 +395,19 @@ impl<T: Copy> Panel<T> {
                 // Eight rows are two tiles of four: a rest of two would leave the multipliers waiting.
                 row += if const { NR == 1 } && left >= 12 {
                     // A narrow tile needs more rows to keep the multipliers busy.
-                    self.tile_of::<V, 12, NR>(row, packed)
+                    self.tile::<V, 12, NR, PACKED>(row)
                 } else if left >= 6 && left != 8 {
-                    self.tile_of::<V, 6, NR>(row, packed)
+                    self.tile::<V, 6, NR, PACKED>(row)
                 } else if left == 5 {
-                    self.tile_of::<V, 5, NR>(row, packed)
+                    self.tile::<V, 5, NR, PACKED>(row)
                 } else if left >= 4 {
-                    self.tile_of::<V, 4, NR>(row, packed)
+                    self.tile::<V, 4, NR, PACKED>(row)
                 } else if left == 3 {
-                    self.tile_of::<V, 3, NR>(row, packed)
+                    self.tile::<V, 3, NR, PACKED>(row)
                 } else if left == 2 {
-                    self.tile_of::<V, 2, NR>(row, packed)
+                    self.tile::<V, 2, NR, PACKED>(row)
                 } else {
-                    self.tile_of::<V, 1, NR>(row, packed)
+                    self.tile::<V, 1, NR, PACKED>(row)
                 };
             }
         }
@@ -465,32 +471,12 @@ impl<T: Copy> Panel<T> {
         }
     }
 
+    /// `MR` rows of the panel from `row` on; returns how many that were.
     #[inline(always)]
-    unsafe fn tile_of<V: Vector<Element = T>, const MR: usize, const NR: usize>(
+    unsafe fn tile<V: Vector<Element = T>, const MR: usize, const NR: usize, const PACKED: bool>(
         &self,
         row: usize,
-        packed: bool,
     ) -> usize {
-        unsafe {
-            if packed { V::tile::<MR, NR, true>(self, row) } else { V::tile::<MR, NR, false>(self, row) }
-        }
-        MR
-    }
-
-    /// `MR` rows of the panel from `row` on.
-    ///
-    /// # Safety
-    /// As [`Panel::rows`]; the panel has the rows.
-    #[inline(always)]
-    pub(crate) unsafe fn tile<
-        V: Vector<Element = T>,
-        const MR: usize,
-        const NR: usize,
-        const PACKED: bool,
-    >(
-        &self,
-        row: usize,
-    ) {
         unsafe {
             let mut sums = [[V::splat(self.zero); NR]; MR];
             if !self.start.is_null() {
@@ -505,7 +491,8 @@ impl<T: Copy> Panel<T> {
                     }
                 }
             }
-            let mut a = self.a.add(row * self.a_row);
+            // With k = 0 there are no numbers to point at.
+            let mut a = self.a.wrapping_add(row * self.a_row);
             let mut b = self.b;
             for _ in 0..self.k {
                 let mut columns = [V::splat(self.zero); NR];
@@ -543,6 +530,7 @@ impl<T: Copy> Panel<T> {
                     }
                 }
             }
+            MR
         }
     }
 }

@@ -91,15 +91,12 @@ pub(crate) trait Vector: Copy {
         lanes[0]
     }
 
-    /// [`Panel::tile`], as a function of its own that has the instructions of this type: a product that held the code of
+    /// [`Panel::rows`], as a function of its own that has the instructions of this type: a product that held the code of
     /// all shapes of tiles, wherever it uses one, would take the compiler minutes.
     ///
     /// # Safety
-    /// As [`Vector::splat`] and [`Panel::tile`].
-    unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(
-        panel: &Panel<Self::Element>,
-        row: usize,
-    );
+    /// As [`Vector::splat`] and [`Panel::rows`].
+    unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<Self::Element>, m: usize);
 
     /// How many rows of four numbers lie side by side in a register; 0 where the functions on quads are missing.
     const QUADS: usize = 0;
@@ -217,11 +214,8 @@ macro_rules! plain {
                 }))
             }
             #[inline(never)]
-            unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(
-                panel: &Panel<$t>,
-                row: usize,
-            ) {
-                unsafe { panel.tile::<Self, MR, NR, PACKED>(row) }
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                unsafe { panel.rows::<Self, NR, PACKED>(m) }
             }
         }
     };

@@ -239,13 +239,13 @@ macro_rules! vector {
             unsafe fn sum_lanes(self) -> $t {
                 unsafe { $sum(self) }
             }
-            unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(panel: &Panel<$t>, row: usize) {
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
                 #[target_feature(enable = $features)]
                 #[inline(never)]
-                unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(panel: &Panel<$t>, row: usize) {
-                    unsafe { panel.tile::<$v, MR, NR, PACKED>(row) }
+                unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                    unsafe { panel.rows::<$v, NR, PACKED>(m) }
                 }
-                unsafe { tile::<MR, NR, PACKED>(panel, row) }
+                unsafe { rows::<NR, PACKED>(panel, m) }
             }
             $($($quads)*)?
             const SQUARE: usize = $square;
