@@ -201,7 +201,8 @@ fn a_model_is_the_same_without_its_test_rows() {
             rows.map(|(row, cells)| [cells, vec![part(row).to_owned()]].concat()).collect()
         };
         let header = [&HEADER[..], &["part"]].concat();
-        let by_column = [&["split.column=part"][..], &drops].concat();
+        let steps: Vec<&str> = sets.iter().copied().filter(|set| set.starts_with("prepare.")).collect();
+        let by_column = [&["split.column=part"][..], &drops, &steps].concat();
         let whole = trained(folder, &csv(&header, &rows(&|_| true)), "y", &by_column).0;
         let without = trained(folder, &csv(&header, &rows(&|row| part(row) != "test")), "y", &by_column);
         assert_eq!(whole, honest, "{sets:?}");

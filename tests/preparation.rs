@@ -105,8 +105,7 @@ fn a_skewed_target_is_told_and_comes_back_from_its_curve() {
         let predicted: Vec<f64> = predicted.iter().map(|p| p.parse().unwrap()).collect();
         let squares: f64 = predicted.iter().zip(&truth).map(|(p, t)| (p - t).powi(2)).sum();
         let rmse = (squares / truth.len() as f64).sqrt();
-        let told = measured["metrics"]["rmse"].as_f64().or_else(|| measured["rmse"].as_f64());
-        let told = told.unwrap_or_else(|| panic!("{measured}"));
+        let told = measured["metrics"]["rmse"]["value"].as_f64().unwrap_or_else(|| panic!("{measured}"));
         assert!((told / rmse - 1.0).abs() < 1e-9, "{scale}: {told} is not {rmse}");
         let history = std::fs::read_to_string(folder.path().join(scale).join("history.csv")).unwrap();
         assert!(history.lines().next().unwrap().contains("val_rmse"));
@@ -135,7 +134,7 @@ fn target_encoding_does_not_hand_over_the_target() {
     call(folder.path(), &quick("t.csv", "y", &more)).done();
     let history = std::fs::read_to_string(folder.path().join("run/history.csv")).unwrap();
     let mut lines = history.lines();
-    let at = lines.next().unwrap().split(',').position(|name| name == "loss").unwrap();
+    let at = lines.next().unwrap().split(',').position(|name| name == "train_loss").unwrap();
     let last: f64 = lines.next_back().unwrap().split(',').nth(at).unwrap().parse().unwrap();
     // The target has variance 1 as it is scaled; encoded by itself it would be explained in half at least.
     assert!(last > 0.85, "{last}: training rows know more than there is to know");

@@ -38,7 +38,7 @@ pub(super) fn choices(
         let instead = match config.prepare.categories.len() {
             // What was joined unasked comes before a mere alternative.
             0 if !joined.is_empty() => "--set prepare.max_categories=0".to_owned(),
-            0 => "--set 'prepare.categories=[\"target\", \"standard\"]'".to_owned(),
+            0 => "--set data.columns.NAME.encode=target".to_owned(),
             _ => "--set 'prepare.categories=[]'".to_owned(),
         };
         let mut told = steps("categories", &options.categories, by, &categories, options, instead);

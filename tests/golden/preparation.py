@@ -21,6 +21,7 @@ from category_encoders import CountEncoder, HashingEncoder
 from sklearn import datasets
 from sklearn.compose import make_column_transformer
 from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.metrics.pairwise import nan_euclidean_distances
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -227,6 +228,16 @@ def by_neighbours(table, columns, settings):
         x[at * 3 :: 7 + at, at] = np.nan
     rows = sorted(set(rows_of(x, n_train)) | {row for row in range(n_train) if np.isnan(x[row]).any()} - set(range(60, n_train)))
     scaler = StandardScaler().fit(x[:n_train])
+    apart = nan_euclidean_distances(scaler.transform(x), scaler.transform(x[:n_train]))
+    k = settings.get("n_neighbors", 5)
+
+    def is_clear(row):
+        """Whether no two rows are as far away at the last place: scikit-learn takes either."""
+        columns = np.flatnonzero(np.isnan(x[row]))
+        nearest = [np.sort(apart[row][~np.isnan(x[:n_train, at])])[k - 1 : k + 1] for at in columns]
+        return all(b - a > 1e-9 for a, b in nearest)
+
+    rows = [row for row in rows if is_clear(row)]
     imputer = KNNImputer(**settings).fit(scaler.transform(x[:n_train]))
     made = scaler.inverse_transform(imputer.transform(scaler.transform(x[rows])))
     step = {"step": "knn", "indicator": False, **settings}

@@ -223,9 +223,11 @@ impl FittedColumn {
                 Some("the edges of its bins are not finite and rising")
             }
             Self::Number { steps, .. } | Self::Date { steps, .. } => {
-                let imputes =
-                    |step: &NumberStep| matches!(step, NumberStep::Impute { .. } | NumberStep::Knn { .. });
-                let imputes = steps.iter().any(imputes);
+                let is_knn = |step: &NumberStep| matches!(step, NumberStep::Knn { .. });
+                let imputes = steps.iter().any(|s| is_knn(s) || matches!(s, NumberStep::Impute { .. }));
+                if steps.iter().skip(1).any(is_knn) {
+                    return Some("neighbours are looked for behind another step");
+                }
                 let none = (!imputes).then_some("no step fills in missing cells");
                 steps.iter().find_map(NumberStep::fault).or(none)
             }

@@ -549,6 +549,10 @@ mod tests {
         let bins = |bins: &str| {
             scale("1").replace("\"indicator\":false", &format!("\"indicator\":false,\"bins\":{bins}"))
         };
+        let knn = |n: usize| {
+            let step = format!(r#"{{"step":"knn","n_neighbors":{n},"weights":"uniform","with":0}}"#);
+            number(&step).replace(r#"{"step":"impute","with":0},"#, "")
+        };
         let category = |levels: &str, more: &str, encoding: &str| {
             format!(
                 r#"{{"type":"category","column":"c","levels":{{"names":{levels},"missing":false{more}}},"indicator":false,"encoding":{encoding}}}"#
@@ -593,14 +597,9 @@ mod tests {
                 )],
                 "one for each level",
             ),
-            (
-                vec![number(r#"{"step":"knn","n_neighbors":2,"weights":"uniform","with":0}"#)],
-                "no neighbours for column `n`",
-            ),
-            (
-                vec![number(r#"{"step":"knn","n_neighbors":0,"weights":"uniform","with":0}"#)],
-                "no neighbours to fill",
-            ),
+            (vec![knn(2)], "no neighbours for column `n`"),
+            (vec![knn(0)], "no neighbours to fill"),
+            (vec![knn(2).replace("[{", r#"[{"step":"log"},{"#)], "behind another step"),
             (vec![category("[]", "", one_hot)], "no features"),
             (vec![], "no features"),
         ] {
