@@ -193,8 +193,8 @@ pub(crate) fn check_card(card: &Card, network: &Network) -> Result<(), String> {
         let (n, wanted) = (network.n_outputs(), card.target.n_outputs());
         return Err(format!("the network has {n} outputs, the target needs {wanted}"));
     }
-    if card.target.scaler.std <= 0.0 {
-        return Err(format!("the target's scale is {}, expected a number above 0", card.target.scaler.std));
+    if let Some(fault) = card.target.scaler.fault() {
+        return Err(format!("the target's scale is {}: {fault}", card.target.scaler.std));
     }
     let n_classes = card.target.classes.len();
     let fits = match card.target.task {

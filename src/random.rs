@@ -45,6 +45,10 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Folds of target encoding.
+    TargetFolds = 80,
+    /// Drawing the training rows that lend missing numbers to their neighbours.
+    Neighbors = 81,
     /// Drawing the settings of a trial.
     Search = 64,
     /// Permuting the digits of evenly spread settings.

@@ -12,6 +12,7 @@ use common::{
     scale_and_shift,
 };
 use statera::config::{Activation, Config, Constraint, CurriculumBy, LayerSpec, OptimizerName, WeightKind};
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{OwnedTargets, RowFacts, Rows, fit};
@@ -202,7 +203,10 @@ fn allocations_of_fit(loss: Loss, batch_size: usize, name: OptimizerName, weight
     (config.weights.prune_begin, config.weights.prune_end) = (1, 1);
     let mut listener = |_: &Event| Answer::GoOn;
     let level = CpuLevel::detect();
-    let mut run = || fit(&network, loss, level, &config, &rows, &facts, &rows, 1.0, &mut listener).map(drop);
+    let mut run = || {
+        fit(&network, loss, level, &config, &rows, &facts, &rows, &TargetScaler::IDENTITY, &mut listener)
+            .map(drop)
+    };
     run().unwrap();
     allocations(|| run().unwrap())
 }

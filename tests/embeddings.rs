@@ -164,7 +164,7 @@ fn one_column_can_be_encoded_apart() {
     );
     for (set, words) in [
         ("data.columns.k.encode=one_hot", ["`k` is a number", "none, plr, pbld or ple"]),
-        ("data.columns.town.encode=plr", ["`town` is a category", "one_hot, embedding, ordinal"]),
+        ("data.columns.town.encode=plr", ["`town` is a category", "one_hot, embedding, target"]),
         ("data.columns.day.encode=ple", ["`day` is a date", "leave the setting out"]),
         ("data.columns.k.encode=waves", ["one of one_hot, embedding, none, plr", "encode"]),
         ("network.layers=[{type='embedding'}]", ["unknown type \"embedding\"", "embedding.numeric=plr"]),

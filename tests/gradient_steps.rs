@@ -4,6 +4,7 @@ mod common;
 
 use common::{dense, numbers, optimizer};
 use statera::config::{Activation, AverageKind, Config, OptimizerName, ScheduleName};
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Network, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -116,7 +117,7 @@ fn fitted(change: impl FnOnce(&mut Config)) -> Fitted<f64> {
         &train,
         &RowFacts::default(),
         &val,
-        1.0,
+        &TargetScaler::IDENTITY,
         &mut listener,
     )
     .unwrap()

@@ -5,6 +5,7 @@ mod common;
 use common::{bits, dense_of, numbers};
 use statera::config::layers::{BIAS_INITIALIZERS, INITIALIZERS};
 use statera::config::{Activation, Config, Initializer, LayerSpec, WeightKind};
+use statera::data::TargetScaler;
 use statera::nn::init::{explain, fill};
 use statera::nn::{CpuLevel, Loss, Network};
 use statera::random::{Purpose, Stream};
@@ -533,9 +534,19 @@ fn validation_rows_have_no_say_in_the_start() {
         let (train, val) = (of(rows()), of(val));
         let level = CpuLevel::detect();
         bits(
-            &fit(&network, Loss::Mse, level, &config, &train, &RowFacts::default(), &val, 1.0, &mut listener)
-                .unwrap()
-                .params,
+            &fit(
+                &network,
+                Loss::Mse,
+                level,
+                &config,
+                &train,
+                &RowFacts::default(),
+                &val,
+                &TargetScaler::IDENTITY,
+                &mut listener,
+            )
+            .unwrap()
+            .params,
         )
     };
     assert_eq!(trained(numbers(5 * N_FEATURES, 1)), trained(numbers(9 * N_FEATURES, 2)));

@@ -108,8 +108,18 @@ fn permuted(rows: &[usize]) -> Vec<[String; 8]> {
 }
 
 /// Settings of a split, and whether it looks at no target, so that targets can be poisoned as well.
-const SPLITS: [(&[&str], bool); 6] = [
+const SPLITS: [(&[&str], bool); 7] = [
     (&["split.stratify=false"], true),
+    // The steps that look beyond their column: at the target, and at other rows.
+    (
+        &[
+            "prepare.categories=['target', 'standard']",
+            "prepare.impute=knn",
+            "prepare.scale=quantile",
+            "split.stratify=false",
+        ],
+        true,
+    ),
     (&[], false),
     (&["split.group=patient", "split.stratify=false"], true),
     (&["split.group=patient"], false),
@@ -191,7 +201,8 @@ fn a_model_is_the_same_without_its_test_rows() {
             rows.map(|(row, cells)| [cells, vec![part(row).to_owned()]].concat()).collect()
         };
         let header = [&HEADER[..], &["part"]].concat();
-        let by_column = [&["split.column=part"][..], &drops].concat();
+        let steps: Vec<&str> = sets.iter().copied().filter(|set| set.starts_with("prepare.")).collect();
+        let by_column = [&["split.column=part"][..], &drops, &steps].concat();
         let whole = trained(folder, &csv(&header, &rows(&|_| true)), "y", &by_column).0;
         let without = trained(folder, &csv(&header, &rows(&|row| part(row) != "test")), "y", &by_column);
         assert_eq!(whole, honest, "{sets:?}");

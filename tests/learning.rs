@@ -4,6 +4,7 @@ mod common;
 
 use common::{dense_of, numbers};
 use statera::config::{Activation, Config, Initializer, LayerSpec, OptimizerName};
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -25,8 +26,18 @@ fn run(
     config.early_stopping.enabled = false;
     config.reduce_on_plateau.enabled = false;
     let mut listener = |_: &Event| Answer::GoOn;
-    fit(network, loss, CpuLevel::detect(), &config, train, &RowFacts::default(), val, 1.0, &mut listener)
-        .unwrap()
+    fit(
+        network,
+        loss,
+        CpuLevel::detect(),
+        &config,
+        train,
+        &RowFacts::default(),
+        val,
+        &TargetScaler::IDENTITY,
+        &mut listener,
+    )
+    .unwrap()
 }
 
 /// Rows of y = 1.5·a − 2·b + 0.5·c + 0.25 + noise of variance 0.01.
@@ -177,8 +188,18 @@ fn dropout_and_decay_close_the_gap_of_a_network_that_learns_by_heart() {
         config.checkpoint.restore_best = false;
         let (facts, mut listener) = (RowFacts::default(), |_: &Event| Answer::GoOn);
         let level = CpuLevel::detect();
-        let fitted =
-            fit(&network, Loss::Mse, level, &config, &train, &facts, &val, 1.0, &mut listener).unwrap();
+        let fitted = fit(
+            &network,
+            Loss::Mse,
+            level,
+            &config,
+            &train,
+            &facts,
+            &val,
+            &TargetScaler::IDENTITY,
+            &mut listener,
+        )
+        .unwrap();
         [&train, &val].map(|rows| {
             let OwnedTargets::Values(t) = &rows.targets else { unreachable!() };
             let mut work = network.inference_workspace(64);

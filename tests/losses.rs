@@ -4,6 +4,7 @@ mod common;
 
 use common::{classes, dense, dense_of, numbers, optimizer};
 use statera::config::{Activation, Config, Initializer, OptimizerName};
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Network, Scalar, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -185,8 +186,18 @@ fn run(network: &Network, loss: Loss, train: &Rows<f64>, epochs: usize) -> Fitte
     config.reduce_on_plateau.enabled = false;
     config.checkpoint.restore_best = false;
     let mut listener = |_: &Event| Answer::GoOn;
-    fit(network, loss, CpuLevel::detect(), &config, train, &RowFacts::default(), train, 1.0, &mut listener)
-        .unwrap()
+    fit(
+        network,
+        loss,
+        CpuLevel::detect(),
+        &config,
+        train,
+        &RowFacts::default(),
+        train,
+        &TargetScaler::IDENTITY,
+        &mut listener,
+    )
+    .unwrap()
 }
 
 fn metric(network: &Network, fitted: &Fitted<f64>, loss: Loss, test: &Rows<f64>, name: &str) -> f64 {

@@ -8,6 +8,7 @@ use statera::config::{
     Activation, Config, Constraint, CurriculumBy, Initializer, LayerSpec, NoiseConfig, OptimizerConfig,
     OptimizerName, Pacing,
 };
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -54,7 +55,7 @@ fn settings(change: impl FnOnce(&mut Config)) -> Config {
 fn trained(loss: Loss, rows: &Rows<f32>, config: &Config, level: CpuLevel) -> Fitted<f32> {
     let network = network(if loss.is_categorical() { 3 } else { 1 });
     let mut listener = |_: &Event| Answer::GoOn;
-    fit(&network, loss, level, config, rows, &facts(), rows, 1.0, &mut listener).unwrap()
+    fit(&network, loss, level, config, rows, &facts(), rows, &TargetScaler::IDENTITY, &mut listener).unwrap()
 }
 
 fn params(change: impl FnOnce(&mut Config)) -> Vec<u64> {
@@ -296,8 +297,18 @@ fn a_curriculum_shows_easy_rows_first_and_all_in_the_end() {
         let mut listener = |_: &Event| Answer::GoOn;
         let level = CpuLevel::detect();
         let network = network(1);
-        let fitted =
-            fit(&network, Loss::Mse, level, &config, &rows, &facts, &rows, 1.0, &mut listener).unwrap();
+        let fitted = fit(
+            &network,
+            Loss::Mse,
+            level,
+            &config,
+            &rows,
+            &facts,
+            &rows,
+            &TargetScaler::IDENTITY,
+            &mut listener,
+        )
+        .unwrap();
         let small = fitted.history.iter().take_while(|epoch| epoch.train_loss < 100.0).count();
         assert_eq!(small, expected, "{pacing}: {:?}", fitted.history);
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use statera::config::{
     Activation, Config, Constraint, Initializer, LayerSpec, MomentumForm, OptimizerConfig, OptimizerName,
 };
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Network, Targets, View};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -152,7 +153,18 @@ fn line(change: impl FnOnce(&mut Config)) -> Vec<f64> {
 
 fn fitted(network: &Network, config: &Config, rows: &Rows<f64>) -> Fitted<f64> {
     let (facts, mut listener) = (RowFacts::default(), |_: &Event| Answer::GoOn);
-    fit(network, Loss::Mse, CpuLevel::detect(), config, rows, &facts, rows, 1.0, &mut listener).unwrap()
+    fit(
+        network,
+        Loss::Mse,
+        CpuLevel::detect(),
+        config,
+        rows,
+        &facts,
+        rows,
+        &TargetScaler::IDENTITY,
+        &mut listener,
+    )
+    .unwrap()
 }
 
 #[test]

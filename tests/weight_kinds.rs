@@ -7,6 +7,7 @@ use serde_json::Value;
 use statera::config::{
     Activation, AverageKind, Config, LayerSpec, OptimizerName, Parametrization, WeightKind,
 };
+use statera::data::TargetScaler;
 use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Scalar, Targets};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::{Fitted, OwnedTargets, RowFacts, Rows, fit};
@@ -106,7 +107,18 @@ fn fitted<T: Scalar>(network: &Network, config: &Config) -> Fitted<T> {
     let rows = rows::<T>();
     let mut listener = |_: &Event| Answer::GoOn;
     let facts = RowFacts { numeric_inputs: Vec::new(), difficulty: Vec::new() };
-    fit(network, Loss::Mse, CpuLevel::detect(), config, &rows, &facts, &rows, 1.0, &mut listener).unwrap()
+    fit(
+        network,
+        Loss::Mse,
+        CpuLevel::detect(),
+        config,
+        &rows,
+        &facts,
+        &rows,
+        &TargetScaler::IDENTITY,
+        &mut listener,
+    )
+    .unwrap()
 }
 
 /// Settings of a short training that prunes to 70 % in the epochs from 2 to 6.
@@ -199,7 +211,18 @@ fn a_training_that_ends_before_its_last_cut_says_how_far_it_came() {
     let facts = RowFacts { numeric_inputs: Vec::new(), difficulty: Vec::new() };
     let config = pruning(OptimizerName::Adamw);
     let level = CpuLevel::detect();
-    let fitted = fit(&network, Loss::Mse, level, &config, &rows, &facts, &rows, 1.0, &mut listener).unwrap();
+    let fitted = fit(
+        &network,
+        Loss::Mse,
+        level,
+        &config,
+        &rows,
+        &facts,
+        &rows,
+        &TargetScaler::IDENTITY,
+        &mut listener,
+    )
+    .unwrap();
     // 0.7·(1 − (2/4)³)
     assert_eq!(
         fitted.reason,

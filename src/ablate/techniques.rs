@@ -144,8 +144,17 @@ pub static TECHNIQUES: &[Technique] = &[
     row("numbers by ple", &[("embedding.numeric", To("ple"))]),
     row("categories one-hot", &[("embedding.categories", To("one_hot"))]),
     row("category vectors", &[("embedding.categories", To("embedding"))]),
+    row("quantile scale", &[("prepare.scale", To("quantile"))]),
+    row("yeo–johnson scale", &[("prepare.scale", To("yeo_johnson"))]),
+    row("log scale", &[("prepare.scale", To("log"))]),
+    row("target encoding", &[("prepare.categories", To("['target', 'standard']"))]),
+    row("rare below 1 %", &[("prepare.categories", To("['rare', 'one_hot']"))]),
+    row("missing by neighbours", &[("prepare.impute", To("knn"))]),
     row("min–max scale", &[("prepare.scale", To("min_max"))]),
     row("robust scale", &[("prepare.scale", To("robust"))]),
+    Technique { applies: regression, ..row("log of the target", &[("prepare.target_scale", To("log"))]) },
+    Technique { applies: regression, ..row("power of the target", &[("prepare.target_scale", To("yeo_johnson"))]) },
+    Technique { applies: regression, ..row("quantile of the target", &[("prepare.target_scale", To("quantile"))]) },
     Technique { applies: regression, ..row("target not scaled", &[("prepare.target_scale", To("none"))]) },
 ];
 
@@ -196,7 +205,9 @@ pub(super) fn listed(reference: &Config, only: &[String], plan: &Plan) -> Result
     let variants = applying.filter_map(|t| t.variant(reference));
     // What a preparation makes of the table, and what an embedding makes of that.
     let prepared = |config: &Config| {
-        let pipeline = Pipeline::fit(&plan.table, &plan.split.train, &PipelineOptions::of(config)).ok()?;
+        let options = PipelineOptions::of(config);
+        let target = Some(&plan.labels.target);
+        let (pipeline, _) = Pipeline::fit_to_target(&plan.table, &plan.split.train, &options, target).ok()?;
         Some((embedding::layer(config, &pipeline), pipeline, config.prepare.target_scale))
     };
     let differs = |v: &Variant| {

@@ -174,6 +174,12 @@ choices! {
     TargetScale {
         /// Mean 0, standard deviation 1; predictions are brought back.
         Standard = "standard",
+        /// sign(y)·ln(1 + |y|), then standard.
+        Log = "log",
+        /// The power of Yeo & Johnson 2000, then standard.
+        YeoJohnson = "yeo_johnson",
+        /// The place among the quantiles, spread like a normal distribution, then standard.
+        Quantile = "quantile",
         /// Left as it is.
         None = "none",
     }
@@ -188,6 +194,16 @@ choices! {
         MostFrequent = "most_frequent",
         /// Zero, in the column's own unit.
         Zero = "zero",
+        /// The mean of the five nearest training rows.
+        Knn = "knn",
+    }
+
+    /// How much each neighbour counts in the mean of them.
+    NeighborWeights {
+        /// All alike.
+        Uniform = "uniform",
+        /// One over its distance.
+        Distance = "distance",
     }
 
     /// The distribution that the place among quantiles is given.
@@ -230,6 +246,8 @@ choices! {
         Count = "count",
         /// An input for each bucket that categories are hashed into.
         Hashing = "hashing",
+        /// The mean target of its training rows, out of fold for these, scaled to deviation 1.
+        Target = "target",
         /// A number as it is.
         None = "none",
         /// As [`NumericEmbedding::Plr`].

@@ -35,7 +35,14 @@ impl EmbeddingConfig {
             Some(Encode::Pbld) => NumericEmbedding::Pbld,
             Some(Encode::Ple) => NumericEmbedding::Ple,
             // What is said of categories says nothing of numbers.
-            Some(Encode::OneHot | Encode::Embedding | Encode::Ordinal | Encode::Count | Encode::Hashing)
+            Some(
+                Encode::OneHot
+                | Encode::Embedding
+                | Encode::Target
+                | Encode::Ordinal
+                | Encode::Count
+                | Encode::Hashing,
+            )
             | None => self.numeric,
         }
     }

@@ -263,7 +263,7 @@ pub static KEYS: &[Key] = &[
         "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, by their place among quantiles, by logarithm or a fitted power, or not at all.")
         .when(&[Off("prepare.numbers")]),
     key("prepare.impute", Choice(Impute::NAMES), "'median'",
-        "What stands in for a missing number: a figure of the training rows, or zero in the column's own unit."),
+        "What stands in for a missing number: a figure of the training rows, the mean of the nearest of them (knn), or zero in the column's own unit."),
     key("prepare.indicators", Bool, "true",
         "Whether a column with missing cells brings a second input that says where they were."),
     key("prepare.numbers", Steps(STEPS), "[]",
@@ -274,7 +274,7 @@ pub static KEYS: &[Key] = &[
         "The most inputs of a category that is one-hot, missing left aside: the most frequent of the training rows have one each, and the others share one; 0 for no limit.")
         .when(&[Off("prepare.categories")]),
     key("prepare.target_scale", Choice(TargetScale::NAMES), "'standard'",
-        "How the target of a regression is scaled for training; predictions and metrics stay in its own unit."),
+        "How the target of a regression is scaled for training: as it is, to mean 0 and deviation 1, or after its logarithm, a fitted power or its place among quantiles; predictions and metrics stay in its own unit."),
 
     key("embedding.numeric", Choice(NumericEmbedding::NAMES), "'none'",
         "How number columns enter the network: as they are, by learned waves (plr, pbld), or by their place among quantiles (ple)."),
@@ -618,7 +618,7 @@ pub static COLUMN_KEYS: &[Key] = &[
     unset("steps", Steps(STEPS),
         "The steps that prepare this column, one by one, in place of those of its kind."),
     unset("encode", Choice(Encode::NAMES),
-        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, ordinal, count or hashing; a number by none, plr, pbld or ple."),
+        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, target, ordinal, count or hashing; a number by none, plr, pbld or ple."),
     unset("drop", Bool,
         "Whether this column is left out of learning."),
 ];

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{CategoryEncoding, Encode, Impute, QuantileOutput, Scale};
+use super::choices::{CategoryEncoding, Encode, Impute, NeighborWeights, QuantileOutput, Scale};
 use super::fault::key_segment;
-use super::keys::{ANY, Key, Kind, MAX_BUCKETS, NOT_NEGATIVE, UNIT, key};
+use super::keys::{ANY, Key, Kind, MAX_BUCKETS, NOT_NEGATIVE, UNIT, key, unset};
 use super::layers::Variant;
 use super::{ColumnConfig, Config, PrepareConfig};
 use crate::error::{Error, Result};
@@ -25,6 +25,11 @@ pub static STEPS: &[Variant] = &[
     Variant::new("most_frequent", "Missing cells become the most frequent value of the training rows, the smallest of several.", &[INDICATOR]),
     Variant::new("constant", "Missing numbers become this number.", &[
         key("value", ANY, "0.0", "The number."),
+        INDICATOR,
+    ]),
+    Variant::new("knn", "Missing numbers become the mean of those of the nearest training rows, by the number and date columns that both have; it comes first.", &[
+        key("n_neighbors", Kind::Int { min: 1, max: 1000 }, "5", "How many rows."),
+        key("weights", Kind::Choice(NeighborWeights::NAMES), "'uniform'", "Whether nearer ones count more."),
         INDICATOR,
     ]),
     Variant::new("winsorize", "Numbers beyond two quantiles of the training rows are brought back to them.", &[
@@ -56,6 +61,10 @@ pub static STEPS: &[Variant] = &[
     Variant::new("count", "How many training rows are of the category; 0 for one that training lacks.", &[
         key("normalize", Kind::Bool, "true", "Whether it is the share of the training rows in place of their number."),
     ]),
+    Variant::new("target", "The mean target of the category's training rows, drawn to that of all as far as few rows say it; a training row is encoded by rows of other folds.", &[
+        key("folds", Kind::Int { min: 2, max: 100 }, "5", "Folds that the training rows are dealt out to."),
+        unset("smooth", NOT_NEGATIVE, "Rows that the mean of all counts for; unset is found from the data."),
+    ]),
     Variant::new("hashing", "An input for each of some buckets, 1 for the one that SHA-256 puts the category into; nothing is fitted.", &[
         key("n_buckets", Kind::Int { min: 2, max: MAX_BUCKETS }, "16", "How many buckets."),
     ]),
@@ -84,6 +93,15 @@ pub enum StepSpec {
     Constant {
         /// The number.
         value: f64,
+        /// Whether they are marked.
+        indicator: bool,
+    },
+    /// Missing numbers become the mean of the nearest rows'.
+    Knn {
+        /// How many rows.
+        n_neighbors: usize,
+        /// How much each counts.
+        weights: NeighborWeights,
         /// Whether they are marked.
         indicator: bool,
     },
@@ -138,11 +156,31 @@ pub enum StepSpec {
         /// As a share.
         normalize: bool,
     },
+    /// The mean target.
+    Target {
+        /// Folds of the training rows.
+        folds: usize,
+        /// Rows that the mean of all counts for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        smooth: Option<f64>,
+    },
     /// An input a bucket.
     Hashing {
         /// How many.
         n_buckets: usize,
     },
+}
+
+/// What a step has to see to be fitted, besides the settings. All but the last two can be fitted with one column of the
+/// table in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Its column.
+    Column,
+    /// Its column and the target.
+    Target,
+    /// All columns of numbers and days.
+    Numbers,
 }
 
 /// What a step does, as far as its place in a list goes.
@@ -168,6 +206,7 @@ impl StepSpec {
             Self::Mean { .. } => "mean",
             Self::MostFrequent { .. } => "most_frequent",
             Self::Constant { .. } => "constant",
+            Self::Knn { .. } => "knn",
             Self::Winsorize { .. } => "winsorize",
             Self::Log { .. } => "log",
             Self::YeoJohnson => "yeo_johnson",
@@ -180,6 +219,7 @@ impl StepSpec {
             Self::Embedding { .. } => "embedding",
             Self::Ordinal => "ordinal",
             Self::Count { .. } => "count",
+            Self::Target { .. } => "target",
             Self::Hashing { .. } => "hashing",
         }
     }
@@ -187,9 +227,11 @@ impl StepSpec {
     /// What it does.
     pub fn family(&self) -> Family {
         match self {
-            Self::Median { .. } | Self::Mean { .. } | Self::MostFrequent { .. } | Self::Constant { .. } => {
-                Family::Impute
-            }
+            Self::Median { .. }
+            | Self::Mean { .. }
+            | Self::MostFrequent { .. }
+            | Self::Constant { .. }
+            | Self::Knn { .. } => Family::Impute,
             Self::Winsorize { .. }
             | Self::Log { .. }
             | Self::YeoJohnson
@@ -198,8 +240,17 @@ impl StepSpec {
             | Self::Robust { .. }
             | Self::Quantile { .. } => Family::Number,
             Self::Rare { .. } => Family::Join,
-            Self::Ordinal | Self::Count { .. } => Family::Encode,
+            Self::Ordinal | Self::Count { .. } | Self::Target { .. } => Family::Encode,
             Self::OneHot | Self::Embedding { .. } | Self::Hashing { .. } => Family::EncodeLast,
+        }
+    }
+
+    /// What it has to see to be fitted.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Knn { .. } => Needs::Numbers,
+            Self::Target { .. } => Needs::Target,
+            _ => Needs::Column,
         }
     }
 
@@ -215,6 +266,7 @@ impl StepSpec {
             Impute::Mean => Self::Mean { indicator },
             Impute::MostFrequent => Self::MostFrequent { indicator },
             Impute::Zero => Self::Constant { value: 0.0, indicator },
+            Impute::Knn => Self::Knn { n_neighbors: 5, weights: NeighborWeights::Uniform, indicator },
         }
     }
 
@@ -239,6 +291,7 @@ impl StepSpec {
             Encode::Ordinal => Some(vec![Self::Ordinal, Self::Standard]),
             Encode::Count => Some(vec![Self::Count { normalize: true }, Self::Standard]),
             Encode::Hashing => Some(vec![Self::Hashing { n_buckets: 16 }]),
+            Encode::Target => Some(vec![Self::Target { folds: 5, smooth: None }, Self::Standard]),
             Encode::None | Encode::Plr | Encode::Pbld | Encode::Ple => None,
         }
     }
@@ -385,6 +438,10 @@ fn check_list(setting: &str, steps: &[StepSpec]) -> Result<()> {
             Family::Impute if before.iter().any(|step| step.family() == Family::Impute) => {
                 return fault(i, "the step before has left no cell missing".into(), leave_out(i));
             }
+            Family::Impute if i > 0 && encoded.is_none() && matches!(step, StepSpec::Knn { .. }) => {
+                let what = "it looks at the cells as they are, so it comes first".to_owned();
+                return fault(i, what, format!("[\"knn\", \"{}\"]", steps[0].name()));
+            }
             Family::Impute if encoded.is_some() && !matches!(step, StepSpec::MostFrequent { .. }) => {
                 let what = "of categories only the most frequent can fill in; else missing is one of its own";
                 return fault(
@@ -414,7 +471,11 @@ fn check_list(setting: &str, steps: &[StepSpec]) -> Result<()> {
             }
             Family::Number if before.iter().any(|step| step.family() == Family::EncodeLast) => {
                 let what = "the encoding before it makes inputs, which have no scale".to_owned();
-                return fault(i, what, format!("leave {} out, or encode by ordinal or count", step.name()));
+                return fault(
+                    i,
+                    what,
+                    format!("leave {} out, or encode by ordinal, count or target", step.name()),
+                );
             }
             _ => {}
         }
@@ -441,6 +502,6 @@ pub(crate) fn lacks_encoding(setting: &str, first: &StepSpec) -> Error {
     };
     Error::setting(
         format!("`{setting}` has no step that makes numbers of categories"),
-        format!("{setting} = [{first}\"one_hot\"], or ordinal, count, hashing or embedding"),
+        format!("{setting} = [{first}\"one_hot\"], or target, ordinal, count, hashing or embedding"),
     )
 }

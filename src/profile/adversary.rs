@@ -10,6 +10,7 @@ use statera_kernels::CpuLevel;
 use super::sample;
 use super::source::{Values, unified};
 use crate::config::{Activation, Config, Initializer, LayerSpec};
+use crate::data::TargetScaler;
 use crate::data::table::MISSING;
 use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
@@ -251,8 +252,9 @@ fn judge(
     let level = CpuLevel::detect();
     let loss = Loss::BinaryCrossentropy;
     let facts = RowFacts::default();
+    let unit = &TargetScaler::IDENTITY;
     let fitted =
-        fit(&network, loss, level, &config, &rows(learned), &facts, &rows(watched), 1.0, &mut |_| {
+        fit(&network, loss, level, &config, &rows(learned), &facts, &rows(watched), unit, &mut |_| {
             Answer::GoOn
         });
     let params = fitted.ok()?.params;

@@ -91,9 +91,9 @@ pub fn train<T: Scalar>(
     wrap: impl Fn(Vec<T>) -> Params,
 ) -> Result<Untested> {
     let level = CpuLevel::detect();
-    let std = plan.target.scaler.std;
+    let unit = &plan.target.scaler;
     let facts = plan.facts()?;
-    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, std, listener)?;
+    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, unit, listener)?;
     // The same network is the same file, whether its start was named or left to `auto`.
     let mut layers = plan.network.specs().to_vec();
     name_starts(&mut layers);

@@ -8,6 +8,7 @@ pub mod folds;
 mod memory;
 mod objective;
 pub mod plan;
+mod preparation;
 mod reach;
 mod refit;
 pub mod report;

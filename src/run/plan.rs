@@ -9,18 +9,19 @@ use std::sync::Arc;
 use super::embedding;
 use super::memory;
 use super::objective::{loss_name, loss_of, task_by_loss, weights_of};
+use super::preparation;
 use super::resample;
 use super::rows::{check_noise, facts};
 use super::split;
 use super::weights;
 use crate::config::{
     ColumnConfig, Config, EmbeddingSpec, EnsembleKind, ImbalanceKind, Initializer, LayerSpec, LossName,
-    Monitor, OptimizerName, TargetScale, Task, check_blocks,
+    Monitor, OptimizerName, Task, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
-    self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
-    Table, Target, TargetScaler, TaskKind, Wanted,
+    self, ColumnKind, ColumnSchema, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable, ReadOptions,
+    Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -70,6 +71,8 @@ pub struct Plan {
     pub split: Arc<Split>,
     /// The preparation, fitted on the training rows.
     pub pipeline: Pipeline,
+    /// How training rows are encoded where the target says how, by other rows than themselves.
+    pub out_of_fold: Arc<OutOfFold>,
     /// What is predicted.
     pub target: TargetSpec,
     /// What training makes small.
@@ -122,9 +125,9 @@ impl Plan {
         Ok(Self { config, loss, weights, network, ..self.clone() })
     }
 
-    /// The prepared inputs (rows×inputs) of some rows.
+    /// The prepared inputs (rows×inputs) of some rows; training rows as they are learned from.
     pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
-        Ok(self.pipeline.transform(&self.table, rows)?.0)
+        self.pipeline.transform_to_learn(&self.table, rows, &self.out_of_fold)
     }
 
     /// What training asks of the training rows besides their inputs and targets.
@@ -138,7 +141,7 @@ impl Plan {
         let plain = self.pipeline.plain();
         match plain.features().len() {
             0 => Ok((vec![0.0; rows.len()], 1)),
-            n => Ok((plain.transform(&self.table, rows)?.0, n)),
+            n => Ok((plain.transform_to_learn(&self.table, rows, &self.out_of_fold)?, n)),
         }
     }
 
@@ -250,7 +253,9 @@ impl Ground {
         });
         let mut choices: Vec<Choice> = reading.into_iter().chain([told_task, told]).collect();
         choices.extend(left_out);
-        let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
+        let options = PipelineOptions::of(&config);
+        let (pipeline, out_of_fold) =
+            Pipeline::fit_to_target(&table, &split.train, &options, Some(&labels.target))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
         let other_loss = match (config.loss.name, task) {
@@ -266,6 +271,7 @@ impl Ground {
         check_monitors(&config, task)?;
         check_noise(&config, task, target.classes.len(), loss, &pipeline)?;
         choices.extend(resample::choice(&config, &schema, &pipeline, &labels, &split.train)?);
+        choices.extend(preparation::choices(&config, &pipeline, &options, &labels, &split));
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
         choices.extend(weights::choices(&config, &network));
@@ -281,6 +287,7 @@ impl Ground {
             labels,
             split: Arc::new(split),
             pipeline,
+            out_of_fold: Arc::new(out_of_fold),
             target,
             loss,
             weights,
@@ -513,11 +520,7 @@ pub(super) fn target_spec(
 ) -> Result<TargetSpec> {
     let (classes, scaler) = match &labels.target {
         Target::Values(values) => {
-            let scaler = match config.prepare.target_scale {
-                TargetScale::Standard => TargetScaler::fit(values, &split.train)?,
-                TargetScale::None => TargetScaler::IDENTITY,
-            };
-            (Vec::new(), scaler)
+            (Vec::new(), TargetScaler::fit(values, &split.train, config.prepare.target_scale)?)
         }
         Target::Classes { classes, .. } => {
             let set = config.prepare.target_scale;

@@ -20,7 +20,9 @@ impl Plan {
         config.reduce_on_plateau.enabled = false;
         config.checkpoint.restore_best = false;
         let split = self.split.refit();
-        let pipeline = Pipeline::fit(&self.table, &split.train, &PipelineOptions::of(&config))?;
+        let options = PipelineOptions::of(&config);
+        let (pipeline, out_of_fold) =
+            Pipeline::fit_to_target(&self.table, &split.train, &options, Some(&self.labels.target))?;
         let target = target_spec(&config, &self.labels, &split, self.target.task)?;
         let weights = weights_of(&config, &self.labels, &self.raw, &split.train, &split.val)?;
         let network = network_of(&config, &pipeline, target.n_outputs())?;
@@ -28,6 +30,7 @@ impl Plan {
             config,
             split: Arc::new(split),
             pipeline,
+            out_of_fold: Arc::new(out_of_fold),
             target,
             weights: weights.map(|(weights, _)| weights),
             network,

@@ -20,6 +20,7 @@ use super::start::start;
 use super::step::Stepper;
 use super::watch::Watch;
 use crate::config::{Config, OptimizerName};
+use crate::data::TargetScaler;
 use crate::error::{Error, Result};
 use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Network};
@@ -54,8 +55,8 @@ pub(super) fn bound_batches(n_rows: usize, batch_size: usize, bounds: &mut Vec<u
 
 /// Trains `network` on `train`, watching `val`.
 ///
-/// `facts` is what some settings ask of the training rows besides, and may be empty for others. `target_std` is what
-/// the outputs are multiplied by to be in the target's own units (1 for classes).
+/// `facts` is what some settings ask of the training rows besides, and may be empty for others. `unit` brings
+/// the outputs to the target's own units (the identity for classes).
 /// The listener hears every event and may stop training. Fails when the loss is not finite before any epoch
 /// is done; later, the best weights are kept and the reason is told.
 pub fn fit<T: Scalar>(
@@ -66,7 +67,7 @@ pub fn fit<T: Scalar>(
     train: &Rows<T>,
     facts: &RowFacts,
     val: &Rows<T>,
-    target_std: f64,
+    unit: &TargetScaler,
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
@@ -95,7 +96,7 @@ pub fn fit<T: Scalar>(
     let n_outputs = network.n_outputs();
     let mut label_noise = LabelNoise::new(config.noise.labels, seed, loss, n_outputs, &train.targets);
     let mut batch = train.batch(gathered, n_inputs, augment.mixes());
-    let mut watch = Watch::new(network, loss, level, val, target_std);
+    let mut watch = Watch::new(network, loss, level, val, unit);
     if network.trains_latent_weights() {
         network.write_weights_in_use(level, &mut kept);
     }

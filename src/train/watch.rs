@@ -3,6 +3,7 @@
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::rows::Rows;
+use crate::data::TargetScaler;
 use crate::nn::{Loss, Network, Targets, Workspace};
 
 /// Looks at the validation rows, in memory planned once.
@@ -11,26 +12,26 @@ pub(super) struct Watch<'a, T> {
     loss: Loss,
     level: CpuLevel,
     val: &'a Rows<T>,
-    target_std: f64,
+    unit: &'a TargetScaler,
     works: Vec<Workspace<T>>,
     outputs: Vec<T>,
     unused_gradient: Vec<T>,
 }
 
 impl<'a, T: Scalar> Watch<'a, T> {
-    /// Memory to look at the rows of `val`; `target_std` brings errors to the target's own unit.
+    /// Memory to look at the rows of `val`; `unit` brings outputs to the target's own.
     pub(super) fn new(
         network: &'a Network,
         loss: Loss,
         level: CpuLevel,
         val: &'a Rows<T>,
-        target_std: f64,
+        unit: &'a TargetScaler,
     ) -> Self {
         let n = val.len() * network.n_outputs();
         let works = network.inference_workspaces(val.len(), val.len().clamp(1, 256));
         let zeros = || vec![T::ZERO; n];
         let loss = loss.without_smoothing();
-        Self { network, loss, level, val, target_std, works, outputs: zeros(), unused_gradient: zeros() }
+        Self { network, loss, level, val, unit, works, outputs: zeros(), unused_gradient: zeros() }
     }
 
     /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
@@ -44,13 +45,11 @@ impl<'a, T: Scalar> Watch<'a, T> {
         let metrics = match targets.parted().0 {
             Targets::Values(truth) => {
                 self.loss.predict(&mut self.outputs, self.network.n_outputs());
-                let errors = || self.outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64());
+                let own = |x: T| self.unit.inverse(x.to_f64());
+                let errors = || self.outputs.iter().zip(truth).map(|(y, t)| own(*y) - own(*t));
                 let mse = errors().map(|e| e * e).sum::<f64>() / n_rows;
                 let mae = errors().map(f64::abs).sum::<f64>() / n_rows;
-                vec![
-                    ("val_rmse".to_owned(), mse.sqrt() * self.target_std),
-                    ("val_mae".to_owned(), mae * self.target_std),
-                ]
+                vec![("val_rmse".to_owned(), mse.sqrt()), ("val_mae".to_owned(), mae)]
             }
             Targets::Classes(truth) => {
                 let rows = self.outputs.chunks_exact(self.network.n_outputs()).zip(truth);

@@ -1,23 +1,27 @@
 """Writes preparation.json: columns of real tables prepared by scikit-learn and category_encoders, in float64.
 
-Made with scikit-learn 1.9.1 and category_encoders 2.11.2 on the tables that scikit-learn brings (BSD licence).
-    pip install scikit-learn==1.9.1 category_encoders==2.11.2
+Made with scikit-learn 1.9.1 and category_encoders 2.11.2 on the tables that scikit-learn brings (BSD licence) and on 600
+rows of the diamonds that plotnine brings (MIT licence).
+    pip install scikit-learn==1.9.1 category_encoders==2.11.2 plotnine==0.15.9
     python tests/golden/preparation.py
 
 A case is one column, its first rows to fit to, the steps as Statera has them, and what the other library makes of
-some rows. Categories are the ranges that a number of the table falls into, so that some are rare, some cells are
-missing, and some rows have a category that the rows to fit to lack.
+some rows. Categories are those of the diamonds, or the ranges that a number falls into, so that some are rare, some cells
+are missing, and some rows have a category that the rows to fit to lack.
 """
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from category_encoders import CountEncoder, HashingEncoder
 from sklearn import datasets
 from sklearn.compose import make_column_transformer
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.metrics.pairwise import nan_euclidean_distances
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -28,9 +32,13 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
 
+# Read from its file, which asks for no other package.
+DIAMONDS = Path(importlib.util.find_spec("plotnine").origin).parent / "data" / "diamonds.csv"
 TABLES = {
+    "diamonds": pd.read_csv(DIAMONDS).sample(600, random_state=0),
     "breast_cancer": datasets.load_breast_cancer(as_frame=True).frame,
     "diabetes": datasets.load_diabetes(as_frame=True, scaled=False).frame,
     "wine": datasets.load_wine(as_frame=True).frame.sample(frac=1, random_state=0),
@@ -77,6 +85,10 @@ NUMBERS = [
     ("diabetes", "s4", [{"step": "quantile", "n_quantiles": 30, "output": "uniform"}], quantile(30, "uniform")),
     ("diabetes", "target", ["log", "standard"], make_pipeline(FunctionTransformer(np.log1p), StandardScaler())),
     ("wine", "proline", ["yeo_johnson", "standard"], PowerTransformer()),
+    ("diamonds", "price", ["yeo_johnson", "standard"], PowerTransformer()),
+    ("diamonds", "price", ["quantile"], quantile(399, "normal")),
+    ("diamonds", "carat", [{"step": "winsorize", "low": 0.02, "high": 0.98}, "log", "standard"],
+     make_pipeline(Winsorize(0.02, 0.98), FunctionTransformer(np.log1p), StandardScaler())),
     ("wine", "malic_acid", [{"step": "winsorize", "low": 0.0, "high": 0.8}, "yeo_johnson", "min_max"],
      make_pipeline(Winsorize(0.0, 0.8), PowerTransformer(standardize=False), MinMaxScaler())),
     ("diabetes", "bmi?", [MEDIAN, "quantile"], make_pipeline(imputed("median"), quantile(399, "normal"))),
@@ -102,6 +114,12 @@ def with_steps(encoder, *steps):
 
 
 CATEGORIES = [
+    ("diamonds", "clarity", ["one_hot"], one_hot()),
+    ("diamonds", "clarity", [{"step": "rare", "min_frequency": 0.1}, "one_hot"], one_hot(min_frequency=0.1)),
+    ("diamonds", "color?", ["count", "standard"],
+     with_steps(CountEncoder(normalize=True, handle_unknown=0, handle_missing="value"), StandardScaler())),
+    ("diamonds", "cut", [{"step": "hashing", "n_buckets": 12}],
+     HashingEncoder(n_components=12, hash_method="sha256", max_process=1)),
     ("diabetes", "age", ["one_hot"], one_hot()),
     ("diabetes", "age", [{"step": "rare", "min_frequency": 0.05}, "one_hot"], one_hot(min_frequency=0.05)),
     ("diabetes", "age", [{"step": "rare", "min_frequency": 30}, "one_hot"], one_hot(min_frequency=30)),
@@ -121,6 +139,41 @@ CATEGORIES = [
 ]
 
 
+def target_encoder(*steps, **settings):
+    """The full encoding, which rows other than those to fit to have."""
+    return make_pipeline(TargetEncoder(**settings), *steps)
+
+
+ENCODED_BY_TARGET = [
+    ("diamonds", "clarity", "price", ["target"], target_encoder(target_type="continuous")),
+    ("diamonds", "color?", "price", ["target"], target_encoder(target_type="continuous")),
+    ("diamonds", "color", "cut", ["target"], target_encoder(target_type="multiclass")),
+    ("diabetes", "age", "target", ["target"], target_encoder(target_type="continuous")),
+    ("diabetes", "age", "target", [{"step": "target", "smooth": 12.5}],
+     target_encoder(target_type="continuous", smooth=12.5)),
+    ("diabetes", "age?", "target", [{"step": "target", "smooth": 0}, "log"],
+     target_encoder(FunctionTransformer(np.log1p), target_type="continuous", smooth=0.0)),
+    ("breast_cancer", "worst area", "class", ["target"], target_encoder(target_type="binary")),
+    ("breast_cancer", "worst area", "class", [{"step": "target", "smooth": 3}],
+     target_encoder(target_type="binary", smooth=3.0)),
+    ("wine", "proline", "class", ["target"], target_encoder(target_type="multiclass")),
+]
+
+NEIGHBOURS = [
+    ("breast_cancer", ["mean texture", "mean smoothness", "mean symmetry"], {}),
+    ("breast_cancer", ["worst texture", "mean area", "mean symmetry", "area error"],
+     {"n_neighbors": 9, "weights": "distance"}),
+    ("diabetes", ["bmi", "bp", "s1", "s5"], {"n_neighbors": 3}),
+]
+
+TARGETS = [
+    ("diabetes", "target", "standard", StandardScaler()),
+    ("diabetes", "target", "log", make_pipeline(FunctionTransformer(np.log1p, np.expm1), StandardScaler())),
+    ("diamonds", "price", "yeo_johnson", PowerTransformer()),
+    ("breast_cancer", "worst concavity", "quantile", make_pipeline(quantile(399, "normal"), StandardScaler())),
+]
+
+
 def train_rows(table):
     return len(TABLES[table]) * 9 // 10 if table == "wine" else 399
 
@@ -137,17 +190,73 @@ def numbers(table, column):
 
 def categories(table, column):
     """The tenths of the column's range, by their lower ends, the upper ones rare."""
-    cells = TABLES[table][column.rstrip("?")].astype(float).to_numpy()
+    cells = TABLES[table][column.rstrip("?")].to_numpy()
+    if cells.dtype.kind not in "if":
+        return with_gaps(cells.tolist()) if column.endswith("?") else cells.tolist()
     edges = np.linspace(cells.min(), cells.max(), 11)
     names = [f"from {edges[i]:.0f}" for i in np.clip(np.searchsorted(edges, cells, "right") - 1, 0, 9)]
     # One that only rows behind the first have.
-    names[400] = "elsewhere"
+    names[min(400, len(names) - 3)] = "elsewhere"
     return with_gaps(names) if column.endswith("?") else names
+
+
+def rows_of(cells, n_train):
+    return list(range(0, n_train, 40)) + list(range(n_train, len(cells), 5))[:20] + [400][: len(cells) - 400 > 0]
+
+
+def encoded_by_target(table, column, of, steps, transformer):
+    cells, n_train = categories(table, column), train_rows(table)
+    # The names of classes in the order of scikit-learn's numbers.
+    y = TABLES[table]["target" if of == "class" else of].to_numpy()
+    rows = rows_of(cells, n_train)
+    x = np.array([[np.nan if cell is None else cell] for cell in cells], dtype=object)
+    encoder, after = transformer.steps[0][1], [step for _, step in transformer.steps[1:]]
+    made = np.asarray(encoder.fit(x[:n_train], y[:n_train]).transform(x[rows]), float)
+    for step in after:
+        made = step.transform(made)
+    name = f"category {table} {column}"
+    values = [f"class {v}" for v in y.tolist()] if of in ("class", "cut") else y.astype(float).tolist()
+    return name, cells, {"cells": name, "kind": "category", "table": table, "column": column, "steps": steps,
+                         "train": n_train, "rows": rows, "target": values, "matrix": made.tolist()}
+
+
+def by_neighbours(table, columns, settings):
+    """Numbers scaled, filled in and brought back, each column with gaps of its own."""
+    n_train = train_rows(table)
+    x = TABLES[table][columns].astype(float).to_numpy().copy()
+    for at in range(len(columns)):
+        x[at * 3 :: 7 + at, at] = np.nan
+    rows = sorted(set(rows_of(x, n_train)) | {row for row in range(n_train) if np.isnan(x[row]).any()} - set(range(60, n_train)))
+    scaler = StandardScaler().fit(x[:n_train])
+    apart = nan_euclidean_distances(scaler.transform(x), scaler.transform(x[:n_train]))
+    k = settings.get("n_neighbors", 5)
+
+    def is_clear(row):
+        """Whether no two rows are as far away at the last place: scikit-learn takes either."""
+        columns = np.flatnonzero(np.isnan(x[row]))
+        nearest = [np.sort(apart[row][~np.isnan(x[:n_train, at])])[k - 1 : k + 1] for at in columns]
+        return all(b - a > 1e-9 for a, b in nearest)
+
+    rows = [row for row in rows if is_clear(row)]
+    imputer = KNNImputer(**settings).fit(scaler.transform(x[:n_train]))
+    made = scaler.inverse_transform(imputer.transform(scaler.transform(x[rows])))
+    step = {"step": "knn", "indicator": False, **settings}
+    cells = [[None if np.isnan(v) else v for v in column] for column in x.T]
+    return {"columns": cells, "steps": [step], "train": n_train, "rows": rows, "matrix": made.tolist()}
+
+
+def scaled_target(table, column, scale, transformer):
+    y, n_train = TABLES[table][column].astype(float).to_numpy()[:, None], train_rows(table)
+    rows = rows_of(y, n_train)
+    scaled = transformer.fit(y[:n_train]).transform(y[rows])
+    z = np.linspace(-1.4, 1.4, 15)[:, None]
+    return {"scale": scale, "train": n_train, "cells": y[:, 0].tolist(), "rows": rows, "scaled": scaled[:, 0].tolist(),
+            "z": z[:, 0].tolist(), "y": transformer.inverse_transform(z)[:, 0].tolist()}
 
 
 def case(kind, cells, table, column, steps, transformer):
     n_train = train_rows(table)
-    rows = list(range(0, n_train, 40)) + list(range(n_train, len(cells), 5))[:20] + [400][: len(cells) - 400 > 0]
+    rows = rows_of(cells, n_train)
     kept = float if kind == "number" else object
     x = np.array([[np.nan if cell is None else cell] for cell in cells], dtype=kept)
     made = np.asarray(transformer.fit(x[:n_train]).transform(x[rows]), float)
@@ -162,9 +271,16 @@ def main():
             name = f"{kind} {table} {column}"
             cells[name] = of(table, column)
             cases.append({"cells": name, **case(kind, cells[name], table, column, steps, transformer)})
-    golden = {"cells": cells, "cases": cases}
+    for listed in ENCODED_BY_TARGET:
+        name, of_name, made = encoded_by_target(*listed)
+        cells[name] = of_name
+        cases.append(made)
+    golden = {"cells": cells, "cases": cases, "neighbours": [by_neighbours(*listed) for listed in NEIGHBOURS],
+              "targets": [scaled_target(*listed) for listed in TARGETS]}
     lines = [f'  "cells": {{\n' + ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in cells.items()) + "\n  }"]
     lines.append('  "cases": [\n' + ",\n".join("    " + json.dumps(c) for c in cases) + "\n  ]")
+    for key in ("neighbours", "targets"):
+        lines.append(f'  "{key}": [\n' + ",\n".join("    " + json.dumps(c) for c in golden[key]) + "\n  ]")
     Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     print(f"{len(golden['cases'])} cases", file=sys.stderr)
 

@@ -140,7 +140,7 @@ pub enum Encoding {
         /// How many.
         n_buckets: usize,
     },
-    /// `ordinal` and `count`, with the steps of numbers that come after: a number for each place.
+    /// `ordinal`, `count` and `target`, with the steps of numbers that come after: a number for each place.
     Numbers {
         /// The features that come of it.
         features: Vec<Lookup>,

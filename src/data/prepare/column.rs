@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::super::cell::month_and_weekday;
 use super::super::split::TrainRows;
 use super::super::table::{Column, ColumnData, MISSING};
-use super::super::words::{column_setting, shown};
+use super::super::target::Target;
+use super::super::words::{column_setting, counted, shown};
 use super::bins::Bins;
 use super::category::{self, Encoding, Levels, Lookup};
+use super::neighbors::BoundNeighbors;
 use super::number::{NumberStep, Unfit, apply_all, fit_all};
 use super::options::PipelineOptions;
-use super::pipeline::FeatureKind;
-use crate::config::{NumericEmbedding, StepSpec};
+use super::pipeline::{FeatureKind, Known};
+use super::target::{self, ColumnFolds};
+use crate::config::{NeighborWeights, NumericEmbedding, StepSpec};
 use crate::{Error, Result};
 
 /// How many unseen categories of a column are shown to the user.
@@ -168,14 +171,21 @@ impl FittedColumn {
         features
     }
 
-    /// Fits one column to the training rows; nothing for a column that is dropped.
+    /// Fits one column to the training rows; nothing for a column that is dropped. A column that is encoded by the target
+    /// comes with the encodings of its training rows.
     ///
-    /// It looks at no other column, so that a table may be fitted with one column in memory at a time.
-    pub fn fit(column: &Column, train: &TrainRows, options: &PipelineOptions) -> Result<Option<Self>> {
+    /// It looks at no other column but by way of `known`, which the steps `target` and `knn` ask for
+    /// ([`StepSpec::needs`]); so a table may be fitted with one column in memory at a time.
+    pub fn fit(
+        column: &Column,
+        train: &TrainRows,
+        options: &PipelineOptions,
+        known: &Known,
+    ) -> Result<Option<(Self, Option<ColumnFolds>)>> {
         let name = column.name.clone();
-        Ok(Some(match &column.data {
+        let fitted = match &column.data {
             ColumnData::Number(numbers) => {
-                let (steps, indicator, values) = fit_numbers(&name, numbers, train, options)?;
+                let (steps, indicator, values) = fit_numbers(&name, numbers, train, options, known)?;
                 let bins = (options.embedding_of(&name) == NumericEmbedding::Ple)
                     .then(|| Bins::fit(&mut { values }, options.embedding.n_bins));
                 if bins.as_ref().is_some_and(|bins| !bins.are_sound()) {
@@ -184,12 +194,26 @@ impl FittedColumn {
                 Self::Number { column: name, steps, indicator, bins }
             }
             ColumnData::Date(days) => {
-                let (steps, indicator, _) = fit_numbers(&name, days, train, options)?;
+                let (steps, indicator, _) = fit_numbers(&name, days, train, options, known)?;
                 Self::Date { column: name, steps, indicator }
             }
-            ColumnData::Category { codes, levels } => fit_category(name, codes, levels, train, options)?,
+            ColumnData::Category { codes, levels } => {
+                return fit_category(name, codes, levels, train, options, known.target).map(Some);
+            }
             ColumnData::Dropped => return Ok(None),
-        }))
+        };
+        Ok(Some((fitted, None)))
+    }
+
+    /// How numbers are filled in from neighbours, if they are: how many, and how much each counts.
+    pub(super) fn knn(&self) -> Option<(usize, NeighborWeights)> {
+        match self {
+            Self::Number { steps, .. } | Self::Date { steps, .. } => match steps.first() {
+                Some(NumberStep::Knn { n_neighbors, weights, .. }) => Some((*n_neighbors, *weights)),
+                _ => None,
+            },
+            Self::Category { .. } => None,
+        }
     }
 
     /// What would keep [`super::pipeline::Pipeline::transform`] from computing with this column.
@@ -199,7 +223,11 @@ impl FittedColumn {
                 Some("the edges of its bins are not finite and rising")
             }
             Self::Number { steps, .. } | Self::Date { steps, .. } => {
-                let imputes = steps.iter().any(|step| matches!(step, NumberStep::Impute { .. }));
+                let is_knn = |step: &NumberStep| matches!(step, NumberStep::Knn { .. });
+                let imputes = steps.iter().any(|s| is_knn(s) || matches!(s, NumberStep::Impute { .. }));
+                if steps.iter().skip(1).any(is_knn) {
+                    return Some("neighbours are looked for behind another step");
+                }
                 let none = (!imputes).then_some("no step fills in missing cells");
                 steps.iter().find_map(NumberStep::fault).or(none)
             }
@@ -231,12 +259,25 @@ fn fit_numbers(
     numbers: &[f64],
     train: &TrainRows,
     options: &PipelineOptions,
+    known: &Known,
 ) -> Result<(Vec<NumberStep>, bool, Vec<f64>)> {
     let mut values: Vec<f64> = train.rows().iter().map(|&row| numbers[row]).collect();
     let (steps, is_asked) = options.steps_of(name, false);
     let indicator = marks(steps) && values.iter().any(|v| v.is_nan());
-    let fitted = fit_all(steps, &mut values, is_asked)
-        .map_err(|(step, unfit)| cannot_fit(name, options, &step, unfit, train))?;
+    let fit_all = |steps: &[StepSpec], values: &mut [f64]| {
+        fit_all(steps, values, is_asked)
+            .map_err(|(step, unfit)| cannot_fit(name, options, &step, unfit, train))
+    };
+    let [knn @ StepSpec::Knn { n_neighbors, weights, .. }, others @ ..] = steps else {
+        return Ok((fit_all(steps, &mut values)?, indicator, values));
+    };
+    // What stands in for a row without neighbours is fitted to the cells as they are.
+    let mut fitted = fit_all(std::slice::from_ref(knn), &mut values.clone())?;
+    if let Some(neighbors) = &known.neighbors {
+        neighbors.fill(name, *n_neighbors, *weights, train.rows(), &mut values);
+    }
+    apply_all(&fitted, &mut values);
+    fitted.extend(fit_all(others, &mut values)?);
     Ok((fitted, indicator, values))
 }
 
@@ -246,7 +287,8 @@ fn marks(steps: &[StepSpec]) -> bool {
         StepSpec::Median { indicator }
         | StepSpec::Mean { indicator }
         | StepSpec::MostFrequent { indicator }
-        | StepSpec::Constant { indicator, .. } => indicator,
+        | StepSpec::Constant { indicator, .. }
+        | StepSpec::Knn { indicator, .. } => indicator,
         _ => false,
     })
 }
@@ -257,12 +299,13 @@ fn fit_category(
     level_names: &[String],
     train: &TrainRows,
     options: &PipelineOptions,
-) -> Result<FittedColumn> {
+    target: Option<&Target>,
+) -> Result<(FittedColumn, Option<ColumnFolds>)> {
     let (steps, is_asked) = options.steps_of(&name, true);
     let (mut levels, mut counts) = Levels::fit(train.rows().iter().map(|&row| codes[row]), level_names);
     let has_missing = levels.missing;
     let mut indicator = marks(steps) && has_missing;
-    let mut encoding = Encoding::OneHot;
+    let (mut encoding, mut folds) = (Encoding::OneHot, None);
     for (i, step) in steps.iter().enumerate() {
         match *step {
             StepSpec::MostFrequent { .. } => levels.fill_in(&mut counts),
@@ -281,24 +324,66 @@ fn fit_category(
                 levels = Levels { fill: levels.fill.clone(), ..Levels::default() };
                 encoding = Encoding::Buckets { n_buckets };
             }
-            StepSpec::Ordinal | StepSpec::Count { .. } => {
-                let mut lookup = match *step {
-                    StepSpec::Count { normalize } => category::count(&counts, normalize),
-                    _ => category::ordinal(&levels),
+            StepSpec::Ordinal | StepSpec::Count { .. } | StepSpec::Target { .. } => {
+                let of_level: Vec<_> = level_names.iter().map(|level| levels.place(level)).collect();
+                let place = |&row: &usize| levels.place_of_code(&of_level, codes[row]);
+                let places: Vec<Option<usize>> = train.rows().iter().map(place).collect();
+                let mut features = match *step {
+                    StepSpec::Count { normalize } => vec![category::count(&counts, normalize)],
+                    StepSpec::Target { folds: n_folds, smooth } => {
+                        let target = target_of(&name, options, target, train, n_folds)?;
+                        let (n_places, seed) = (levels.n_places(), options.seed);
+                        let (features, of_rows) =
+                            target::fit(&places, train.rows(), n_places, target, smooth, n_folds, seed);
+                        folds = Some(of_rows);
+                        features
+                    }
+                    _ => vec![category::ordinal(&levels)],
                 };
-                let places: Vec<_> = level_names.iter().map(|level| levels.place(level)).collect();
-                let place = |&row: &usize| levels.place_of_code(&places, codes[row]);
-                let mut values: Vec<f64> = train.rows().iter().map(|row| lookup.of(place(row))).collect();
-                let after = fit_all(&steps[i + 1..], &mut values, is_asked)
-                    .map_err(|(step, unfit)| cannot_fit(&name, options, &step, unfit, train))?;
-                lookup.change(|values| apply_all(&after, values));
-                encoding = Encoding::Numbers { features: vec![lookup] };
+                for (output, lookup) in features.iter_mut().enumerate() {
+                    let of_row = |(row, place): (&usize, &Option<usize>)| {
+                        let own = folds.as_ref().and_then(|folds| folds.of(*row));
+                        own.map_or(&*lookup, |lookups| &lookups[output]).of(*place)
+                    };
+                    let mut values: Vec<f64> = train.rows().iter().zip(&places).map(of_row).collect();
+                    let after = fit_all(&steps[i + 1..], &mut values, is_asked)
+                        .map_err(|(step, unfit)| cannot_fit(&name, options, &step, unfit, train))?;
+                    lookup.change(|values| apply_all(&after, values));
+                    if let Some(folds) = &mut folds {
+                        folds.change(output, |values| apply_all(&after, values));
+                    }
+                }
+                encoding = Encoding::Numbers { features };
                 break;
             }
             _ => {}
         }
     }
-    Ok(FittedColumn::Category { column: name, levels, indicator, encoding })
+    Ok((FittedColumn::Category { column: name, levels, indicator, encoding }, folds))
+}
+
+/// The target to encode by, if there is one and its training rows can be dealt out to so many folds.
+fn target_of<'t>(
+    name: &str,
+    options: &PipelineOptions,
+    target: Option<&'t Target>,
+    train: &TrainRows,
+    n_folds: usize,
+) -> Result<&'t Target> {
+    let place = options.place_of(name);
+    let n = train.rows().len();
+    if n < n_folds {
+        return Err(Error::setting(
+            format!(
+                "{place}, step target: {} cannot be dealt out to {n_folds} folds",
+                counted(n, "training row")
+            ),
+            "{ step = \"target\", folds = 2 }, or one_hot",
+        ));
+    }
+    target.ok_or_else(|| {
+        Error::setting(format!("{place}, step target: there is no target to encode by"), "one_hot, or count")
+    })
 }
 
 /// The error of a step that cannot be fitted to a column, with the setting that asks for it.
@@ -368,6 +453,10 @@ pub(super) struct Bound<'a> {
     at: usize,
     /// Which of its features marks missing cells, if one does.
     indicator: Option<usize>,
+    /// How missing numbers are filled in from neighbours, and by whom.
+    knn: Option<(&'a BoundNeighbors<'a>, usize, NeighborWeights)>,
+    /// How training rows are encoded, where they are told apart.
+    folds: Option<&'a ColumnFolds>,
     /// The numbers of a block of rows on their way through the steps.
     numbers: Vec<f64>,
     /// What it has met in the rows that it has filled.
@@ -400,6 +489,8 @@ impl<'a> Bound<'a> {
         fitted: &'a FittedColumn,
         columns: &HashMap<&'a str, &'a Column>,
         at: usize,
+        neighbors: Option<&'a BoundNeighbors<'a>>,
+        folds: Option<&'a ColumnFolds>,
     ) -> Result<Self> {
         let name = fitted.column();
         let column = columns.get(name).ok_or_else(|| {
@@ -436,6 +527,8 @@ impl<'a> Bound<'a> {
             cells,
             at,
             indicator: indicator.then(|| at + fitted.n_features() - 1),
+            knn: neighbors.zip(fitted.knn()).map(|(neighbors, (n, weights))| (neighbors, n, weights)),
+            folds,
             numbers: Vec::new(),
             notes: ColumnNotes { column: name.to_owned(), ..ColumnNotes::default() },
         })
@@ -448,6 +541,9 @@ impl<'a> Bound<'a> {
             Cells::Numbers { numbers, steps, bins, are_days } => {
                 self.numbers.clear();
                 self.numbers.extend(rows.iter().map(|&row| numbers[row]));
+                if let Some((neighbors, n, weights)) = self.knn {
+                    neighbors.fill(&notes.column, n, weights, rows, &mut self.numbers);
+                }
                 apply_all(steps, &mut self.numbers);
                 let cells = rows.iter().map(|&row| numbers[row]).zip(&self.numbers);
                 for ((cell, &number), out) in cells.zip(block.chunks_exact_mut(n_features)) {
@@ -490,7 +586,8 @@ impl<'a> Bound<'a> {
                         }
                         Encoding::Code => out[at] = place.unwrap_or(levels.n_places()) as f64,
                         Encoding::Numbers { features } => {
-                            for (feature, out) in features.iter().zip(&mut out[at..]) {
+                            let own = self.folds.and_then(|folds| folds.of(row));
+                            for (feature, out) in own.unwrap_or(features).iter().zip(&mut out[at..]) {
                                 *out = feature.of(place);
                             }
                         }

@@ -1,4 +1,25 @@
-//! The quantiles of the normal distribution.
+//! The normal distribution: Φ and its inverse.
+
+use std::f64::consts::TAU;
+
+/// Φ(x): Marsaglia 2004, "Evaluating the normal distribution", ½ + φ(x)·(x + x³/3 + x⁵/(3·5) + …), whose terms are summed
+/// until they change nothing. Absolute error about 10⁻¹⁵; 0 and 1 beyond 8.
+pub(super) fn cdf(x: f64) -> f64 {
+    if x.abs() > 8.0 {
+        return if x < 0.0 { 0.0 } else { 1.0 };
+    }
+    let (mut sum, mut term, mut k) = (x, x, 1.0);
+    loop {
+        k += 2.0;
+        term *= x * x / k;
+        let next = sum + term;
+        // NaN, which no sum changes, ends it, too.
+        if next == sum || next.is_nan() {
+            return 0.5 + sum * (-0.5 * x * x).exp() / TAU.sqrt();
+        }
+        sum = next;
+    }
+}
 
 /// Φ⁻¹(p) for p between 0 and 1: Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution",
 /// PPND16, to a relative error of about 10⁻¹⁶.
@@ -67,6 +88,9 @@ mod tests {
             let found = quantile(p);
             assert!((found - expected).abs() <= 1e-14 * expected.abs(), "{p}: {found}");
             assert!((quantile(1.0 - p) + expected).abs() < 1e-8 || p < 1e-15);
+            assert!((cdf(expected) - p).abs() < 1e-15, "{p}: {}", cdf(expected));
         }
+        assert_eq!((cdf(-40.0), cdf(40.0)), (0.0, 1.0));
+        assert!(cdf(f64::NAN).is_nan());
     }
 }

@@ -6,7 +6,7 @@ use super::impute;
 use super::quantile::Quantiles;
 use super::scale::Scaler;
 use super::shape::{Bounds, Power, signed_log};
-use crate::config::StepSpec;
+use crate::config::{NeighborWeights, StepSpec};
 
 /// A fitted step: a number in, a number out, a missing one as NaN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,15 @@ pub enum NumberStep {
     /// `median`, `mean`, `most_frequent` and `constant`.
     Impute {
         /// What stands in for missing numbers.
+        with: f64,
+    },
+    /// `knn`, where nothing is known of a row's neighbours or the row has no column in common with any.
+    Knn {
+        /// How many rows.
+        n_neighbors: usize,
+        /// How much each counts.
+        weights: NeighborWeights,
+        /// The mean of the training rows.
         with: f64,
     },
     /// `winsorize`.
@@ -74,6 +83,10 @@ impl NumberStep {
             StepSpec::Quantile { n_quantiles, output } => {
                 Some(Self::Quantile(Quantiles::fit(&present, n_quantiles, output)))
             }
+            StepSpec::Knn { n_neighbors, weights, .. } => {
+                let with = impute::fit(&StepSpec::Mean { indicator: true }, &present).unwrap_or(0.0);
+                Some(Self::Knn { n_neighbors, weights, with })
+            }
             _ => impute::fit(step, &present).map(|with| Self::Impute { with }),
         })
     }
@@ -82,7 +95,7 @@ impl NumberStep {
     pub fn apply(&self, values: &mut [f64]) {
         let mut each = |f: &dyn Fn(f64) -> f64| values.iter_mut().for_each(|v| *v = f(*v));
         match self {
-            Self::Impute { with } => each(&|x| if x.is_nan() { *with } else { x }),
+            Self::Impute { with } | Self::Knn { with, .. } => each(&|x| if x.is_nan() { *with } else { x }),
             Self::Winsorize(bounds) => each(&|x| bounds.transform(x)),
             Self::Log => each(&signed_log),
             Self::YeoJohnson(power) => each(&|x| power.transform(x)),
@@ -94,7 +107,11 @@ impl NumberStep {
     /// What would keep it from computing.
     pub(super) fn fault(&self) -> Option<&'static str> {
         let (is_sound, fault) = match self {
-            Self::Impute { with } => (with.is_finite(), "what stands in for missing cells is not finite"),
+            Self::Knn { n_neighbors: 0, .. } => (false, "no neighbours to fill in from"),
+            Self::Knn { n_neighbors, .. } if *n_neighbors > 1000 => (false, "more than 1000 neighbours"),
+            Self::Impute { with } | Self::Knn { with, .. } => {
+                (with.is_finite(), "what stands in for missing cells is not finite")
+            }
             Self::Winsorize(bounds) => (bounds.is_sound(), "the bounds are not finite and in order"),
             Self::Log => (true, ""),
             Self::YeoJohnson(power) => (power.is_sound(), "the power is out of range"),

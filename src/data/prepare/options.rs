@@ -21,6 +21,8 @@ pub struct PipelineOptions {
     pub embedding: EmbeddingConfig,
     /// The columns that enter the network in a way of their own.
     pub encode: BTreeMap<String, Encode>,
+    /// The seed of folds and drawn neighbours.
+    pub seed: u64,
 }
 
 impl PipelineOptions {
@@ -34,6 +36,7 @@ impl PipelineOptions {
             columns: columns.iter().filter_map(steps).collect(),
             embedding: config.embedding.clone(),
             encode: columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),
+            seed: config.seed,
         }
     }
 
@@ -118,7 +121,9 @@ fn check_encoded(table: &Table, name: &str, encode: Encode) -> Result<()> {
         Some(ColumnData::Number(_)) if !is_of_category => return Ok(()),
         Some(ColumnData::Category { .. }) if is_of_category => return Ok(()),
         Some(ColumnData::Number(_)) => ("a number", "none, plr, pbld or ple"),
-        Some(ColumnData::Category { .. }) => ("a category", "one_hot, embedding, ordinal, count or hashing"),
+        Some(ColumnData::Category { .. }) => {
+            ("a category", "one_hot, embedding, target, ordinal, count or hashing")
+        }
         Some(ColumnData::Date(_)) => ("a date, which has no embedding", ""),
         Some(ColumnData::Dropped) => ("dropped", ""),
         None => {

@@ -6,11 +6,15 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::split::TrainRows;
-use super::super::table::{Column, Table};
+use super::super::table::{Column, ColumnData, Table};
+use super::super::target::Target;
 use super::super::words::{counted, shown};
 use super::column::{Bound, ColumnNotes, FittedColumn};
+use super::neighbors::{BoundNeighbors, Neighbors};
 use super::older;
 use super::options::PipelineOptions;
+use super::target::OutOfFold;
+use crate::config::StepSpec;
 use crate::{Error, Result};
 
 /// Rows that are prepared together, so that the part of the matrix being filled stays in the cache.
@@ -77,7 +81,17 @@ impl TransformNotes {
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Pipeline {
     columns: Vec<FittedColumn>,
+    neighbors: Option<Neighbors>,
     features: Vec<Feature>,
+}
+
+/// What the steps of a column may look at besides the column itself.
+#[derive(Default)]
+pub struct Known<'a> {
+    /// The target of each row of the table, for the step `target`.
+    pub target: Option<&'a Target>,
+    /// The nearest training rows of each row, for the step `knn`.
+    pub(super) neighbors: Option<BoundNeighbors<'a>>,
 }
 
 /// A pipeline as it is saved: without what follows from the rest.
@@ -86,6 +100,8 @@ pub struct Pipeline {
 struct Saved {
     #[serde(default)]
     columns: Vec<FittedColumn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    neighbors: Option<Neighbors>,
     /// What stands there in their place in older files.
     #[serde(default, skip_serializing)]
     encoders: Vec<older::Encoder>,
@@ -93,7 +109,7 @@ struct Saved {
 
 impl From<Pipeline> for Saved {
     fn from(pipeline: Pipeline) -> Self {
-        Self { columns: pipeline.columns, encoders: Vec::new() }
+        Self { columns: pipeline.columns, neighbors: pipeline.neighbors, encoders: Vec::new() }
     }
 }
 
@@ -105,29 +121,54 @@ impl TryFrom<Saved> for Pipeline {
         columns.extend(saved.encoders.into_iter().map(FittedColumn::from));
         // Before features are named, which takes time where columns are the same.
         check_columns(&columns)?;
-        let pipeline = Self::new(columns);
+        let pipeline = Self::new(columns, saved.neighbors);
         pipeline.validate()?;
         Ok(pipeline)
     }
 }
 
 impl Pipeline {
-    /// Fits to the training rows of a table, and to nothing else of it.
+    /// Fits to the training rows of a table, and to nothing else of it; where no step asks for the target.
     ///
     /// The table holds no target. Linear in the number of training cells, and in the logarithm of
     /// the rows where quantiles are needed.
     pub fn fit(table: &Table, train: &TrainRows, options: &PipelineOptions) -> Result<Self> {
-        check_rows(table, train.rows())?;
-        options.check(table)?;
-        let fitted = table.columns().par_iter().map(|column| FittedColumn::fit(column, train, options));
-        let fitted: Vec<Result<Option<FittedColumn>>> = fitted.collect();
-        let fitted = fitted.into_iter().collect::<Result<Vec<_>>>()?;
-        Self::of_columns(fitted.into_iter().flatten().collect())
+        Ok(Self::fit_to_target(table, train, options, None)?.0)
     }
 
-    /// The preparation of columns that were fitted one by one, in the order of the table.
-    pub fn of_columns(columns: Vec<FittedColumn>) -> Result<Self> {
-        let pipeline = Self::new(columns);
+    /// The same with the target of each row, by which columns may be encoded; with the encodings that training rows are
+    /// to have.
+    pub fn fit_to_target(
+        table: &Table,
+        train: &TrainRows,
+        options: &PipelineOptions,
+        target: Option<&Target>,
+    ) -> Result<(Self, OutOfFold)> {
+        check_rows(table, train.rows())?;
+        options.check(table)?;
+        let by_name: HashMap<&str, &Column> = table.columns().iter().map(|c| (c.name.as_str(), c)).collect();
+        let asks = |column: &Column| {
+            let is_number = matches!(column.data, ColumnData::Number(_) | ColumnData::Date(_));
+            is_number && matches!(options.steps_of(&column.name, false).0, [StepSpec::Knn { .. }, ..])
+        };
+        let neighbors = table.columns().iter().any(asks).then(|| Neighbors::fit(table, train, options.seed));
+        let bound = neighbors.as_ref().map(|neighbors| neighbors.bind(&by_name)).transpose()?;
+        let known = Known { target, neighbors: bound };
+        let fit = |column: &Column| FittedColumn::fit(column, train, options, &known);
+        let all: Vec<Result<_>> = table.columns().par_iter().map(fit).collect();
+        let (mut columns, mut out_of_fold) = (Vec::new(), OutOfFold::new());
+        for (column, fitted) in table.columns().iter().zip(all) {
+            let Some((fitted, folds)) = fitted? else { continue };
+            columns.push(fitted);
+            out_of_fold.extend(folds.map(|folds| (column.name.clone(), folds)));
+        }
+        Ok((Self::of_columns(columns, neighbors)?, out_of_fold))
+    }
+
+    /// The preparation of columns that were fitted one by one, in the order of the table, and of the neighbours that the
+    /// step `knn` has looked at.
+    pub fn of_columns(columns: Vec<FittedColumn>, neighbors: Option<Neighbors>) -> Result<Self> {
+        let pipeline = Self::new(columns, neighbors);
         if pipeline.features.is_empty() {
             return Err(Error::data(
                 "no column is left to learn from: every one but the target is dropped",
@@ -137,7 +178,7 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    fn new(columns: Vec<FittedColumn>) -> Self {
+    fn new(columns: Vec<FittedColumn>, neighbors: Option<Neighbors>) -> Self {
         let mut taken = HashSet::new();
         let mut features = Vec::new();
         for column in &columns {
@@ -149,13 +190,14 @@ impl Pipeline {
                 features.push(Feature { name, column: column.column().to_owned(), kind });
             }
         }
-        Self { columns, features }
+        Self { columns, neighbors, features }
     }
 
     /// The same preparation for what has no embedding: numbers as they are scaled, categories one-hot, those that are
     /// [too wide](FittedColumn::is_too_wide) left out, be there anything left or not.
     pub fn plain(&self) -> Self {
-        Self::new(self.columns.iter().filter_map(FittedColumn::plain).collect())
+        let columns = self.columns.iter().filter_map(FittedColumn::plain);
+        Self::new(columns.collect(), self.neighbors.clone())
     }
 
     /// The columns of the matrix, from left to right.
@@ -169,6 +211,11 @@ impl Pipeline {
         (0..self.features.len()).filter(is_number).collect()
     }
 
+    /// The training rows that missing numbers are filled in from, if a column asks for them.
+    pub fn neighbors(&self) -> Option<&Neighbors> {
+        self.neighbors.as_ref()
+    }
+
     /// How each column becomes features, in the order of the features.
     pub fn columns(&self) -> &[FittedColumn] {
         &self.columns
@@ -177,6 +224,13 @@ impl Pipeline {
     /// Whether every part is one that [`Pipeline::transform`] can compute with.
     pub fn validate(&self) -> Result<()> {
         check_columns(&self.columns)?;
+        if let Some(fault) = self.neighbors.as_ref().and_then(Neighbors::fault) {
+            return Err(damaged(format!("the pipeline: {fault}")));
+        }
+        let have = |name: &str| self.neighbors.as_ref().is_some_and(|neighbors| neighbors.have(name));
+        if let Some(c) = self.columns.iter().find(|c| c.knn().is_some() && !have(c.column())) {
+            return Err(damaged(format!("the pipeline has no neighbours for column {}", shown(c.column()))));
+        }
         if self.features.is_empty() {
             return Err(damaged("the pipeline makes no features".to_owned()));
         }
@@ -193,22 +247,43 @@ impl Pipeline {
         Ok((whole, notes))
     }
 
+    /// [`Pipeline::transform`] to learn from: training rows are encoded by what other training rows say of their target,
+    /// any others as by `transform`.
+    pub fn transform_to_learn(&self, table: &Table, rows: &[usize], own: &OutOfFold) -> Result<Vec<f64>> {
+        let mut whole = Vec::new();
+        self.parts(table, rows, rows.len(), Some(own), |part| whole = part)?;
+        Ok(whole)
+    }
+
     /// [`Pipeline::transform`] for `part_rows` rows at a time, each part given to `take` in the order of the rows.
     pub fn transform_parts(
         &self,
         table: &Table,
         rows: &[usize],
         part_rows: usize,
+        take: impl FnMut(Vec<f64>),
+    ) -> Result<TransformNotes> {
+        self.parts(table, rows, part_rows, None, take)
+    }
+
+    fn parts(
+        &self,
+        table: &Table,
+        rows: &[usize],
+        part_rows: usize,
+        own: Option<&OutOfFold>,
         mut take: impl FnMut(Vec<f64>),
     ) -> Result<TransformNotes> {
         check_rows(table, rows)?;
         let columns: HashMap<&str, &Column> =
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
+        let neighbors = self.neighbors.as_ref().map(|neighbors| neighbors.bind(&columns)).transpose()?;
         let width: usize = self.columns.iter().map(FittedColumn::n_features).sum();
         let bind = || -> Result<Vec<Bound<'_>>> {
             let mut at = 0;
-            let bind = |column| {
-                let bound = Bound::new(column, &columns, at);
+            let bind = |column: &FittedColumn| {
+                let folds = own.and_then(|own| own.get(column.column()));
+                let bound = Bound::new(column, &columns, at, neighbors.as_ref(), folds);
                 at += column.n_features();
                 bound
             };
@@ -505,6 +580,10 @@ mod tests {
         let bins = |bins: &str| {
             scale("1").replace("\"indicator\":false", &format!("\"indicator\":false,\"bins\":{bins}"))
         };
+        let knn = |n: usize| {
+            let step = format!(r#"{{"step":"knn","n_neighbors":{n},"weights":"uniform","with":0}}"#);
+            number(&step).replace(r#"{"step":"impute","with":0},"#, "")
+        };
         let category = |levels: &str, more: &str, encoding: &str| {
             format!(
                 r#"{{"type":"category","column":"c","levels":{{"names":{levels},"missing":false{more}}},"indicator":false,"encoding":{encoding}}}"#
@@ -549,6 +628,9 @@ mod tests {
                 )],
                 "one for each level",
             ),
+            (vec![knn(2)], "no neighbours for column `n`"),
+            (vec![knn(0)], "no neighbours to fill"),
+            (vec![knn(2).replace("[{", r#"[{"step":"log"},{"#)], "behind another step"),
             (vec![category("[]", "", one_hot)], "no features"),
             (vec![], "no features"),
         ] {

@@ -84,6 +84,21 @@ impl Quantiles {
         }
     }
 
+    /// The number at this place, on straight lines between quantiles; an end for a place beyond.
+    pub(super) fn inverse(&self, t: f64) -> f64 {
+        let place = match self.output {
+            QuantileOutput::Uniform => t,
+            QuantileOutput::Normal => normal::cdf(t),
+        };
+        let steps = self.edges.len().saturating_sub(1);
+        let at = place.clamp(0.0, 1.0) * steps as f64;
+        if at.is_nan() {
+            return at;
+        }
+        let (low, high) = (self.edges[at.floor() as usize], self.edges[at.ceil() as usize]);
+        low + (high - low) * at.fract()
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         self.edges.iter().all(|edge| edge.is_finite())
             && self.edges.is_sorted()

@@ -1,9 +1,6 @@
-//! How numbers are brought to a common size: the steps `standard`, `min_max` and `robust`; the target, too.
+//! How numbers are brought to a common size: the steps `standard`, `min_max` and `robust`.
 
 use serde::{Deserialize, Serialize};
-
-use super::super::split::TrainRows;
-use crate::{Error, Result};
 
 /// A fitted scale: z = (x − center) / scale, then z / √(1 + (z/3)²) if it clips.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -75,50 +72,6 @@ impl Scaler {
     }
 }
 
-/// How the target of a regression is scaled for training: y ↦ (y − mean) / std.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TargetScaler {
-    /// The mean of the training rows.
-    pub mean: f64,
-    /// Their population standard deviation; 1 where they are all equal.
-    pub std: f64,
-}
-
-impl TargetScaler {
-    /// The scaler that leaves the target as it is.
-    pub const IDENTITY: Self = Self { mean: 0.0, std: 1.0 };
-
-    /// Fits to the training rows of `values`, which has one value for each row of the table.
-    pub fn fit(values: &[f64], train: &TrainRows) -> Result<Self> {
-        let chosen: Option<Vec<f64>> = train.rows().iter().map(|&row| values.get(row).copied()).collect();
-        let chosen = chosen.ok_or_else(|| {
-            Error::data(
-                format!("the target has {} values, fewer than the rows of the split", values.len()),
-                "split the rows of the same table",
-            )
-        })?;
-        let scaler = Scaler::standard(&chosen);
-        if !scaler.is_sound() || chosen.iter().any(|value| value.is_nan()) {
-            return Err(Error::data(
-                "the target's numbers are too large, or missing in training rows: their mean is not finite",
-                "divide the target by a power of ten",
-            ));
-        }
-        Ok(Self { mean: scaler.center, std: scaler.scale })
-    }
-
-    /// From the target's own unit to the scaled one.
-    pub fn transform(&self, y: f64) -> f64 {
-        (y - self.mean) / self.std
-    }
-
-    /// From the scaled unit back to the target's own.
-    pub fn inverse(&self, z: f64) -> f64 {
-        z * self.std + self.mean
-    }
-}
-
 pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -180,15 +133,5 @@ mod tests {
             assert!(fit(&[1e-300, 2e-300]).is_sound(), "{i}");
         }
         assert!(!Scaler::standard(&[-1e308, 1e308]).is_sound());
-    }
-
-    #[test]
-    fn the_target_comes_back_as_it_was() {
-        let train = TrainRows::for_test(vec![0, 1, 3]);
-        let scaler = TargetScaler::fit(&[1.0, 2.0, f64::NAN, 6.0], &train).unwrap();
-        assert_eq!(scaler.mean, 3.0);
-        assert!((scaler.inverse(scaler.transform(4.25)) - 4.25).abs() < 1e-15);
-        assert!(TargetScaler::fit(&[1.0, f64::NAN, 0.0, 0.0], &train).is_err());
-        assert!(TargetScaler::fit(&[1.0], &train).is_err());
     }
 }

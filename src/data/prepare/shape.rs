@@ -45,6 +45,11 @@ pub fn signed_log(x: f64) -> f64 {
     x.abs().ln_1p().copysign(x)
 }
 
+/// The inverse of [`signed_log`].
+pub(super) fn signed_exp(t: f64) -> f64 {
+    t.abs().exp_m1().copysign(t)
+}
+
 /// The power of Yeo & Johnson 2000, "A new family of power transformations to improve normality or symmetry":
 /// ((1 + x)^λ − 1)/λ for x ≥ 0, −((1 − x)^(2−λ) − 1)/(2 − λ) below, with their limits ln(1 + x) for λ = 0 and −ln(1 − x)
 /// for λ = 2.
@@ -105,6 +110,20 @@ impl Power {
         // NaN, which is not above, stays.
         let size = if size > f64::MAX { f64::MAX } else { size };
         size.copysign(x)
+    }
+
+    /// The number whose power this is; without end for what no number has.
+    pub(super) fn inverse(self, t: f64) -> f64 {
+        let lambda = if t < 0.0 { 2.0 - self.lambda } else { self.lambda };
+        let size = t.abs();
+        let x = if lambda.abs() < f64::EPSILON {
+            size.exp_m1()
+        } else if lambda * size <= -1.0 {
+            f64::INFINITY
+        } else {
+            ((lambda * size).ln_1p() / lambda).exp_m1()
+        };
+        x.copysign(t)
     }
 
     pub(super) fn is_sound(self) -> bool {
@@ -194,6 +213,14 @@ mod tests {
         assert_eq!(at(8.0, 1e300), f64::MAX);
         assert_eq!(at(-8.0, -1e300), -f64::MAX);
         assert!(at(0.5, f64::NAN).is_nan());
+        for lambda in [-1.5, 0.0, 0.3, 1.0, 2.0, 3.5] {
+            let power = Power { lambda };
+            for x in [-7.0, -0.2, 0.0, 0.2, 7.0] {
+                assert!((power.inverse(power.transform(x)) - x).abs() < 1e-9, "{lambda}, {x}");
+            }
+        }
+        // 1/1.5 is where the powers of λ = −1.5 end.
+        assert_eq!(Power { lambda: -1.5 }.inverse(0.7), f64::INFINITY);
     }
 
     #[test]
