@@ -267,11 +267,15 @@ pub fn instead_of<T: Scalar>(
 ) -> Option<f64> {
     /// Rows that the test may go through, so that a table of many is not trained on once more.
     const ROWS: usize = 1 << 21;
+    /// Losses of smaller batches differ too much for so short a test.
+    const LEAST_BATCH: usize = 32;
+    let mut config = config.clone();
+    config.train.batch_size = config.train.batch_size.max(LEAST_BATCH);
     let steps = (ROWS / config.train.batch_size.clamp(1, train.len().max(1))).clamp(FEWEST_STEPS, 100);
     // Where even the lowest rates of the first ramp are too high, another one begins below it.
     let ramps =
         [[1e-6, 1.0], [1e-12, 1e-6]].map(|[from, to]| Ramp { from: rate * from, to: rate * to, steps });
-    let test = |ramp| range_test(network, loss, level, config, train, ramp).ok();
+    let test = |ramp| range_test(network, loss, level, &config, train, ramp).ok();
     let found = ramps.into_iter().find_map(|ramp| test(ramp)?.suggestion)?;
     Some(found.min(two_digits(rate / 10.0)))
 }
