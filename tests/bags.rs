@@ -8,7 +8,7 @@ use cli::{QUICK, call, folder, quick, safetensors, table};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use statera::bag::Bag;
-use statera::data::{ReadOptions, read_csv};
+use statera::data::{ReadOptions, read_table};
 use statera::train::metrics::Predictions;
 
 /// A quick cross-validation over three folds in [`folder`].
@@ -73,7 +73,7 @@ fn a_bag_predicts_the_mean_of_its_members_before_and_after_saving() {
     assert_eq!((bag.members.len(), bag.n_train), (3, 102));
     let bytes = std::fs::read(folder.path().join("run/model.safetensors")).unwrap();
     assert_eq!(bag.to_bytes().unwrap(), bytes);
-    let raw = read_csv(&folder.path().join("t.csv"), &ReadOptions::default()).unwrap();
+    let raw = read_table(&[folder.path().join("t.csv")], &ReadOptions::default()).unwrap();
     let rows: Vec<usize> = (0..raw.n_rows()).collect();
     let values = |predictions: Predictions| match predictions {
         Predictions::Values(values) => values,

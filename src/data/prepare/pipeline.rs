@@ -280,14 +280,13 @@ impl Pipeline {
         let neighbors = self.neighbors.as_ref().map(|neighbors| neighbors.bind(&columns)).transpose()?;
         let width: usize = self.columns.iter().map(FittedColumn::n_features).sum();
         let bind = || -> Result<Vec<Bound<'_>>> {
-            let mut at = 0;
-            let bind = |column: &FittedColumn| {
+            let (mut at, mut bound) = (0, Vec::with_capacity(self.columns.len()));
+            for column in &self.columns {
                 let folds = own.and_then(|own| own.get(column.column()));
-                let bound = Bound::new(column, &columns, at, neighbors.as_ref(), folds);
+                bound.push(Bound::new(column, &columns, at, neighbors.as_ref(), folds)?);
                 at += column.n_features();
-                bound
-            };
-            self.columns.iter().map(bind).collect()
+            }
+            Ok(bound)
         };
         let mut notes: Vec<ColumnNotes> = bind()?.into_iter().map(|column| column.notes).collect();
         for rows in rows.chunks(part_rows.max(1)) {
