@@ -89,7 +89,7 @@ fn cases() -> Vec<Case> {
         ),
         file(
             "t.ndjson",
-            b"{\"x\":1,\"y\":2}\n{\"x\":1,\"z\":{}}\n".to_vec(),
+            (0..40).flat_map(|i| format!("{{\"x\":1,\"y\":{i},\"z\":{{}}}}\n").into_bytes()).collect(),
             "nothing but lists",
             &["no column is left to learn from", "`z`"],
         ),
@@ -113,7 +113,7 @@ fn cases() -> Vec<Case> {
             "files of two formats",
             "train t.csv many/b.parquet --target y",
             1,
-            &["have different columns", "only in the second"],
+            &["have different columns", "only in the first"],
         ),
         case(
             "a file named twice",

@@ -134,6 +134,7 @@ fn a_run_folder_holds_everything_about_its_run() {
             "task",
             "target",
             "n_rows",
+            "cross_validation",
             "val",
             "test",
             "baselines",

@@ -125,7 +125,7 @@ fn a_study_goes_on_where_it_ended_and_may_be_widened() {
 fn killed_at_any_moment_it_comes_to_the_same_end() {
     let folder = folder();
     let options = |place: [&'static str; 2]| {
-        [&["--sampler", "random", "--trials", "12", "--jobs", "2", "--set", "train.epochs=30"][..], &place]
+        [&["--sampler", "random", "--trials", "24", "--jobs", "2", "--set", "train.epochs=300", "--set", "early_stopping.enabled=false"][..], &place]
             .concat()
     };
     tune(folder.path(), &options(["--out", "whole"])).done();

@@ -75,8 +75,19 @@ impl Settings {
         load(self.config.as_deref(), &self.sets)
     }
 
-    /// The settings for this table, column and seed where they are given.
+    /// The settings for this table, column and seed where they are given, of what looks at a single split.
     fn load_for(
+        &self,
+        data: &[PathBuf],
+        learning: &reading::Learning,
+        target: Option<&str>,
+        seed: Option<u64>,
+    ) -> Result<Config> {
+        for_one_split(self.load_with_folds(data, learning, target, seed)?)
+    }
+
+    /// The settings for this table, column and seed where they are given.
+    fn load_with_folds(
         &self,
         data: &[PathBuf],
         learning: &reading::Learning,
@@ -87,7 +98,7 @@ impl Settings {
         settings.sets.extend(seed.map(|seed| format!("seed={seed}")));
         // The options go before other settings, which may say more.
         settings.sets.splice(0..0, learning.sets()?);
-        let mut config = for_one_split(settings.load()?)?;
+        let mut config = settings.load()?;
         // As they stand: a name may look like TOML.
         config.data.set_sources(data);
         learning.reading.add_null(&mut config.data);

@@ -87,7 +87,7 @@ impl Arguments {
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
-        settings.load_for(&self.data, &self.learning, self.target.as_deref(), None)
+        settings.load_with_folds(&self.data, &self.learning, self.target.as_deref(), None)
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     large_grid: bool,
     /// Train the best settings with so many other seeds, to tell luck
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     confirm: usize,
     /// The seed
     #[arg(long, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]

@@ -152,7 +152,7 @@ impl Survey {
         self.numbers += 1;
         let whole = x.fract() == 0.0;
         self.whole &= whole;
-        self.rounded += usize::from(whole && x.abs() > EXACT);
+        self.rounded += usize::from(whole && x.abs() >= EXACT);
         self.distinct_numbers.insert(x);
         if all_different && self.different.len() < MOST_DIFFERENT {
             self.different.insert(x.to_bits());
