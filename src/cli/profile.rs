@@ -15,7 +15,7 @@ use statera::profile::against::Against;
 use statera::profile::column::ColumnProfile;
 use statera::profile::shift::Verdict;
 use statera::profile::source::{Loaded, Role};
-use statera::profile::{Depth, Profile, Warning, against_html, html, profile, short};
+use statera::profile::{Depth, Profile, Warning, against_html, cut as shortened, html, profile, short};
 use statera::run::Plan;
 
 use super::{Settings, text, thread_pool};
@@ -307,11 +307,15 @@ fn percent(part: usize, whole: usize) -> String {
 }
 
 fn short_name(name: &str) -> String {
-    cut(&text::name(name), 16)
+    shortened(&one_line(name), 16)
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn cut(text: &str, most: usize) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = one_line(text);
     if text.chars().count() <= most { text } else { text.chars().take(most - 1).collect::<String>() + "…" }
 }
 

@@ -38,6 +38,7 @@ use against::{Against, against};
 use associations::{Associations, associations};
 use collinearity::collinearity;
 use column::ColumnProfile;
+pub use picture::cut;
 use source::{Column, Other, Role, Source, Values};
 pub use warnings::{Concern, Warning, lines};
 

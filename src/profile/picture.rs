@@ -288,10 +288,12 @@ fn heat(
     *svg += "</g>";
 }
 
-/// At most so many characters of a text.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+/// At most so many characters of a text: its middle is left out, as names of many columns begin alike.
+pub fn cut(text: &str, most: usize) -> String {
+    let n = text.chars().count();
+    if n <= most {
         return text.to_owned();
     }
-    text.chars().take(most - 1).collect::<String>() + "…"
+    let head: String = text.chars().take(most / 2).collect();
+    head + "…" + &text.chars().skip(n - (most - 1 - most / 2)).collect::<String>()
 }
