@@ -257,7 +257,7 @@ fn damaged_bags_are_refused_with_the_reason() {
     let mut flipped = good.clone();
     *flipped.last_mut().unwrap() ^= 1;
     refused(&flipped, "the checksum does not agree");
-    refused(&good[..good.len() - 4], "expected a whole model file");
+    refused(&good[..good.len() - 4], "expected a model file, found something else or a part of one");
     for at in (0..good.len()).step_by(good.len() / 200) {
         let mut bytes = good.clone();
         bytes[at] ^= 0x24;

@@ -122,10 +122,12 @@ fn made_and_repeated_rows_find_more_of_a_rare_class() {
         let found = recall(name);
         assert!(found > 0.6, "{name}: {found}");
     }
-    // The price: probabilities for the rare class are too high.
-    let ece = |name: &str| {
+    // The price: false alarms, and probabilities for the rare class that are too high; the ranks are as good as before.
+    let of = |name: &str, metric: &str| {
         let metrics = std::fs::read_to_string(folder.path().join("runs").join(name).join("metrics.json"));
-        test_metric(&serde_json::from_str(&metrics.unwrap()).unwrap(), "ece")
+        test_metric(&serde_json::from_str(&metrics.unwrap()).unwrap(), metric)
     };
-    assert!(ece("smote") > 3.0 * ece("as-it-is"), "{} {}", ece("smote"), ece("as-it-is"));
+    assert!(of("smote", "precision") < 0.6);
+    assert!(of("smote", "log_loss") > 1.5 * of("as-it-is", "log_loss"));
+    assert!((of("smote", "roc_auc") - of("as-it-is", "roc_auc")).abs() < 0.02);
 }
