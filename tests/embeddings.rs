@@ -188,7 +188,10 @@ fn settings_that_embed_nothing_say_so() {
         ["--set", "embedding.categories=embedding", "--set", "embedding.one_hot_up_to=20", "--out", "run"];
     let told = call(path, &quick("t.csv", "y", &sets)).done().err;
     let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("no category column of more than embedding.one_hot_up_to = 20 categories"), "{told}");
+    assert!(
+        words.contains("no category column of more than embedding.one_hot_up_to = 20 categories"),
+        "{told}"
+    );
     // What is off leaves no trace: the same parameters to the bit as without the setting.
     call(path, &quick("t.csv", "y", &["--out", "without"])).done();
     let params = |run: &str| Model::load(&path.join(run)).unwrap().params;

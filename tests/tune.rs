@@ -125,8 +125,22 @@ fn a_study_goes_on_where_it_ended_and_may_be_widened() {
 fn killed_at_any_moment_it_comes_to_the_same_end() {
     let folder = folder();
     let options = |place: [&'static str; 2]| {
-        [&["--sampler", "random", "--trials", "24", "--jobs", "2", "--set", "train.epochs=300", "--set", "early_stopping.enabled=false"][..], &place]
-            .concat()
+        [
+            &[
+                "--sampler",
+                "random",
+                "--trials",
+                "24",
+                "--jobs",
+                "2",
+                "--set",
+                "train.epochs=300",
+                "--set",
+                "early_stopping.enabled=false",
+            ][..],
+            &place,
+        ]
+        .concat()
     };
     tune(folder.path(), &options(["--out", "whole"])).done();
     let whole = trials(folder.path(), "whole");
