@@ -53,6 +53,14 @@ impl ArrowReader {
         };
         if reader.input.sample().starts_with(b"ARROW1") {
             reader.take(8)?;
+            // Some writers fill up to 64 bytes with zeros before the first message.
+            for _ in 2..16 {
+                reader.input.read_up_to(&mut reader.rest, 4)?;
+                if !reader.rest.starts_with(&[0; 4]) {
+                    break;
+                }
+                reader.rest.drain(..4);
+            }
         }
         while reader.decoder.schema().is_none() {
             if !reader.message()? {
