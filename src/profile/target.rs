@@ -79,7 +79,7 @@ pub struct Relation {
     /// How well the column alone predicts the target, from 0 to 1 ([`alone`]), on at most [`MOST_ROWS`] rows.
     pub alone: Option<f64>,
     /// How well the target alone predicts the column, from 0 to 1: 1 where the column is a function of the target; none of
-    /// columns of more than [`MOST_GIVEN`] categories.
+    /// columns of more than `MOST_GIVEN` categories.
     pub given: Option<f64>,
     /// The target by categories, the most frequent first, or by ten stretches of numbers with as many rows each.
     pub bands: Vec<Band>,

@@ -78,7 +78,7 @@ struct Batch<'a, T> {
 
 impl<'n, T: Scalar> Stepper<'n, T> {
     /// Memory for batches of up to `max_rows` rows, cut into shards of at most `shard_rows` (of an ensemble: of its
-    /// members together, see [`Network::shard_rows`]), for the threads of the pool that it is called in.
+    /// members together, see `Network::shard_rows`), for the threads of the pool that it is called in.
     pub fn new(
         network: &'n Network,
         loss: Loss,

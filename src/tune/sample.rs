@@ -1,4 +1,4 @@
-//! Which settings a trial tries: on a grid, at random, or spread evenly; see [`super::tpe`] for those that learn.
+//! Which settings a trial tries: on a grid, at random, or spread evenly; see `tpe` for those that learn.
 
 use crate::config::{Config, Space};
 use crate::error::{Error, Result};

@@ -39,7 +39,7 @@ pub struct Feature {
 pub enum FeatureKind {
     /// The scaled number of a number column.
     Number,
-    /// The place of such a number among the edges of so many bins ([`super::Bins::position`]).
+    /// The place of such a number among the edges of so many bins ([`super::bins::Bins::position`]).
     Position {
         /// How many bins.
         n_bins: usize,
