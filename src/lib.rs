@@ -1,6 +1,7 @@
 //! Statera trains, weighs and shows the weights of neural networks on tables.
 
 pub mod ablate;
+pub mod checked_file;
 pub mod config;
 pub mod data;
 pub mod error;

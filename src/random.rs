@@ -39,6 +39,8 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Shuffling groups of neighbouring rows where rows are mixed window by window.
+    ShuffleGroups = 32,
     /// Drawing the rows that stand for all of a table in its profile.
     Profile = 48,
     /// Folds and resamples of the classifier that tells two tables apart.

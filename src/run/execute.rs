@@ -40,7 +40,7 @@ pub fn execute(plan: &Plan, listener: &mut Listener) -> Result<Trained> {
     }
 }
 
-fn execute_in<T: Scalar>(
+fn execute_in<T: Scalar + 'static>(
     plan: &Plan,
     listener: &mut Listener,
     wrap: impl Fn(Vec<T>) -> Params,
@@ -71,7 +71,7 @@ fn execute_in<T: Scalar>(
     };
     let rate = plan.config.optimizer.learning_rate;
     let (level, train) = (CpuLevel::detect(), &rows[0]);
-    let suggest = || instead_of(rate, &plan.network, plan.loss, level, &plan.config, train);
+    let suggest = || instead_of(rate, &plan.network, plan.loss, level, &plan.config, train.into());
     judge(plan, &model, &mut report, &suggest)?;
     model.card.metrics = report.to_json();
     // The same run is the same file, however long it took.
@@ -97,7 +97,7 @@ pub struct Untested {
 }
 
 /// Trains the plan's network on prepared rows, those to learn from and those to watch.
-pub fn train<T: Scalar>(
+pub fn train<T: Scalar + 'static>(
     plan: &Plan,
     [train, val]: &[Rows<T>; 2],
     listener: &mut Listener,

@@ -8,6 +8,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::fit::{Rows, bound_batches};
 use super::optimizer::Optimizer;
+use super::source::Source;
 use super::start::start;
 use super::step::Stepper;
 use crate::config::{Config, OptimizerName};
@@ -123,7 +124,7 @@ pub fn range_test<T: Scalar>(
     settings.accumulate = 1;
     let mut bounds = Vec::new();
     bound_batches(n_train, batch_size, &mut bounds);
-    let mut params = start(network, level, seed, train);
+    let mut params = start(network, level, seed, train)?;
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
@@ -243,16 +244,26 @@ pub fn instead_of<T: Scalar>(
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: &Rows<T>,
+    train: Source<T>,
 ) -> f64 {
     /// Rows that the test may go through, so that a table of many is not trained on once more.
     const ROWS: usize = 1 << 21;
+    /// Of a file, rows that it is given.
+    const FROM_FILE: usize = 1 << 16;
     let tenth = two_digits(rate / 10.0);
     let steps = (ROWS / config.train.batch_size.clamp(1, train.len().max(1))).clamp(FEWEST_STEPS, 100);
     // Where even the lowest rates of the first ramp are too high, another one begins below it.
     let ramps =
         [[1e-6, 1.0], [1e-12, 1e-6]].map(|[from, to]| Ramp { from: rate * from, to: rate * to, steps });
-    let test = |ramp| range_test(network, loss, level, config, train, ramp).ok();
+    let some = match train {
+        Source::Memory(_) => None,
+        Source::File(file) => file.stretch(0..file.len().min(FROM_FILE)).ok(),
+    };
+    let rows = match (train, &some) {
+        (Source::Memory(rows), _) | (Source::File(_), Some(rows)) => rows,
+        (Source::File(_), None) => return tenth,
+    };
+    let test = |ramp| range_test(network, loss, level, config, rows, ramp).ok();
     let found = ramps.into_iter().find_map(|ramp| test(ramp)?.suggestion);
     found.map_or(tenth, |suggestion| suggestion.min(tenth))
 }

@@ -2,19 +2,42 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::row_file::RowReader;
 use super::rows::Rows;
+use super::source::Source;
+use crate::error::Result;
 use crate::nn::{Loss, Network, Targets, Workspace};
+
+/// Rows that are looked at together.
+const TOGETHER: usize = 1 << 14;
 
 /// Looks at the validation rows, in memory planned once.
 pub(super) struct Watch<'a, T> {
     network: &'a Network,
     loss: Loss,
     level: CpuLevel,
-    val: &'a Rows<T>,
+    n_rows: usize,
+    rows: Watched<'a, T>,
     target_std: f64,
     works: Vec<Workspace<T>>,
     outputs: Vec<T>,
     unused_gradient: Vec<T>,
+}
+
+/// The rows, or a file of them and place for some.
+enum Watched<'a, T> {
+    Memory(&'a Rows<T>),
+    File(RowReader, Rows<T>),
+}
+
+/// Sums over rows: of the loss and of the weights, of squared and absolute errors, and of rows whose class is right.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    weight: f64,
+    squares: f64,
+    absolutes: f64,
+    right: usize,
 }
 
 impl<'a, T: Scalar> Watch<'a, T> {
@@ -23,43 +46,70 @@ impl<'a, T: Scalar> Watch<'a, T> {
         network: &'a Network,
         loss: Loss,
         level: CpuLevel,
-        val: &'a Rows<T>,
+        val: Source<'a, T>,
         target_std: f64,
-    ) -> Self {
-        let n = val.len() * network.n_outputs();
-        let works = network.inference_workspaces(val.len(), val.len().clamp(1, 256));
-        let zeros = || vec![T::ZERO; n];
+    ) -> Result<Self> {
+        let (n_rows, together) = (val.len(), val.len().min(TOGETHER));
+        let works = network.inference_workspaces(together, together.clamp(1, 256));
+        let zeros = || vec![T::ZERO; together * network.n_outputs()];
         let loss = loss.without_smoothing();
-        Self { network, loss, level, val, target_std, works, outputs: zeros(), unused_gradient: zeros() }
+        let rows = match val {
+            Source::Memory(rows) => Watched::Memory(rows),
+            Source::File(file) => Watched::File(file.reader()?, file.layout().rows(together)),
+        };
+        let (outputs, unused_gradient) = (zeros(), zeros());
+        Ok(Self { network, loss, level, n_rows, rows, target_std, works, outputs, unused_gradient })
     }
 
     /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
     /// ensemble, those of its mean prediction.
-    pub(super) fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
-        let n_rows = self.val.len() as f64;
-        let (x, outputs) = (&self.val.x, &mut self.outputs);
-        self.network.raw_outputs_on_threads(self.level, params, self.loss, x, &mut self.works, outputs);
-        let targets = self.val.targets.view();
-        let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
-        let metrics = match targets.parted().0 {
-            Targets::Values(truth) => {
-                self.loss.predict(&mut self.outputs, self.network.n_outputs());
-                let errors = || self.outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64());
-                let mse = errors().map(|e| e * e).sum::<f64>() / n_rows;
-                let mae = errors().map(f64::abs).sum::<f64>() / n_rows;
-                vec![
-                    ("val_rmse".to_owned(), mse.sqrt() * self.target_std),
-                    ("val_mae".to_owned(), mae * self.target_std),
-                ]
+    pub(super) fn look(&mut self, params: &[T]) -> Result<(f64, Vec<(String, f64)>)> {
+        let Self { network, n_rows, outputs, unused_gradient: d, works, .. } = self;
+        let (n_inputs, n_outputs) = (network.n_inputs(), network.n_outputs());
+        let mut sums = Sums::default();
+        let mut are_classes = false;
+        for first in (0..*n_rows).step_by(TOGETHER) {
+            let range = first..(first + TOGETHER).min(*n_rows);
+            let n = range.len();
+            let (x, targets) = match &mut self.rows {
+                Watched::Memory(rows) => {
+                    let x = &rows.x[range.start * n_inputs..range.end * n_inputs];
+                    (x, rows.targets.view().slice(range))
+                }
+                Watched::File(reader, rows) => {
+                    rows.clear();
+                    reader.append(range, rows)?;
+                    (&rows.x[..], rows.targets.view())
+                }
+            };
+            let (outputs, d) = (&mut outputs[..n * n_outputs], &mut d[..n * n_outputs]);
+            network.raw_outputs_on_threads(self.level, params, self.loss, x, works, outputs);
+            sums.loss += self.loss.forward_backward(outputs, targets, T::ONE, d);
+            sums.weight += targets.total_weight();
+            match targets.parted().0 {
+                Targets::Values(truth) => {
+                    self.loss.predict(outputs, n_outputs);
+                    for error in outputs.iter().zip(truth).map(|(y, t)| (*y - *t).to_f64()) {
+                        sums.squares += error * error;
+                        sums.absolutes += error.abs();
+                    }
+                }
+                Targets::Classes(truth) => {
+                    let rows = outputs.chunks_exact(n_outputs).zip(truth);
+                    sums.right += rows.filter(|(logits, class)| decided_class(logits) == **class).count();
+                    are_classes = true;
+                }
+                _ => unreachable!("rows that are watched are not mixed, and their weights are taken off"),
             }
-            Targets::Classes(truth) => {
-                let rows = self.outputs.chunks_exact(self.network.n_outputs()).zip(truth);
-                let right = rows.filter(|(logits, class)| decided_class(logits) == **class).count();
-                vec![("val_accuracy".to_owned(), right as f64 / n_rows)]
-            }
-            _ => unreachable!("rows that are watched are not mixed, and their weights are taken off"),
+        }
+        let (n_rows, std) = (*n_rows as f64, self.target_std);
+        let metrics = if are_classes {
+            vec![("val_accuracy".to_owned(), sums.right as f64 / n_rows)]
+        } else {
+            let (mse, mae) = (sums.squares / n_rows, sums.absolutes / n_rows);
+            vec![("val_rmse".to_owned(), mse.sqrt() * std), ("val_mae".to_owned(), mae * std)]
         };
-        (self.loss.of_mean(sum / targets.total_weight()).0, metrics)
+        Ok((self.loss.of_mean(sums.loss / sums.weight).0, metrics))
     }
 }
 
