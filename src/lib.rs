@@ -1,6 +1,7 @@
 //! Statera trains, weighs and shows the weights of neural networks on tables.
 
 pub mod ablate;
+pub mod cache;
 pub mod checked_file;
 pub mod config;
 pub mod data;
@@ -10,6 +11,7 @@ mod find_model;
 pub mod inspect;
 pub mod model;
 pub mod nn;
+pub mod predict;
 pub mod profile;
 pub mod random;
 pub mod run;

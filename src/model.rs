@@ -131,8 +131,30 @@ pub struct PredictNotes {
     pub transform: TransformNotes,
     /// Columns that the model does not use.
     pub ignored: Vec<String>,
-    /// The rows of the table, from 0 on, whose predictions are not finite.
+    /// How many predictions are not finite.
+    pub n_not_finite: usize,
+    /// The first million rows of the table, from 0 on, whose predictions are not finite.
     pub not_finite: Vec<usize>,
+}
+
+impl PredictNotes {
+    /// Most rows that are named whose predictions are not finite.
+    const MOST_NAMED: usize = 1 << 20;
+
+    /// Adds what was noted of further rows, of which the first is row `first_row` of the table.
+    pub(crate) fn append(&mut self, more: Self, first_row: usize) {
+        for note in more.cells {
+            match self.cells.iter_mut().find(|known| known.column == note.column) {
+                Some(known) => known.count += note.count,
+                None => self.cells.push(note),
+            }
+        }
+        self.transform.append(more.transform);
+        self.ignored = more.ignored;
+        self.n_not_finite += more.n_not_finite;
+        let left = Self::MOST_NAMED - self.not_finite.len();
+        self.not_finite.extend(more.not_finite.into_iter().take(left).map(|row| first_row + row));
+    }
 }
 
 /// The description in a file's metadata, as far as every version has it.
@@ -222,7 +244,14 @@ impl Model {
         ignored.retain(|name| *name != self.card.target.column);
         let predictions = self.predictions(outputs);
         let not_finite = not_finite(&predictions, rows);
-        Ok((predictions, PredictNotes { cells: table.notes().to_vec(), transform, ignored, not_finite }))
+        let (cells, n_not_finite) = (table.notes().to_vec(), not_finite.len());
+        Ok((predictions, PredictNotes { cells, transform, ignored, n_not_finite, not_finite }))
+    }
+
+    /// Whether no row of a table has a target, though the column is there.
+    pub(crate) fn lacks_targets(&self, raw: &RawTable) -> bool {
+        let index = raw.column_index(&self.card.target.column);
+        index.is_some_and(|index| (0..raw.n_rows()).all(|row| raw.is_missing(row, index)))
     }
 
     /// The target column of a table to evaluate on.
@@ -607,6 +636,15 @@ pub enum OwnedTruth {
 }
 
 impl OwnedTruth {
+    /// Adds the truth of the rows that follow.
+    pub fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Values(all), Self::Values(more)) => all.extend(more),
+            (Self::Classes(all), Self::Classes(more)) => all.extend(more),
+            _ => unreachable!("a target is of one kind"),
+        }
+    }
+
     /// The truth, borrowed.
     pub fn view(&self) -> Truth<'_> {
         match self {

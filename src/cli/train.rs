@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 use statera::config::{Config, OptimizerName};
 use statera::data::Schema;
+use statera::data::read::{Skipped, stem_of};
 use statera::error::Error;
-use statera::run::{Plan, Report, RunFolder, execute};
+use statera::run::{Overview, Plan, Report, RunFolder, StreamedPlan, execute, memory, streamed_run};
 use statera::train::events::{Answer, Event};
 use statera::train::fit::rate_remedy;
 
@@ -47,6 +48,12 @@ pub(crate) struct Arguments {
     split_column: Option<String>,
     #[command(flatten)]
     learning: Learning,
+    /// The memory that training may take, as 2GiB; a table that needs more is read from disk meanwhile
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// The folder where such a table is kept in prepared form for later runs
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
     /// The seed of every random choice: the same seed gives the same network
@@ -80,7 +87,14 @@ impl Arguments {
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
-        settings.load_for(&self.data, &self.learning, self.target.as_deref(), None)
+        let mut config = settings.load_for(&self.data, &self.learning, self.target.as_deref(), None)?;
+        if let Some(memory) = &self.memory {
+            config.data.memory.clone_from(memory);
+        }
+        if let Some(cache) = &self.cache {
+            config.data.cache.clone_from(cache);
+        }
+        Ok(config)
     }
 }
 
@@ -93,21 +107,41 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     // Before the table is read, which may take long.
     arguments.out.as_deref().map_or(Ok(()), RunFolder::check)?;
-    let plan = Plan::new(config)?;
+    let run = match memory::streamed(&config)? {
+        None => {
+            if config.data.cache != Path::new("") && !arguments.quiet {
+                text::note(
+                    "note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk",
+                );
+            }
+            Run::Memory(Plan::new(config)?)
+        }
+        Some(why) => {
+            let mut tell = |what: &str| {
+                if !arguments.quiet {
+                    text::note(what);
+                }
+            };
+            Run::Streamed(StreamedPlan::new(config, &why, &mut tell)?)
+        }
+    };
+    let told = run.overview();
     if !arguments.quiet {
-        text::note(describe(&plan).trim_end_matches('\n'));
-        let noticed = profile::noticed(&statera::profile::of_training_rows(&plan), &plan);
-        if !noticed.is_empty() {
-            text::note(noticed.trim_end_matches('\n'));
+        text::note(describe(&told).trim_end_matches('\n'));
+        if let Run::Memory(plan) = &run {
+            let noticed = profile::noticed(&statera::profile::of_training_rows(plan), plan);
+            if !noticed.is_empty() {
+                text::note(noticed.trim_end_matches('\n'));
+            }
         }
         text::note("");
     }
-    tell_skipped(&plan.raw);
-    let stem = plan.raw.stem();
+    tell_skipped(run.skipped());
+    let stem = stem_of(told.source);
     let interruption = Interruption::watch();
     let make = || RunFolder::create(arguments.out.as_deref(), &stem);
     let mut folder = interruption.create(make, RunFolder::undo)?;
-    let outcome = train_into(&plan, &mut folder, &interruption, arguments.quiet)?;
+    let outcome = train_into(&run, &mut folder, &interruption, arguments.quiet)?;
     if !arguments.quiet {
         text::note("");
     }
@@ -117,7 +151,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&report.to_json())?)?;
     } else {
         write!(out, "{}", results(&report))?;
-        write!(out, "{}", next_steps(&plan, &folder))?;
+        write!(out, "{}", next_steps(told.source, &folder))?;
     }
     out.flush()?;
     for warning in warnings {
@@ -134,6 +168,30 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
 const INTERRUPTING: &str =
     "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once and keeps nothing";
 
+/// A run that is ready to train.
+enum Run {
+    /// On rows in memory.
+    Memory(Plan),
+    /// On rows that are read from disk meanwhile.
+    Streamed(StreamedPlan),
+}
+
+impl Run {
+    fn overview(&self) -> Overview<'_> {
+        match self {
+            Self::Memory(plan) => plan.overview(),
+            Self::Streamed(plan) => plan.overview(),
+        }
+    }
+
+    fn skipped(&self) -> &Skipped {
+        match self {
+            Self::Memory(plan) => &plan.raw.skipped,
+            Self::Streamed(plan) => &plan.decided.skipped,
+        }
+    }
+}
+
 /// What a run came to.
 struct Outcome {
     report: Report,
@@ -144,20 +202,21 @@ struct Outcome {
 }
 
 fn train_into(
-    plan: &Plan,
+    run: &Run,
     folder: &mut RunFolder,
     interruption: &Interruption,
     quiet: bool,
 ) -> Result<Outcome, Error> {
-    let mut config = plan.config.with_starts();
+    let (told, skipped) = (run.overview(), run.skipped());
+    let mut config = told.config.with_starts();
     // The folder is to be read from anywhere.
     config.data = config.data.from_anywhere();
     folder.write("config.toml", config.to_toml().as_bytes())?;
-    let schema = serde_json::to_string_pretty(&plan.schema)
+    let schema = serde_json::to_string_pretty(told.schema)
         .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
     folder.write("schema.json", (schema + "\n").as_bytes())?;
-    if plan.raw.skipped.count > 0 {
-        folder.write("skipped-rows.csv", plan.raw.skipped.to_csv().as_bytes())?;
+    if skipped.count > 0 {
+        folder.write("skipped-rows.csv", skipped.to_csv().as_bytes())?;
     }
 
     let mut progress = Progress::new(quiet);
@@ -185,7 +244,10 @@ fn train_into(
         }
         Answer::GoOn
     };
-    let trained = execute(plan, &mut listener)?;
+    let trained = match run {
+        Run::Memory(plan) => execute(plan, &mut listener),
+        Run::Streamed(plan) => streamed_run::execute(plan, &mut listener),
+    }?;
     folder.finish(&trained.model, &trained.report)?;
     let mut warnings = Vec::from_iter(diverged);
     warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
@@ -193,18 +255,17 @@ fn train_into(
 }
 
 /// What was decided, and why.
-fn describe(plan: &Plan) -> String {
-    let raw = &plan.raw;
+fn describe(told: &Overview) -> String {
     let mut out = format!(
         "{}: {}, {} (sha256 {}…)\n\n{}\n",
-        text::path(&raw.source),
-        text::counted(raw.n_rows(), "row"),
-        text::counted(raw.n_columns(), "column"),
-        &raw.sha256[..8],
-        columns(&plan.schema)
+        text::path(told.source),
+        text::counted(told.n_rows, "row"),
+        text::counted(told.n_columns, "column"),
+        &told.sha256[..8],
+        columns(told.schema)
     );
     let mut rows = Vec::new();
-    for c in &plan.choices {
+    for c in told.choices {
         // A reason may name the way out itself.
         let known = c.instead.is_empty() || c.reason.contains("--task");
         let instead = if known {
@@ -214,15 +275,14 @@ fn describe(plan: &Plan) -> String {
         };
         rows.push(vec![c.subject.clone(), c.choice.clone(), format!("{}{instead}", c.reason)]);
     }
-    let config = &plan.config;
-    let (n_inputs, n_outputs) = (plan.pipeline.features().len(), plan.target.n_outputs());
+    let config = told.config;
     rows.push(vec![
         "network".into(),
-        format!("{} → {}", text::counted(n_inputs, "input"), text::counted(n_outputs, "output")),
+        format!("{} → {}", text::counted(told.n_inputs, "input"), text::counted(told.n_outputs, "output")),
         format!(
             "{}; {}; {}",
-            summary::in_words(&plan.network),
-            text::counted(plan.network.n_params(), "parameter"),
+            summary::in_words(told.network),
+            text::counted(told.network.n_params(), "parameter"),
             text::unbroken(&format!("override: {}", other_network(config)))
         ),
     ]);
@@ -334,8 +394,8 @@ fn results(report: &Report) -> String {
     out
 }
 
-fn next_steps(plan: &Plan, folder: &RunFolder) -> String {
-    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(&plan.raw.source)));
+fn next_steps(source: &Path, folder: &RunFolder) -> String {
+    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(source)));
     let rows = [
         ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
         ["measure on another", &format!("statera evaluate {run} OTHER.csv")],

@@ -35,7 +35,7 @@ pub use choices::{
     Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
     CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, Impute, LossName, MomentumForm,
     Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, QuantileOutput,
-    Quote, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
 pub use data::{ColumnConfig, DataConfig, column_settings};
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};

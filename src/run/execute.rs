@@ -7,7 +7,7 @@ use statera_kernels::{CpuLevel, Scalar};
 use super::plan::Plan;
 use super::reach::{check_reach, furthest};
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
-use crate::config::{Precision, name_starts};
+use crate::config::{EvaluateConfig, Precision, name_starts};
 
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
@@ -15,7 +15,7 @@ use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
 use crate::train::events::{EpochRecord, Listener};
 use crate::train::fit::{Fitted, Rows, fit, rate_remedy};
-use crate::train::metrics::{Predictions, higher_is_better, metrics};
+use crate::train::metrics::{Predictions, Truth, higher_is_better, metrics};
 use crate::train::range_test::instead_of;
 
 /// Standard deviations, or whatever a column is scaled by, beyond which a cell is more likely to be wrong than rare.
@@ -158,14 +158,7 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report, suggest: &dyn Fn() -> 
     let test_x = plan.inputs(&plan.split.test)?;
     let test_truth = truth_of(target, &plan.split.test);
     let ours = model.predict_prepared(&test_x);
-    let tested = intervals(&ours, test_truth.view(), e.bootstrap, e.confidence, report.seed);
-    report.resamples = tested.replicates;
-    report.test = tested
-        .metrics
-        .into_iter()
-        .map(|(name, value, interval)| Measured { name, value, interval })
-        .collect();
-    if e.baselines {
+    judge_test(report, e, &ours, test_truth.view(), || {
         let rows = plan.split.train.rows();
         let truth = truth_of(target, rows);
         let n_classes = plan.target.classes.len();
@@ -176,14 +169,35 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report, suggest: &dyn Fn() -> 
             // What is left without a column is the constant.
             rivals.truncate(1);
         }
+        Ok(rivals)
+    })
+}
+
+/// Fills in what the network reaches on the test rows, and beside it the simple models that `rivals` fits.
+pub(super) fn judge_test(
+    report: &mut Report,
+    e: &EvaluateConfig,
+    ours: &Predictions,
+    truth: Truth,
+    rivals: impl FnOnce() -> Result<Vec<(&'static str, Predictions)>>,
+) -> Result<()> {
+    let tested = intervals(ours, truth, e.bootstrap, e.confidence, report.seed);
+    report.resamples = tested.replicates;
+    report.test = tested
+        .metrics
+        .into_iter()
+        .map(|(name, value, interval)| Measured { name, value, interval })
+        .collect();
+    if e.baselines {
+        let rivals = rivals()?;
         for (name, predictions) in &rivals {
-            let metrics = metrics(predictions, test_truth.view());
+            let metrics = metrics(predictions, truth);
             report.baselines.push(Baseline { name, metrics });
         }
         if let Some((baseline, theirs)) = best(report, &rivals) {
-            let pair = [&ours, theirs];
+            let pair = [ours, theirs];
             let (replicates, metric) = (e.bootstrap, report.primary());
-            let gain = gain(metric, pair, test_truth.view(), replicates, e.confidence, report.seed);
+            let gain = gain(metric, pair, truth, replicates, e.confidence, report.seed);
             report.comparison = gain.map(|gain| Comparison { baseline, gain });
         }
     }

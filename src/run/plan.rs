@@ -6,19 +6,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::choice::{self, Choice, Overview};
 use super::embedding;
+use super::memory;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
 use super::split;
 use super::weights;
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
-    OptimizerName, TargetScale, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, Monitor, OptimizerName,
+    TargetScale, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
-    self, ColumnKind, ColumnSchema, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split,
-    Table, Target, TargetScaler, TaskKind, Wanted,
+    self, ColumnKind, ColumnSchema, Inference, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions,
+    Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -30,19 +32,6 @@ use crate::profile::source;
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use crate::train::full_batch::check_memory;
 use statera_kernels::Scalar;
-
-/// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// What it is about: `task`, `split` …
-    pub subject: String,
-    /// What was chosen.
-    pub choice: String,
-    /// Why.
-    pub reason: String,
-    /// The argument that overrides it; empty where nothing does.
-    pub instead: String,
-}
 
 /// A run that is ready to train.
 #[derive(Debug, Clone)]
@@ -78,6 +67,12 @@ impl Plan {
     /// Reads the table of `config.data` and decides everything.
     pub fn new(config: Config) -> Result<Self> {
         check_named(&config)?;
+        if let Some(why) = memory::streamed(&config)? {
+            return Err(Error::setting(
+                format!("{}, and this command holds all rows in memory", why.reason),
+                "--set data.stream=never to try all the same, or a sample of the rows; `statera train` reads them from disk",
+            ));
+        }
         let raw = data::read_table(&config.data.sources(), &ReadOptions::of(&config.data))?;
         Self::of(config, Arc::new(raw))
     }
@@ -87,76 +82,33 @@ impl Plan {
         let target_column = target_name(&config, &raw)?;
         let mut choices = Vec::new();
 
-        let wanted = match config.task {
-            Task::Auto => None,
-            Task::Regression => Some(TaskKind::Regression),
-            Task::Binary => Some(TaskKind::Binary),
-            Task::Multiclass => Some(TaskKind::Multiclass),
-        };
-        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted)?;
-        let mut labels = Labels::for_training(&raw, &target_column, task)?;
-
+        let (task, mut labels, told) = choice::of_task(&config, &raw, &target_column)?;
         let schema = schema_of(&config, &raw, &target_column)?;
-        let choice = |subject: &str, choice: String, reason: String, instead: &str| Choice {
-            subject: subject.into(),
-            choice,
-            reason,
-            instead: instead.into(),
-        };
-        if let (TaskKind::Binary, Target::Classes { classes, .. }) = (task, &labels.target)
-            && let Some(positive) = classes.get(1)
-        {
-            let _ = write!(task_reason, "; {} counts as positive", shown(positive));
-        }
-        let other_task = match (wanted, &labels.target) {
-            (Some(_), _) => "",
-            (None, Target::Values(_)) => "--task multiclass",
-            (None, Target::Classes { classes, .. }) => {
-                let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
-                if numbers { "--task regression" } else { "" }
-            }
-        };
         if let Some(reading) = &raw.reading {
             let reason = "told from the file".to_owned();
-            choices.push(choice("table", reading.clone(), reason, "--delimiter, --decimal"));
+            choices.push(Choice::new("table", reading.clone(), reason, "--delimiter, --decimal"));
         }
-        choices.push(choice("task", task.to_string(), task_reason, other_task));
-        config.task = match task {
-            TaskKind::Regression => Task::Regression,
-            TaskKind::Binary => Task::Binary,
-            TaskKind::Multiclass => Task::Multiclass,
-        };
+        choices.push(told);
+        config.task = choice::task_setting(task);
 
         let table = Table::from_raw(&raw, &schema)?;
         let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
         let (split, told) = split::split_of(&config, &raw, &labels)?;
         choices.push(told);
-        if !labels.missing.is_empty() {
-            choices.push(choice(
-                "left out",
-                counted(labels.missing.len(), "row"),
-                format!("without a `{target_column}` nothing can be learned or tested"),
-                "",
-            ));
-        }
-
+        choices.extend(choice::of_missing_targets(&labels));
         if config.data.drop_duplicates {
             let reason = "alike in every column that is learned from, and in the target".to_owned();
             let what = counted(repeated, "repeated row");
-            choices.push(choice("left out", what, reason, "--set data.drop_duplicates=false"));
+            choices.push(Choice::new("left out", what, reason, "--set data.drop_duplicates=false"));
         }
 
         let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
-        let other_loss = match (config.loss.name, task) {
-            (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
-            _ => "",
-        };
+        choices.push(choice::of_loss(&config, task, loss, loss_reason));
         config.loss.name = loss_name(loss);
-        choices.push(choice("loss", config.loss.name.to_string(), loss_reason, other_loss));
         let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
-            choices.push(choice("weights", told.choice, told.reason, told.instead));
+            choices.push(Choice::new("weights", told.choice, told.reason, told.instead));
             weights
         });
         check_monitors(&config, task)?;
@@ -199,6 +151,22 @@ impl Plan {
         let network = network_of(&config, &self.pipeline, self.target.n_outputs())?;
         check_memory(&config, &network)?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
+    }
+
+    /// What a user is told of it.
+    pub fn overview(&self) -> Overview<'_> {
+        Overview {
+            source: &self.raw.source,
+            sha256: &self.raw.sha256,
+            n_rows: self.raw.n_rows(),
+            n_columns: self.raw.n_columns(),
+            schema: &self.schema,
+            choices: &self.choices,
+            config: &self.config,
+            n_inputs: self.pipeline.features().len(),
+            n_outputs: self.target.n_outputs(),
+            network: &self.network,
+        }
     }
 
     /// The prepared inputs (rows×inputs) of some rows.
@@ -259,7 +227,7 @@ fn check_named(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
+pub(super) fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     if config.data.target.is_empty() {
         return Err(Error::setting(
             "no column to predict is named",
@@ -272,6 +240,19 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
 /// The schema of the columns to learn from: without the target, the columns of split, groups and weights, and what is set to
 /// be dropped.
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
+    schema_by(config, raw, target, |mut inference| {
+        inference.add(raw);
+        Ok(inference)
+    })
+}
+
+/// The schema of a table of which `raw` is the whole or a part, where `look` looks at all rows.
+pub(super) fn schema_by(
+    config: &Config,
+    raw: &RawTable,
+    target: &str,
+    look: impl FnOnce(Inference) -> Result<Inference>,
+) -> Result<Schema> {
     let columns = &config.data.columns;
     if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
         return Err(Error::setting(
@@ -286,9 +267,7 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let wanted: BTreeMap<String, Wanted> = kinds.map(|(name, c)| (name.clone(), Wanted::of(c))).collect();
-    let mut inference = data::Inference::new(raw, &wanted, &aside)?;
-    inference.add(raw);
-    let mut inferred = inference.finish()?.columns.into_iter();
+    let mut inferred = look(Inference::new(raw, &wanted, &aside)?)?.finish()?.columns.into_iter();
     let mut schema = Schema::default();
     for name in raw.names().filter(|name| !no_input(name)) {
         if is_dropped(name) {
@@ -348,7 +327,7 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
 
 /// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
 /// the batches.
-fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+pub(super) fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
     let n_inputs = pipeline.features().len();
     let embedding = embedding::layer(config, pipeline);
     let width = match &embedding {
@@ -388,7 +367,7 @@ fn full_batch(config: &Config, n_train: usize) -> Option<Choice> {
 }
 
 /// How the layers' weights start, by the settings or by what `auto` came to.
-fn starts(config: &Config, network: &Network) -> Vec<Choice> {
+pub(super) fn starts(config: &Config, network: &Network) -> Vec<Choice> {
     let is_short_form = config.network.layers.is_empty();
     let explained = explain(network.specs()).into_iter().map(|told| {
         let layers = told.layers.join(", ");
@@ -454,7 +433,12 @@ fn nothing_left(schema: &Schema) -> Error {
     )
 }
 
-fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) -> Result<TargetSpec> {
+pub(super) fn target_spec(
+    config: &Config,
+    labels: &Labels,
+    split: &Split,
+    task: TaskKind,
+) -> Result<TargetSpec> {
     let (classes, scaler) = match &labels.target {
         Target::Values(values) => {
             let scaler = match config.prepare.target_scale {
@@ -481,7 +465,7 @@ fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) 
 }
 
 /// A figure that the task does not have cannot be watched.
-fn check_monitors(config: &Config, task: TaskKind) -> Result<()> {
+pub(super) fn check_monitors(config: &Config, task: TaskKind) -> Result<()> {
     let watched = [
         ("early_stopping.monitor", config.early_stopping.monitor),
         ("reduce_on_plateau.monitor", config.reduce_on_plateau.monitor),

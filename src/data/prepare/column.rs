@@ -348,6 +348,19 @@ pub struct ColumnNotes {
     pub examples: Vec<String>,
 }
 
+impl ColumnNotes {
+    /// Adds the notes of further rows.
+    pub(super) fn append(&mut self, more: Self) {
+        self.missing += more.missing;
+        self.unseen += more.unseen;
+        for example in more.examples {
+            if self.examples.len() < EXAMPLES && !self.examples.contains(&example) {
+                self.examples.push(example);
+            }
+        }
+    }
+}
+
 /// A fitted column together with the cells that it reads and the place of its features.
 pub(super) struct Bound<'a> {
     cells: Cells<'a>,

@@ -1,0 +1,71 @@
+//! A trained model on tables of any size: block after block of rows, as they are read.
+
+use crate::data::{RawTable, TableReader};
+use crate::error::Result;
+use crate::model::{Model, OwnedTruth, PredictNotes, truth_of};
+use crate::train::metrics::Predictions;
+
+/// Predicts the rows of a table and gives them to `take`, piece by piece in the order of the table.
+pub fn predict_table(
+    model: &Model,
+    reader: &mut TableReader,
+    mut take: impl FnMut(Predictions) -> Result<()>,
+) -> Result<PredictNotes> {
+    let mut notes = PredictNotes::default();
+    while let Some(block) = reader.next_block()? {
+        let rows: Vec<usize> = (0..block.n_rows()).collect();
+        let (predictions, more) = model.predict_rows(&block, &rows)?;
+        notes.append(more, block.first_row());
+        take(predictions)?;
+    }
+    Ok(notes)
+}
+
+/// What a model says of the rows of a table that have a target, and the target.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// What the model says.
+    pub predictions: Predictions,
+    /// What is so.
+    pub truth: OwnedTruth,
+    /// What the table held that the model had to make allowances for.
+    pub notes: PredictNotes,
+    /// Rows without a target, which are left out.
+    pub n_missing: usize,
+}
+
+/// Predicts the rows of a table that have a target; what is kept is the predictions and the targets.
+pub fn evaluate_table(model: &Model, reader: &mut TableReader) -> Result<Evaluated> {
+    let mut all: Option<(Predictions, OwnedTruth)> = None;
+    let (mut notes, mut n_missing) = (PredictNotes::default(), 0);
+    // A block without any target says nothing, unless all are.
+    let mut blank: Option<RawTable> = None;
+    while let Some(block) = reader.next_block()? {
+        if model.lacks_targets(&block) {
+            n_missing += block.n_rows();
+            blank.get_or_insert(block);
+            continue;
+        }
+        let labels = model.labels(&block)?;
+        let (predictions, more) = model.predict_rows(&block, &labels.rows)?;
+        notes.append(more, block.first_row());
+        n_missing += labels.missing.len();
+        let truth = truth_of(&labels.target, &labels.rows);
+        match &mut all {
+            None => all = Some((predictions, truth)),
+            Some((p, t)) => {
+                p.append(predictions);
+                t.append(truth);
+            }
+        }
+    }
+    match all {
+        Some((predictions, truth)) => Ok(Evaluated { predictions, truth, notes, n_missing }),
+        None => {
+            // The error of a column without a target, which a table of no rows is not.
+            let labels = model.labels(&blank.unwrap_or_default())?;
+            let (predictions, truth) = (Predictions::Values(Vec::new()), truth_of(&labels.target, &[]));
+            Ok(Evaluated { predictions, truth, notes, n_missing })
+        }
+    }
+}
