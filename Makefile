@@ -8,14 +8,14 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: bench-ingest fuzz deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: bench-ingest fuzz deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench bench-profile
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
 	END { if (n == 0) { print "error: no test ran"; exit 1 } print n " tests passed" }'
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Build the release binary and train on the example table
 	cargo build --release --locked
@@ -83,3 +83,6 @@ bench-ingest: ## Time the path from a file of 1 GB (MEGABYTES=100 for less) to a
 
 fuzz: ## Run each fuzz target for 60 seconds (SECONDS_EACH=10 for less): needs a nightly toolchain; cargo-fuzz is installed if missing
 	fuzz/run
+
+bench-profile: ## Time the profile of a million rows beside pandas
+	bench/profile
