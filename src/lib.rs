@@ -18,5 +18,6 @@ pub mod run;
 mod stored;
 mod svg;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

@@ -30,7 +30,7 @@ fn csv(delimiter: char, point: char) -> String {
         let word = ["red", "green", "blue"][i % 3];
         let day = format!("2024-03-{:02}", i % 28 + 1);
         let y = format!("{}{point}25", i * 3 % 41);
-        let cells = [i.to_string(), x, word.to_owned(), (i % 2 == 0).to_string(), day, y];
+        let cells = [i.to_string(), x, word.to_owned(), i.is_multiple_of(2).to_string(), day, y];
         text += &(cells.join(&delimiter.to_string()) + "\n");
     }
     text
@@ -42,7 +42,7 @@ fn json() -> String {
         format!(
             "{{\"id\":{i},\"x\":{x},\"word\":\"{}\",\"yes\":{},\"day\":\"2024-03-{:02}\",\"y\":{}.25}}\n",
             ["red", "gr\\u0065en", "blue"][i % 3],
-            i % 2 == 0,
+            i.is_multiple_of(2),
             i % 28 + 1,
             i * 3 % 41
         )
@@ -56,7 +56,7 @@ fn batch(rows: std::ops::Range<usize>) -> RecordBatch {
     let x: ArrayRef = Arc::new(x.collect::<Float64Array>());
     let words = rows.clone().map(|i| ["red", "green", "blue"][i % 3]);
     let words: ArrayRef = Arc::new(words.collect::<DictionaryArray<Int32Type>>());
-    let yes: ArrayRef = Arc::new(rows.clone().map(|i| Some(i % 2 == 0)).collect::<BooleanArray>());
+    let yes: ArrayRef = Arc::new(rows.clone().map(|i| Some(i.is_multiple_of(2))).collect::<BooleanArray>());
     // 2024-03-01 is day 19,783.
     let days: ArrayRef =
         Arc::new(Date32Array::from_iter_values(rows.clone().map(|i| 19_783 + (i % 28) as i32)));

@@ -72,15 +72,31 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`Vector::splat`]; `n <= LANES` and `kept` is valid for reading `n` bytes.
     unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self;
-    /// [`Panel::tile`], as a function of its own that has the instructions of this type: a product that held the code of
+    /// The sum of all lanes, joined by halves: lane i and lane i + `LANES`/2, and so on.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
+    #[inline(always)]
+    unsafe fn sum_lanes(self) -> Self::Element {
+        let mut lanes = [Self::Element::ZERO; 16];
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                let other = lanes[lane + half];
+                lanes[lane] += other;
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+
+    /// [`Panel::rows`], as a function of its own that has the instructions of this type: a product that held the code of
     /// all shapes of tiles, wherever it uses one, would take the compiler minutes.
     ///
     /// # Safety
-    /// As [`Vector::splat`] and [`Panel::tile`].
-    unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(
-        panel: &Panel<Self::Element>,
-        row: usize,
-    );
+    /// As [`Vector::splat`] and [`Panel::rows`].
+    unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<Self::Element>, m: usize);
 
     /// How many rows of four numbers lie side by side in a register; 0 where the functions on quads are missing.
     const QUADS: usize = 0;
@@ -198,11 +214,8 @@ macro_rules! plain {
                 }))
             }
             #[inline(never)]
-            unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(
-                panel: &Panel<$t>,
-                row: usize,
-            ) {
-                unsafe { panel.tile::<Self, MR, NR, PACKED>(row) }
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                unsafe { panel.rows::<Self, NR, PACKED>(m) }
             }
         }
     };

@@ -18,14 +18,14 @@ pub(super) struct Reading {
     /// A further word that stands for a missing cell (repeatable)
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
-    /// What stands between the cells, if not what the file shows
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Delimiter::NAMES))]
+    /// Between cells: comma, semicolon, tab or bar (default: as detected)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Delimiter::NAMES), hide_possible_values = true)]
     delimiter: Option<String>,
-    /// What stands before decimals, if not what the file shows
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Decimal::NAMES))]
+    /// Before decimals: point or comma (default: as detected)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Decimal::NAMES), hide_possible_values = true)]
     decimal: Option<String>,
-    /// Refuse malformed rows, or skip them: they are counted and listed
-    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(BadRows::NAMES))]
+    /// Malformed rows: refuse (the default), or skip, count and list them
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(BadRows::NAMES), hide_possible_values = true)]
     bad_rows: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Reading {
 pub(super) struct Learning {
     #[command(flatten)]
     pub(super) reading: Reading,
-    /// What is known of columns, in TOML: a table for each, as [age] and below it kind = "number"
+    /// What is known of columns, in TOML: a table of settings for each
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
 }

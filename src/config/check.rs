@@ -69,7 +69,7 @@ pub(super) fn read_set(set: &str) -> Result<Vec<Given>> {
 }
 
 /// The segments of a dotted key, none if this is not exactly one key.
-fn key_path(key: &str) -> Option<Vec<String>> {
+pub(super) fn key_path(key: &str) -> Option<Vec<String>> {
     // On a line of its own, a section's head could stand before the key.
     if key.contains(['\n', '\r']) {
         return None;
@@ -140,7 +140,7 @@ pub(super) fn default_of(key: &Key) -> Option<Value> {
 }
 
 /// The value of a TOML literal, if it is one of this kind and in range.
-fn value_of(kind: &Kind, literal: &str) -> Option<Value> {
+pub(super) fn value_of(kind: &Kind, literal: &str) -> Option<Value> {
     let parsed = DeValue::parse(literal).ok()?;
     let spot = Spot { name: String::new(), key: "", default: None, is_item: false };
     Reader { origin: Origin::Text, advises: false }.value(kind, &spot, &parsed).ok()
@@ -448,9 +448,18 @@ impl Reader<'_> {
             Kind::Float { .. } if found.is_integer() || found.is_float() => "out of range: ",
             _ => "",
         };
+        let is_range = found.as_table().is_some_and(|table| {
+            table.keys().any(|key| ["choices", "low", "high"].contains(&key.get_ref().as_ref()))
+        });
+        let searched = if is_range { " (ranges are for `statera tune`)" } else { "" };
         Fault {
             at: value.span().start,
-            what: format!("{}: {worse}expected {}, got {}", spot.name, kind.expected(), describe(found)),
+            what: format!(
+                "{}: {worse}expected {}, got {}{searched}",
+                spot.name,
+                kind.expected(),
+                describe(found)
+            ),
             remedy: if self.advises { self.assignment(kind, spot, found) } else { String::new() },
         }
     }

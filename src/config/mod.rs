@@ -10,6 +10,7 @@ mod check;
 pub mod choices;
 mod combined;
 pub mod data;
+pub mod domain;
 pub mod embedding;
 mod expand;
 mod fault;
@@ -17,6 +18,7 @@ pub mod keys;
 pub mod layers;
 mod lbfgs;
 mod meaning;
+pub mod space;
 pub mod steps;
 #[cfg(test)]
 mod tests;
@@ -38,10 +40,12 @@ pub use choices::{
     Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
 pub use data::{ColumnConfig, DataConfig, column_settings};
+pub use domain::Domain;
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use space::{Parameter, Space};
 pub use steps::{Family, StepSpec};
 pub use weights::WeightsConfig;
 

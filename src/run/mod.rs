@@ -8,6 +8,7 @@ pub mod memory;
 mod objective;
 pub mod plan;
 mod reach;
+mod refit;
 pub mod report;
 mod rows;
 mod split;

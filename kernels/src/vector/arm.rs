@@ -93,11 +93,8 @@ macro_rules! vector {
                 }
             }
             #[inline(never)]
-            unsafe fn tile<const MR: usize, const NR: usize, const PACKED: bool>(
-                panel: &Panel<$t>,
-                row: usize,
-            ) {
-                unsafe { panel.tile::<Self, MR, NR, PACKED>(row) }
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                unsafe { panel.rows::<Self, NR, PACKED>(m) }
             }
         }
     };

@@ -349,11 +349,11 @@ pub struct ColumnNotes {
 }
 
 impl ColumnNotes {
-    /// Adds the notes of further rows.
-    pub(super) fn append(&mut self, more: Self) {
-        self.missing += more.missing;
-        self.unseen += more.unseen;
-        for example in more.examples {
+    /// Adds what was met in later rows.
+    pub(super) fn append(&mut self, later: Self) {
+        self.missing += later.missing;
+        self.unseen += later.unseen;
+        for example in later.examples {
             if self.examples.len() < EXAMPLES && !self.examples.contains(&example) {
                 self.examples.push(example);
             }

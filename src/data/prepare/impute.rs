@@ -1,6 +1,6 @@
 //! What stands in for missing numbers: the steps `median`, `mean`, `most_frequent` and `constant`.
 
-use super::scale::{mean, quantile};
+use super::scale::mean;
 use crate::config::StepSpec;
 
 /// The number that stands in, given the numbers of training rows that are present; 0 where there are none, and none for
@@ -13,11 +13,24 @@ pub(super) fn fit(step: &StepSpec, present: &[f64]) -> Option<f64> {
     };
     let of = |fitted: &dyn Fn() -> f64| if present.is_empty() { 0.0 } else { fitted() };
     match *step {
-        StepSpec::Median { .. } => Some(of(&|| quantile(&sorted(), 0.5))),
+        StepSpec::Median { .. } => Some(of(&|| median(present))),
         StepSpec::Mean { .. } => Some(of(&|| mean(present))),
         StepSpec::MostFrequent { .. } => Some(of(&|| most_frequent(&sorted()))),
         StepSpec::Constant { value, .. } => Some(value),
         _ => None,
+    }
+}
+
+/// The value in the middle, or the mean of the two; found without putting all in order.
+fn median(present: &[f64]) -> f64 {
+    let mut values = present.to_vec();
+    let middle = values.len() / 2;
+    let (below, above, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if present.len().is_multiple_of(2) {
+        let below = below.iter().copied().max_by(f64::total_cmp).unwrap_or(*above);
+        below + (*above - below) * 0.5
+    } else {
+        *above
     }
 }
 

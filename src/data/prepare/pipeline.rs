@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::split::TrainRows;
@@ -117,11 +118,10 @@ impl Pipeline {
     pub fn fit(table: &Table, train: &TrainRows, options: &PipelineOptions) -> Result<Self> {
         check_rows(table, train.rows())?;
         options.check(table)?;
-        let mut columns = Vec::new();
-        for column in table.columns() {
-            columns.extend(FittedColumn::fit(column, train, options)?);
-        }
-        Self::of_columns(columns)
+        let fitted = table.columns().par_iter().map(|column| FittedColumn::fit(column, train, options));
+        let fitted: Vec<Result<Option<FittedColumn>>> = fitted.collect();
+        let fitted = fitted.into_iter().collect::<Result<Vec<_>>>()?;
+        Self::of_columns(fitted.into_iter().flatten().collect())
     }
 
     /// The preparation of columns that were fitted one by one, in the order of the table.
@@ -203,24 +203,39 @@ impl Pipeline {
         check_rows(table, rows)?;
         let columns: HashMap<&str, &Column> =
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
-        let mut at = 0;
-        let mut bound = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            bound.push(Bound::new(column, &columns, at)?);
-            at += column.n_features();
-        }
+        let width: usize = self.columns.iter().map(FittedColumn::n_features).sum();
+        let bind = || -> Result<Vec<Bound<'_>>> {
+            let mut at = 0;
+            let bind = |column| {
+                let bound = Bound::new(column, &columns, at);
+                at += column.n_features();
+                bound
+            };
+            self.columns.iter().map(bind).collect()
+        };
+        let mut notes: Vec<ColumnNotes> = bind()?.into_iter().map(|column| column.notes).collect();
         for rows in rows.chunks(part_rows.max(1)) {
-            let mut matrix = vec![0.0; rows.len() * at];
-            for (rows, block) in rows.chunks(BLOCK).zip(matrix.chunks_mut(BLOCK * at)) {
-                for column in &mut bound {
-                    column.fill(rows, block, at);
+            let mut matrix = vec![0.0; rows.len() * width];
+            // Whole blocks for each thread; what they find is put together in the order of the rows.
+            let stripe = rows.len().div_ceil(BLOCK * rayon::current_num_threads()).max(1) * BLOCK;
+            let fill = |(rows, part): (&[usize], &mut [f64])| {
+                let mut bound = bind()?;
+                for (rows, block) in rows.chunks(BLOCK).zip(part.chunks_mut(BLOCK * width)) {
+                    for column in &mut bound {
+                        column.fill(rows, block, width);
+                    }
                 }
+                Ok(bound.into_iter().map(|column| column.notes).collect::<Vec<_>>())
+            };
+            let stripes = rows.par_chunks(stripe).zip(matrix.par_chunks_mut((stripe * width).max(1)));
+            let found: Vec<Result<Vec<ColumnNotes>>> = stripes.map(fill).collect();
+            for found in found {
+                notes.iter_mut().zip(found?).for_each(|(notes, more)| notes.append(more));
             }
             take(matrix);
         }
-        let columns = bound.into_iter().map(|column| column.notes);
-        let columns = columns.filter(|notes| notes.missing + notes.unseen > 0).collect();
-        Ok(TransformNotes { columns })
+        notes.retain(|notes| notes.missing + notes.unseen > 0);
+        Ok(TransformNotes { columns: notes })
     }
 }
 

@@ -225,7 +225,7 @@ pub(super) fn checked_names(names: &[&str], place: &str) -> Result<Vec<String>> 
                     thousands(earlier + 1),
                     shown(name)
                 ),
-                "give every column a name of its own",
+                "give every column a name of its own; if the first line is a row, put a header above it",
             ));
         }
     }

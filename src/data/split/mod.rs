@@ -57,6 +57,13 @@ impl Split {
         }
         Self { train: TrainRows(train), val, test }
     }
+
+    /// The same split with the validation rows among the training rows, for a last training after everything has been
+    /// chosen; they are still watched, but nothing may be decided by what they say.
+    pub fn refit(&self) -> Self {
+        let train = [self.train.rows(), &self.val].concat();
+        Self { val: self.val.clone(), ..Self::of([train, Vec::new(), self.test.clone()]) }
+    }
 }
 
 /// Refuses shares that are none, or that leave nothing to train on.
