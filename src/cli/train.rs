@@ -48,10 +48,10 @@ pub(crate) struct Arguments {
     split_column: Option<String>,
     #[command(flatten)]
     learning: Learning,
-    /// The memory that training may take, as 2GiB; a table that needs more is read from disk meanwhile
+    /// The memory to take, as 2GiB; a larger table is read from disk meanwhile
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// The folder where such a table is kept in prepared form for later runs
+    /// The folder that keeps such a table in prepared form for later runs
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
     #[command(flatten)]
