@@ -137,26 +137,6 @@ pub struct PredictNotes {
     pub not_finite: Vec<usize>,
 }
 
-impl PredictNotes {
-    /// Most rows that are named whose predictions are not finite.
-    const MOST_NAMED: usize = 1 << 20;
-
-    /// Adds what was noted of further rows, of which the first is row `first_row` of the table.
-    pub(crate) fn append(&mut self, more: Self, first_row: usize) {
-        for note in more.cells {
-            match self.cells.iter_mut().find(|known| known.column == note.column) {
-                Some(known) => known.count += note.count,
-                None => self.cells.push(note),
-            }
-        }
-        self.transform.append(more.transform);
-        self.ignored = more.ignored;
-        self.n_not_finite += more.n_not_finite;
-        let left = Self::MOST_NAMED - self.not_finite.len();
-        self.not_finite.extend(more.not_finite.into_iter().take(left).map(|row| first_row + row));
-    }
-}
-
 /// The description in a file's metadata, as far as every version has it.
 #[derive(Deserialize)]
 struct Version {

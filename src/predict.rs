@@ -21,6 +21,26 @@ pub fn predict_table(
     Ok(notes)
 }
 
+impl PredictNotes {
+    /// Most rows that are named whose predictions are not finite.
+    const MOST_NAMED: usize = 1 << 20;
+
+    /// Adds what was noted of further rows, of which the first is row `first_row` of the table.
+    pub(crate) fn append(&mut self, more: Self, first_row: usize) {
+        for note in more.cells {
+            match self.cells.iter_mut().find(|known| known.column == note.column) {
+                Some(known) => known.count += note.count,
+                None => self.cells.push(note),
+            }
+        }
+        self.transform.append(more.transform);
+        self.ignored = more.ignored;
+        self.n_not_finite += more.n_not_finite;
+        let left = Self::MOST_NAMED - self.not_finite.len();
+        self.not_finite.extend(more.not_finite.into_iter().take(left).map(|row| first_row + row));
+    }
+}
+
 /// What a model says of the rows of a table that have a target, and the target.
 #[derive(Debug)]
 pub struct Evaluated {
