@@ -57,7 +57,7 @@ fn help_says_what_is_left_behind_and_with_which_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     insta::assert_snapshot!("help", call(folder.path(), &["--help"]).done().out);
     insta::assert_snapshot!("help_of_train", call(folder.path(), &["train", "--help"]).done().out);
-    for command in ["train", "predict", "evaluate", "summary", "config", "ablate"] {
+    for command in ["train", "predict", "evaluate", "summary", "config", "ablate", "tune"] {
         let help = call(folder.path(), &[command, "--help"]).done().out;
         let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 100).collect();
         assert!(wide.is_empty(), "{command}: {wide:?}");

@@ -72,6 +72,25 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`Vector::splat`]; `n <= LANES` and `kept` is valid for reading `n` bytes.
     unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self;
+    /// The sum of all lanes, joined by halves: lane i and lane i + `LANES`/2, and so on.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
+    #[inline(always)]
+    unsafe fn sum_lanes(self) -> Self::Element {
+        let mut lanes = [Self::Element::ZERO; 16];
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                let other = lanes[lane + half];
+                lanes[lane] += other;
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+
     /// [`Panel::tile`], as a function of its own that has the instructions of this type: a product that held the code of
     /// all shapes of tiles, wherever it uses one, would take the compiler minutes.
     ///

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// Compare values of one setting, not the built-in list (repeatable)
     #[arg(long, value_name = "KEY=A,B")]
     vary: Vec<String>,
-    /// Of the built-in list, only the techniques with one of these words in name or setting (repeatable)
+    /// Only the techniques with one of these words in name or setting
     #[arg(long, value_name = "WORD,WORD", value_delimiter = ',', conflicts_with = "vary")]
     only: Vec<String>,
     /// How many seeds to train everything with

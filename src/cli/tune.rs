@@ -64,11 +64,13 @@ pub(crate) struct Arguments {
     target: Option<String>,
     #[command(flatten)]
     settings: Settings,
-    /// How settings are found: grid, random, quasi_random, tpe
+    /// How settings are found: grid, random, quasi_random or (the default) tpe
     #[arg(long, value_name = "NAME", default_value = "tpe", value_parser = Sampler::NAMES)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     sampler: String,
-    /// When a trial is given up early: none, asha, median
+    /// When a trial is given up early: asha, median or (the default) none
     #[arg(long, value_name = "NAME", default_value = "none", value_parser = Pruner::NAMES)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     pruner: String,
     /// The most trials (default: 60; of a grid, all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -82,7 +84,7 @@ pub(crate) struct Arguments {
     /// Run a grid of more than a million trials
     #[arg(long)]
     large_grid: bool,
-    /// Train the best settings with so many other seeds, to see how much of it was luck
+    /// Train the best settings with so many other seeds, to tell luck
     #[arg(long, value_name = "N", default_value_t = 0)]
     confirm: usize,
     /// The seed
