@@ -8,14 +8,14 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: deny neon memcheck help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: deny neon miri memcheck help demo test tools fmt lint unit doc doctest invariants bench bench-profile
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
 	END { if (n == 0) { print "error: no test ran"; exit 1 } print n " tests passed" }'
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Build the release binary and train on the example table
 	cargo build --release --locked
@@ -59,6 +59,10 @@ memcheck: ## Run the kernels' tests under valgrind: every read and write of the 
 	cargo test -p statera-kernels --test levels --no-run --locked
 	valgrind --quiet --error-exitcode=9 "$$(ls -t target/debug/deps/levels-* | grep -v '\.d$$' | head -n 1)" $(MEMCHECK_TESTS)
 
+miri: ## Run the kernels' tests at the portable level in Miri, which sees what of the unsafe code is undefined (needs a nightly toolchain)
+	rustup component add --toolchain nightly miri rust-src
+	MIRIFLAGS=-Zmiri-deterministic-floats cargo +nightly miri test -p statera-kernels --test levels --test weights --locked 2>&1 | $(COUNT_TESTS)
+
 neon: ## Run the kernels' tests for NEON under qemu (installs qemu-user and a cross linker where they are missing)
 	@command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; }
@@ -73,3 +77,6 @@ deny: ## Check licences, sources and versions of the dependencies by deny.toml (
 
 bench: ## Time training steps against peers
 	bench/run
+
+bench-profile: ## Time the profile of a million rows beside pandas
+	bench/profile

@@ -1,4 +1,4 @@
-"""Makes the small tables whose answers are known: planted.csv, xor.csv, rare.csv.
+"""Makes the small tables whose answers are known: planted.csv, xor.csv, rare.csv, visits.csv.
 
     python3 data/make.py
 
@@ -6,6 +6,7 @@ Python's own generator with a fixed seed, so that they come out the same everywh
 """
 
 import csv
+import datetime
 import random
 from pathlib import Path
 
@@ -44,6 +45,27 @@ def rare(n_rows=1500):
         yield [f"{u:.3f}", f"{v:.3f}", "yes" if u > 1.2 and abs(v) < 0.8 else "no"]
 
 
+def visits(n_patients=30, n_visits=16):
+    """Sixteen visits of each of 30 patients: what height and weight say of a patient no other patient's rows tell.
+
+    result = 10 + patient's own level + 2 * dose + noise, the level of deviation 3 and nobody's height or weight.
+    """
+    draw = random.Random(4)
+    first = datetime.date(2022, 1, 3)
+    rows = []
+    for patient in range(n_patients):
+        height, weight, level = draw.gauss(172, 9), draw.gauss(76, 12), draw.gauss(0, 3)
+        for _ in range(n_visits):
+            day = first + datetime.timedelta(days=draw.randrange(700))
+            dose = draw.uniform(0, 2)
+            result = 10 + level + 2 * dose + draw.gauss(0, 0.5)
+            measured = [f"{height + draw.gauss(0, 0.3):.1f}", f"{weight + draw.gauss(0, 0.4):.1f}"]
+            rows.append([f"p{patient:02}", day.isoformat(), *measured, f"{dose:.2f}", f"{result:.2f}"])
+    draw.shuffle(rows)
+    return rows
+
+
 write("planted.csv", ["a", "b", "c", *(f"n{i}" for i in range(1, 10)), "y"], planted())
 write("xor.csv", ["a", "b", "y"], xor())
 write("rare.csv", ["u", "v", "found"], rare())
+write("visits.csv", ["patient", "day", "height", "weight", "dose", "result"], visits())

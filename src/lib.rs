@@ -16,5 +16,6 @@ pub mod run;
 mod stored;
 mod svg;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

@@ -25,8 +25,9 @@ use crate::nn::{Layer, Loss, Network, View};
 use crate::stored::{self, Stored, Stores};
 use crate::train::metrics::{Predictions, Truth};
 
-/// The newest version of the model file's layout, that of binary and sparse weights; a newer one is refused.
-pub const FORMAT_VERSION: u32 = 2;
+/// The version of the model file's layout: 2 brought binary and sparse weights, 3 the steps of preparation. Older ones are
+/// read, newer ones refused.
+pub const FORMAT_VERSION: u32 = 3;
 /// The model's file name inside a run folder.
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The entry of the file's metadata that describes the model.
@@ -249,9 +250,8 @@ impl Model {
             tensors.push((tensor.name.clone(), view));
         }
         let sha256 = checksum(&card, stored.iter().map(|tensor| &tensor.data[..]));
-        let version = self.format_version();
         // One entry, not several: a map has no order, and the same model is the same bytes.
-        let text = format!(r#"{{"format_version":{version},"sha256":"{sha256}","card":{card}}}"#);
+        let text = format!(r#"{{"format_version":{FORMAT_VERSION},"sha256":"{sha256}","card":{card}}}"#);
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
         safetensors::serialize(tensors, Some(metadata))
             .map_err(|e| Error::model(format!("the model cannot be written: {e}"), ""))
@@ -260,11 +260,6 @@ impl Model {
     /// The tensors of the file.
     fn stored<T: Stores>(&self, params: &[T]) -> Vec<Stored> {
         self.network.views().iter().flat_map(|view| stored::tensors(view, params)).collect()
-    }
-
-    /// The oldest version that can hold the model, so that programmes that know no newer one can read what they can.
-    fn format_version(&self) -> u32 {
-        if self.network.views().iter().any(|view| view.kind().is_some()) { FORMAT_VERSION } else { 1 }
     }
 
     /// Reads a model from its file, or from the run folder that holds it.

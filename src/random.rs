@@ -25,6 +25,8 @@ pub enum Purpose {
     Noise = 6,
     /// Masks of DropConnect.
     DropConnect = 7,
+    /// Drawing folds.
+    Folds = 8,
     /// Drawing the training rows that initial parameters are fitted on, and those that biases are put at.
     InitRows = 16,
     /// Noise on numeric inputs.
@@ -39,6 +41,10 @@ pub enum Purpose {
     GradientNoise = 28,
     /// Shuffling groups of neighbouring rows where rows are mixed window by window.
     ShuffleGroups = 32,
+    /// Drawing the settings of a trial.
+    Search = 64,
+    /// Permuting the digits of evenly spread settings.
+    SearchDigits = 65,
     /// Drawing the rows that stand for all of a table in its profile.
     Profile = 48,
     /// Folds and resamples of the classifier that tells two tables apart.

@@ -27,7 +27,7 @@ fn run(study: &Study, threads: usize) -> Findings {
 
 fn vary(folder: &Path, sets: &[&str], vary: &[&str], seeds: usize, threads: usize) -> Findings {
     let vary: Vec<String> = vary.iter().map(|v| (*v).to_owned()).collect();
-    run(&Study::new(&settings(folder, sets), &vary, seeds).unwrap(), threads)
+    run(&Study::new(&settings(folder, sets), &vary, &[], seeds).unwrap(), threads)
 }
 
 /// What does not depend on the clock.
@@ -89,7 +89,7 @@ fn a_trial_is_the_training_of_its_settings_and_seed() {
 fn the_numbers_are_the_same_on_any_number_of_threads() {
     let folder = folder();
     let sets = ["train.epochs=3", "train.shard_rows=8"];
-    let study = Study::new(&settings(folder.path(), &sets), &[], 2).unwrap();
+    let study = Study::new(&settings(folder.path(), &sets), &[], &[], 2).unwrap();
     assert!(study.variants.len() > 12, "{}", study.variants.len());
     assert_eq!(study.variants[0].name, REFERENCE);
     let first = run(&study, 1);
@@ -131,10 +131,47 @@ fn a_failing_trial_is_recorded_and_ends_nothing() {
     assert!(found.to_svg().contains(">fails</text>"));
 }
 
+/// A trial whose loss blew up later is judged with the weights from before, but is no trial like any other.
+#[test]
+fn a_trial_that_diverges_is_told_apart() {
+    let folder = folder();
+    let sets =
+        ["optimizer.name=sgd", "train.epochs=30", "train.batch_size=84", "optimizer.learning_rate=0.01"];
+    let found = vary(folder.path(), &sets, &["optimizer.learning_rate=0.02,3"], 3, 2);
+    let diverged: Vec<&Trial> = found.trials.iter().filter(|t| t.state == State::Diverged).collect();
+    assert!(!diverged.is_empty() && diverged.iter().all(|t| t.variant == 2), "{:?}", found.trials);
+    let last = found.effects.last().unwrap();
+    assert_eq!((last.verdict, last.group.diverged), (Verdict::Diverges, diverged.len()));
+    assert!(found.to_svg().contains(&format!("; {} diverged</text>", diverged.len())));
+    let json = found.to_json();
+    assert_eq!(json["variants"][1]["verdict"], "diverges");
+}
+
+#[test]
+fn techniques_and_settings_are_named_in_short() {
+    let folder = folder();
+    let study = |vary: &[&str], only: &[&str]| {
+        let [vary, only] =
+            [vary, only].map(|words| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        Study::new(&settings(folder.path(), &[]), &vary, &only, 2)
+    };
+    let names =
+        |study: Study| -> Vec<String> { study.variants.into_iter().skip(1).map(|v| v.name).collect() };
+    let chosen = names(study(&[], &["dropout", "adam"]).unwrap());
+    for name in ["dropout 0.5", "adam", "nadam"] {
+        assert!(chosen.iter().any(|n| n == name), "{name}: {chosen:?}");
+    }
+    assert!(chosen.iter().all(|n| n.contains("dropout") || n.contains("adam")), "{chosen:?}");
+    let varied = names(study(&["init=he_normal,orthogonal"], &[]).unwrap());
+    assert_eq!(varied, ["network.initializer = he_normal", "network.initializer = orthogonal"]);
+    let error = study(&[], &["dropuot"]).unwrap_err().to_string();
+    assert!(error.contains("--only dropuot: no built-in technique"), "{error}");
+}
+
 #[test]
 fn a_study_that_is_stopped_has_the_trials_that_ended() {
     let folder = folder();
-    let study = Study::new(&settings(folder.path(), &[]), &["train.batch_size=8,16".into()], 5).unwrap();
+    let study = Study::new(&settings(folder.path(), &[]), &["train.batch_size=8,16".into()], &[], 5).unwrap();
     let stop = AtomicBool::new(false);
     let mut told = 0;
     let found = study
@@ -151,7 +188,8 @@ fn a_study_that_is_stopped_has_the_trials_that_ended() {
 #[test]
 fn a_variant_of_other_rows_is_refused() {
     let folder = folder();
-    let mut study = Study::new(&settings(folder.path(), &[]), &["train.batch_size=8".into()], 2).unwrap();
+    let mut study =
+        Study::new(&settings(folder.path(), &[]), &["train.batch_size=8".into()], &[], 2).unwrap();
     let mut config = study.variants[0].config.clone();
     config.split.val = 0.3;
     let variant = Variant { name: "more to watch".into(), settings: Vec::new(), config };

@@ -57,7 +57,7 @@ fn help_says_what_is_left_behind_and_with_which_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     insta::assert_snapshot!("help", call(folder.path(), &["--help"]).done().out);
     insta::assert_snapshot!("help_of_train", call(folder.path(), &["train", "--help"]).done().out);
-    for command in ["train", "predict", "evaluate", "summary", "config", "ablate"] {
+    for command in ["train", "predict", "evaluate", "summary", "config", "ablate", "tune"] {
         let help = call(folder.path(), &[command, "--help"]).done().out;
         let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 100).collect();
         assert!(wide.is_empty(), "{command}: {wide:?}");
@@ -341,7 +341,7 @@ fn a_column_can_say_which_rows_are_for_what() {
     assert_eq!((&json["test"], &json["baselines"]), (&serde_json::json!({}), &serde_json::json!({})));
     assert!(json["comparison"].is_null());
     assert!(text.err.contains("no test rows"), "{}", text.err);
-    assert!(text.out.starts_with("No test rows, so no test figures."), "{}", text.out);
+    assert!(text.out.contains("\n\nNo test rows, so no test figures."), "{}", text.out);
     assert!(!text.out.contains("The network"), "{}", text.out);
 
     let (text, json) = train(&["train", "train", "train", "train", "test"]);

@@ -164,7 +164,7 @@ fn one_column_can_be_encoded_apart() {
     );
     for (set, words) in [
         ("data.columns.k.encode=one_hot", ["`k` is a number", "none, plr, pbld or ple"]),
-        ("data.columns.town.encode=plr", ["`town` is a category", "one_hot or embedding"]),
+        ("data.columns.town.encode=plr", ["`town` is a category", "one_hot, embedding, ordinal"]),
         ("data.columns.day.encode=ple", ["`day` is a date", "leave the setting out"]),
         ("data.columns.k.encode=waves", ["one of one_hot, embedding, none, plr", "encode"]),
         ("network.layers=[{type='embedding'}]", ["unknown type \"embedding\"", "embedding.numeric=plr"]),
@@ -236,8 +236,8 @@ fn damaged_embeddings_are_refused() {
         (|card| card["layers"][0]["columns"][3]["levels"] = json!(u64::MAX / 2), "more than the file holds"),
         (|card| card["layers"][0]["columns"][3]["levels"] = json!(0), "a table without levels"),
         (|card| card["layers"][0]["columns"][1]["inputs"] = json!(u64::MAX), "inputs"),
-        (|card| card["pipeline"]["encoders"][0]["bins"] = json!([1.0, 1.0, 2.0]), "edges of its bins"),
-        (|card| card["pipeline"]["encoders"][2]["coded"] = json!(false), "inputs"),
+        (|card| card["pipeline"]["columns"][0]["bins"] = json!([1.0, 1.0, 2.0]), "edges of its bins"),
+        (|card| card["pipeline"]["columns"][2]["encoding"]["by"] = json!("one_hot"), "inputs"),
         (
             |card| {
                 let embedding = card["layers"][0].clone();

@@ -4,7 +4,7 @@ mod common;
 
 use common::{bits, dense_of, numbers};
 use statera::config::layers::{BIAS_INITIALIZERS, INITIALIZERS};
-use statera::config::{Activation, Config, Initializer, LayerSpec};
+use statera::config::{Activation, Config, Initializer, LayerSpec, WeightKind};
 use statera::nn::init::{explain, fill};
 use statera::nn::{CpuLevel, Loss, Network};
 use statera::random::{Purpose, Stream};
@@ -339,7 +339,11 @@ fn variance(v: &[f64]) -> f64 {
 
 /// The weights of the dense layer `layer` (I×O).
 fn weights<'p>(network: &Network, params: &'p [f64], layer: usize) -> &'p [f64] {
-    let name = format!("layers.{layer}.weight");
+    params_of(network, params, layer, "weight")
+}
+
+fn params_of<'p>(network: &Network, params: &'p [f64], layer: usize, name: &str) -> &'p [f64] {
+    let name = format!("layers.{layer}.{name}");
     &params[network.views().iter().find(|view| view.name == name).unwrap().range()]
 }
 
@@ -374,6 +378,63 @@ fn layer_sequential_unit_variance() {
     let params = network.init_on(CpuLevel::detect(), 4, &rows());
     for (layer, _, z) in pre_activations(&specs, &params) {
         assert!((variance(&z) - 1.0).abs() <= 0.01, "layers.{layer}: variance {}", variance(&z));
+    }
+}
+
+/// The same parameters with the weight of every binary layer as training uses it: α·sign(w), α the unit's mean |w|.
+fn with_signs(network: &Network, params: &[f64]) -> Vec<f64> {
+    let mut used = params.to_vec();
+    for (spec, layer) in network.specs().iter().zip(0..) {
+        if let LayerSpec::Dense { units, weights: Some(WeightKind::Binary), .. } = spec {
+            let name = format!("layers.{layer}.weight");
+            let range = network.views().iter().find(|view| view.name == name).unwrap().range();
+            for unit in 0..*units {
+                let own = || params[range.clone()].iter().skip(unit).step_by(*units);
+                let alpha = own().map(|w| w.abs()).sum::<f64>() / own().count() as f64;
+                let to = used[range.clone()].iter_mut().skip(unit).step_by(*units);
+                to.zip(own()).for_each(|(to, w)| *to = if *w >= 0.0 { alpha } else { -alpha });
+            }
+        }
+    }
+    used
+}
+
+#[test]
+fn binary_weights_start_with_unit_variance_of_what_their_signs_make() {
+    for initializer in [Initializer::Lsuv { tolerance: 1e-6 }, Initializer::UnitVariance] {
+        let mut specs = stack(initializer, Initializer::HePlus { rows: 1 });
+        for spec in &mut specs {
+            if let LayerSpec::Dense { weights, units: 5 | 12, .. } = spec {
+                *weights = Some(WeightKind::Binary);
+            }
+        }
+        let network = Network::from_specs(specs.clone(), N_FEATURES);
+        let params = network.init_on(CpuLevel::detect(), 4, &rows());
+        for (layer, _, z) in pre_activations(&specs, &with_signs(&network, &params)) {
+            // The spread of the biases is no part of what `unit_variance` fits.
+            let units = z.len() / N_ROWS;
+            let of_unit = |unit: usize| z.iter().skip(unit).step_by(units).copied().collect::<Vec<f64>>();
+            let found = if initializer == Initializer::UnitVariance {
+                (0..units).map(|unit| variance(&of_unit(unit))).collect()
+            } else {
+                // Kinks are put after the weights are fitted.
+                let spread: Vec<f64> = (0..units)
+                    .flat_map(|unit| {
+                        let bias = params_of(&network, &params, layer, "bias")[unit];
+                        of_unit(unit).into_iter().map(move |z| z - bias).collect::<Vec<f64>>()
+                    })
+                    .collect();
+                vec![variance(&spread)]
+            };
+            for found in found {
+                assert!((found - 1.0).abs() < 1e-5, "layers.{layer}: variance {found}");
+            }
+            // A row in which a unit is 0.
+            for unit in 0..units {
+                let nearest = of_unit(unit).into_iter().fold(f64::INFINITY, |least, z| least.min(z.abs()));
+                assert!(nearest < 1e-9, "layers.{layer}, unit {unit}: {nearest}");
+            }
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn config(path: &Path, target: &str) -> Config {
 
 fn profiled(path: &Path, target: &str) -> Profile {
     let loaded = Loaded::read(&config(path, target)).unwrap();
-    profile(&loaded.source(), 0, Depth::Whole, &|_| ())
+    profile(&loaded.source(), None, 0, Depth::Whole, &|_| ())
 }
 
 fn near(found: f64, expected: &Value, tolerance: f64, what: &str) {
@@ -156,7 +156,7 @@ fn concerns(found: &Profile) -> Vec<(Concern, &str)> {
 fn every_planted_problem_is_found_and_nothing_else() {
     use Concern::{
         Collinear, Constant, Duplicates, FarOutliers, Identifier, Imbalance, Leak, MostlyMissing,
-        NearlyConstant, SameCategories, Unreadable,
+        NearlyConstant, SameTwice, Unreadable,
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
@@ -174,7 +174,7 @@ fn every_planted_problem_is_found_and_nothing_else() {
             (NearlyConstant, "nearly"),
             (MostlyMissing, "sparse"),
             (Collinear, "total"),
-            (SameCategories, "place"),
+            (SameTwice, "place"),
             (FarOutliers, "far"),
         ]
     );
@@ -187,6 +187,95 @@ fn every_planted_problem_is_found_and_nothing_else() {
     let told = concerns(&found);
     assert!(told.contains(&(Leak, "leak")) && told.contains(&(Imbalance, "y")), "{told:?}");
     assert!(told.contains(&(Constant, "leak_text")), "a column of missing cells: {told:?}");
+}
+
+#[test]
+fn functions_of_the_target_and_parts_of_it_are_leaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let mut stream = Stream::new(12, Purpose::Noise, 0);
+    let mut text = "a,b,noise,band,high,level,degree,year,y\n".to_owned();
+    for i in 0..500 {
+        let (a, b, e) = (stream.normal(), 3.0 * stream.normal(), stream.normal());
+        let y = a + b;
+        let band = if y < -2.0 {
+            "low"
+        } else if y < 1.0 {
+            "middle"
+        } else {
+            "upper"
+        };
+        let degree = ["none", "school", "college"][i % 3];
+        text += &format!(
+            "{a:.4},{b:.4},{e:.3},{band},{},{},{degree},{},{y:.4}\n",
+            u8::from(y > 0.5),
+            i % 3 * 4,
+            1990 + i % 30
+        );
+    }
+    std::fs::write(&path, text).unwrap();
+    let found = profiled(&path, "y");
+    let leaks =
+        [(Concern::Leak, "band"), (Concern::Leak, "high"), (Concern::Leak, "b"), (Concern::Leak, "a")];
+    assert_eq!(concerns(&found)[..4], leaks, "{:?}", found.warnings);
+    // A number and a category that say the same; and nothing else.
+    assert_eq!(concerns(&found)[4..], [(Concern::SameTwice, "degree")], "{:?}", found.warnings);
+    assert!(found.warnings[0].text.contains("seems to be a function of `y`"), "{:?}", found.warnings[0]);
+    assert!(
+        found.warnings[2].text.starts_with("`b` with `a` makes up `y` (R² 1.000000)"),
+        "{:?}",
+        found.warnings[2]
+    );
+    // Each line takes its column away, and with one part the other tells too little.
+    let line = found.warnings[2].line.clone();
+    let mut config = config(&path, "y");
+    config = config.with(&[line]).unwrap();
+    let loaded = Loaded::read(&config).unwrap();
+    let after = profile(&loaded.source(), None, 0, Depth::Warnings, &|_| ());
+    assert!(!concerns(&after).contains(&(Concern::Leak, "a")), "{:?}", after.warnings);
+    // Years are written as years.
+    let year = found.columns.iter().find(|c| c.name == "year").unwrap();
+    assert_eq!(html::values(year, found.n_rows), "1990 to 2019, median 2004");
+}
+
+#[test]
+fn ten_thousand_columns_take_bounded_time_and_say_what_is_left_out() {
+    let n = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut stream = Stream::new(6, Purpose::Noise, 0);
+    for name in ["t.csv", "u.csv"] {
+        let mut text = (0..n).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",") + ",y\n";
+        for row in 0..60 {
+            for i in 0..n {
+                // Numbers, categories, constants and empty columns in turn.
+                text += &match i % 10 {
+                    0 => ["p", "q"][stream.below(2)].to_owned(),
+                    1 => "1".to_owned(),
+                    2 => String::new(),
+                    _ => format!("{:.2}", stream.normal()),
+                };
+                text.push(',');
+            }
+            text += &format!("{}\n", row % 7);
+        }
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let outcome = call(folder.path(), &["profile", "t.csv", "--target", "y", "--against", "u.csv"]).done();
+    assert!(
+        outcome.out.contains("… and 9,961 more columns; the page and --json have all"),
+        "{}",
+        outcome.out
+    );
+    assert!(outcome.out.contains("The network had no room for"), "{}", outcome.out);
+    assert!(
+        !outcome.out.contains("shifted column") && !outcome.out.contains("told apart:"),
+        "{}",
+        outcome.out
+    );
+    let page = std::fs::read_to_string(folder.path().join("t-profile.html")).unwrap();
+    is_sound(&page);
+    assert!(page.len() < 6_000_000, "{} bytes", page.len());
+    assert!(page.contains("Listed are the first 1,000 of 10,001 columns"), "the limit of the table is said");
 }
 
 #[test]

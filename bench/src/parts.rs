@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use statera::config::{Config, EmbeddingSpec, LayerSpec, OptimizerConfig};
 use statera::nn::buffer::Buffer;
-use statera::nn::{CpuLevel, Network};
-use statera::train::optimizer::Optimizer;
-use statera_kernels::Scalar;
+use statera::nn::{CpuLevel, Loss, Mode, Network, Pass, Targets};
+use statera::random::{Purpose, Stream};
+use statera::train::{optimizer::Optimizer, step::Stepper};
+use statera_kernels::{AdamStep, Kernels, Scalar};
 
 use crate::measure::{measure, peak};
 
@@ -67,6 +68,9 @@ pub fn run(level: CpuLevel, n_threads: usize, only: Option<&str>) -> Value {
             rows.push(threads(case, level, batch_size, n_threads));
         }
     }
+    if wanted("overhead", narrow.name) {
+        rows.push(overhead(level));
+    }
     for n in [10_000_000, 20_000] {
         if wanted("optimizer", "adam") {
             rows.push(adam(level, n));
@@ -106,6 +110,60 @@ fn threads(case: &Case, level: CpuLevel, batch_size: usize, n_threads: usize) ->
     json!({
         "what": "threads", "name": case.name, "batch": batch_size, "threads": n_threads,
         "us": best[1] * 1e6, "times": best[0] / best[1], "goal": (n_threads == 2).then_some(1.8),
+    })
+}
+
+/// What a step costs beside its passes and the kernel of its optimiser called one after the other: that is what all
+/// techniques cost that are off (clipping, noise, masks, penalties, averages, accumulation), and the cutting into shards.
+fn overhead(level: CpuLevel) -> Value {
+    const STEPS: u32 = 500;
+    let case = &CASES[0];
+    let (network, config) = network(case);
+    let n_rows = case.batch_size;
+    let numbers = |n: usize, salt| -> Vec<f32> {
+        let mut stream = Stream::new(0, Purpose::Init, salt);
+        (0..n).map(|_| stream.normal() as f32).collect()
+    };
+    let (x, t) = (numbers(n_rows * FEATURES, 1), numbers(n_rows, 2));
+    let start = network.init::<f32>(0);
+    let n = start.len();
+    let (mut p, mut q) = (Buffer::of(&start, 0), Buffer::of(&start, 0));
+    let mut optimizer = Optimizer::new(&config.optimizer, network.views());
+    let mut stepper = Stepper::new(&network, Loss::Mse, level, 0, n_rows, n_rows)
+        .with_settings(&config.train)
+        .with_noise(&config.noise);
+    let mut work = network.workspace::<f32>(n_rows);
+    let (mut m, mut v) = (Buffer::of(&vec![0.0; n], 2), Buffer::of(&vec![0.0; n], 3));
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..10 * ROUNDS {
+        let begin = Instant::now();
+        for step in 0..STEPS {
+            stepper.step(step, 1e-3, &mut p, &mut optimizer, &x, Targets::Values(&t));
+        }
+        best[0] = best[0].min(begin.elapsed().as_secs_f64());
+        let begin = Instant::now();
+        for step in 0..STEPS {
+            let mode = Mode::Train { seed: 0, step, shard: 0 };
+            let pass = Pass { level, params: &q, n_rows, mode };
+            let scale = 1.0 / n_rows as f32;
+            network.forward_backward(&pass, Loss::Mse, &x, Targets::Values(&t), scale, false, &mut work);
+            let adam = AdamStep {
+                rate: 1e-3,
+                inv_root_correction: 1.0,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                l2: 0.0,
+                keep: 1.0,
+            };
+            f32::adam_step(level, &adam, &mut q, &work.grads, &mut m, &mut v);
+        }
+        best[1] = best[1].min(begin.elapsed().as_secs_f64());
+    }
+    assert!(p[0] != start[0] && q[0] != start[0], "both learn");
+    json!({
+        "what": "overhead", "name": case.name, "batch": n_rows, "us": best[0] * 1e6 / f64::from(STEPS),
+        "times_passes_and_kernel": best[0] / best[1],
     })
 }
 

@@ -30,6 +30,7 @@ macro_rules! for_strips {
         }
     }};
 }
+pub(crate) use for_strips;
 
 /// A register of `lanes` numbers at `p`, all of them if WHOLE.
 ///
@@ -69,6 +70,7 @@ macro_rules! sum_rows {
         sum
     }};
 }
+pub(crate) use sum_rows;
 
 /// sums(F) += Σ over the rows of x (B×F).
 #[inline(always)]

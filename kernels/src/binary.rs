@@ -274,10 +274,17 @@ unsafe fn signed_rows<V: Signed, const R: usize>(
         let n_last = V::LANES.min(o - column - (registers - 1) * V::LANES);
         // SAFETY: columns from `column` on, a multiple of the lanes, are left.
         unsafe {
+            // What is wider than the registers allow is not compiled.
             match registers {
-                8 => panel::<V, R, 8>(i, x, alpha, bits, bias, y, column, n_last),
-                4 => panel::<V, R, 4>(i, x, alpha, bits, bias, y, column, n_last),
-                3 => panel::<V, R, 3>(i, x, alpha, bits, bias, y, column, n_last),
+                8 if const { R == 1 && V::PANEL > 3 } => {
+                    panel::<V, R, 8>(i, x, alpha, bits, bias, y, column, n_last);
+                }
+                4 if const { R == 1 || V::PANEL > 3 } => {
+                    panel::<V, R, 4>(i, x, alpha, bits, bias, y, column, n_last);
+                }
+                3 if const { R == 1 || V::PANEL > 2 } => {
+                    panel::<V, R, 3>(i, x, alpha, bits, bias, y, column, n_last);
+                }
                 2 => panel::<V, R, 2>(i, x, alpha, bits, bias, y, column, n_last),
                 _ => panel::<V, R, 1>(i, x, alpha, bits, bias, y, column, n_last),
             }
@@ -306,20 +313,28 @@ unsafe fn panel<V: Signed, const R: usize, const P: usize>(
     let is_whole = |p: usize| p + 1 < P || n_last == V::LANES;
     // SAFETY: the caller vouches for the columns; a row's bits are whole words, so that each register has all of its.
     unsafe {
-        let load = |from: &[V::Element]| -> [V; P] {
-            std::array::from_fn(|p| {
-                let from = from.as_ptr().add(at(p));
-                if is_whole(p) { V::load(from) } else { V::load_partial(from, n_last) }
-            })
-        };
-        let scales = load(alpha);
-        let mut sums = [[V::splat(V::Element::ZERO); P]; R];
+        // Loops, not closures over arrays: the compiler makes functions of those, which lack the level's instructions.
+        let zero = V::splat(V::Element::ZERO);
+        let (mut scales, mut sums) = ([zero; P], [[zero; P]; R]);
+        for (p, scale) in scales.iter_mut().enumerate() {
+            let from = alpha.as_ptr().add(at(p));
+            *scale = if is_whole(p) { V::load(from) } else { V::load_partial(from, n_last) };
+        }
         if !bias.is_empty() {
-            sums = [load(bias); R];
+            for p in 0..P {
+                let from = bias.as_ptr().add(at(p));
+                let start = if is_whole(p) { V::load(from) } else { V::load_partial(from, n_last) };
+                for sums in &mut sums {
+                    sums[p] = start;
+                }
+            }
         }
         for input in 0..i {
             let signs = bits.as_ptr().add(input * row_len);
-            let weights: [V; P] = std::array::from_fn(|p| scales[p].flipped(signs.add(at(p) / 8), at(p) % 8));
+            let mut weights = scales;
+            for (p, weight) in weights.iter_mut().enumerate() {
+                *weight = weight.flipped(signs.add(at(p) / 8), at(p) % 8);
+            }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let x = V::splat(*x.add(r * i + input));
                 for (sum, &weight) in sums.iter_mut().zip(&weights) {

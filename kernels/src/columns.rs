@@ -2,6 +2,29 @@
 
 use crate::math::Real;
 
+/// y = x·factor, row by row (x and y B×F, factor F).
+#[inline(always)]
+pub(crate) fn scale_columns<T: Real>(x: &[T], factor: &[T], y: &mut [T]) {
+    let n = factor.len();
+    for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+        for ((y, &x), &factor) in y.iter_mut().zip(x).zip(factor) {
+            *y = x * factor;
+        }
+    }
+}
+
+/// dfactor(F) += Σ over rows of dy·x, and dx = dy·factor, written over dy (B×F).
+#[inline(always)]
+pub(crate) fn scale_columns_backward<T: Real>(x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T]) {
+    let n = factor.len();
+    for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact_mut(n)) {
+        for (((dy, dfactor), &x), &factor) in dy.iter_mut().zip(&mut *dfactor).zip(x).zip(factor) {
+            *dfactor = dy.mul_add(x, *dfactor);
+            *dy *= factor;
+        }
+    }
+}
+
 /// y = x·factor + shift, row by row (x and y B×F, factor and shift F).
 #[inline(always)]
 pub(crate) fn affine_columns<T: Real>(x: &[T], factor: &[T], shift: &[T], y: &mut [T]) {

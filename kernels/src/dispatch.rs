@@ -29,11 +29,13 @@ macro_rules! kernels {
         pub trait Kernels<T> {
             $( $(#[$doc])* fn $name(level: CpuLevel, $($arg: $ty),*); )*
         }
-        kernels!(@implement f32; $( fn $name($($arg: $ty),*) = $body; )*);
-        kernels!(@implement f64; $( fn $name($($arg: $ty),*) = $body; )*);
+        kernels!(@implement f32, kernels_of_f32; $( fn $name($($arg: $ty),*) = $body; )*);
+        kernels!(@implement f64, kernels_of_f64; $( fn $name($($arg: $ty),*) = $body; )*);
     };
-    (@implement $t:ty; $( fn $name:ident($($arg:ident: $ty:ty),*) = $body:path; )*) => {
-        const _: () = {
+    (@implement $t:ty, $module:ident; $( fn $name:ident($($arg:ident: $ty:ty),*) = $body:path; )*) => {
+        // The compiler shares out work by modules.
+        mod $module {
+            use super::*;
             // The signatures say `T`; an alias reaches into the inner functions, where `Self` does not.
             type T = $t;
             impl Kernels<T> for T {
@@ -57,7 +59,7 @@ macro_rules! kernels {
                     }
                 } )*
             }
-        };
+        }
     };
 }
 
@@ -96,20 +98,12 @@ kernels! {
     fn fill_normal(to: &mut [T], key: [u32; 2], stream: [u32; 3]) = dropout::fill_normal;
     /// y += factor·x, element by element.
     fn add_scaled(x: &[T], factor: T, y: &mut [T]) = add_scaled;
-    /// y = γ·(x − mean)/√(variance + ε) + β, row by row (x and y B×F, γ and β F); moments (B×2) ← mean, 1/√….
-    fn layer_norm(
-        x: &[T], gamma: &[T], beta: &[T], epsilon: T, y: &mut [T], moments: &mut [T],
-    ) = layer_norm::layer_norm;
-    /// dγ(F) += Σ over rows of dy·x̂, dβ(F) += Σ over rows of dy, and dx, written over dy (B×F).
-    fn layer_norm_backward(
-        x: &[T], moments: &[T], gamma: &[T], dy: &mut [T], dgamma: &mut [T], dbeta: &mut [T],
-    ) = layer_norm::layer_norm_backward;
     /// y = x·factor, column by column (x and y B×F, factor F).
-    fn scale_columns(x: &[T], factor: &[T], y: &mut [T]) = layer_norm::scale_columns;
+    fn scale_columns(x: &[T], factor: &[T], y: &mut [T]) = columns::scale_columns;
     /// dfactor(F) += Σ over rows of dy·x, and dx = dy·factor, written over dy (B×F).
     fn scale_columns_backward(
         x: &[T], factor: &[T], dy: &mut [T], dfactor: &mut [T],
-    ) = layer_norm::scale_columns_backward;
+    ) = columns::scale_columns_backward;
     /// y = x·factor + shift, column by column (x and y B×F, factor and shift F).
     fn affine_columns(x: &[T], factor: &[T], shift: &[T], y: &mut [T]) = columns::affine_columns;
     /// dfactor(F) += Σ over rows of dy·x, dshift(F) += Σ over rows of dy, and dx = dy·factor, written over dy (B×F).
@@ -178,13 +172,16 @@ macro_rules! row_kernels {
         pub trait RowKernels<T> {
             $( $(#[$doc])* fn $name(level: CpuLevel, $($arg: $ty),*); )*
         }
-        row_kernels!(@implement f32, __m512, __m256, float32x4_t; $( fn $name($($arg: $ty),*) = $file::$body; )*);
-        row_kernels!(@implement f64, __m512d, __m256d, float64x2_t; $( fn $name($($arg: $ty),*) = $file::$body; )*);
+        row_kernels!(@implement f32, row_kernels_of_f32, __m512, __m256, float32x4_t;
+            $( fn $name($($arg: $ty),*) = $file::$body; )*);
+        row_kernels!(@implement f64, row_kernels_of_f64, __m512d, __m256d, float64x2_t;
+            $( fn $name($($arg: $ty),*) = $file::$body; )*);
     };
-    (@implement $t:ty, $avx512:ident, $avx2:ident, $neon:ident;
+    (@implement $t:ty, $module:ident, $avx512:ident, $avx2:ident, $neon:ident;
         $( fn $name:ident($($arg:ident: $ty:ty),*) = $file:ident::$body:ident; )*
     ) => {
-        const _: () = {
+        mod $module {
+            use super::*;
             type T = $t;
             impl RowKernels<T> for T {
                 $( fn $name(level: CpuLevel, $($arg: $ty),*) {
@@ -208,7 +205,7 @@ macro_rules! row_kernels {
                     }
                 } )*
             }
-        };
+        }
     };
 }
 
@@ -218,6 +215,14 @@ row_kernels! {
     fn sign_product(x: &[T], alpha: &[T], bits: &[u8], bias: &[T], y: &mut [T]) = binary::sign_product;
     /// [`Kernels::activate_backward`] on rows of F features, and sums(F) += Σ over the rows of ∂L/∂z.
     fn activate_backward_with_sums(function: Activation, y: &[T], dy: &mut [T], sums: &mut [T]) = activation::backward_with_sums;
+    /// y = γ·(x − mean)/√(variance + ε) + β, row by row (x and y B×F, γ and β F); moments (B×2) ← mean, 1/√….
+    fn layer_norm(x: &[T], gamma: &[T], beta: &[T], epsilon: T, y: &mut [T], moments: &mut [T]) = layer_norm::layer_norm;
+    /// dγ(F) += Σ over rows of dy·x̂, dβ(F) += Σ over rows of dy, and dx, written over dy (B×F). With `relu_sums`, x is
+    /// what relu has given, and dx is followed by [`RowKernels::activate_backward_with_sums`] of relu.
+    fn layer_norm_backward(
+        x: &[T], moments: &[T], gamma: &[T], dy: &mut [T], dgamma: &mut [T], dbeta: &mut [T],
+        relu_sums: Option<&mut [T]>,
+    ) = layer_norm::layer_norm_backward;
     /// sums(F) += Σ over the rows of x (B×F).
     fn column_sums(x: &[T], sums: &mut [T]) = batch_norm::column_sums;
     /// Takes the rows of x (B×F) into mean(F) and squares(F) = Σ (x − mean)² of the `n_before` rows before.
@@ -255,8 +260,25 @@ pub trait Scalar: Real + Kernels<Self> + RowKernels<Self> + sealed::Product {
         start: Start<Self>,
         scratch: &mut [Self],
     ) {
+        Self::product_to(level, shape, a, b, c, shape[2], start, scratch);
+    }
+
+    /// [`Scalar::product`] to a C whose rows are `c_row` numbers apart; what lies between them stays as it is.
+    ///
+    /// # Panics
+    /// As [`Scalar::product`]; and when `c_row` is less than `n`.
+    fn product_to(
+        level: CpuLevel,
+        shape: [usize; 3],
+        a: Matrix<Self>,
+        b: Matrix<Self>,
+        c: &mut [Self],
+        c_row: usize,
+        start: Start<Self>,
+        scratch: &mut [Self],
+    ) {
         assert!(level.is_available(), "this CPU lacks the {} instructions", level.name());
-        <Self as sealed::Product>::run(level, shape, a, b, c, start, scratch);
+        <Self as sealed::Product>::run(level, shape, a, b, c, c_row, start, scratch);
     }
 
     /// to (columns×rows) = the transpose of from (rows×columns), both stored row after row.
@@ -313,6 +335,7 @@ mod sealed {
             a: Matrix<Self>,
             b: Matrix<Self>,
             c: &mut [Self],
+            c_row: usize,
             start: Start<Self>,
             scratch: &mut [Self],
         );
@@ -329,6 +352,7 @@ mod sealed {
                     a: Matrix<Self>,
                     b: Matrix<Self>,
                     c: &mut [Self],
+                    c_row: usize,
                     start: Start<Self>,
                     scratch: &mut [Self],
                 ) {
@@ -339,10 +363,13 @@ mod sealed {
                         a: Matrix<$t>,
                         b: Matrix<$t>,
                         c: &mut [$t],
+                        c_row: usize,
                         start: Start<$t>,
                         scratch: &mut [$t],
                     ) {
-                        product::product::<std::arch::x86_64::$avx512>(shape, a, b, c, start, scratch, 0.0);
+                        product::product::<std::arch::x86_64::$avx512>(
+                            shape, a, b, c, c_row, start, scratch, 0.0,
+                        );
                     }
                     #[cfg(target_arch = "x86_64")]
                     #[target_feature(enable = "avx2,fma")]
@@ -351,23 +378,26 @@ mod sealed {
                         a: Matrix<$t>,
                         b: Matrix<$t>,
                         c: &mut [$t],
+                        c_row: usize,
                         start: Start<$t>,
                         scratch: &mut [$t],
                     ) {
-                        product::product::<std::arch::x86_64::$avx2>(shape, a, b, c, start, scratch, 0.0);
+                        product::product::<std::arch::x86_64::$avx2>(
+                            shape, a, b, c, c_row, start, scratch, 0.0,
+                        );
                     }
                     match level {
                         // SAFETY: `Scalar::product` has checked that the level is available.
                         #[cfg(target_arch = "x86_64")]
-                        CpuLevel::Avx512 => unsafe { avx512(shape, a, b, c, start, scratch) },
+                        CpuLevel::Avx512 => unsafe { avx512(shape, a, b, c, c_row, start, scratch) },
                         // SAFETY: as above.
                         #[cfg(target_arch = "x86_64")]
-                        CpuLevel::Avx2 => unsafe { avx2(shape, a, b, c, start, scratch) },
+                        CpuLevel::Avx2 => unsafe { avx2(shape, a, b, c, c_row, start, scratch) },
                         #[cfg(target_arch = "aarch64")]
-                        CpuLevel::Neon => {
-                            product::product::<std::arch::aarch64::$neon>(shape, a, b, c, start, scratch, 0.0)
-                        }
-                        _ => product::product::<Plain<$t>>(shape, a, b, c, start, scratch, 0.0),
+                        CpuLevel::Neon => product::product::<std::arch::aarch64::$neon>(
+                            shape, a, b, c, c_row, start, scratch, 0.0,
+                        ),
+                        _ => product::product::<Plain<$t>>(shape, a, b, c, c_row, start, scratch, 0.0),
                     }
                 }
 

@@ -1,6 +1,5 @@
 //! Embeddings of number columns: a column `x` of a matrix (one number every `stride`) becomes several numbers a row.
 
-use crate::layer_norm::sum;
 use crate::math::Real;
 
 /// The sine and cosine of t = x·frequency + phase/2π turns: waves(B×2K) ← sin(2πt) for each of K frequencies, then
@@ -64,6 +63,33 @@ pub(crate) fn waves_backward<T: Real>(
             *dx = tau * sum(k, |i| g[i] * frequencies[i]);
         }
     }
+}
+
+/// Partial sums of a row, so many side by side at every vector width.
+const LANES: usize = 16;
+
+/// Σ over i < n of f(i), in an order that does not depend on the vector width.
+#[inline(always)]
+fn sum<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
+    let mut lanes = [T::ZERO; LANES];
+    let whole = n - n % LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += f(first + lane);
+        }
+    }
+    for (lane, i) in (whole..n).enumerate() {
+        lanes[lane] += f(i);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            let other = lanes[lane + half];
+            lanes[lane] += other;
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// Piecewise-linear encoding of a place u among the edges of T bins, counted from 0: steps(B×T) ← u − t, cut to 0

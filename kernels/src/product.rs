@@ -76,13 +76,14 @@ pub fn product_scratch_len(m: usize, k: usize, n: usize) -> usize {
     k.min(SHARED_BLOCK) * n.max(m).min(WIDEST_PANEL).next_multiple_of(WIDEST_PANEL) + MOST_TURNED * m
 }
 
-/// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n` stored row after row.
+/// C = start + A·B, with A `m`×`k`, B `k`×`n` and C `m`×`n`, whose rows are `c_row` apart.
 #[inline(always)]
 pub(crate) fn product<V: Vector>(
     [m, k, n]: [usize; 3],
     a: Matrix<V::Element>,
     b: Matrix<V::Element>,
     c: &mut [V::Element],
+    c_row: usize,
     start: Start<V::Element>,
     scratch: &mut [V::Element],
     zero: V::Element,
@@ -90,7 +91,7 @@ pub(crate) fn product<V: Vector>(
     if m == 0 || n == 0 {
         return;
     }
-    assert!(c.len() >= m * n, "C is {m}×{n} and needs more numbers than it has");
+    assert!(c_row >= n && c.len() >= (m - 1) * c_row + n, "C is {m}×{n} and needs more numbers than it has");
     let (start, relu) = match start {
         Start::BiasRelu(bias) => (Start::Bias(bias), true),
         other => (other, false),
@@ -104,7 +105,7 @@ pub(crate) fn product<V: Vector>(
     }
     if k == 1 && b.column_stride == 1 && matches!(start, Start::Zero) {
         // SAFETY: the CPU level was checked by the caller of the kernel; the matrices were measured above.
-        return unsafe { outer_product::<V>([m, n], a, b, c, zero) };
+        return unsafe { outer_product::<V>([m, n], a, b, c, c_row, zero) };
     }
     // The last few columns would fill a register to a quarter or less. Where A is stored column after column, or
     // where there are no others, they are computed as rows instead: Cᵀ = Bᵀ·Aᵀ, into the scratch, and written
@@ -129,7 +130,7 @@ pub(crate) fn product<V: Vector>(
         let b_rest = Matrix { data: &b.data[columns..], ..b };
         // SAFETY: the CPU level was checked by the caller of the kernel; the matrices were measured above, and have
         // four columns from `columns` on.
-        unsafe { quads::<V>([rows, k], a, b_rest, begin.add(columns), n, start, columns, relu, zero) };
+        unsafe { quads::<V>([rows, k], a, b_rest, begin.add(columns), c_row, start, columns, relu, zero) };
         let rest = [m - rows, k, 4];
         if rest[0] > 0 {
             let a = Matrix { data: &a.data[rows * a.row_stride..], ..a };
@@ -137,9 +138,10 @@ pub(crate) fn product<V: Vector>(
                 Start::Bias(bias) => Start::Bias(&bias[columns..]),
                 other => other,
             };
-            panels::<V>(rest, a, b_rest, &mut c[rows * n + columns..], n, start, relu, scratch, zero);
+            let c = &mut c[rows * c_row + columns..];
+            panels::<V>(rest, a, b_rest, c, c_row, start, relu, scratch, zero);
         }
-        return panels::<V>([m, k, columns], a, b, c, n, start, relu, scratch, zero);
+        return panels::<V>([m, k, columns], a, b, c, c_row, start, relu, scratch, zero);
     }
     let whole = n - turned;
     let (columns, scratch) = scratch.split_at_mut(turned * m);
@@ -148,31 +150,34 @@ pub(crate) fn product<V: Vector>(
             Start::Zero => {}
             Start::Bias(bias) | Start::BiasRelu(bias) => column.fill(bias[whole + j]),
             Start::Add => {
-                column.iter_mut().zip(c[whole + j..].iter().step_by(n)).for_each(|(to, &from)| *to = from);
+                column
+                    .iter_mut()
+                    .zip(c[whole + j..].iter().step_by(c_row))
+                    .for_each(|(to, &from)| *to = from);
             }
         }
     }
     // A loop over two products, not two calls: the code of all tiles is there once.
     for turn in [false, true] {
         let rest = Matrix { data: b.data.get(whole * b.column_stride..).unwrap_or(&[]), ..b };
-        let (shape, a, b, c, c_row) = if turn {
+        let (shape, a, b, c, row) = if turn {
             ([turned, k, m], rest.transpose(), a.transpose(), &mut *columns, m)
         } else {
-            ([m, k, whole], a, b, &mut *c, n)
+            ([m, k, whole], a, b, &mut *c, c_row)
         };
         if shape[0] > 0 && shape[2] > 0 {
             let start = if turn && !matches!(start, Start::Zero) { Start::Add } else { start };
-            panels::<V>(shape, a, b, c, c_row, start, relu, scratch, zero);
+            panels::<V>(shape, a, b, c, row, start, relu, scratch, zero);
         }
     }
     for (i, column) in columns.chunks_exact(m).enumerate() {
         for (row, &value) in column.iter().enumerate() {
-            c[row * n + whole + i] = value;
+            c[row * c_row + whole + i] = value;
         }
     }
 }
 
-/// C (`m`×`n`) = a·b, a column and a row.
+/// C (`m`×`n`, its rows `c_row` apart) = a·b, a column and a row.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`; the matrices hold their shapes, and b lies in one piece.
@@ -182,6 +187,7 @@ unsafe fn outer_product<V: Vector>(
     a: Matrix<V::Element>,
     b: Matrix<V::Element>,
     c: &mut [V::Element],
+    c_row: usize,
     zero: V::Element,
 ) {
     unsafe {
@@ -191,7 +197,7 @@ unsafe fn outer_product<V: Vector>(
         for column in (0..n - tail).step_by(V::LANES) {
             let b = V::load(b.add(column));
             for row in 0..m {
-                V::splat(*a.add(row * a_row)).mul_add(b, zero).store(c.add(row * n + column));
+                V::splat(*a.add(row * a_row)).mul_add(b, zero).store(c.add(row * c_row + column));
             }
         }
         if tail > 0 {
@@ -199,7 +205,7 @@ unsafe fn outer_product<V: Vector>(
             for row in 0..m {
                 V::splat(*a.add(row * a_row))
                     .mul_add(b, zero)
-                    .store_partial(c.add((row + 1) * n - tail), tail);
+                    .store_partial(c.add(row * c_row + n - tail), tail);
             }
         }
     }
@@ -310,11 +316,16 @@ fn panels<V: Vector>(
                     relu: relu && shared + k_block == k,
                     zero,
                 };
-                match padded / V::LANES {
-                    1 => panel.rows::<V, 1>(m, pack),
-                    2 => panel.rows::<V, 2>(m, pack),
-                    3 => panel.rows::<V, 3>(m, pack),
-                    _ => panel.rows::<V, 4>(m, pack),
+                // What is wider than a panel can be is not compiled.
+                match (padded / V::LANES, pack) {
+                    (4, true) if const { V::PANEL > 3 } => V::rows::<4, true>(&panel, m),
+                    (4, false) if const { V::PANEL > 3 } => V::rows::<4, false>(&panel, m),
+                    (3, true) if const { V::PANEL > 2 } => V::rows::<3, true>(&panel, m),
+                    (3, false) if const { V::PANEL > 2 } => V::rows::<3, false>(&panel, m),
+                    (2, true) => V::rows::<2, true>(&panel, m),
+                    (2, false) => V::rows::<2, false>(&panel, m),
+                    (_, true) => V::rows::<1, true>(&panel, m),
+                    (_, false) => V::rows::<1, false>(&panel, m),
                 }
             }
         }
@@ -351,7 +362,7 @@ pub(crate) fn transpose<V: Vector>([rows, columns]: [usize; 2], from: &[V::Eleme
 }
 
 /// One panel of C: up to [`Vector::PANEL`] registers wide, all rows high.
-struct Panel<T> {
+pub(crate) struct Panel<T> {
     k: usize,
     a: *const T,
     a_row: usize,
@@ -371,30 +382,32 @@ struct Panel<T> {
 }
 
 impl<T: Copy> Panel<T> {
+    /// The first `m` rows of the panel.
+    ///
     /// # Safety
     /// The pointers are valid for `m` rows, `NR` registers less the unused lanes, and `k` steps.
     #[inline(always)]
-    unsafe fn rows<V: Vector<Element = T>, const NR: usize>(&self, m: usize, packed: bool) {
+    pub(crate) unsafe fn rows<V: Vector<Element = T>, const NR: usize, const PACKED: bool>(&self, m: usize) {
         unsafe {
             let mut row = 0;
             while row < m {
                 let left = m - row;
                 // Eight rows are two tiles of four: a rest of two would leave the multipliers waiting.
-                row += if NR == 1 && left >= 12 {
+                row += if const { NR == 1 } && left >= 12 {
                     // A narrow tile needs more rows to keep the multipliers busy.
-                    self.tile_of::<V, 12, NR>(row, packed)
+                    self.tile::<V, 12, NR, PACKED>(row)
                 } else if left >= 6 && left != 8 {
-                    self.tile_of::<V, 6, NR>(row, packed)
+                    self.tile::<V, 6, NR, PACKED>(row)
                 } else if left == 5 {
-                    self.tile_of::<V, 5, NR>(row, packed)
+                    self.tile::<V, 5, NR, PACKED>(row)
                 } else if left >= 4 {
-                    self.tile_of::<V, 4, NR>(row, packed)
+                    self.tile::<V, 4, NR, PACKED>(row)
                 } else if left == 3 {
-                    self.tile_of::<V, 3, NR>(row, packed)
+                    self.tile::<V, 3, NR, PACKED>(row)
                 } else if left == 2 {
-                    self.tile_of::<V, 2, NR>(row, packed)
+                    self.tile::<V, 2, NR, PACKED>(row)
                 } else {
-                    self.tile_of::<V, 1, NR>(row, packed)
+                    self.tile::<V, 1, NR, PACKED>(row)
                 };
             }
         }
@@ -458,22 +471,12 @@ impl<T: Copy> Panel<T> {
         }
     }
 
-    #[inline(always)]
-    unsafe fn tile_of<V: Vector<Element = T>, const MR: usize, const NR: usize>(
-        &self,
-        row: usize,
-        packed: bool,
-    ) -> usize {
-        unsafe { if packed { self.tile::<V, MR, NR, true>(row) } else { self.tile::<V, MR, NR, false>(row) } }
-        MR
-    }
-
-    /// `MR` rows of the panel from `row` on.
+    /// `MR` rows of the panel from `row` on; returns how many that were.
     #[inline(always)]
     unsafe fn tile<V: Vector<Element = T>, const MR: usize, const NR: usize, const PACKED: bool>(
         &self,
         row: usize,
-    ) {
+    ) -> usize {
         unsafe {
             let mut sums = [[V::splat(self.zero); NR]; MR];
             if !self.start.is_null() {
@@ -488,7 +491,8 @@ impl<T: Copy> Panel<T> {
                     }
                 }
             }
-            let mut a = self.a.add(row * self.a_row);
+            // With k = 0 there are no numbers to point at.
+            let mut a = self.a.wrapping_add(row * self.a_row);
             let mut b = self.b;
             for _ in 0..self.k {
                 let mut columns = [V::splat(self.zero); NR];
@@ -526,6 +530,7 @@ impl<T: Copy> Panel<T> {
                     }
                 }
             }
+            MR
         }
     }
 }

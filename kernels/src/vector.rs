@@ -1,6 +1,7 @@
 //! The few vector operations that the matrix product and the passes over rows are written in.
 
 use crate::math::Real;
+use crate::product::Panel;
 
 /// A register full of numbers.
 pub(crate) trait Vector: Copy {
@@ -71,6 +72,31 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`Vector::splat`]; `n <= LANES` and `kept` is valid for reading `n` bytes.
     unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self;
+    /// The sum of all lanes, joined by halves: lane i and lane i + `LANES`/2, and so on.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`].
+    #[inline(always)]
+    unsafe fn sum_lanes(self) -> Self::Element {
+        let mut lanes = [Self::Element::ZERO; 16];
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                let other = lanes[lane + half];
+                lanes[lane] += other;
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+
+    /// [`Panel::rows`], as a function of its own that has the instructions of this type: a product that held the code of
+    /// all shapes of tiles, wherever it uses one, would take the compiler minutes.
+    ///
+    /// # Safety
+    /// As [`Vector::splat`] and [`Panel::rows`].
+    unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<Self::Element>, m: usize);
 
     /// How many rows of four numbers lie side by side in a register; 0 where the functions on quads are missing.
     const QUADS: usize = 0;
@@ -186,6 +212,10 @@ macro_rules! plain {
                     // SAFETY: the lane is one of those that the caller vouches for.
                     if i < n && unsafe { *kept.add(i) } != 0 { self.0[i] } else { 0.0 }
                 }))
+            }
+            #[inline(never)]
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                unsafe { panel.rows::<Self, NR, PACKED>(m) }
             }
         }
     };

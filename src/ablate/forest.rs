@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::report::{Effect, Findings, Verdict};
 use crate::svg::{escaped, nice, text};
 
-const WIDTH: f64 = 980.0;
+const WIDTH: f64 = 1030.0;
 /// Where the plot begins and ends, between the names and the figures.
-const PLOT: [f64; 2] = [250.0, 700.0];
+const PLOT: [f64; 2] = [300.0, 750.0];
 const TOP: f64 = 84.0;
 const ROW: f64 = 22.0;
 
@@ -105,9 +105,10 @@ fn axis(svg: &mut String, scale: &Scale, bottom: f64) {
         let label = if i == 0 { "0".to_owned() } else { tick(f64::from(i) * step, step) + unit };
         text(svg, [x, bottom + 20.0], "middle", "", &label);
     }
-    let keys = [(Verdict::Helps, "helps"), (Verdict::WithinNoise, "within noise"), (Verdict::Hurts, "hurts")];
+    let keys =
+        [(Verdict::Helps, "helps"), (Verdict::WithinNoise, "noise or no change"), (Verdict::Hurts, "hurts")];
     for (i, (verdict, words)) in keys.into_iter().enumerate() {
-        let x = PLOT[0] + 130.0 * i as f64;
+        let x = PLOT[0] + 160.0 * i as f64;
         marker(svg, verdict, [x + 6.0, bottom + 43.0]);
         text(svg, [x + 18.0, bottom + 47.0], "start", "fill=\"#57606a\"", words);
     }
@@ -145,11 +146,12 @@ fn row(svg: &mut String, scale: &Scale, effect: &Effect, y: f64) {
         .difference
         .and_then(|d| d.interval)
         .map_or(String::new(), |_| format!(" [{}, {}]", signed(low), signed(high)));
-    let failed = match effect.group.failed {
-        0 => String::new(),
-        n => format!("; {n} failed"),
-    };
-    let told = format!("{}{unit}{interval}{failed}", signed(mean));
+    let mut told = format!("{}{unit}{interval}", signed(mean));
+    for (n, what) in [(effect.group.failed, "failed"), (effect.group.diverged, "diverged")] {
+        if n > 0 {
+            let _ = write!(told, "; {n} {what}");
+        }
+    }
     text(svg, [PLOT[1] + 16.0, y + 4.5], "start", "", &told);
 }
 
@@ -158,7 +160,7 @@ fn marker(svg: &mut String, verdict: Verdict, [x, y]: [f64; 2]) {
     let colour = colour(verdict);
     let _ = match verdict {
         Verdict::Helps => writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y}\" r=\"5\" fill=\"{colour}\"/>"),
-        Verdict::Hurts | Verdict::Fails => writeln!(
+        Verdict::Hurts | Verdict::Diverges | Verdict::Fails => writeln!(
             svg,
             "<rect x=\"{:.1}\" y=\"{}\" width=\"9\" height=\"9\" fill=\"{colour}\"/>",
             x - 4.5,
@@ -175,7 +177,7 @@ fn marker(svg: &mut String, verdict: Verdict, [x, y]: [f64; 2]) {
 fn colour(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Helps => "#0969da",
-        Verdict::Hurts | Verdict::Fails => "#bc4c00",
+        Verdict::Hurts | Verdict::Diverges | Verdict::Fails => "#bc4c00",
         Verdict::WithinNoise | Verdict::NoDifference | Verdict::Unknown => "#57606a",
     }
 }

@@ -8,7 +8,7 @@ mod paired;
 mod report;
 mod techniques;
 mod trial;
-mod work;
+pub(crate) mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 pub use paired::{Paired, student_quantile};
 pub use report::{Effect, Findings, Group, Verdict};
 pub use techniques::{TECHNIQUES, Technique, items};
+pub(crate) use trial::{Judged, Ready, guarded, validated};
 pub use trial::{State, Trial};
 
 use crate::config::Config;
@@ -54,8 +55,9 @@ impl Study {
     /// Reads the table, and lists the variants: the techniques of [`TECHNIQUES`] that change something here, or,
     /// if there are any, the values that `vary` names, each as `key=value,value`.
     ///
-    /// The first seed is that of `config`.
-    pub fn new(config: &Config, vary: &[String], n_seeds: usize) -> Result<Self> {
+    /// Of the list, only those with one of the words of `only` in their name or settings, if there are any words. The
+    /// first seed is that of `config`.
+    pub fn new(config: &Config, vary: &[String], only: &[String], n_seeds: usize) -> Result<Self> {
         if n_seeds < 2 {
             return Err(Error::setting(
                 format!(
@@ -80,7 +82,7 @@ impl Study {
         let reference = Variant { name: REFERENCE.into(), settings: Vec::new(), config: config.clone() };
         let mut study = Self { plan, variants: vec![reference], seeds, tables };
         if vary.is_empty() {
-            let changed = techniques::listed(config, &study.plan);
+            let changed = techniques::listed(config, only, &study.plan)?;
             study.variants.extend(changed);
         } else {
             for variant in varied {
@@ -141,7 +143,7 @@ impl Study {
 }
 
 /// Whether two settings come to the same prepared rows, given the same seed.
-fn same_data(a: &Config, b: &Config) -> bool {
+pub(crate) fn same_data(a: &Config, b: &Config) -> bool {
     a.data == b.data
         && a.prepare == b.prepare
         && a.embedding == b.embedding

@@ -21,6 +21,8 @@ pub enum Verdict {
     NoDifference,
     /// The whole interval lies on the worse side of zero.
     Hurts,
+    /// In some trials the loss stopped being finite, where it did not in those of the reference.
+    Diverges,
     /// Some trials failed where those of the reference did not.
     Fails,
     /// Fewer than two pairs: nothing can be said.
@@ -35,6 +37,7 @@ impl Verdict {
             Self::WithinNoise => "within noise",
             Self::NoDifference => "no change",
             Self::Hurts => "hurts",
+            Self::Diverges => "diverges",
             Self::Fails => "fails",
             Self::Unknown => "unknown",
         }
@@ -50,6 +53,8 @@ pub struct Group {
     pub metric: Option<f64>,
     /// Trials that failed.
     pub failed: usize,
+    /// Trials whose loss stopped being finite; judged with the best weights from before.
+    pub diverged: usize,
     /// The mean seconds of training.
     pub train_seconds: Option<f64>,
     /// The mean seconds of an epoch.
@@ -93,7 +98,7 @@ pub struct Findings {
     pub seeds: Vec<u64>,
     /// The reference's trials.
     pub reference: Group,
-    /// The variants, the most helpful first; what failed comes last.
+    /// The variants, the most helpful first; what diverged or failed comes last.
     pub effects: Vec<Effect>,
     /// Every trial, by variant and seed.
     pub trials: Vec<Trial>,
@@ -115,6 +120,7 @@ fn group(variant: usize, trials: &[&Trial]) -> Group {
         variant,
         metric: mean(trained().filter_map(|t| t.metric)),
         failed: trials.len() - trained().count(),
+        diverged: trials.iter().filter(|t| t.state == State::Diverged).count(),
         train_seconds: mean(trained().map(|t| t.seconds)),
         epoch_seconds: mean(per_epoch),
         epochs: mean(trained().map(|t| t.epochs as f64)),
@@ -138,8 +144,13 @@ impl Findings {
             let pairs: Vec<(f64, f64)> = whole.into_iter().filter_map(|(m, r)| Some((m?, r))).collect();
             let differences: Vec<f64> = pairs.iter().map(|(m, r)| m - r).collect();
             let difference = Paired::new(&differences, confidence);
+            let has_diverged = |t: &Trial| t.state == State::Diverged;
+            let diverges = ours
+                .iter()
+                .any(|t| has_diverged(t) && !reference.iter().any(|r| r.seed == t.seed && has_diverged(r)));
             let verdict = match difference.and_then(|d| d.interval) {
                 _ if !broken.is_empty() => Verdict::Fails,
+                _ if diverges => Verdict::Diverges,
                 None => Verdict::Unknown,
                 Some(_) if differences.iter().all(|d| *d == 0.0) => Verdict::NoDifference,
                 Some([_, high]) if high < 0.0 => Verdict::Helps,
@@ -157,7 +168,12 @@ impl Findings {
         }
         let key = |e: &Effect| {
             let mean = e.difference.map_or(f64::INFINITY, |d| d.mean);
-            (e.verdict == Verdict::Fails, e.share(mean).unwrap_or(mean))
+            let rank = match e.verdict {
+                Verdict::Fails => 2,
+                Verdict::Diverges => 1,
+                _ => 0,
+            };
+            (rank, e.share(mean).unwrap_or(mean))
         };
         effects.sort_by(|a, b| {
             let (a, b) = (key(a), key(b));
@@ -233,6 +249,7 @@ impl Findings {
             [
                 ("mean", json!(g.metric)),
                 ("failed", json!(g.failed)),
+                ("diverged", json!(g.diverged)),
                 ("epochs", json!(g.epochs)),
                 ("train_seconds", json!(g.train_seconds)),
                 ("epoch_seconds", json!(g.epoch_seconds)),

@@ -5,6 +5,7 @@ use toml::Value;
 
 use super::{Variant, same_data};
 use crate::config::{Activation, Config, Initializer, LayerSpec, OptimizerName, Task, keys, with_parametric};
+use crate::data::{Pipeline, PipelineOptions};
 use crate::error::{Error, Result, nearest};
 use crate::nn::Layer;
 use crate::run::{Plan, embedding};
@@ -160,21 +161,47 @@ impl Technique {
     }
 }
 
-/// The techniques that apply to the planned reference and change something about it.
-pub(super) fn listed(reference: &Config, plan: &Plan) -> Vec<Variant> {
-    let applying = TECHNIQUES.iter().filter(|t| (t.applies)(&plan.config));
+impl Technique {
+    /// Whether a word stands in its name or in one of its settings.
+    fn is_meant_by(&self, word: &str) -> bool {
+        self.name.contains(word) || self.changes.iter().any(|(key, _)| key.contains(word))
+    }
+}
+
+/// The techniques that apply to the planned reference and change something about it; of those alone that one of the words
+/// of `only` means, if there are any.
+pub(super) fn listed(reference: &Config, only: &[String], plan: &Plan) -> Result<Vec<Variant>> {
+    if let Some(word) = only.iter().find(|word| !TECHNIQUES.iter().any(|t| t.is_meant_by(word))) {
+        return Err(Error::setting(
+            format!("--only {word}: no built-in technique has this in its name or settings"),
+            nearest(word, TECHNIQUES.iter().map(|t| t.name)).map_or_else(
+                || {
+                    "--only dropout, or without it for all; --vary KEY=A,B compares values of any setting"
+                        .to_owned()
+                },
+                |near| format!("--only '{near}'"),
+            ),
+        ));
+    }
+    let wanted = |t: &&Technique| only.is_empty() || only.iter().any(|word| t.is_meant_by(word));
+    let applying = TECHNIQUES.iter().filter(wanted).filter(|t| (t.applies)(&plan.config));
     let variants = applying.filter_map(|t| t.variant(reference));
+    // What a preparation makes of the table, and what an embedding makes of that.
+    let prepared = |config: &Config| {
+        let pipeline = Pipeline::fit(&plan.table, &plan.split.train, &PipelineOptions::of(config)).ok()?;
+        Some((embedding::layer(config, &pipeline), pipeline, config.prepare.target_scale))
+    };
     let differs = |v: &Variant| {
         let mut others = reference.clone();
-        others.embedding = v.config.embedding.clone();
-        if same_data(&v.config, &others) && v.config.embedding != reference.embedding {
-            // A table without numbers has none to embed.
-            return embedding::differs([&v.config, reference], &plan.pipeline);
+        (others.prepare, others.embedding) = (v.config.prepare.clone(), v.config.embedding.clone());
+        if same_data(&v.config, &others) && !same_data(&v.config, reference) {
+            // A table without numbers has none to scale or embed.
+            return prepared(&v.config).is_some_and(|p| Some(p) != prepared(reference));
         }
         !same_data(&v.config, reference)
             || plan.with_learner(v.config.clone()).is_ok_and(|p| trained_by(&p) != trained_by(plan))
     };
-    variants.filter(differs).collect()
+    Ok(variants.filter(differs).collect())
 }
 
 /// All that training depends on beside the rows, said in one way.
@@ -396,6 +423,7 @@ pub(super) fn varied(reference: &Config, vary: &[String]) -> Result<Vec<Variant>
             };
             return Err(Error::setting(format!("--vary `{asked}`: expected key=value,value"), shown));
         }
+        let key = whole_key(key);
         if FIXED.iter().any(|fixed| key == *fixed || (fixed.ends_with('.') && key.starts_with(fixed))) {
             return Err(Error::setting(
                 format!("--vary {key}: all variants are trained and judged on the same rows and seeds"),
@@ -410,6 +438,23 @@ pub(super) fn varied(reference: &Config, vary: &[String]) -> Result<Vec<Variant>
         }
     }
     Ok(variants)
+}
+
+/// The setting that a shortened key stands for: the only one of this name, or the only one whose name begins so; the key
+/// itself otherwise.
+fn whole_key(key: &str) -> &str {
+    if key.contains('.') || keys::find(key).is_some() {
+        return key;
+    }
+    for exact in [true, false] {
+        let mut found = keys::KEYS
+            .iter()
+            .filter(|known| if exact { known.name() == key } else { known.name().starts_with(key) });
+        if let (Some(known), None) = (found.next(), found.next()) {
+            return known.path;
+        }
+    }
+    key
 }
 
 fn nearest_key(key: &str) -> Option<&'static keys::Key> {

@@ -15,7 +15,7 @@ use crate::model::{Params, truth_of};
 use crate::run::Plan;
 use crate::run::execute::{Untested, train};
 use crate::run::report::primary;
-use crate::train::events::{Answer, Event};
+use crate::train::events::{Answer, Event, Listener};
 use crate::train::fit::Rows;
 use crate::train::metrics::metrics;
 
@@ -62,21 +62,23 @@ pub struct Trial {
 }
 
 /// Prepared rows to learn from and to watch, in the precision of training.
+#[derive(Debug)]
 enum Prepared {
     F32([Rows<f32>; 2]),
     F64([Rows<f64>; 2]),
 }
 
 /// What trials of one seed and one preparation share.
-struct Ready {
-    plan: Plan,
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) plan: Plan,
     rows: Prepared,
     /// The prepared inputs of the validation rows, to be predicted.
     val: Vec<f64>,
 }
 
 impl Ready {
-    fn new(config: Config, raw: Arc<RawTable>) -> Result<Self> {
+    pub(crate) fn new(config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let plan = Plan::of(config, raw)?;
         let rows = match plan.config.network.precision {
             Precision::F32 => Prepared::F32(both(&plan)?),
@@ -131,7 +133,7 @@ fn with_seed(config: &Config, seed: u64) -> Config {
 }
 
 /// The work's result, its error or its panic in words.
-fn guarded<R>(work: impl FnOnce() -> Result<R>) -> std::result::Result<R, String> {
+pub(crate) fn guarded<R>(work: impl FnOnce() -> Result<R>) -> std::result::Result<R, String> {
     let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
@@ -142,12 +144,13 @@ fn guarded<R>(work: impl FnOnce() -> Result<R>) -> std::result::Result<R, String
 }
 
 /// What a trial came to before it is put on record.
-struct Judged {
-    diverged: bool,
-    metric: f64,
-    epochs: usize,
-    seconds: f64,
-    reason: String,
+pub(crate) struct Judged {
+    pub(crate) diverged: bool,
+    pub(crate) metric: f64,
+    pub(crate) best_epoch: usize,
+    pub(crate) epochs: usize,
+    pub(crate) seconds: f64,
+    pub(crate) reason: String,
 }
 
 /// Trains everything; the trials come by variant, then by seed, those that `stop` kept from ending left out.
@@ -202,7 +205,7 @@ fn on_record(
 ) -> Option<Trial> {
     let trial = match judged {
         Ok(judged) => {
-            let Judged { diverged, metric, epochs, seconds, reason } = judged?;
+            let Judged { diverged, metric, epochs, seconds, reason, .. } = judged?;
             let state = if diverged { State::Diverged } else { State::Done };
             Trial { variant, seed, state, metric: Some(metric), epochs, seconds, reason }
         }
@@ -215,25 +218,32 @@ fn on_record(
 
 /// Trains a variant and measures it on the validation rows; none if it was stopped.
 fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judged>> {
-    let plan = ready.plan.with_learner(config)?;
-    let (mut diverged, mut stopped) = (false, false);
+    let mut stopped = false;
     let mut listener = |event: &Event| {
-        diverged |= matches!(event, Event::Diverged { .. });
         if stop.load(Ordering::SeqCst) && !matches!(event, Event::Finished { .. }) {
             stopped = true;
             return Answer::Stop("interrupted".into());
         }
         Answer::GoOn
     };
-    let untested = match &ready.rows {
-        Prepared::F32(rows) => train(&plan, rows, &mut listener, Params::F32),
-        Prepared::F64(rows) => train(&plan, rows, &mut listener, Params::F64),
-    };
+    let judged = validated(ready, config, &mut listener);
     // Before the error that no epoch was trained, which is none of the trial's own.
-    if stopped {
-        return Ok(None);
-    }
-    let Untested { model, history, reason, seconds, .. } = untested?;
+    if stopped { Ok(None) } else { judged.map(Some) }
+}
+
+/// Trains these settings, telling `listener`, and measures them on the validation rows.
+pub(crate) fn validated(ready: &Ready, config: Config, listener: &mut Listener) -> Result<Judged> {
+    let plan = ready.plan.with_learner(config)?;
+    let mut diverged = false;
+    let mut hear = |event: &Event| {
+        diverged |= matches!(event, Event::Diverged { .. });
+        listener(event)
+    };
+    let untested = match &ready.rows {
+        Prepared::F32(rows) => train(&plan, rows, &mut hear, Params::F32),
+        Prepared::F64(rows) => train(&plan, rows, &mut hear, Params::F64),
+    };
+    let Untested { model, best_epoch, history, reason, seconds } = untested?;
     let truth = truth_of(&plan.labels.target, &plan.split.val);
     let name = primary(plan.target.task);
     let measured = metrics(&model.predict_prepared(&ready.val), truth.view());
@@ -242,7 +252,7 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
         let why = format!("the validation {name} is not a finite number; {reason}");
         return Err(Error::training(why, ""));
     };
-    Ok(Some(Judged { diverged, metric, epochs: history.len(), seconds, reason }))
+    Ok(Judged { diverged, metric, best_epoch, epochs: history.len(), seconds, reason })
 }
 
 #[cfg(test)]

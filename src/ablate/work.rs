@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Does the jobs 0..`n_jobs` on `threads` workers (0: one a core), each of which computes on one thread alone;
 /// `tell` hears of each as it ends. The results come in the order of the jobs.
-pub(super) fn share_out<R: Send>(
+pub(crate) fn share_out<R: Send>(
     n_jobs: usize,
     threads: usize,
     job: impl Fn(usize) -> R + Sync,
@@ -23,7 +23,8 @@ pub(super) fn share_out<R: Send>(
     let next = AtomicUsize::new(0);
     let mut done: Vec<Option<R>> = (0..n_jobs).map(|_| None).collect();
     std::thread::scope(|scope| {
-        let (sender, results) = mpsc::channel();
+        // A worker waits until it is heard, so that whoever listens can stop the others in time.
+        let (sender, results) = mpsc::sync_channel(0);
         for pool in &pools {
             let (sender, next, job) = (sender.clone(), &next, &job);
             scope.spawn(move || {

@@ -1,5 +1,6 @@
 //! `statera ablate`
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +21,9 @@ The settings as they are make the reference. Each variant changes one thing, and
 with the same seeds: a seed draws the same split for all. Only validation rows are looked at; the
 test rows stay untouched, to test with `statera train` what was chosen.
 
-Values of one setting: --vary train.batch_size=16,64 or --vary 'network.hidden=[32],[64,64]'.
+Values of one setting: --vary train.batch_size=16,64 or --vary 'network.hidden=[32],[64,64]'; a
+setting may be shortened where it stays clear, as --vary init=he_normal,orthogonal. Some of the
+built-in techniques: --only dropout,norm,optimizer.
 
 What is left behind: a folder with ablation.csv (every trial), ablation.json, ablation.svg and
 config.toml (the reference).
@@ -40,6 +43,9 @@ pub(crate) struct Arguments {
     /// Compare values of one setting, not the built-in list (repeatable)
     #[arg(long, value_name = "KEY=A,B")]
     vary: Vec<String>,
+    /// Only the techniques with one of these words in name or setting
+    #[arg(long, value_name = "WORD,WORD", value_delimiter = ',', conflicts_with = "vary")]
+    only: Vec<String>,
     /// How many seeds to train everything with
     #[arg(long, value_name = "N", default_value_t = 5)]
     seeds: usize,
@@ -84,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Before the table is read, which may take long.
     arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
     let threads = config.threads;
-    let study = Study::new(&config, &arguments.vary, arguments.seeds)?;
+    let study = Study::new(&config, &arguments.vary, &arguments.only, arguments.seeds)?;
     let source = &study.plan.raw.source;
     let stem = source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let interruption = Interruption::watch();
@@ -176,27 +182,60 @@ fn results(found: &Findings) -> String {
     let told = found.effects.iter().filter(|e| e.difference.is_some_and(|d| d.interval.is_some())).count();
     let names =
         |wanted: Verdict| -> Vec<&Effect> { found.effects.iter().filter(|e| e.verdict == wanted).collect() };
-    let (helps, hurts) = (names(Verdict::Helps), names(Verdict::Hurts));
+    let helps = names(Verdict::Helps);
     out.push('\n');
-    let sentence = format!(
-        "{} of {} help, {} hurt; the others are within what the seeds alone change. Of {told} intervals, about \
-         {:.1} would leave out 0 by chance alone, and all lean on the same trials of the reference: look at \
-         what helps again with fresh seeds.",
-        helps.len(),
-        text::counted(found.effects.len(), "variant"),
-        hurts.len(),
-        (1.0 - found.confidence) * told as f64
-    );
+    let counts = [
+        (Verdict::Helps, "help"),
+        (Verdict::Hurts, "hurt"),
+        (Verdict::WithinNoise, "are within what the seeds alone change"),
+        (Verdict::NoDifference, "change nothing"),
+        (Verdict::Diverges, "diverge"),
+        (Verdict::Fails, "fail"),
+        (Verdict::Unknown, "cannot be told"),
+    ];
+    let counts = counts.map(|(verdict, words)| (names(verdict).len(), verdict, words));
+    let always = |verdict| matches!(verdict, Verdict::Helps | Verdict::Hurts);
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(n, verdict, _)| *n > 0 || always(*verdict))
+        .map(|(n, _, words)| format!("{n} {words}"))
+        .collect();
+    // Half of the intervals that leave out 0 by chance lie on the better side.
+    let by_chance = (1.0 - found.confidence) / 2.0 * told as f64;
+    let mut sentence =
+        format!("Of {}: {}.", text::counted(found.effects.len(), "variant"), counts.join(", "));
+    if told > 0 {
+        let _ = write!(
+            sentence,
+            " Of {told} intervals, about {by_chance:.1} would seem to help and as many to hurt by chance alone, and all \
+             lean on the same trials of the reference."
+        );
+    }
     out += &text::wrap(&sentence, 0);
+    let no_more = helps.len() as f64 <= by_chance.ceil() && by_chance >= 0.5;
+    if no_more && !helps.is_empty() {
+        out += &text::wrap(
+            "So many help by chance alone: take none of them before fresh seeds have shown it too.",
+            0,
+        );
+    }
     if let Some(best) = helps.first() {
         let words = |option: &str, (key, value): &(String, String)| {
             format!("{option} {}", text::shell(&format!("{key}={value}")))
         };
         let sets: Vec<String> = best.settings.iter().map(|setting| words("--set", setting)).collect();
-        out += &format!("To take the first: {}\n", sets.join(" "));
-        if let ([setting], Some(last)) = (&best.settings[..], found.seeds.last()) {
-            let fresh = format!("{} --seed {}", words("--vary", setting), last.saturating_add(1));
-            out += &format!("To look at it again with fresh seeds: {fresh}\n");
+        if let Some(last) = found.seeds.last() {
+            let again = match &best.settings[..] {
+                [setting] => words("--vary", setting),
+                _ => format!("--only {}", text::shell(&best.name)),
+            };
+            out += &format!(
+                "To look at the first again with fresh seeds: {again} --seed {}\n",
+                last.saturating_add(1)
+            );
+        }
+        if !no_more {
+            out += &format!("To take it: {}\n", sets.join(" "));
         }
     }
     out
@@ -210,7 +249,7 @@ fn row(name: &str, size: f64, group: &Group, effect: Option<&Effect>) -> Vec<Str
     let blank = |text: Option<String>| if effect.is_some() { or_dash(text) } else { String::new() };
     let share = effect.zip(difference).and_then(|(e, d)| e.share(d.mean));
     let worth = effect.map_or(String::new(), |e| {
-        let n = group.failed;
+        let n = if e.verdict == Verdict::Diverges { group.diverged } else { group.failed };
         e.verdict.words().to_owned() + &if n > 0 { format!(" {n}×") } else { String::new() }
     });
     vec![

@@ -107,7 +107,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     out.flush()?;
     if test.suggestion.is_none() {
-        text::note("warning: no learning rate can be suggested: the smoothed loss falls nowhere");
+        text::note(
+            "warning: no learning rate can be suggested: the loss falls no further than the losses of batches differ",
+        );
         text::note("  try: another range, as --from 1e-5 --to 100, or more steps, as --steps 500");
     }
     Ok(())

@@ -13,6 +13,8 @@ mod progress;
 mod summary;
 mod text;
 mod train;
+mod trials;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum Command {
     LrTest(lr_test::Arguments),
     /// Say what each technique is worth on a table, over several seeds, with intervals
     Ablate(ablate::Arguments),
+    /// Search settings that suit a table best, trial by trial, and test the best once
+    Tune(Box<tune::Arguments>),
     /// List all settings with their defaults, or check a configuration file
     Config(config::Arguments),
 }
@@ -116,6 +120,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments).map(done),
         Command::LrTest(arguments) => lr_test::run(&arguments).map(done),
         Command::Ablate(arguments) => ablate::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Config(arguments) => config::run(&arguments).map(done),
     };
     outcome.unwrap_or_else(|error| fail(&error))

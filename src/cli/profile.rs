@@ -11,9 +11,11 @@ use statera::data::ColumnKind;
 use statera::error::Error;
 use statera::files::write_atomically;
 use statera::inspect::weights::bars;
+use statera::profile::against::Against;
 use statera::profile::column::ColumnProfile;
+use statera::profile::shift::Verdict;
 use statera::profile::source::{Loaded, Role};
-use statera::profile::{Depth, Profile, Warning, html, profile, short};
+use statera::profile::{Depth, Profile, Warning, against_html, html, profile, short};
 use statera::run::Plan;
 
 use super::{Settings, text, thread_pool};
@@ -45,6 +47,9 @@ pub(crate) struct Arguments {
     /// What to learn of it
     #[arg(long, value_parser = ["auto", "regression", "binary", "multiclass"])]
     task: Option<String>,
+    /// Another table to compare with: how its columns differ, and whether its rows can be told apart
+    #[arg(long, value_name = "OTHER")]
+    against: Option<PathBuf>,
     /// A further word that stands for a missing cell (repeatable)
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     null: Vec<String>,
@@ -98,7 +103,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let found = thread_pool(config.threads)?.install(|| -> Result<Profile, Error> {
         stages.tell("reading");
         let loaded = Loaded::read(&config)?;
-        Ok(profile(&loaded.source(), config.seed, Depth::Whole, &|stage| stages.tell(stage)))
+        let other = match &arguments.against {
+            Some(path) => {
+                stages.tell("reading the other table");
+                Some(loaded.read_other(&config, path)?)
+            }
+            None => None,
+        };
+        Ok(profile(&loaded.source(), other.as_ref(), config.seed, Depth::Whole, &|stage| stages.tell(stage)))
     })?;
     if let Some(page) = &page {
         stages.tell("page");
@@ -204,6 +216,7 @@ fn described(found: &Profile) -> String {
     out.push('\n');
     out += &columns(found);
     out += &together(found);
+    out += &found.against.as_ref().map_or(String::new(), |of| against(found, of));
     out += &warnings(&found.warnings);
     out
 }
@@ -318,6 +331,7 @@ fn narrow(counts: &[usize]) -> Vec<usize> {
 fn together(found: &Profile) -> String {
     const MOST: usize = 5;
     const WEAKEST: f64 = 0.3;
+    const MOST_GROUPS: usize = 5;
     let mut out = String::new();
     if let Some(of) = &found.associations {
         let is_target = |i: usize| found.columns[i].role == Role::Target;
@@ -360,6 +374,67 @@ fn together(found: &Profile) -> String {
             }
             None => out.push('\n'),
         }
+        let name = |&i: &usize| short_name(&found.columns[of.columns[i]].name);
+        for group in of.found.groups.iter().take(MOST_GROUPS) {
+            let names: Vec<String> = group.iter().take(MOST).map(name).collect();
+            let more =
+                if group.len() > MOST { format!(" and {} more", group.len() - MOST) } else { String::new() };
+            out += &text::wrap(&format!("largely make up each other: {}{more}", names.join(", ")), 2);
+        }
+        if let Some(more) = of.found.groups.len().checked_sub(MOST_GROUPS).filter(|more| *more > 0) {
+            let _ =
+                writeln!(out, "  … and {}; the page and --json have all", text::counted(more, "more group"));
+        }
+    }
+    out
+}
+
+/// How the other table differs: the columns that do, and whether its rows can be told apart.
+fn against(found: &Profile, of: &Against) -> String {
+    const MOST: usize = 20;
+    let n_rows = [found.n_rows, of.n_rows];
+    let other = text::path(Path::new(&of.table));
+    let here = text::path(Path::new(&found.table));
+    let mut out =
+        format!("\nAgainst {other}: {} (here is {here}, there {other})\n", text::counted(of.n_rows, "row"));
+    let differ: Vec<_> =
+        of.largest_first(found.n_rows).filter(|shift| shift.verdict > Verdict::Same).collect();
+    if !differ.is_empty() {
+        let header = ["column", "differs", "stability", "p", "how"];
+        let mut rows = vec![header.map(String::from).to_vec()];
+        for shift in differ.iter().take(MOST) {
+            rows.push(vec![
+                short_name(&found.columns[shift.column].name),
+                shift.verdict.name().to_owned(),
+                shift.psi.map_or(String::new(), |psi| format!("{psi:.2}")),
+                against_html::p_value(shift.least_p()),
+                against_html::how(shift, &found.columns[shift.column], n_rows),
+            ]);
+        }
+        out += &text::wrapped_table(&rows);
+        if let Some(more) = differ.len().checked_sub(MOST).filter(|more| *more > 0) {
+            let _ =
+                writeln!(out, "  … and {}; the page and --json have all", text::counted(more, "more column"));
+        }
+        out += "  stability: population stability index, from 0.1 on a shift, from 0.25 on a large one; p: the\n  \
+                smallest of the column’s tests, corrected for all tests (Holm)\n";
+    }
+    let same = of.columns.len() - differ.len();
+    if !of.columns.is_empty() {
+        let which = if differ.is_empty() { "No column differs" } else { "No other column differs" };
+        out += &text::wrap(
+            &format!(
+                "{which} by more than chance ({} compared, {} at a level of {} together).",
+                text::counted(differ.len() + same, "column"),
+                text::counted(of.n_tests, "test"),
+                of.level
+            ),
+            2,
+        );
+    }
+    out += &text::wrap(&against_html::told_apart(found, of), 2);
+    for line in against_html::not_compared(found, of) {
+        out += &text::wrap(&line, 2);
     }
     out
 }

@@ -296,7 +296,7 @@ fn columns(schema: &Schema) -> String {
 
 /// The test results beside the baselines.
 fn results(report: &Report) -> String {
-    let mut out = String::new();
+    let mut out = text::wrap(&report.proof(), 0) + "\n";
     if report.n_rows.test == 0 {
         out += "No test rows, so no test figures. On the validation rows, which chose the epoch and so flatter:\n\n";
         let rows: Vec<Vec<String>> =
@@ -305,7 +305,7 @@ fn results(report: &Report) -> String {
     }
     let n = text::counted(report.n_rows.test, "test row");
     if report.test.is_empty() {
-        return format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
+        return out + &format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
     }
     let _ = write!(out, "Test on {} kept out of training", text::counted(report.n_rows.test, "row"));
     if report.resamples > 0 {

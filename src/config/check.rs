@@ -69,7 +69,7 @@ pub(super) fn read_set(set: &str) -> Result<Vec<Given>> {
 }
 
 /// The segments of a dotted key, none if this is not exactly one key.
-fn key_path(key: &str) -> Option<Vec<String>> {
+pub(super) fn key_path(key: &str) -> Option<Vec<String>> {
     // On a line of its own, a section's head could stand before the key.
     if key.contains(['\n', '\r']) {
         return None;
@@ -140,7 +140,7 @@ pub(super) fn default_of(key: &Key) -> Option<Value> {
 }
 
 /// The value of a TOML literal, if it is one of this kind and in range.
-fn value_of(kind: &Kind, literal: &str) -> Option<Value> {
+pub(super) fn value_of(kind: &Kind, literal: &str) -> Option<Value> {
     let parsed = DeValue::parse(literal).ok()?;
     let spot = Spot { name: String::new(), key: "", default: None, is_item: false };
     Reader { origin: Origin::Text, advises: false }.value(kind, &spot, &parsed).ok()
@@ -281,6 +281,10 @@ impl Reader<'_> {
                 let layers = layers.iter().enumerate().map(|(i, layer)| self.layer(spot, i + 1, layer));
                 layers.collect::<Checked<_>>().map(Value::Array)
             }
+            (Kind::Steps(kinds), DeValue::Array(steps)) => {
+                let steps = steps.iter().enumerate().map(|(i, step)| self.step(kinds, spot, i + 1, step));
+                steps.collect::<Checked<_>>().map(Value::Array)
+            }
             // The columns themselves are checked one by one; here only their default passes.
             (Kind::Columns, DeValue::Table(table)) if table.is_empty() => Ok(Value::Table(Table::new())),
             _ => Err(wrong()),
@@ -316,6 +320,33 @@ impl Reader<'_> {
             None => within,
         };
         self.tagged("type", "type", LAYER_KEYS, &within, kind.get_ref(), table, kind.span().start)
+    }
+
+    fn step(
+        &self,
+        kinds: &'static [Variant],
+        spot: &Spot,
+        number: usize,
+        step: &Spanned<DeValue<'_>>,
+    ) -> Checked<Value> {
+        let within = format!("{}, step {number}: ", spot.name);
+        let at = step.span().start;
+        match step.get_ref() {
+            DeValue::String(name) => self.tagged("step", "step", kinds, &within, name, &DeTable::new(), at),
+            DeValue::Table(table) => {
+                let name = tag("step", kinds, &within, table, at)?;
+                let within = match kinds.iter().find(|known| known.is_called(name.get_ref())) {
+                    Some(known) => format!("{}, step {number} ({}): ", spot.name, known.name),
+                    None => within,
+                };
+                self.tagged("step", "step", kinds, &within, name.get_ref(), table, name.span().start)
+            }
+            found => Err(Fault {
+                at,
+                what: format!("{within}expected a step's name or a table, got {}", describe(found)),
+                remedy: format!("\"{0}\" or {{ step = \"{0}\" }}", kinds[0].name),
+            }),
+        }
     }
 
     /// Checks a table whose `tag` says which of `kinds` it is, and fills in the defaults of that kind.
@@ -379,10 +410,12 @@ impl Reader<'_> {
         if let (Some(low), Some(high)) = (number(&checked, "low"), number(&checked, "high"))
             && low >= high
         {
+            let default = |name| variant.keys.iter().find(|key| key.path == name).and_then(|key| key.default);
+            let [a, b] = ["low", "high"].map(|name| default(name).unwrap_or_default());
             return Err(Fault {
                 at,
                 what: format!("{within}`low` = {low} is not below `high` = {high}"),
-                remedy: format!("{{ {tag} = \"{}\", low = -0.05, high = 0.05 }}", variant.name),
+                remedy: format!("{{ {tag} = \"{}\", low = {a}, high = {b} }}", variant.name),
             });
         }
         Ok(Value::Table(checked))
@@ -413,9 +446,18 @@ impl Reader<'_> {
             Kind::Float { .. } if found.is_integer() || found.is_float() => "out of range: ",
             _ => "",
         };
+        let is_range = found.as_table().is_some_and(|table| {
+            table.keys().any(|key| ["choices", "low", "high"].contains(&key.get_ref().as_ref()))
+        });
+        let searched = if is_range { " (ranges are for `statera tune`)" } else { "" };
         Fault {
             at: value.span().start,
-            what: format!("{}: {worse}expected {}, got {}", spot.name, kind.expected(), describe(found)),
+            what: format!(
+                "{}: {worse}expected {}, got {}{searched}",
+                spot.name,
+                kind.expected(),
+                describe(found)
+            ),
             remedy: if self.advises { self.assignment(kind, spot, found) } else { String::new() },
         }
     }

@@ -89,6 +89,13 @@ choices! {
         /// z = (x − median) / IQR (Holzmüller, Grinsztajn, Steinwart 2024, "Better by default"); where the
         /// quartiles meet, half the range takes the place of the IQR.
         Robust = "robust",
+        /// To the place among the quantiles of the training rows, spread like a normal distribution, as scikit-learn's
+        /// `QuantileTransformer`.
+        Quantile = "quantile",
+        /// sign(x)·ln(1 + |x|), then [`Scale::Standard`].
+        Log = "log",
+        /// The power of Yeo & Johnson 2000, then [`Scale::Standard`], as scikit-learn's `PowerTransformer`.
+        YeoJohnson = "yeo_johnson",
         /// Left as it is.
         None = "none",
     }
@@ -107,8 +114,18 @@ choices! {
         Median = "median",
         /// The mean of the training rows.
         Mean = "mean",
+        /// The most frequent number of the training rows, the smallest of several.
+        MostFrequent = "most_frequent",
         /// Zero, in the column's own unit.
         Zero = "zero",
+    }
+
+    /// The distribution that the place among quantiles is given.
+    QuantileOutput {
+        /// N(0, 1).
+        Normal = "normal",
+        /// U(0, 1).
+        Uniform = "uniform",
     }
 
     /// How number columns enter the network.
@@ -137,6 +154,12 @@ choices! {
         OneHot = "one_hot",
         /// A learned vector for each category.
         Embedding = "embedding",
+        /// The category's number, scaled to deviation 1.
+        Ordinal = "ordinal",
+        /// How frequent the category is, scaled to deviation 1.
+        Count = "count",
+        /// An input for each bucket that categories are hashed into.
+        Hashing = "hashing",
         /// A number as it is.
         None = "none",
         /// As [`NumericEmbedding::Plr`].

@@ -2,7 +2,7 @@
 
 use super::{
     AverageKind, Config, Constraint, CurriculumBy, Encode, LayerSpec, NumericEmbedding, OptimizerName, lbfgs,
-    weights,
+    steps, weights,
 };
 use crate::error::{Error, Result};
 
@@ -42,6 +42,7 @@ pub(super) fn check(config: &Config, short_form: Option<&str>) -> Result<()> {
     lbfgs::check(config)?;
     check_weights(config)?;
     weights::check(config)?;
+    steps::check(config)?;
     check_curriculum(config)
 }
 

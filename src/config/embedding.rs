@@ -34,17 +34,9 @@ impl EmbeddingConfig {
             Some(Encode::Plr) => NumericEmbedding::Plr,
             Some(Encode::Pbld) => NumericEmbedding::Pbld,
             Some(Encode::Ple) => NumericEmbedding::Ple,
-            Some(Encode::OneHot | Encode::Embedding) | None => self.numeric,
-        }
-    }
-
-    /// How a category column of `n_levels` enters the network, given what is set for it alone.
-    pub fn of_category(&self, n_levels: usize, set: Option<Encode>) -> CategoryEncoding {
-        match set {
-            Some(Encode::OneHot) => CategoryEncoding::OneHot,
-            Some(Encode::Embedding) => CategoryEncoding::Embedding,
-            _ if n_levels <= self.one_hot_up_to => CategoryEncoding::OneHot,
-            _ => self.categories,
+            // What is said of categories says nothing of numbers.
+            Some(Encode::OneHot | Encode::Embedding | Encode::Ordinal | Encode::Count | Encode::Hashing)
+            | None => self.numeric,
         }
     }
 

@@ -21,21 +21,23 @@ impl Config {
         }
     }
 
-    /// The same settings with the layers listed one by one that the short forms and the ensemble stand for.
+    /// The same settings with the steps of preparation and the layers listed one by one that the short forms and the
+    /// ensemble stand for.
     ///
-    /// Where they stand for none, a linear model, the settings themselves.
+    /// Where they stand for no layers, a linear model, those are as they were.
     #[must_use]
     pub fn expanded(&self) -> Self {
+        let with_steps = self.with_steps();
         let layers = self.expanded_layers();
         if layers.is_empty() {
-            return self.clone();
+            return with_steps;
         }
         let defaults = Self::default();
         let precision = self.network.precision;
         let mut config = Self {
             network: NetworkConfig { layers, precision, ..defaults.network },
             ensemble: defaults.ensemble,
-            ..self.clone()
+            ..with_steps
         };
         config.name_weight_kinds();
         config

@@ -88,6 +88,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Layers => "[{ type = \"dense\", units = 64 }]".into(),
         Kind::Initializer(kinds) => quote(kinds[0].name),
         Kind::Columns => "{}".into(),
+        Kind::Steps(_) => "[\"median\", \"standard\"]".into(),
         Kind::ClassWeights(names) => quote(names[0]),
     }
 }

@@ -13,8 +13,10 @@ use super::choices::{
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
+use super::steps::STEPS;
 use Kind::{
-    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Text, TextList,
+    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, Steps, Text,
+    TextList,
 };
 
 /// One setting.
@@ -90,6 +92,8 @@ pub enum Kind {
     Initializer(&'static [Variant]),
     /// A list of layers, each a table told apart by its `type`.
     Layers,
+    /// A list of steps, each its name, or a table of its name and settings.
+    Steps(&'static [Variant]),
     /// A table of tables: a column's name, then its settings out of [`COLUMN_KEYS`].
     Columns,
     /// One of these names, or a table of weights by the name of a class.
@@ -113,6 +117,10 @@ impl Kind {
                 format!("one of {}", names.join(", "))
             }
             Layers => "a list of layers".into(),
+            Steps(kinds) => {
+                let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+                format!("a list of steps out of {}", names.join(", "))
+            }
             Columns => "a table for each column's name".into(),
             ClassWeights(names) => {
                 format!("{}, or a table of weights of at least 0 as {{ yes = 5 }}", names.join(", "))
@@ -146,6 +154,8 @@ pub(super) const POSITIVE: Kind = Float { low: Excluded(0.0), high: Unbounded };
 pub(super) const NOT_NEGATIVE: Kind = Float { low: Included(0.0), high: Unbounded };
 /// A share that leaves something over.
 pub(super) const BELOW_ONE: Kind = Float { low: Included(0.0), high: Excluded(1.0) };
+/// A share.
+pub(super) const UNIT: Kind = Float { low: Included(0.0), high: Included(1.0) };
 /// Any finite number.
 pub(super) const ANY: Kind = Float { low: Unbounded, high: Unbounded };
 /// Strictly between nothing and everything.
@@ -157,6 +167,8 @@ const PATIENCE: Kind = Int { min: 1, max: 1_000_000 };
 
 /// The largest number of members of an ensemble.
 pub(super) const MAX_MEMBERS: i64 = 1024;
+/// The largest number of buckets that categories are hashed into.
+pub(super) const MAX_BUCKETS: i64 = 65_536;
 /// The largest number of waves, bins or outputs of one embedded column.
 const MAX_EMBEDDED: i64 = 4096;
 /// Optimisers that keep a running mean of gradients by `optimizer.beta1`; muon for what it leaves to adamw.
@@ -218,25 +230,41 @@ pub static KEYS: &[Key] = &[
         .when(&[Off("split.column")]),
     key("split.column", Text, "''",
         "A column whose cells say train, val or test, used in place of the shares; empty for none."),
+    key("split.group", Text, "''",
+        "A column whose equal cells, as those of one patient or customer, stay in one part of the split; it is no input. Empty for none.")
+        .when(&[Off("split.column")]),
+    key("split.time", Text, "''",
+        "A column of dates or numbers by which rows are cut: the oldest train, the newest test, and rows of one time stay together. Empty for none.")
+        .when(&[Off("split.column"), Off("split.group")]),
     key("split.stratify", Bool, "true",
-        "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets."),
+        "Whether every part of the split gets the same mix of classes, or for a number the same spread of targets.")
+        .when(&[Off("split.time")]),
 
     key("prepare.scale", Choice(Scale::NAMES), "'standard'",
-        "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, or not at all."),
+        "How number columns are scaled: to mean 0 and deviation 1, to 0..1, by median and quartiles, by their place among quantiles, by logarithm or a fitted power, or not at all.")
+        .when(&[Off("prepare.numbers")]),
     key("prepare.impute", Choice(Impute::NAMES), "'median'",
         "What stands in for a missing number: a figure of the training rows, or zero in the column's own unit."),
     key("prepare.indicators", Bool, "true",
         "Whether a column with missing cells brings a second input that says where they were."),
+    key("prepare.numbers", Steps(STEPS), "[]",
+        "The steps of number columns and of the days of dates, one by one, in place of prepare.scale; without a step that fills in missing cells, prepare.impute comes first. `statera config --expanded` shows the lists that the short forms stand for."),
+    key("prepare.categories", Steps(STEPS), "[]",
+        "The steps of category columns one by one, in place of embedding.categories."),
+    key("prepare.max_categories", Int { min: 0, max: 1_000_000 }, "256",
+        "The most inputs of a category that is one-hot, missing left aside: the most frequent of the training rows have one each, and the others share one; 0 for no limit.")
+        .when(&[Off("prepare.categories")]),
     key("prepare.target_scale", Choice(TargetScale::NAMES), "'standard'",
         "How the target of a regression is scaled for training; predictions and metrics stay in its own unit."),
 
     key("embedding.numeric", Choice(NumericEmbedding::NAMES), "'none'",
         "How number columns enter the network: as they are, by learned waves (plr, pbld), or by their place among quantiles (ple)."),
     key("embedding.categories", Choice(CategoryEncoding::NAMES), "'one_hot'",
-        "How category columns enter the network: an input for each category, or a learned vector for each; a category that training lacks gives zeros either way."),
+        "How category columns enter the network: an input for each category, or a learned vector for each; a category that training lacks gives zeros either way.")
+        .when(&[Off("prepare.categories")]),
     key("embedding.one_hot_up_to", Int { min: 0, max: 1_000_000 }, "0",
         "The most categories of a column that stays one-hot all the same; 8 in RealMLP.")
-        .when(&[IsOr("embedding.categories", &["embedding"], "encode")]),
+        .when(&[Is("embedding.categories", &["embedding"]), Off("prepare.categories")]),
     key("embedding.category_dimension", Int { min: 0, max: MAX_EMBEDDED }, "0",
         "Numbers of a category's vector; 0 takes min(600, round(1.6 x n^0.56)) for n categories (fastai's rule); 8 in RealMLP.")
         .when(&[IsOr("embedding.categories", &["embedding"], "encode")]),
@@ -553,8 +581,10 @@ pub static COLUMN_KEYS: &[Key] = &[
         "What the cells of this column mean."),
     unset("scale", Choice(Scale::NAMES),
         "How this column is scaled, in place of prepare.scale."),
+    unset("steps", Steps(STEPS),
+        "The steps that prepare this column, one by one, in place of those of its kind."),
     unset("encode", Choice(Encode::NAMES),
-        "How this column enters the network, in place of the embedding settings: a category by one_hot or embedding, a number by none, plr, pbld or ple."),
+        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, ordinal, count or hashing; a number by none, plr, pbld or ple."),
     unset("drop", Bool,
         "Whether this column is left out of learning."),
 ];

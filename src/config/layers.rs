@@ -27,7 +27,7 @@ pub struct Variant {
 }
 
 impl Variant {
-    const fn new(name: &'static str, help: &'static str, keys: &'static [Key]) -> Self {
+    pub(super) const fn new(name: &'static str, help: &'static str, keys: &'static [Key]) -> Self {
         Self { name, alias: "", help, keys }
     }
 

@@ -46,7 +46,15 @@ impl When {
                 let inside = |path| {
                     lookup(table, path).is_some_and(|v| any(v, &|key, v| key == also && is_one(v, names)))
                 };
-                is_one(found, names) || inside("data.columns") || inside("network.layers")
+                // Steps say by their name what the short form `encode` says.
+                let among_steps = |path| {
+                    lookup(table, path).is_some_and(|v| any(v, &|key, v| key == "step" && is_one(v, names)))
+                };
+                is_one(found, names)
+                    || inside("data.columns")
+                    || inside("network.layers")
+                    || among_steps("data.columns")
+                    || among_steps("prepare.categories")
             }
             On(_) => !is_off(found),
             AnyOn(paths) => paths.iter().filter_map(|path| lookup(table, path)).any(|found| !is_off(found)),
@@ -271,7 +279,10 @@ mod tests {
                 let Kind::Choice(known) = find(path).unwrap().kind else { panic!("{path} is no choice") };
                 format!("{path}={}", known.iter().find(|name| !names.contains(name)).unwrap())
             }
-            Off(path) => format!("{path}="),
+            Off(path) => match find(path).unwrap().kind {
+                Kind::Steps(_) => format!("{path}=[]"),
+                _ => format!("{path}="),
+            },
         }
     }
 
@@ -282,6 +293,7 @@ mod tests {
                 format!("{path}={}", known.iter().find(|name| !names.contains(name)).unwrap())
             }
             (Not(_, names), _) => format!("{path}={}", names[0]),
+            (Off(_), Kind::Steps(_)) => format!("{path}=['ordinal']"),
             (Off(_), _) => format!("{path}=part"),
             (_, Kind::Bool) => format!("{path}=false"),
             (_, Kind::Choice(_)) => format!("{path}=none"),

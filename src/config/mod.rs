@@ -9,6 +9,7 @@ mod blocks;
 mod check;
 pub mod choices;
 mod combined;
+pub mod domain;
 pub mod embedding;
 mod expand;
 mod fault;
@@ -16,6 +17,8 @@ pub mod keys;
 pub mod layers;
 mod lbfgs;
 mod meaning;
+pub mod space;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 pub mod weights;
@@ -32,12 +35,15 @@ use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, CategoryEncoding, ClassWeighting, ColumnKind, Constraint, CurriculumBy, Encode,
     EndWeights, EnsembleKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName,
-    Pacing, Parametrization, Precision, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Pacing, Parametrization, Precision, QuantileOutput, Scale, ScheduleName, TargetScale, Task, WeightKind,
 };
+pub use domain::Domain;
 pub use embedding::{EmbeddingConfig, EmbeddingSpec};
 pub(crate) use expand::{name_starts, with_parametric};
 pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
+pub use space::{Parameter, Space};
+pub use steps::{Family, StepSpec};
 pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};
@@ -111,7 +117,7 @@ pub struct DataConfig {
 }
 
 /// What is known of one column; whatever is `None` is decided from the data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnConfig {
     /// What its cells mean.
@@ -120,6 +126,9 @@ pub struct ColumnConfig {
     /// How it is scaled, in place of `prepare.scale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// The steps that prepare it, in place of those of its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<StepSpec>>,
     /// How it enters the network, in place of the `embedding` settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encode: Option<Encode>,
@@ -138,6 +147,10 @@ pub struct SplitConfig {
     pub test: f64,
     /// A column that says train, val or test; empty for none.
     pub column: String,
+    /// A column whose equal cells stay in one part; empty for none.
+    pub group: String,
+    /// A column of dates or numbers in whose order rows are cut; empty for none.
+    pub time: String,
     /// Whether the parts get the same mix of targets.
     pub stratify: bool,
 }
@@ -152,6 +165,12 @@ pub struct PrepareConfig {
     pub impute: Impute,
     /// Whether missing cells are marked by a second input.
     pub indicators: bool,
+    /// The steps of number columns, in place of `scale`; empty for those that it stands for.
+    pub numbers: Vec<StepSpec>,
+    /// The steps of category columns, in place of `embedding.categories`; empty for those that it stands for.
+    pub categories: Vec<StepSpec>,
+    /// The most inputs of a one-hot category; 0 for no limit.
+    pub max_categories: usize,
     /// How the target of a regression is scaled.
     pub target_scale: TargetScale,
 }

@@ -125,7 +125,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_a_remedy() {
         // Columns.
         (
             "[data.columns.age]\nknd = 'number'",
-            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, encode, drop",
+            "line 2: `data.columns`, column `age`: unknown key `knd`, expected one of kind, scale, steps, encode, drop",
             "`kind`",
         ),
         (
@@ -276,7 +276,7 @@ fn the_command_line_goes_over_the_file_and_later_over_earlier() {
     assert_eq!(config.data.path, folder.path().join("table.csv"));
     assert_eq!(config.network.hidden, [3, 4]);
     assert_eq!(config.network.initializer, Initializer::HeNormal);
-    let age = ColumnConfig { kind: Some(ColumnKind::Number), scale: None, encode: None, drop: Some(true) };
+    let age = ColumnConfig { kind: Some(ColumnKind::Number), drop: Some(true), ..ColumnConfig::default() };
     assert_eq!(config.data.columns["age"], age);
     assert_eq!(config.data.columns["a=b.c"].kind, Some(ColumnKind::Category));
     // A path typed on the command line is relative to where it is typed.

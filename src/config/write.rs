@@ -41,7 +41,7 @@ fn setting(out: &mut String, key: &Key, value: &Value) {
     match (key.kind, value) {
         (Kind::Columns, Value::Table(columns)) => {
             for (column, settings) in columns {
-                let _ = writeln!(out, "{name}.{} = {settings}", key_segment(column));
+                let _ = writeln!(out, "{name}.{} = {}", key_segment(column), short(settings));
             }
         }
         // A class may be called `name`, which is nothing to shorten.
@@ -70,10 +70,10 @@ fn list(layers: &[Value], indent: &str) -> String {
     format!("[\n{}{indent}]", layers.iter().map(line).collect::<String>())
 }
 
-/// The same value with every initialiser that has no settings written as its bare name.
+/// The same value with every initialiser and step that has no settings written as its bare name.
 fn short(value: &Value) -> Value {
     match value {
-        Value::Table(table) => match table.get("name") {
+        Value::Table(table) => match table.get("name").or_else(|| table.get("step")) {
             Some(name) if table.len() == 1 => name.clone(),
             _ => Value::Table(table.iter().map(|(name, value)| (name.clone(), short(value))).collect()),
         },
@@ -124,6 +124,16 @@ fn explain(out: &mut String, key: &Key) {
             comment(out, "", "The names, with the settings that some of them have:");
             variants(out, kinds);
         }
+        // The names of all steps stand once, at the first list of them.
+        Kind::Steps(kinds) if key.path == "prepare.numbers" => {
+            comment(
+                out,
+                "",
+                "Each step is its name, or a table as { step = \"winsorize\", low = 0.05 }. The steps:",
+            );
+            variants(out, kinds);
+        }
+        Kind::Steps(_) => comment(out, "", "Expected: a list of steps, as prepare.numbers."),
         Kind::Text | Kind::Path | Kind::TextList => {}
         _ => comment(out, "", &format!("Expected: {}.", key.kind.expected())),
     }
@@ -155,6 +165,7 @@ fn described(key: &Key) -> String {
         Kind::Initializer(kinds) if kinds.as_ptr() == BIAS_INITIALIZERS.as_ptr() => {
             "as network.bias_initializer".to_owned()
         }
+        Kind::Steps(_) => "a list of steps, as prepare.numbers".to_owned(),
         _ => key.kind.expected(),
     };
     let default = key.default.map_or_else(String::new, |default| format!("; by default {}", tidy(default)));

@@ -2,14 +2,11 @@
 //!
 //! The way is one: [`read::read_csv`] gives the cells, [`schema::infer_schema`] what they mean,
 //! [`table::Table`] and [`target::Labels`] the typed columns, [`split::Split`] the parts, and
-//! [`pipeline::Pipeline`], fitted on the training part alone, the matrices.
+//! [`prepare::pipeline::Pipeline`], fitted on the training part alone, the matrices.
 
-pub mod bins;
 pub mod cell;
-pub mod encode;
-pub mod pipeline;
+pub mod prepare;
 pub mod read;
-pub mod scale;
 pub mod schema;
 pub mod split;
 pub mod table;
@@ -20,13 +17,14 @@ pub(crate) mod words;
 #[cfg(test)]
 mod tests;
 
-pub use bins::Bins;
-pub use encode::{ColumnNotes, Encoder};
-pub use pipeline::{Feature, FeatureKind, Pipeline, PipelineOptions, TransformNotes};
+pub use prepare::bins::Bins;
+pub use prepare::column::{ColumnNotes, FittedColumn};
+pub use prepare::options::PipelineOptions;
+pub use prepare::pipeline::{Feature, FeatureKind, Pipeline, TransformNotes};
+pub use prepare::scale::TargetScaler;
 pub use read::{RawTable, ReadOptions, read_csv};
-pub use scale::{Impute, Scale, TargetScaler};
 pub use schema::{ColumnKind, ColumnSchema, Schema, infer_schema};
-pub use split::{Split, TrainRows};
+pub use split::{Groups, Rule, Split, Times, TrainRows};
 pub use table::{Column, ColumnData, Note, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};
 pub use weight::read_weights;

@@ -110,7 +110,7 @@ impl RawTable {
     }
 
     /// A row as messages name it: `row 812 (line 815)`; the first row is row 1.
-    pub(super) fn row_place(&self, row: usize) -> String {
+    pub(crate) fn row_place(&self, row: usize) -> String {
         format!("row {} (line {})", row + 1, self.line(row))
     }
 

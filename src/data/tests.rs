@@ -10,7 +10,8 @@ use super::read::parse_csv;
 use super::table::MISSING;
 use super::*;
 use crate::Result;
-use crate::config::{CategoryEncoding, NumericEmbedding};
+use crate::config::steps::STEPS;
+use crate::config::{Config, Impute, NumericEmbedding, Scale};
 
 fn raw(text: &str) -> RawTable {
     parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()
@@ -24,6 +25,14 @@ fn insurance() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/insurance.csv");
     std::fs::read_to_string(path).unwrap()
 }
+
+fn options(sets: &[&str]) -> PipelineOptions {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    PipelineOptions::of(&Config::default().with(&sets).unwrap())
+}
+
+/// Categories as codes, numbers as places among bins.
+const EMBEDDED: [&str; 2] = ["embedding.categories=embedding", "embedding.numeric=ple"];
 
 #[derive(serde::Deserialize)]
 struct Golden {
@@ -55,7 +64,8 @@ fn the_matrix_is_that_of_scikit_learn() {
     let train = TrainRows::for_test((0..golden.train).collect());
     assert_eq!(golden.cases.len(), 3);
     for case in golden.cases {
-        let options = PipelineOptions { scale: case.scale, impute: case.impute, ..Default::default() };
+        let options =
+            options(&[&format!("prepare.scale={}", case.scale), &format!("prepare.impute={}", case.impute)]);
         let pipeline = Pipeline::fit(&table, &train, &options).unwrap();
         let (matrix, notes) = pipeline.transform(&table, &golden.rows).unwrap();
         let expected: Vec<f64> = case.matrix.into_iter().flatten().collect();
@@ -83,7 +93,7 @@ fn the_insurance_table_has_eleven_inputs() {
     assert_eq!(children.kind, ColumnKind::Number);
     assert!(children.reason.contains("all 1,338 cells are numbers, 6 different"), "{}", children.reason);
     let table = Table::from_raw(&raw, &schema.without(&["charges"])).unwrap();
-    let options = PipelineOptions { scale: Scale::MinMax, ..Default::default() };
+    let options = options(&["prepare.scale=min_max"]);
     let pipeline = Pipeline::fit(&table, &split.train, &options).unwrap();
     let names: Vec<&str> = pipeline.features().iter().map(|feature| feature.name.as_str()).collect();
     assert_eq!(
@@ -134,30 +144,43 @@ fn held_out_rows_do_not_change_a_bit_of_the_pipeline() {
     let poisoned: Vec<String> = (0..12).map(|i| format!("-1e{},a{i},0001-01-01", 300 - i)).collect();
     let missing = vec![",,".to_owned(); 12];
     let schema = schema_of(&raw(&table_with(&honest).0));
-    let plain = PipelineOptions::default();
-    let mut embedded = plain.clone();
-    embedded.embedding.categories = CategoryEncoding::Embedding;
-    embedded.embedding.numeric = NumericEmbedding::Ple;
-    for (scale, options) in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None]
-        .into_iter()
-        .flat_map(|scale| [(scale, &plain), (scale, &embedded)])
-    {
+    // Every step, and what embeddings ask for.
+    let every: Vec<Vec<&str>> = vec![
+        vec![],
+        EMBEDDED.to_vec(),
+        vec!["prepare.scale=min_max", "prepare.impute=mean"],
+        vec!["prepare.scale=robust", "prepare.impute=most_frequent"],
+        vec!["prepare.scale=none", "prepare.impute=zero", "embedding.numeric=ple"],
+        vec!["prepare.scale=log", "prepare.max_categories=2"],
+        vec!["prepare.scale=yeo_johnson", "prepare.categories=['most_frequent', 'count', 'standard']"],
+        vec!["prepare.scale=quantile", "prepare.categories=[{step='rare', min_frequency=12}, 'ordinal']"],
+        vec![
+            "prepare.numbers=[{step='winsorize', low=0.1, high=0.9}, {step='quantile', output='uniform'}]",
+            "prepare.categories=[{step='hashing', n_buckets=5}]",
+        ],
+        vec!["prepare.categories=[{step='embedding', one_hot_up_to=3}]"],
+    ];
+    let mut steps: BTreeSet<String> = BTreeSet::new();
+    for sets in &every {
+        let options = options(sets);
+        steps.extend(options.numbers.iter().chain(&options.categories).map(|step| step.name().to_owned()));
         let fitted = |held_out: &[String]| {
             let (text, train) = table_with(held_out);
             let table = Table::from_raw(&raw(&text), &schema).unwrap();
-            let options = PipelineOptions { scale, ..options.clone() };
             let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train.clone()), &options).unwrap();
             let (matrix, _) = pipeline.transform(&table, &train).unwrap();
             let bits: Vec<u64> = matrix.into_iter().map(f64::to_bits).collect();
             (serde_json::to_string(&pipeline).unwrap(), bits)
         };
         let expected = fitted(&honest);
-        assert!(expected.0.contains("\"indicator\":true") && expected.0.contains("\"missing\":true"));
+        assert!(expected.0.contains("\"indicator\":true"), "{}", expected.0);
         assert_eq!(expected.0.contains("\"bins\":["), options.embedding.numeric == NumericEmbedding::Ple);
         for held_out in [&reversed, &poisoned, &missing, &Vec::new()] {
-            assert_eq!(fitted(held_out), expected);
+            assert_eq!(fitted(held_out), expected, "{sets:?}");
         }
     }
+    let all: BTreeSet<String> = STEPS.iter().map(|step| step.name.to_owned()).collect();
+    assert_eq!(steps, all, "a step that this test does not try");
 }
 
 #[test]
@@ -165,10 +188,7 @@ fn embedded_columns_become_codes_and_places() {
     let (text, train) = table_with(&["99,w,1969-07-20".to_owned(), ",,2024-01-01".to_owned()]);
     let raw = raw(&text);
     let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
-    let mut options = PipelineOptions::default();
-    options.embedding.categories = CategoryEncoding::Embedding;
-    options.embedding.numeric = NumericEmbedding::Ple;
-    options.embedding.n_bins = 4;
+    let options = options(&[EMBEDDED[0], EMBEDDED[1], "embedding.n_bins=4"]);
     let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train.clone()), &options).unwrap();
     let features: Vec<_> = pipeline.features().iter().map(|f| (f.name.as_str(), f.kind)).collect();
     let n_bins = 4;
@@ -213,12 +233,13 @@ fn edges_are_those_of_numpy() {
     let text = numbers("column").iter().fold("x\n".to_owned(), |text, x| text + &format!("{x}\n"));
     let raw = raw(&text);
     let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
-    let mut options = PipelineOptions { scale: Scale::None, ..Default::default() };
-    options.embedding.numeric = NumericEmbedding::Ple;
-    options.embedding.n_bins = n_bins;
+    let n_bins = format!("embedding.n_bins={n_bins}");
+    let options = options(&["prepare.scale=none", "embedding.numeric=ple", &n_bins]);
     let train = TrainRows::for_test((0..raw.n_rows()).collect());
     let pipeline = Pipeline::fit(&table, &train, &options).unwrap();
-    let Encoder::Number { bins: Some(bins), .. } = &pipeline.encoders()[0] else { panic!("{pipeline:?}") };
+    let FittedColumn::Number { bins: Some(bins), .. } = &pipeline.columns()[0] else {
+        panic!("{pipeline:?}")
+    };
     let expected = numbers("edges");
     assert_eq!(bins.edges().len(), expected.len());
     assert!(bins.edges().iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{bins:?}");
@@ -262,15 +283,22 @@ fn walk(bytes: &[u8]) -> Result<()> {
         assert!(labels.rows.iter().all(|&row| strata[row] != MISSING));
         let _ = Split::by_column(&raw, &target, &labels.rows, Some(&strata), true, 0.2, 1);
         let Ok(split) = Split::random(&labels.rows, Some(&strata), 0.15, 0.15, 1) else { continue };
-        for scale in [Scale::Standard, Scale::Robust] {
-            let mut options = PipelineOptions { scale, ..Default::default() };
-            if scale == Scale::Robust {
-                options.embedding.categories = CategoryEncoding::Embedding;
-                options.embedding.numeric = NumericEmbedding::Ple;
-            }
+        for sets in [
+            &[][..],
+            &["prepare.scale=robust", EMBEDDED[0], EMBEDDED[1]],
+            &["prepare.scale=quantile", "prepare.categories=['ordinal', 'yeo_johnson', 'standard']"],
+            &["prepare.scale=yeo_johnson", "prepare.categories=['count', 'log', 'min_max']"],
+            &["prepare.scale=log", "prepare.categories=[{step='rare', min_frequency=3}, 'one_hot']"],
+            &[
+                "prepare.numbers=['winsorize', 'most_frequent']",
+                "prepare.categories=['most_frequent', 'hashing']",
+            ],
+        ] {
+            let options = options(sets);
             let Ok(pipeline) = Pipeline::fit(&table, &split.train, &options) else { continue };
             let (matrix, _) = pipeline.transform(&table, &split.val)?;
             assert_eq!(matrix.len(), split.val.len() * pipeline.features().len());
+            assert!(matrix.iter().all(|x| !x.is_nan()), "{sets:?}");
             let saved = serde_json::to_string(&pipeline).unwrap();
             assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
         }
@@ -315,12 +343,14 @@ proptest! {
         let (text, train) = table_with(&[]);
         let raw = raw(&text);
         let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
-        let mut options = PipelineOptions::default();
-        if n % 2 == 0 {
-            options.embedding.categories = CategoryEncoding::Embedding;
-            options.embedding.numeric = NumericEmbedding::Ple;
-            options.embedding.n_bins = 3;
-        }
+        let options = match n % 3 {
+            0 => options(&[EMBEDDED[0], EMBEDDED[1], "embedding.n_bins=3"]),
+            1 => options(&[
+                "prepare.numbers=['winsorize', 'yeo_johnson', {step='quantile', n_quantiles=4}]",
+                "prepare.categories=[{step='rare', min_frequency=12}, 'count', 'standard']",
+            ]),
+            _ => PipelineOptions::default(),
+        };
         let fitted = Pipeline::fit(&table, &TrainRows::for_test(train), &options).unwrap();
         let mut saved = serde_json::to_string(&fitted).unwrap();
         let at = at.min(saved.len());

@@ -4,7 +4,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::Network;
 use super::dense::weight_factor;
-use crate::config::{Activation, Initializer, LayerSpec, Parametrization};
+use crate::config::{Activation, Initializer, LayerSpec, Parametrization, WeightKind};
 use crate::random::{Purpose, Stream};
 
 /// Passes over one layer at most, as in the algorithm of Mishkin & Matas (2016).
@@ -31,6 +31,8 @@ impl Network {
     ///   by the standard deviation of its unit's z over the rows;
     /// - `he_plus` ("he+5": Steinwart 2019, as Holzmüller et al. 2024 use it): b = −Σ aⱼ·(x·W)ⱼ over `rows` random
     ///   rows with repetition, the shares a uniform on the simplex, so that the unit is 0 at a random mean of rows.
+    ///
+    /// Of binary weights z is what α·sign(W) makes: W/√Var(z) scales α, and leaves the signs.
     ///
     /// A layer or unit whose outputs do not vary is left as it is. Sums are made in one order and double precision:
     /// the same rows and seed give the same bits.
@@ -86,8 +88,16 @@ impl<T: Scalar> Walk<'_, T> {
         let mut used = Vec::new();
         match spec {
             LayerSpec::Dense {
-                initializer, bias_initializer, bias, units, packed, parametrization, ..
+                initializer,
+                bias_initializer,
+                bias,
+                units,
+                packed,
+                parametrization,
+                weights,
+                ..
             } => {
+                let is_binary = *weights == Some(WeightKind::Binary) && !*packed;
                 let mut stream = Stream::new(self.seed, Purpose::InitRows, self.place);
                 let mut fit = |rows: &Rows<T>, own: &mut [T]| {
                     rows.fit_weights(*initializer, *units, *bias, own);
@@ -107,12 +117,16 @@ impl<T: Scalar> Walk<'_, T> {
                             .copied()
                             .collect();
                         change_member(own, member, [k, n_features, *units], |own| {
-                            fit(&Rows { level, x: &x, n_features, parametrization: *parametrization }, own);
+                            let parametrization = *parametrization;
+                            fit(&Rows { level, x: &x, n_features, parametrization, is_binary }, own);
                         });
                     }
                 } else {
                     // Members that share the weights are rows of the layer.
-                    fit(&Rows { level, x: &self.x, n_features, parametrization: *parametrization }, own);
+                    let parametrization = *parametrization;
+                    let rows = Rows { level, x: &self.x, n_features, parametrization, is_binary };
+                    fit(&rows, own);
+                    used = rows.used(*units, own);
                 }
             }
             LayerSpec::BatchNorm { .. } => {
@@ -175,17 +189,31 @@ struct Rows<'a, T> {
     x: &'a [T],
     n_features: usize,
     parametrization: Parametrization,
+    is_binary: bool,
 }
 
 impl<T: Scalar> Rows<'_, T> {
-    /// x·W + b (B×O) with `own` the weight (I×O) and then the bias, if there is one.
+    /// `own`, the weight (I×O) and then the bias, if there is one, with the weight as training uses it: α·sign(W) of a
+    /// binary one.
+    fn used(&self, n_units: usize, own: &[T]) -> Vec<T> {
+        let mut used = own.to_vec();
+        if self.is_binary {
+            let n_weights = self.n_features * n_units;
+            let mut alpha = vec![T::ZERO; n_units];
+            T::binarize(self.level, &own[..n_weights], &mut alpha, &mut used[..n_weights]);
+        }
+        used
+    }
+
+    /// x·W + b (B×O) with the weight of `own` as it is used.
     fn outputs(&self, n_units: usize, bias: bool, own: &[T]) -> Vec<T> {
         let mut spec = LayerSpec::dense(n_units, Activation::Linear, Initializer::Zeros);
         if let LayerSpec::Dense { bias: has_bias, parametrization, .. } = &mut spec {
             (*has_bias, *parametrization) = (bias, self.parametrization);
         }
         let layer = Network::from_specs(vec![spec], self.n_features);
-        layer.last_layer(self.level, own, self.x, &mut layer.inference_workspace(ROWS))
+        let used = self.used(n_units, own);
+        layer.last_layer(self.level, &used, self.x, &mut layer.inference_workspace(ROWS))
     }
 
     fn fit_weights(&self, initializer: Initializer, n_units: usize, bias: bool, own: &mut [T]) {
@@ -218,7 +246,8 @@ impl<T: Scalar> Rows<'_, T> {
 
     /// Puts the point where each unit changes sides at a random mean of `n_points` rows.
     fn put_kinks(&self, n_points: usize, n_units: usize, own: &mut [T], stream: &mut Stream) {
-        let (weight, bias) = own.split_at_mut(self.n_features * n_units);
+        let weight = self.used(n_units, own);
+        let bias = &mut own[self.n_features * n_units..];
         let n_rows = self.x.len() / self.n_features;
         let factor = weight_factor(self.parametrization, self.n_features);
         let mut points = Vec::with_capacity(n_points);

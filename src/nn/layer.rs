@@ -312,7 +312,12 @@ impl Layer {
 
     /// Whether ∂L/∂z of the dense layer `below` is computed by this layer, in the pass over ∂L/∂y.
     fn takes_over_relu(&self, below: &Self) -> bool {
-        matches!((self, below), (Self::BatchNorm(_), Self::Dense(dense)) if dense.is_relu_with_bias())
+        let is_norm = match self {
+            Self::BatchNorm(_) => true,
+            Self::LayerNorm(layer) => layer.takes_over_relu(),
+            _ => false,
+        };
+        is_norm && matches!(below, Self::Dense(dense) if dense.is_relu_with_bias())
     }
 
     /// What dropout keeps of the rows from `first_row` on.
@@ -518,7 +523,14 @@ impl Layer {
             Self::ParametricActivation(layer) => {
                 layer.backward_rows(pass, first_row, x, dy, grads, &cache.numbers);
             }
-            Self::LayerNorm(layer) => layer.backward_rows(pass, rows, x, dy, grads, &cache.numbers),
+            Self::LayerNorm(layer) => {
+                let [own, of_below] = layer.own_sums(grads);
+                let relu_sums = match below {
+                    Some(Self::Dense(dense)) if layer.takes_over_relu() => dense.relu_sums(of_below),
+                    _ => None,
+                };
+                layer.backward_rows(pass, rows, x, dy, own, &cache.numbers, relu_sums);
+            }
             Self::GaussianNoise(_) | Self::ResidualBegin(_) | Self::ResidualEnd(_) => {}
             Self::Scale(layer) => layer.backward_rows(pass, x, dy, grads),
             Self::Embedding(layer) => layer.backward_rows(pass, n_rows, [x, y, dy], dx, grads, scratch),

@@ -71,29 +71,44 @@ impl LayerNorm {
         grads[self.weight.start..self.bias.end].fill(T::ZERO);
     }
 
+    /// dγ and dβ, and all gradients before them, those of the layers below.
+    pub(crate) fn own_sums<'a, T>(&self, grads: &'a mut [T]) -> [&'a mut [T]; 2] {
+        let (below, own) = grads[..self.bias.end].split_at_mut(self.weight.start);
+        [own, below]
+    }
+
+    /// Whether the passes include relu's derivative and the bias's sums of a dense layer below: where each row is one.
+    pub(crate) fn takes_over_relu(&self) -> bool {
+        self.members == 1
+    }
+
     /// With x̂ = (x − mean)/std and g = dy·γ: dβ += Σ dy, dγ += Σ dy·x̂ over the rows, and
     /// dx = (g − mean of g − x̂ · mean of g·x̂)/std, over dy (rows×(K·F)).
+    ///
+    /// `sums` holds dγ and dβ. With `relu_sums`, x is what a dense layer's relu gave: dx is then that layer's ∂L/∂z, and
+    /// relu_sums += Σ over rows of it.
     pub(crate) fn backward_rows<T: Scalar>(
         &self,
         pass: &Pass<T>,
         [first_row, n_rows]: [usize; 2],
         x: &[T],
         dy: &mut [T],
-        grads: &mut [T],
+        sums: &mut [T],
         cache: &[T],
+        relu_sums: Option<&mut [T]>,
     ) {
         let gamma = &pass.params[self.weight.clone()];
         let moments = &cache[self.cache_len(first_row)..self.cache_len(first_row + n_rows)];
-        let (dgamma, dbeta) = grads[self.weight.start..self.bias.end].split_at_mut(self.width());
+        let (dgamma, dbeta) = sums.split_at_mut(self.width());
         if self.members == 1 {
-            return T::layer_norm_backward(pass.level, x, moments, gamma, dy, dgamma, dbeta);
+            return T::layer_norm_backward(pass.level, x, moments, gamma, dy, dgamma, dbeta, relu_sums);
         }
         let f = self.features;
         let members = x.chunks_exact(f).zip(dy.chunks_exact_mut(f)).zip(moments.chunks_exact(2));
         for (i, ((x, dy), moments)) in members.enumerate() {
             let own = i % self.members * f..(i % self.members + 1) * f;
             let sums = (&mut dgamma[own.clone()], &mut dbeta[own.clone()]);
-            T::layer_norm_backward(pass.level, x, moments, &gamma[own], dy, sums.0, sums.1);
+            T::layer_norm_backward(pass.level, x, moments, &gamma[own], dy, sums.0, sums.1, None);
         }
     }
 

@@ -10,7 +10,28 @@
 
 use statera_kernels::Scalar;
 
+use super::layer::Layer;
 use super::loss::{LARGEST_LOG_RATE, Loss, Targets};
+use super::network::Network;
+
+/// The fewest rows of a shard of an ensemble.
+const FEWEST_SHARD_ROWS: usize = 4;
+/// Multiply–adds of a shard, for each number of its gradient, from which on adding that costs next to nothing.
+const WORK_OF_A_GRADIENT: usize = 64;
+
+impl Network {
+    /// Rows of a shard where the settings allow `most`: of an ensemble `most` rows of its members together.
+    ///
+    /// Its rows are K times as long, and a shard of them all would leave the cache between a layer and the next. Not so
+    /// where batch norm takes statistics of the shard, nor where the gradients of more shards would cost more to add than
+    /// the cache saves: members with weights of their own have many.
+    pub(crate) fn shard_rows(&self, most: usize) -> usize {
+        let rows = (most / self.n_members()).max(FEWEST_SHARD_ROWS).min(most);
+        let joins = self.layers().iter().any(|layer| matches!(layer, Layer::BatchNorm(_)));
+        let is_worth_it = rows * self.multiply_adds_per_row() >= WORK_OF_A_GRADIENT * self.n_params();
+        if !joins && is_worth_it { rows } else { most }
+    }
+}
 
 /// Hands each row to K members.
 #[derive(Debug, Clone)]
@@ -123,4 +144,33 @@ fn log_mean_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
         (n, sum) = (n + 1.0, sum + (v - largest).exp());
     }
     largest + (sum / n).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Network;
+    use crate::config::Config;
+
+    fn shard_rows(settings: &str, most: usize) -> usize {
+        let text = format!("network.hidden = [100, 100]\n{settings}");
+        let config = Config::from_toml_str(&text).expect("the settings are right");
+        Network::new(&config.expanded_layers(), 11, 1).shard_rows(most)
+    }
+
+    #[test]
+    fn members_that_share_weights_are_the_rows_of_a_shard() {
+        let tabm = "network.norm = 'none'\nensemble.kind = 'tabm'";
+        assert_eq!(shard_rows(tabm, 256), 8);
+        assert_eq!(shard_rows(tabm, 1024), 32);
+        assert_eq!(shard_rows(&format!("{tabm}\nensemble.members = 2"), 256), 128);
+        assert_eq!(shard_rows(tabm, 32), 4);
+        assert_eq!(shard_rows(tabm, 3), 3);
+        for whole in [
+            "network.norm = 'none'",
+            "network.norm = 'none'\nensemble.kind = 'packed'",
+            "network.norm = 'batch'\nensemble.kind = 'tabm'",
+        ] {
+            assert_eq!(shard_rows(whole, 256), 256, "{whole}");
+        }
+    }
 }

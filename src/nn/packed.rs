@@ -14,10 +14,9 @@ fn of_member<T>(rows: &[T], member: usize, n_members: usize, width: usize) -> Ma
 
 /// Numbers of scratch that the products of B rows need.
 pub(crate) fn scratch_len(n_rows: usize, i: usize, o: usize) -> usize {
-    let products = product_scratch_len(n_rows, i, o)
+    product_scratch_len(n_rows, i, o)
         .max(product_scratch_len(n_rows, o, i))
-        .max(product_scratch_len(i, n_rows, o));
-    n_rows * i.max(o) + products
+        .max(product_scratch_len(i, n_rows, o))
 }
 
 /// y_g = x_g·W_g + b_g.
@@ -30,14 +29,10 @@ pub(crate) fn forward<T: Scalar>(
     y: &mut [T],
     scratch: &mut [T],
 ) {
-    let (own, scratch) = scratch.split_at_mut(b * o);
     for member in 0..g {
-        let weight = Matrix::rows(&weight[member * i * o..], o);
+        let (x, weight) = (of_member(x, member, g, i), Matrix::rows(&weight[member * i * o..], o));
         let start = bias.map_or(Start::Zero, |bias| Start::Bias(&bias[member * o..(member + 1) * o]));
-        T::product(level, [b, i, o], of_member(x, member, g, i), weight, own, start, scratch);
-        for (own, y) in own.chunks_exact(o).zip(y.chunks_exact_mut(g * o)) {
-            y[member * o..(member + 1) * o].copy_from_slice(own);
-        }
+        T::product_to(level, [b, i, o], x, weight, &mut y[member * o..], g * o, start, scratch);
     }
 }
 
@@ -50,13 +45,9 @@ pub(crate) fn backward_input<T: Scalar>(
     dx: &mut [T],
     scratch: &mut [T],
 ) {
-    let (own, scratch) = scratch.split_at_mut(b * i);
     for member in 0..g {
-        let weight = Matrix::transposed(&weight[member * i * o..], o);
-        T::product(level, [b, o, i], of_member(dz, member, g, o), weight, own, Start::Zero, scratch);
-        for (own, dx) in own.chunks_exact(i).zip(dx.chunks_exact_mut(g * i)) {
-            dx[member * i..(member + 1) * i].copy_from_slice(own);
-        }
+        let (dz, weight) = (of_member(dz, member, g, o), Matrix::transposed(&weight[member * i * o..], o));
+        T::product_to(level, [b, o, i], dz, weight, &mut dx[member * i..], g * i, Start::Zero, scratch);
     }
 }
 

@@ -9,6 +9,8 @@ pub const MOST_VIF: f64 = 10.0;
 const EXACT: f64 = 1e-10;
 /// Of the combination that makes a column, parts with a smaller share of the largest coefficient are not named.
 const SMALL_PART: f64 = 0.05;
+/// Parts with at least this share of the largest coefficient belong to the group of the column that they make up.
+const LARGE_PART: f64 = 0.25;
 
 /// A column that others nearly make up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,38 +34,60 @@ pub struct Collinearity {
     pub condition_number: Option<f64>,
     /// The columns to leave out until all factors are at most [`MOST_VIF`], in the order of leaving out.
     pub redundant: Vec<Redundant>,
+    /// Columns that largely make up each other, from left to right in each group, the largest group first.
+    pub groups: Vec<Vec<usize>>,
+    /// How far the columns make up the target; none without a target of numbers that varies.
+    pub target: Option<MadeUp>,
+}
+
+/// How far columns make up another one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MadeUp {
+    /// The share of its variance that is left: 1 − R².
+    pub left: f64,
+    /// The columns that make it up, the strongest first, as indices among those given.
+    pub by: Vec<usize>,
 }
 
 /// The variance inflation factors 1/(1 − R²) of the columns, each regressed on all others with an intercept (Marquardt
 /// 1970), and the condition number √(λ₁/λₚ) of the correlation matrix (Belsley, Kuh & Welsch 1980, after centring).
 ///
 /// Missing cells count as the column's mean. Redundant columns are found one by one: exact combinations of earlier
-/// columns first, then the column of the largest factor among those left. O(rows·p² + p³) for p columns.
-pub fn collinearity(columns: &[&[f64]]) -> Collinearity {
-    let standardised: Vec<Option<Vec<f64>>> = columns.par_iter().map(|x| standardised(x)).collect();
+/// columns first, then the column of the largest factor among those left. The `target`, if it is of numbers, is regressed
+/// on those that are no exact combination of others. O(rows·p² + p³) for p columns.
+pub fn collinearity(columns: &[&[f64]], target: Option<&[f64]>) -> Collinearity {
+    let standardised: Vec<Option<Vec<f64>>> = columns.par_iter().map(|x| standardise(x)).collect();
     let kept: Vec<usize> = (0..columns.len()).filter(|&j| standardised[j].is_some()).collect();
-    let z: Vec<&[f64]> = kept.iter().filter_map(|&j| standardised[j].as_deref()).collect();
+    let mut z: Vec<&[f64]> = kept.iter().filter_map(|&j| standardised[j].as_deref()).collect();
     let p = z.len();
+    let target = target.and_then(standardise);
+    z.extend(target.as_deref());
+    // The target stands last, and is never swept in.
+    let q = z.len();
     let lower: Vec<Vec<f64>> =
-        (0..p).into_par_iter().map(|i| (0..=i).map(|j| dot(z[i], z[j])).collect()).collect();
-    let mut a = vec![0.0; p * p];
+        (0..q).into_par_iter().map(|i| (0..=i).map(|j| dot(z[i], z[j])).collect()).collect();
+    let mut a = vec![0.0; q * q];
     for (i, row) in lower.iter().enumerate() {
         for (j, r) in row.iter().enumerate() {
-            (a[i * p + j], a[j * p + i]) = (*r, *r);
+            (a[i * q + j], a[j * q + i]) = (*r, *r);
         }
-        a[i * p + i] = 1.0;
+        a[i * q + i] = 1.0;
     }
-    let correlations = a.clone();
+    // What is of the columns alone.
+    let among_columns = |a: &[f64]| a.chunks(q.max(1)).take(p).flat_map(|row| &row[..p]).copied().collect();
+    let correlations: Vec<f64> = among_columns(&a);
 
     let mut exact = vec![false; columns.len()];
     let mut redundant = Vec::new();
     let mut inside = vec![false; p];
+    let mut group: Vec<usize> = (0..columns.len()).collect();
     for j in 0..p {
-        if a[j * p + j] > EXACT {
-            sweep(&mut a, p, j);
+        if a[j * q + j] > EXACT {
+            sweep(&mut a, q, j);
             inside[j] = true;
         } else {
-            let by = parts(&a, p, j, &inside);
+            let (by, large) = parts(&a, q, j, &inside);
+            by[..large].iter().for_each(|&k| join(&mut group, kept[k], kept[j]));
             exact[kept[j]] = true;
             by.iter().for_each(|&k| exact[kept[k]] = true);
             redundant.push(Redundant {
@@ -76,28 +100,51 @@ pub fn collinearity(columns: &[&[f64]]) -> Collinearity {
     // Of the columns that are swept in, the diagonal now holds that of the inverse: the factors.
     let mut vif = vec![None; columns.len()];
     for j in (0..p).filter(|&j| inside[j] && !exact[kept[j]]) {
-        vif[kept[j]] = Some(a[j * p + j].max(1.0));
+        vif[kept[j]] = Some(a[j * q + j].max(1.0));
     }
-    let condition_number = (p > 0 && redundant.is_empty()).then(|| condition(&correlations, &a, p));
+    let condition_number =
+        (p > 0 && redundant.is_empty()).then(|| condition(&correlations, &among_columns(&a), p));
+    let target = (q > p && p > 0).then(|| MadeUp {
+        left: a[q * q - 1].clamp(0.0, 1.0),
+        by: parts(&a, q, p, &inside).0.into_iter().map(|k| kept[k]).collect(),
+    });
     loop {
         let among = (0..p).filter(|&j| inside[j]);
-        let Some(worst) = among.max_by(|&i, &j| a[i * p + i].total_cmp(&a[j * p + j]).then(i.cmp(&j))) else {
+        let Some(worst) = among.max_by(|&i, &j| a[i * q + i].total_cmp(&a[j * q + j]).then(i.cmp(&j))) else {
             break;
         };
-        let factor = a[worst * p + worst];
+        let factor = a[worst * q + worst];
         if factor <= MOST_VIF {
             break;
         }
-        sweep(&mut a, p, worst);
+        sweep(&mut a, q, worst);
         inside[worst] = false;
-        let by = parts(&a, p, worst, &inside).into_iter().map(|k| kept[k]).collect();
+        let (by, large) = parts(&a, q, worst, &inside);
+        by[..large].iter().for_each(|&k| join(&mut group, kept[k], kept[worst]));
+        let by = by.into_iter().map(|k| kept[k]).collect();
         redundant.push(Redundant { column: kept[worst], by, vif: Some(factor) });
     }
-    Collinearity { vif, exact, condition_number, redundant }
+    Collinearity { vif, exact, condition_number, redundant, groups: groups(&group), target }
+}
+
+/// Puts two columns and all that are with them into one group; a group is named by its first column.
+fn join(group: &mut [usize], a: usize, b: usize) {
+    let (first, other) = (group[a].min(group[b]), group[a].max(group[b]));
+    group.iter_mut().filter(|of| **of == other).for_each(|of| *of = first);
+}
+
+/// The groups of more than one column, the largest first.
+fn groups(group: &[usize]) -> Vec<Vec<usize>> {
+    let of = |name: usize| (0..group.len()).filter(|&i| group[i] == name).collect::<Vec<usize>>();
+    let mut sizes = vec![0_usize; group.len()];
+    group.iter().for_each(|&name| sizes[name] += 1);
+    let mut groups: Vec<Vec<usize>> = (0..group.len()).filter(|&name| sizes[name] > 1).map(of).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    groups
 }
 
 /// The column less its mean, of length 1; 0 where a cell is missing. None where it does not vary.
-fn standardised(x: &[f64]) -> Option<Vec<f64>> {
+fn standardise(x: &[f64]) -> Option<Vec<f64>> {
     let present = || x.iter().filter(|x| !x.is_nan());
     let n = present().count() as f64;
     let largest = present().fold(0.0, |largest: f64, x| largest.max(x.abs()));
@@ -142,14 +189,15 @@ fn sweep(a: &mut [f64], p: usize, k: usize) {
     a[k * p + k] = 1.0 / d;
 }
 
-/// The columns of S that make up column j outside of it, the strongest first.
-fn parts(a: &[f64], p: usize, j: usize, inside: &[bool]) -> Vec<usize> {
+/// The columns of S that make up column j outside of it, the strongest first, and how many of them largely do.
+fn parts(a: &[f64], p: usize, j: usize, inside: &[bool]) -> (Vec<usize>, usize) {
     let size = |k: usize| a[k * p + j].abs();
-    let mut by: Vec<usize> = (0..p).filter(|&k| inside[k]).collect();
+    let mut by: Vec<usize> = (0..inside.len()).filter(|&k| inside[k]).collect();
     by.sort_by(|&k, &l| size(l).total_cmp(&size(k)));
-    let least = by.first().map_or(0.0, |&k| SMALL_PART * size(k));
-    by.retain(|&k| size(k) > least);
-    by
+    let most = by.first().map_or(0.0, |&k| size(k));
+    by.retain(|&k| size(k) > SMALL_PART * most);
+    let large = by.iter().filter(|&&k| size(k) >= LARGE_PART * most).count();
+    (by, large)
 }
 
 /// √(λ₁/λₚ), both by power iteration: of the matrix and of its inverse.
@@ -195,7 +243,7 @@ mod tests {
     fn an_exact_triple_is_found_with_its_parts() {
         let (a, b, c) = (noise(1), noise(2), noise(3));
         let sum: Vec<f64> = a.iter().zip(&b).map(|(a, b)| 2.0 * a - b + 7.0).collect();
-        let found = collinearity(&[&a, &c, &b, &sum]);
+        let found = collinearity(&[&a, &c, &b, &sum], None);
         assert_eq!(found.exact, [true, false, true, true]);
         assert_eq!(found.redundant, [Redundant { column: 3, by: vec![0, 2], vif: None }]);
         assert_eq!((found.vif[0], found.condition_number), (None, None));
@@ -206,12 +254,37 @@ mod tests {
     fn a_nearly_collinear_column_is_left_out_until_all_is_well() {
         let (a, b) = (noise(1), noise(2));
         let near: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a + 0.01 * b).collect();
-        let found = collinearity(&[&a, &near, &noise(3)]);
+        let found = collinearity(&[&a, &near, &noise(3)], None);
         let [one] = &found.redundant[..] else { panic!("{found:?}") };
         // 1/(1 − R²) of a beside it: about 1/0.01².
         assert!((9_000.0..12_000.0).contains(&one.vif.unwrap()), "{found:?}");
         assert!(one.by.len() == 1 && one.by[0] + one.column == 1, "{found:?}");
         assert!((180.0..220.0).contains(&found.condition_number.unwrap()), "{found:?}");
+    }
+
+    #[test]
+    fn a_target_that_columns_add_up_to_is_told_with_them() {
+        let (a, b, c) = (noise(1), noise(2), noise(3));
+        let sum: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a + 3.0 * b).collect();
+        let found = collinearity(&[&a, &c, &b], Some(&sum)).target.unwrap();
+        assert!(found.left < 1e-12 && found.by == [2, 0], "{found:?}");
+        let found = collinearity(&[&a, &c], Some(&sum)).target.unwrap();
+        assert!(found.left > 0.8, "{found:?}");
+        // The target is none of the columns.
+        let (with, without) = (collinearity(&[&a, &b], Some(&sum)), collinearity(&[&a, &b], None));
+        assert_eq!((&with.vif, with.condition_number), (&without.vif, without.condition_number));
+        assert!(collinearity(&[&a], Some(&[1.0; 500])).target.is_none());
+    }
+
+    #[test]
+    fn groups_are_of_columns_that_make_up_each_other() {
+        let (a, b, c) = (noise(1), noise(2), noise(3));
+        let near =
+            |x: &[f64], seed| x.iter().zip(noise(seed)).map(|(x, e)| x + 0.05 * e).collect::<Vec<f64>>();
+        let (a2, a3, b2) = (near(&a, 4), near(&a, 5), near(&b, 6));
+        let found = collinearity(&[&b, &a, &c, &a2, &b2, &a3], None);
+        assert_eq!(found.groups, [vec![1, 3, 5], vec![0, 4]], "{found:?}");
+        assert!(collinearity(&[&a, &b, &c], None).groups.is_empty());
     }
 
     #[test]
@@ -232,9 +305,9 @@ mod tests {
     #[test]
     fn columns_without_numbers_or_spread_are_left_out() {
         let (alike, huge) = ([1.0; 4], [1e300, -1e300, 0.0, 1e299]);
-        let found = collinearity(&[&alike, &[f64::NAN; 4], &[1.0, 2.0, f64::NAN, 4.0], &huge]);
+        let found = collinearity(&[&alike, &[f64::NAN; 4], &[1.0, 2.0, f64::NAN, 4.0], &huge], None);
         assert_eq!((found.vif[0], found.vif[1]), (None, None));
         assert!(found.vif[2].is_some() && found.vif[3].is_some(), "{found:?}");
-        assert!(collinearity(&[]).vif.is_empty());
+        assert!(collinearity(&[], None).vif.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use super::source::Values;
 /// alarm is about 10⁻²⁷. O(rows·columns + rows·log rows).
 pub fn duplicates(columns: &[&Values<'_>], n_rows: usize) -> Vec<usize> {
     let mut hashes: Vec<(u128, u32)> =
-        (0..n_rows).into_par_iter().map(|row| (hash(columns, row), row as u32)).collect();
+        (0..n_rows).into_par_iter().map(|row| (hash(cells(columns, row)), row as u32)).collect();
     hashes.par_sort_unstable();
     let mut rows: Vec<usize> = hashes
         .chunk_by(|a, b| a.0 == b.0)
@@ -21,15 +21,20 @@ pub fn duplicates(columns: &[&Values<'_>], n_rows: usize) -> Vec<usize> {
     rows
 }
 
-fn hash(columns: &[&Values<'_>], row: usize) -> u128 {
+/// The cells of a row as bits, equal where they are equal.
+fn cells(columns: &[&Values<'_>], row: usize) -> impl Iterator<Item = u64> {
+    columns.iter().map(move |column| match column {
+        Values::Numbers(x) if x[row].is_nan() => f64::NAN.to_bits(),
+        // One zero, whatever its sign.
+        Values::Numbers(x) => (x[row] + 0.0).to_bits(),
+        Values::Codes { codes, .. } => u64::from(codes[row]),
+    })
+}
+
+/// Two 64-bit hashes of some words.
+pub(super) fn hash(words: impl Iterator<Item = u64>) -> u128 {
     let (mut a, mut b) = (0x9e37_79b9_7f4a_7c15_u64, 0xd1b5_4a32_d192_ed03_u64);
-    for column in columns {
-        let bits = match column {
-            Values::Numbers(x) if x[row].is_nan() => f64::NAN.to_bits(),
-            // One zero, whatever its sign.
-            Values::Numbers(x) => (x[row] + 0.0).to_bits(),
-            Values::Codes { codes, .. } => u64::from(codes[row]),
-        };
+    for bits in words {
         a = mixed(a ^ bits);
         b = mixed(b.wrapping_add(bits).wrapping_mul(0xff51_afd7_ed55_8ccd));
     }

@@ -54,11 +54,25 @@ pub fn histogram(sorted: &[f64]) -> Option<Histogram> {
         (from, to) = (inside[0] - 0.5, inside[inside.len() - 1] + 0.5);
         parts = (to - from) as usize;
     }
+    let counts = counted(inside, from, to, parts);
+    Some(Histogram { from, to, counts, below: start, above: sorted.len() - end })
+}
+
+/// Where other sorted numbers lie in the parts of a histogram.
+pub fn histogram_like(like: &Histogram, sorted: &[f64]) -> Histogram {
+    let start = sorted.partition_point(|x| *x < like.from);
+    let end = sorted.partition_point(|x| *x <= like.to).max(start);
+    let counts = counted(&sorted[start..end], like.from, like.to, like.counts.len());
+    Histogram { counts, below: start, above: sorted.len() - end, ..*like }
+}
+
+/// How many of these numbers, all from `from` to `to`, lie in each of equal parts.
+fn counted(inside: &[f64], from: f64, to: f64, parts: usize) -> Vec<usize> {
     let mut counts = vec![0; parts];
     for x in inside {
         counts[(((x - from) / (to - from) * parts as f64) as usize).min(parts - 1)] += 1;
     }
-    Some(Histogram { from, to, counts, below: start, above: sorted.len() - end })
+    counts
 }
 
 fn freedman_diaconis(sorted: &[f64], range: f64) -> usize {

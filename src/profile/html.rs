@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::against::file_name;
+use super::against_html;
 use super::column::{Frequent, Numbers};
-use super::picture::{bands, cut, histogram, matrix};
+use super::picture::{bands, cut, frequencies, histogram, matrix};
+use super::shift::Verdict;
 use super::style::{SCRIPT, STYLE};
 use super::target::Measure;
 use super::{ColumnProfile, Inflation, Profile, Role, lines, quantiles, short};
@@ -13,6 +16,10 @@ use crate::svg::escaped;
 
 /// Columns that are shown in full, at most.
 pub const MOST_CARDS: usize = 100;
+/// Columns in the table of all columns.
+const MOST_ROWS: usize = 1_000;
+/// Warnings on the page; a table of thousands of odd columns would make a page of nothing else.
+const MOST_WARNINGS: usize = 300;
 /// Columns shown in full that begin open.
 const OPEN_CARDS: usize = 6;
 /// Pairs of columns in the table of the strongest.
@@ -38,6 +45,11 @@ pub fn page(profile: &Profile) -> String {
     let sections: Vec<(&str, &str, String)> = [
         ("overview", "Overview", overview(profile)),
         ("warnings", "Warnings", warnings(profile)),
+        (
+            "against",
+            "Against the other table",
+            profile.against.as_ref().map_or(String::new(), |of| against_html::section(profile, of)),
+        ),
         ("columns", "Columns", columns(profile)),
         ("correlations", "Correlations", correlations(profile)),
         (
@@ -65,10 +77,6 @@ pub fn page(profile: &Profile) -> String {
     out += &footer(profile);
     let _ = write!(out, "<script>{SCRIPT}</script>\n</body>\n</html>\n");
     out
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 fn fact(out: &mut String, name: &str, value: &str, more: &str) {
@@ -114,6 +122,11 @@ fn overview(profile: &Profile) -> String {
         let task = profile.task.map_or(String::new(), |task| task.to_string());
         fact(&mut out, "target", &target.name, &task);
     }
+    if let Some(of) = &profile.against {
+        let shifted = of.columns.iter().filter(|shift| shift.verdict >= Verdict::Shifted).count();
+        let more = format!("of {} compared with {}", of.columns.len(), file_name(&of.table));
+        fact(&mut out, "shifted columns", &thousands(shifted), &more);
+    }
     fact(&mut out, "warnings", &thousands(profile.warnings.len()), "");
     out + "</dl>\n"
 }
@@ -126,7 +139,7 @@ fn warnings(profile: &Profile) -> String {
         "<p>Each ends with a line for the configuration file, where it stands before any <code>[section]</code>; \
          on the command line it follows <code>--set</code>.</p>\n<ol class=\"warnings\">\n",
     );
-    for warning in &profile.warnings {
+    for warning in profile.warnings.iter().take(MOST_WARNINGS) {
         let _ = writeln!(
             out,
             "<li><strong>{}</strong><p>{}</p><div class=\"line\"><code data-copy>{}</code></div></li>",
@@ -137,6 +150,13 @@ fn warnings(profile: &Profile) -> String {
     }
     let all = lines(&profile.warnings);
     out += "</ol>\n";
+    if let Some(more) = profile.warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
+        let _ = writeln!(
+            out,
+            "<p>And {}, of which the lines below and <code>--json</code> have all.</p>",
+            counted(more, "more warning")
+        );
+    }
     if all.len() > 1 {
         let _ = writeln!(
             out,
@@ -152,7 +172,7 @@ fn escaped_lines(lines: &[String]) -> String {
 }
 
 /// A text with what stands between backticks as code.
-fn marked(text: &str) -> String {
+pub(super) fn marked(text: &str) -> String {
     let mut out = String::new();
     for (i, part) in text.split('`').enumerate() {
         out += &if i % 2 == 1 { format!("<code>{}</code>", escaped(part)) } else { escaped(part) };
@@ -197,7 +217,7 @@ fn columns(profile: &Profile) -> String {
     }
     out += "</tr></thead><tbody>\n";
     let shown = cards(profile);
-    for (i, column) in profile.columns.iter().enumerate() {
+    for (i, column) in profile.columns.iter().enumerate().take(MOST_ROWS) {
         let name = escaped(&cut(&column.name, 60));
         let name = if shown.contains(&i) { format!("<a href=\"#c{i}\">{name}</a>") } else { name };
         let _ = write!(
@@ -207,12 +227,10 @@ fn columns(profile: &Profile) -> String {
             kind_words(column),
             percent(column.missing, profile.n_rows),
             thousands(column.distinct),
-            column.numbers.as_ref().map_or(String::new(), |x| histogram(
-                &x.histogram,
-                [96.0, 24.0],
-                &|v| label(column, v),
-                false
-            )),
+            match &column.numbers {
+                Some(x) => histogram(&x.histogram, [96.0, 24.0], &|v| label(column, v), false),
+                None => frequencies(&column.top, [96.0, 24.0]),
+            },
             escaped(&values(column, profile.n_rows)),
         );
         if target.is_some() {
@@ -228,6 +246,14 @@ fn columns(profile: &Profile) -> String {
         out += "</tr>\n";
     }
     out += "</tbody></table></div>\n";
+    if profile.columns.len() > MOST_ROWS {
+        let _ = writeln!(
+            out,
+            "<p>Listed are the first {} of {} columns; all are in <code>--json</code>.</p>",
+            thousands(MOST_ROWS),
+            thousands(profile.columns.len())
+        );
+    }
     if target.is_some() {
         out += "<p class=\"soft\">With target: Pearson’s correlation of two numbers, the correlation ratio of a number and \
                 categories, Cramér’s V of categories. Alone: how well the column by itself predicts the target, from 0 to 1.</p>\n";
@@ -237,7 +263,14 @@ fn columns(profile: &Profile) -> String {
 
 /// A number of a column, short; a date as a date.
 pub fn label(column: &ColumnProfile, x: f64) -> String {
-    if column.kind == ColumnKind::Date { column.shown(x) } else { short(x) }
+    let whole = |of: &Numbers| of.whole && of.min >= 1_000.0 && of.max < 10_000.0;
+    match &column.numbers {
+        _ if column.kind == ColumnKind::Date => column.shown(x),
+        // As years are written, and other numbers of four digits that are rather names.
+        Some(of) if whole(of) && x.fract() == 0.0 => x.to_string(),
+        Some(of) if whole(of) => format!("{x:.1}"),
+        _ => short(x),
+    }
 }
 
 /// What a column holds, in a few words.
@@ -484,6 +517,16 @@ fn collinearity(profile: &Profile, of: &Inflation) -> String {
         for redundant in &of.found.redundant {
             let by: Vec<String> = redundant.by.iter().take(8).map(|&i| name(i)).collect();
             let _ = write!(out, "<li>{} is made up by {}</li>", name(redundant.column), by.join(", "));
+        }
+        out += "</ul>\n";
+    }
+    if !of.found.groups.is_empty() {
+        out += "<p>Groups of columns that largely make up each other; of each, a few would do:</p><ul>";
+        for group in &of.found.groups {
+            let names: Vec<String> = group.iter().take(20).map(|&i| name(i)).collect();
+            let more =
+                if group.len() > 20 { format!(" and {} more", group.len() - 20) } else { String::new() };
+            let _ = write!(out, "<li>{}{more}</li>", names.join(", "));
         }
         out += "</ul>\n";
     }

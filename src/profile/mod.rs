@@ -4,6 +4,9 @@
 //! [`source::Loaded`] reads the table, [`profile`] looks at it, [`html::page`] shows it. Nothing here is fitted into a
 //! model: a profile may look at every row.
 
+pub mod adversary;
+pub mod against;
+pub mod against_html;
 pub mod alone;
 pub mod associations;
 pub mod collinearity;
@@ -16,21 +19,26 @@ mod picture;
 pub mod quantiles;
 pub mod relation;
 pub mod sample;
+pub mod shift;
 pub mod source;
 mod style;
+pub mod tail;
 pub mod target;
 pub mod warnings;
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::data::TaskKind;
 use crate::data::words::thousands;
-use crate::data::{ColumnKind, TaskKind};
 use crate::run::Plan;
+use against::{Against, against};
 use associations::{Associations, associations};
 use collinearity::collinearity;
 use column::ColumnProfile;
-use source::{Column, Role, Source, Values};
+use source::{Column, Other, Role, Source, Values};
 pub use warnings::{Concern, Warning, lines};
 
 /// Columns whose inflation factors are computed, at most.
@@ -61,6 +69,8 @@ pub struct Profile {
     pub collinearity: Option<Inflation>,
     /// Rows that repeat an earlier one.
     pub duplicates: Duplicates,
+    /// How another table differs, if one is named.
+    pub against: Option<Against>,
     /// What to look out for, the gravest first.
     pub warnings: Vec<Warning>,
 }
@@ -106,12 +116,18 @@ pub enum Depth {
     Warnings,
 }
 
-/// Profiles a table; `tell` hears what is being looked at.
+/// Profiles a table, compared with another one if it is given; `tell` hears what is being looked at.
 ///
 /// Columns are looked at in parallel. O(rows·log rows) a column and O(rows) a pair of columns; Spearman's correlations
 /// and predictions by one column look at 100,000 rows at most, drawn by `seed`. The result does not depend on the number
 /// of threads.
-pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str) + Sync)) -> Profile {
+pub fn profile(
+    source: &Source<'_>,
+    other: Option<&Other>,
+    seed: u64,
+    depth: Depth,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Profile {
     tell("columns");
     let rows = sample::rows(source.n_rows, target::MOST_ROWS, seed);
     let rows = rows.as_deref();
@@ -123,9 +139,9 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         .map(|column| {
             let mut found = column::profile(column);
             if let Some(t) = target.filter(|_| column.role != Role::Target) {
-                let shown = |x: f64| if column.kind == ColumnKind::Date { column::date(x) } else { short(x) };
-                found.target =
-                    Some(target::relation(&column.values, &source.columns[t].values, rows, &shown));
+                let shown = |x: f64| html::label(&found, x);
+                let relation = target::relation(&column.values, &source.columns[t].values, rows, &shown);
+                found.target = Some(relation);
             }
             found
         })
@@ -150,6 +166,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         tell("correlations");
         associations(source, &strength(&columns), rows)
     });
+    let against = other.map(|other| against(source, &columns, other, seed, tell));
     let mut profile = Profile {
         table: source.name.clone(),
         n_rows: source.n_rows,
@@ -164,6 +181,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
         associations,
         collinearity: inflation,
         duplicates,
+        against,
         warnings: Vec::new(),
     };
     profile.warnings = warnings::warnings(&profile, source);
@@ -173,7 +191,7 @@ pub fn profile(source: &Source<'_>, seed: u64, depth: Depth, tell: &(dyn Fn(&str
 /// The profile of the training rows of a run, of 100,000 at most: what warnings need, and no row that was set aside.
 pub fn of_training_rows(plan: &Plan) -> Profile {
     const MOST_ROWS: usize = 100_000;
-    profile(&source::of_training_rows(plan, MOST_ROWS), plan.config.seed, Depth::Warnings, &|_| ())
+    profile(&source::of_training_rows(plan, MOST_ROWS), None, plan.config.seed, Depth::Warnings, &|_| ())
 }
 
 /// What ranks columns where there is room for a few: how well they predict the target, or else that they vary.
@@ -212,22 +230,19 @@ fn inflation(source: &Source<'_>, columns: &[ColumnProfile], seed: u64) -> Optio
     }
     let most = (2 * COLLINEARITY_BUDGET / (kept.len() * kept.len())).max(1_000);
     let rows = sample::rows(source.n_rows, most, seed);
-    let sampled: Vec<Values<'_>> = kept
-        .iter()
-        .map(|&i| match &rows {
-            Some(rows) => source.columns[i].values.of_rows(rows),
-            None => source.columns[i].values.clone(),
-        })
-        .collect();
-    let numbers: Vec<&[f64]> = sampled
-        .iter()
-        .filter_map(|values| if let Values::Numbers(x) = values { Some(&x[..]) } else { None })
-        .collect();
+    let values = |i: usize| match (&rows, &source.columns[i].values) {
+        (Some(rows), values) => values.of_rows(rows),
+        (None, Values::Numbers(x)) => Values::Numbers(Cow::Borrowed(x)),
+        (None, values) => values.clone(),
+    };
+    let sampled: Vec<Values<'_>> = kept.iter().map(|&i| values(i)).collect();
+    let numbers: Vec<&[f64]> = sampled.iter().filter_map(Values::numbers).collect();
+    let target = source.target().map(values);
     Some(Inflation {
         columns: kept,
         left_out,
         rows: rows.map_or(source.n_rows, |rows| rows.len()),
-        found: collinearity(&numbers),
+        found: collinearity(&numbers, target.as_ref().and_then(Values::numbers)),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::associations::Associations;
+use super::column::Frequent;
 use super::histogram::Histogram;
 use super::source::Role;
 use super::target::{Band, Measure};
@@ -58,6 +59,72 @@ pub(super) fn histogram(
         text(&mut svg, [0.0, height - 4.0], "start", "", &shown(h.from));
         text(&mut svg, [width, height - 4.0], "end", "", &shown(h.to));
     }
+    svg + "</svg>"
+}
+
+/// The most frequent values as bars side by side, the first of them as high as the picture.
+pub(super) fn frequencies(top: &[Frequent], [width, height]: [f64; 2]) -> String {
+    let Some(first) = top.first() else { return String::new() };
+    let step = (width / top.len() as f64).min(width / 6.0);
+    let told =
+        format!("the {} most frequent values, the first in {} rows", top.len(), thousands(first.count));
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
+        escaped(&told)
+    );
+    for (i, one) in top.iter().enumerate() {
+        let tall = (one.count as f64 / first.count as f64 * (height - 2.0)).max(1.0);
+        let _ = write!(
+            svg,
+            "<rect class=\"often\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\"/>",
+            i as f64 * step,
+            height - tall,
+            step - 3.0
+        );
+    }
+    svg + "</svg>"
+}
+
+/// A histogram with another one of the same parts drawn over it as a line; each by the share of its own rows.
+pub(super) fn histogram_beside(
+    here: &Histogram,
+    there: &Histogram,
+    [width, height]: [f64; 2],
+    shown: &dyn Fn(f64) -> String,
+) -> String {
+    let shares = |h: &Histogram| {
+        let all = (h.counts.iter().sum::<usize>() + h.below + h.above).max(1) as f64;
+        h.counts.iter().map(|count| *count as f64 / all).collect::<Vec<f64>>()
+    };
+    let [bars, line] = [shares(here), shares(there)];
+    let most = bars.iter().chain(&line).fold(0.0_f64, |most, share| most.max(*share)).max(f64::MIN_POSITIVE);
+    let step = width / bars.len() as f64;
+    let told = format!(
+        "two histograms from {} to {}; {} rows there lie outside of it",
+        shown(here.from),
+        shown(here.to),
+        thousands(there.below + there.above)
+    );
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
+        escaped(&told)
+    );
+    let tall = |share: f64| share / most * (height - 2.0);
+    let mut path = format!("M0 {height:.1}");
+    for (i, (bar, over)) in bars.iter().zip(&line).enumerate() {
+        let x = i as f64 * step;
+        if *bar > 0.0 {
+            let _ = write!(
+                svg,
+                "<rect class=\"bar\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                height - tall(*bar).max(1.0),
+                (step - 1.0).max(0.5),
+                tall(*bar).max(1.0)
+            );
+        }
+        let _ = write!(path, "V{:.1}H{:.1}", height - tall(*over), x + step);
+    }
+    let _ = write!(svg, "<path class=\"there\" d=\"{path}V{height:.1}\"/>");
     svg + "</svg>"
 }
 

@@ -3,7 +3,8 @@
 //! The only file here that knows how tables are read; all others see [`Values`].
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Task};
@@ -53,6 +54,14 @@ impl Values<'_> {
         }
     }
 
+    /// The numbers, if that is what the cells are.
+    pub fn numbers(&self) -> Option<&[f64]> {
+        match self {
+            Self::Numbers(x) => Some(x),
+            Self::Codes { .. } => None,
+        }
+    }
+
     /// The cells of some rows.
     pub fn of_rows(&self, rows: &[usize]) -> Values<'_> {
         match self {
@@ -75,6 +84,25 @@ impl<'a> Values<'a> {
             }
         }
     }
+}
+
+/// The cells of a column of two tables as codes into the same levels: those of the first table, and then those that only
+/// the second has. Columns that are not of categories have no cell.
+pub(super) fn unified<'a>(columns: [&'a Values<'_>; 2]) -> ([Vec<u32>; 2], Vec<&'a str>) {
+    let mut all: Vec<&str> = Vec::new();
+    let mut codes_of: HashMap<&str, u32> = HashMap::new();
+    let codes = columns.map(|values| {
+        let Values::Codes { codes, levels } = values else { return Vec::new() };
+        let level = |level: &'a String| {
+            *codes_of.entry(level).or_insert_with(|| {
+                all.push(level);
+                (all.len() - 1) as u32
+            })
+        };
+        let known: Vec<u32> = levels.iter().map(level).collect();
+        codes.iter().map(|&code| if code == MISSING { MISSING } else { known[code as usize] }).collect()
+    });
+    (codes, all)
 }
 
 /// What a column is for, besides being an input.
@@ -145,6 +173,15 @@ pub struct Loaded {
     null: Vec<String>,
 }
 
+/// A table read to be compared with another.
+#[derive(Debug)]
+pub struct Other {
+    /// Its columns that the other table has too: cells read as there, and the kinds that they would have on their own.
+    pub loaded: Loaded,
+    /// The names of the columns that the other table lacks.
+    pub extra: Vec<String>,
+}
+
 impl Loaded {
     /// Reads the table that `config` names; its target may be empty.
     ///
@@ -155,6 +192,8 @@ impl Loaded {
         let named = [
             ("--target", &config.data.target),
             ("split.column", &config.split.column),
+            ("split.group", &config.split.group),
+            ("split.time", &config.split.time),
             ("data.weight", &config.data.weight),
         ];
         let named = named.into_iter().chain(config.data.columns.keys().map(|name| ("data.columns", name)));
@@ -187,7 +226,7 @@ impl Loaded {
             table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
         let role = |name: &str| match name {
             _ if name == config.data.target => Role::Target,
-            _ if name == config.split.column => Role::Split,
+            _ if name == config.split.column || name == config.split.group => Role::Split,
             _ if name == config.data.weight => Role::Weight,
             _ => Role::Input,
         };
@@ -200,6 +239,35 @@ impl Loaded {
             (_, Task::Multiclass) => Some(TaskKind::Multiclass),
         };
         Ok(Self { raw, schema, table, roles, unreadable, task, null: config.data.null.clone() })
+    }
+
+    /// Reads another table to compare with this one: each column of this table, by its name, as it was read here.
+    pub fn read_other(&self, config: &Config, path: &Path) -> Result<Other> {
+        let options = ReadOptions { null_words: config.data.null.clone() };
+        let raw = Arc::new(read_csv(path, &options)?);
+        let own = lenient_schema(&raw, config);
+        let here = self.schema.columns.iter().zip(self.table.columns()).zip(&self.roles);
+        let (mut columns, mut roles) = (Vec::new(), Vec::new());
+        for ((column, data), role) in here.filter(|((column, _), _)| own.get(&column.name).is_some()) {
+            let kind = match data.data {
+                ColumnData::Number(_) => ColumnKind::Number,
+                ColumnData::Date(_) => ColumnKind::Date,
+                ColumnData::Category { .. } | ColumnData::Dropped => ColumnKind::Category,
+            };
+            columns.push(ColumnSchema { kind, dropped: None, ..column.clone() });
+            roles.push(*role);
+        }
+        let read = Schema { columns };
+        let table = Table::from_raw(&raw, &read)?;
+        let unreadable =
+            table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
+        let schema = Schema {
+            columns: read.columns.iter().filter_map(|column| own.get(&column.name).cloned()).collect(),
+        };
+        let extra = own.columns.iter().filter(|column| self.schema.get(&column.name).is_none());
+        let extra = extra.map(|column| column.name.clone()).collect();
+        let (task, null) = (self.task, self.null.clone());
+        Ok(Other { loaded: Self { raw, schema, table, roles, unreadable, task, null }, extra })
     }
 
     /// The whole table.

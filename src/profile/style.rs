@@ -54,6 +54,7 @@ thead th { color: var(--soft); font-weight: 600; white-space: nowrap; position: 
 tbody tr:last-child > * { border-bottom: 0; }
 tbody th { font-weight: 600; max-width: 16rem; overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.name { white-space: nowrap; }
 td.values { min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere; }
 details.column { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; margin: 0 0 .7rem; }
 details.column > summary { padding: .6rem .8rem; cursor: pointer; }
@@ -68,10 +69,14 @@ details.column > summary .soft { margin-left: .6rem; font-size: .9rem; }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 svg text.on { fill: var(--on); } svg text.in { fill: var(--fg); }
-svg .bar { fill: var(--bar); } svg .axis { stroke: var(--line); }
+svg .bar { fill: var(--bar); } svg .often { fill: var(--bar); fill-opacity: .65; } svg .axis { stroke: var(--line); }
+svg .there { fill: none; stroke: var(--neg); stroke-width: 1.5; }
 svg .pos { fill: var(--pos); } svg .neg { fill: var(--neg); } svg .none { fill: var(--code); }
 .meter { display: block; background: var(--code); border-radius: .2rem; height: .8rem; min-width: 4rem; overflow: hidden; }
 .meter i { display: block; height: 100%; background: var(--bar); float: left; }
+table.pair td { padding: 0 .4rem 0 0; border: 0; font-size: .8rem; white-space: nowrap; }
+table.pair .meter { height: .35rem; min-width: 5rem; margin: 1px 0; } .meter.there i { background: var(--neg); }
+.v-shifted, .v-large { color: var(--warn); font-weight: 600; }
 .k0 { background: var(--k0) !important; } .k1 { background: var(--k1) !important; } .k2 { background: var(--k2) !important; }
 .k3 { background: var(--k3) !important; } .k4 { background: var(--k4) !important; } .k5 { background: var(--k5) !important; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: .2rem 0 .5rem; list-style: none; font-size: .85rem; }

@@ -16,6 +16,9 @@ const N_BANDS: usize = 10;
 /// Categories that the target is shown by, at most.
 const MOST_BANDS: usize = 12;
 
+/// Categories of a column that may be a function of the target, at most.
+const MOST_GIVEN: usize = 50;
+
 /// A figure of how strongly two columns go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +78,9 @@ pub struct Relation {
     pub spearman: Option<f64>,
     /// How well the column alone predicts the target, from 0 to 1 ([`alone`]), on at most [`MOST_ROWS`] rows.
     pub alone: Option<f64>,
+    /// How well the target alone predicts the column, from 0 to 1: 1 where the column is a function of the target; none of
+    /// columns of more than [`MOST_GIVEN`] categories.
+    pub given: Option<f64>,
     /// The target by categories, the most frequent first, or by ten stretches of numbers with as many rows each.
     pub bands: Vec<Band>,
 }
@@ -95,12 +101,23 @@ pub fn relation(
         (Values::Numbers(x), Values::Numbers(y)) => spearman(x, &order(x), y, &order(y)),
         _ => None,
     };
-    let outcome = match &y {
-        Values::Numbers(y) => Outcome::Numbers(y),
-        Values::Codes { codes, levels } => Outcome::Classes(codes, levels.len()),
+    let by = |x: &Values<'_>, y: &Values<'_>| {
+        let outcome = match y {
+            Values::Numbers(y) => Outcome::Numbers(y),
+            Values::Codes { codes, levels } => Outcome::Classes(codes, levels.len()),
+        };
+        let (keys, ordered) = keys(x);
+        alone(&keys, ordered, outcome)
     };
-    let (keys, ordered) = keys(&x);
-    Relation { measure, value, spearman, alone: alone(&keys, ordered, outcome), bands: bands(&x, &y, shown) }
+    let few = !matches!(&x, Values::Codes { levels, .. } if levels.len() > MOST_GIVEN);
+    Relation {
+        measure,
+        value,
+        spearman,
+        alone: by(&x, &y),
+        given: if few { by(&y, &x) } else { None },
+        bands: bands(&x, &y, shown),
+    }
 }
 
 /// The cells as numbers to predict by. Texts that each hold a number, as `1,234.5 USD`, are taken as those numbers.

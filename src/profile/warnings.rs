@@ -1,10 +1,13 @@
 //! What to look out for in a table, each with the line of configuration that deals with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
+use super::against;
 use super::column::ColumnProfile;
+use super::duplicates::hash;
 use super::source::{Role, Source, Values};
 use super::{Profile, short};
 use crate::data::ColumnKind;
@@ -14,6 +17,8 @@ use crate::data::words::{counted, listed, shown, thousands};
 
 /// A column that alone predicts at least this well is suspected to give the target away.
 pub const LEAK: f64 = 0.98;
+/// Columns of numbers make up the target where they leave at most this share of its variance.
+pub const MADE_UP: f64 = 1e-4;
 /// Fewer rows than this say nothing about leaks and identifiers.
 pub const FEWEST_ROWS: usize = 20;
 /// A column in which one value has at least this share of the cells hardly varies.
@@ -22,6 +27,8 @@ pub const NEARLY_ALL: f64 = 0.99;
 pub const MOSTLY_MISSING: f64 = 0.8;
 /// Of classes the largest is at most so many times the smallest, or they are imbalanced.
 pub const IMBALANCE: f64 = 10.0;
+/// Columns of more different values than this are not compared with each other.
+const MOST_ALIKE: usize = 1_000;
 /// An extreme so many times farther out than the middle half is wide governs the scale.
 pub const FAR_OUT: f64 = 20.0;
 
@@ -33,6 +40,14 @@ pub enum Concern {
     Leak,
     /// Cells that do not fit their column.
     Unreadable,
+    /// The other table lacks a column.
+    OtherColumns,
+    /// A column of the other table is of another kind.
+    OtherKind,
+    /// Rows of the two tables can be told apart.
+    ToldApart,
+    /// A column is distributed otherwise in the other table.
+    Shift,
     /// A column only names the rows.
     Identifier,
     /// Rows occur more than once.
@@ -47,8 +62,8 @@ pub enum Concern {
     MostlyMissing,
     /// Other columns make a column up.
     Collinear,
-    /// Two columns of categories say the same.
-    SameCategories,
+    /// Two columns say the same in other words.
+    SameTwice,
     /// Far extremes govern a column's scale.
     FarOutliers,
 }
@@ -59,6 +74,10 @@ impl Concern {
         match self {
             Self::Leak => "suspected target leak",
             Self::Unreadable => "unreadable cells",
+            Self::OtherColumns => "not in the other table",
+            Self::OtherKind => "another kind of column",
+            Self::ToldApart => "tables told apart",
+            Self::Shift => "shifted column",
             Self::Identifier => "suspected identifier",
             Self::Duplicates => "duplicate rows",
             Self::Imbalance => "imbalanced classes",
@@ -66,7 +85,7 @@ impl Concern {
             Self::NearlyConstant => "nearly constant column",
             Self::MostlyMissing => "mostly missing",
             Self::Collinear => "collinear columns",
-            Self::SameCategories => "same categories twice",
+            Self::SameTwice => "the same twice",
             Self::FarOutliers => "far outliers",
         }
     }
@@ -108,11 +127,13 @@ pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     for column in &profile.columns {
         found.extend(of_column(column, profile));
     }
+    found.extend(summands(profile));
     found.extend(unreadable(profile, source));
+    found.extend(against::warnings(profile, &source.null));
     found.extend(duplicates(profile));
     found.extend(imbalance(profile, source));
     found.extend(collinear(profile));
-    found.extend(same_categories(profile, source));
+    found.extend(same_twice(profile, source));
     found.sort_by_key(|warning| warning.concern);
     found
 }
@@ -133,12 +154,12 @@ pub fn lines(warnings: &[Warning]) -> Vec<String> {
     lines
 }
 
-fn warning(concern: Concern, columns: &[&str], text: String, line: String) -> Warning {
+pub(super) fn warning(concern: Concern, columns: &[&str], text: String, line: String) -> Warning {
     Warning { concern, columns: columns.iter().map(|name| (*name).to_owned()).collect(), text, line }
 }
 
 /// The line that sets something about a column.
-fn setting(column: &str, key: &str, value: &str) -> String {
+pub(super) fn setting(column: &str, key: &str, value: &str) -> String {
     let bare = column.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let name = if bare { column.to_owned() } else { quoted(column) };
     format!("data.columns.{name}.{key} = {value}")
@@ -213,6 +234,20 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
         found.push(leak(column, profile, alone, already));
         return found;
     }
+    let given = column.target.as_ref().and_then(|relation| relation.given).unwrap_or(0.0);
+    if given >= LEAK && profile.n_rows >= FEWEST_ROWS {
+        let target = profile.target().map_or("", |target| target.name.as_str());
+        let text = format!(
+            "{} seems to be a function of {}, which alone predicts it almost perfectly ({given:.4}): is it known when {} is to be \
+             predicted?{}",
+            shown(name),
+            shown(target),
+            shown(target),
+            already.trim_start_matches('.')
+        );
+        found.push(warning(Concern::Leak, &[name, target], text, drop));
+        return found;
+    }
     if names_rows(column, profile.n_rows) {
         let why = match &column.numbers {
             Some(x) if x.dense => "whole numbers with few gaps, each once".to_owned(),
@@ -266,6 +301,35 @@ fn leak(column: &ColumnProfile, profile: &Profile, alone: f64, already: &str) ->
     warning(Concern::Leak, &[name, target], text, setting(name, "drop", "true"))
 }
 
+/// Columns of numbers that together make up the target, as its parts or its balance would.
+fn summands(profile: &Profile) -> Vec<Warning> {
+    const MOST: usize = 6;
+    let (Some(inflation), Some(target)) = (&profile.collinearity, profile.target()) else {
+        return Vec::new();
+    };
+    let Some(made) = inflation.found.target.as_ref().filter(|made| made.left <= MADE_UP) else {
+        return Vec::new();
+    };
+    let names: Vec<&str> =
+        made.by.iter().map(|&i| profile.columns[inflation.columns[i]].name.as_str()).collect();
+    if profile.n_rows < FEWEST_ROWS || names.len() > MOST {
+        return Vec::new();
+    }
+    let told = names.iter().map(|name| {
+        let others = names.iter().copied().filter(|other| other != name);
+        let with = if names.len() == 1 { String::new() } else { format!(" with {}", listed(others)) };
+        let text = format!(
+            "{}{with} makes up {} (R² {:.6}): is it known when {} is to be predicted?",
+            shown(name),
+            shown(&target.name),
+            1.0 - made.left,
+            shown(&target.name)
+        );
+        warning(Concern::Leak, &[name, &target.name], text, setting(name, "drop", "true"))
+    });
+    told.collect()
+}
+
 /// Cells that do not fit: those of all columns make one list of words for missing cells.
 fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     const MOST_WORDS: usize = 20;
@@ -295,7 +359,6 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     if few.is_empty() {
         return found;
     }
-    let mut words = source.null.clone();
     let mut told = Vec::new();
     for column in &few {
         told.push(format!(
@@ -305,19 +368,26 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
             column.kind,
             listed(column.unreadable_texts.iter().take(3).map(String::as_str))
         ));
-        for text in &column.unreadable_texts {
-            if !words.contains(text) {
-                words.push(text.clone());
-            }
-        }
     }
     let more = if told.len() > 5 { format!("; and {} more columns", told.len() - 5) } else { String::new() };
     told.truncate(5);
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let line = null_line(&source.null, few.iter().flat_map(|column| &column.unreadable_texts));
     let names: Vec<&str> = few.iter().map(|column| column.name.as_str()).collect();
     let text = format!("{}{more}; training refuses them unless they count as missing", told.join("; "));
-    found.push(warning(Concern::Unreadable, &names, text, format!("data.null = [{}]", words.join(", "))));
+    found.push(warning(Concern::Unreadable, &names, text, line));
     found
+}
+
+/// The line that makes further words count as missing.
+pub(super) fn null_line<'a>(null: &[String], words: impl Iterator<Item = &'a String>) -> String {
+    let mut all: Vec<&String> = null.iter().collect();
+    for word in words {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    let quoted: Vec<String> = all.into_iter().map(|word| quoted(word)).collect();
+    format!("data.null = [{}]", quoted.join(", "))
 }
 
 fn duplicates(profile: &Profile) -> Option<Warning> {
@@ -386,49 +456,52 @@ fn collinear(profile: &Profile) -> Vec<Warning> {
     told.collect()
 }
 
-/// Pairs of categories that part the rows alike; the later of the two is to go.
-fn same_categories(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
+/// Columns that part the rows as an earlier one does, one of the two at least of categories; the later is to go.
+fn same_twice(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     let mut by_shape: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (i, column) in profile.columns.iter().enumerate() {
         let kept = column.role == Role::Input && column.dropped.is_none() && column.distinct > 1;
-        if kept && matches!(source.columns[i].values, Values::Codes { .. }) {
+        if kept && column.distinct <= MOST_ALIKE {
             by_shape.entry((column.distinct, column.missing)).or_default().push(i);
         }
     }
+    let of_categories = |i: usize| matches!(source.columns[i].values, Values::Codes { .. });
     let mut found = Vec::new();
-    for alike in by_shape.into_values() {
-        let mut told = BTreeSet::new();
-        for (place, &first) in alike.iter().enumerate() {
-            for &second in &alike[place + 1..] {
-                let values = [first, second].map(|i| &source.columns[i].values);
-                if !told.contains(&first) && !told.contains(&second) && part_alike(values) {
-                    told.insert(second);
-                    let names = [first, second].map(|i| profile.columns[i].name.as_str());
-                    let text =
-                        format!("{} says the same as {} in other words", shown(names[1]), shown(names[0]));
-                    let line = setting(names[1], "drop", "true");
-                    found.push(warning(Concern::SameCategories, &[names[1], names[0]], text, line));
-                }
+    for similar in by_shape.into_values().filter(|similar| similar.len() > 1) {
+        if !similar.iter().any(|&i| of_categories(i)) {
+            continue;
+        }
+        let prints: Vec<u128> = similar.par_iter().map(|&i| partition(&source.columns[i].values)).collect();
+        let mut first_of: BTreeMap<u128, usize> = BTreeMap::new();
+        for (second, print) in similar.into_iter().zip(prints) {
+            let first = *first_of.entry(print).or_insert(second);
+            if first != second && (of_categories(first) || of_categories(second)) {
+                let names = [first, second].map(|i| profile.columns[i].name.as_str());
+                let text = format!("{} says the same as {} in other words", shown(names[1]), shown(names[0]));
+                let line = setting(names[1], "drop", "true");
+                found.push(warning(Concern::SameTwice, &[names[1], names[0]], text, line));
             }
         }
     }
     found
 }
 
-/// Whether each category of the one goes with a single one of the other, missing cells included, and back.
-fn part_alike(values: [&Values<'_>; 2]) -> bool {
-    let [Values::Codes { codes: a, levels: la }, Values::Codes { codes: b, levels: lb }] = values else {
-        return false;
+/// A hash of how a column parts the rows, whatever its values are called: that of its values counted in the order of
+/// their first rows.
+fn partition(values: &Values<'_>) -> u128 {
+    let mut seen: HashMap<u64, u64> = HashMap::new();
+    let mut place = |key: u64| {
+        let next = seen.len() as u64;
+        *seen.entry(key).or_insert(next)
     };
-    let (mut forth, mut back) = (vec![MISSING; la.len()], vec![MISSING; lb.len()]);
-    a.iter().zip(b.iter()).all(|(&a, &b)| {
-        if a == MISSING || b == MISSING {
-            return a == b;
+    let missing = u64::MAX;
+    match values {
+        Values::Numbers(x) => {
+            // One zero, whatever its sign.
+            hash(x.iter().map(|x| if x.is_nan() { missing } else { place((x + 0.0).to_bits()) }))
         }
-        let (to_b, to_a) = (&mut forth[a as usize], &mut back[b as usize]);
-        if *to_b == MISSING && *to_a == MISSING {
-            (*to_b, *to_a) = (b, a);
+        Values::Codes { codes, .. } => {
+            hash(codes.iter().map(|&c| if c == MISSING { missing } else { place(u64::from(c)) }))
         }
-        *to_b == b && *to_a == a
-    })
+    }
 }

@@ -4,16 +4,16 @@ use super::plan::Choice;
 use crate::config::{
     CategoryEncoding, ColumnConfig, Config, EmbeddingSpec, Encode, LayerSpec, NumericEmbedding,
 };
-use crate::data::encode::MOST_PLAIN_LEVELS;
+use crate::data::prepare::column::MOST_PLAIN_LEVELS;
 use crate::data::words::{counted, listed};
-use crate::data::{Encoder, FeatureKind, Pipeline};
+use crate::data::{FeatureKind, FittedColumn, Pipeline};
 
 /// The columns that are named one by one.
 const MOST_NAMED: usize = 4;
 
 /// The layer that embeds the columns of the pipeline, which was fitted under the same settings; none if all of them
 /// enter the network as they are.
-pub(super) fn layer(config: &Config, pipeline: &Pipeline) -> Option<LayerSpec> {
+pub(crate) fn layer(config: &Config, pipeline: &Pipeline) -> Option<LayerSpec> {
     let settings = &config.embedding;
     let mut columns: Vec<EmbeddingSpec> = Vec::new();
     for feature in pipeline.features() {
@@ -95,7 +95,7 @@ pub(super) fn choice(config: &Config, pipeline: &Pipeline) -> Option<Choice> {
         format!("{kind}: {}{more}", columns[..columns.len().min(MOST_NAMED)].join(", "))
     });
     let mut said: Vec<String> = said.collect();
-    let wide = pipeline.encoders().iter().filter(|encoder| encoder.is_too_wide()).map(Encoder::column);
+    let wide = pipeline.columns().iter().filter(|column| column.is_too_wide()).map(FittedColumn::column);
     let wide: Vec<&str> = wide.collect();
     if !wide.is_empty() {
         let more = format!("the simple models beside the result go without {}", listed(wide.into_iter()));
@@ -103,25 +103,4 @@ pub(super) fn choice(config: &Config, pipeline: &Pipeline) -> Option<Choice> {
     }
     let choice = format!("{} → {}", counted(n_columns, "column"), counted(n_outputs, "number"));
     Some(Choice { subject, choice, reason: said.join("; "), instead })
-}
-
-/// Whether the columns of a table enter the network otherwise under one setting than under the other.
-pub(crate) fn differs([a, b]: [&Config; 2], pipeline: &Pipeline) -> bool {
-    let set = |config: &Config, column: &str| config.data.columns.get(column).and_then(|c| c.encode);
-    pipeline.encoders().iter().any(|encoder| {
-        let column = encoder.column();
-        match encoder {
-            Encoder::Number { .. } => {
-                let [from, to] = [a, b].map(|config| config.embedding.of_number(set(config, column)));
-                from != to || (from != NumericEmbedding::None && a.embedding != b.embedding)
-            }
-            Encoder::Category { .. } => {
-                let n = encoder.n_levels().unwrap_or_default();
-                let [from, to] = [a, b].map(|config| config.embedding.of_category(n, set(config, column)));
-                let dimension = |config: &Config| config.embedding.dimension_of_category(n);
-                from != to || (from == CategoryEncoding::Embedding && dimension(a) != dimension(b))
-            }
-            Encoder::Date { .. } => false,
-        }
-    })
 }

@@ -6,8 +6,10 @@ pub mod folder;
 mod objective;
 pub mod plan;
 mod reach;
+mod refit;
 pub mod report;
 mod rows;
+mod split;
 mod weights;
 
 pub use execute::{Trained, execute};

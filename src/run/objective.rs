@@ -129,7 +129,7 @@ pub(super) fn loss_name(loss: Loss) -> LossName {
 /// How much each row of the table counts, and what that comes to; none where all count alike.
 ///
 /// A row's weight is that of its class times that of its cell in the column `data.weight`, each divided by the
-/// largest, so that no weight is too large for single precision; a weighted mean does not change by it.
+/// largest, of training rows and of classes, so that no weight is too large for single precision; a weighted mean does not change by it.
 pub(super) fn weights_of(
     config: &Config,
     labels: &Labels,
@@ -146,20 +146,24 @@ pub(super) fn weights_of(
     let mut told = Vec::new();
     let mut reasons = Vec::new();
     if !column.is_empty() {
-        if *column == labels.column || *column == config.split.column {
+        let taken = [&labels.column, &config.split.column, &config.split.group, &config.split.time];
+        if taken.contains(&column) {
             return Err(Error::setting(
                 format!("data.weight: column `{column}` has another use already"),
                 "name a column that holds the rows' weights and nothing else",
             ));
         }
         weights = data::read_weights(raw, column, &labels.rows)?;
-        to_largest(&mut weights);
+        // Of the training rows alone: what is held out changes no bit of what is fitted.
+        let largest = train.rows().iter().map(|&row| weights[row]).fold(0.0, f64::max);
+        divide(&mut weights, largest);
         told.push("by column");
         reasons.push(format!("column `{column}`, as set by data.weight, is no input"));
     }
     if let (Some(by_class), Target::Classes { codes, classes }) = (by_class, &labels.target) {
         let mut shares = by_class.clone();
-        to_largest(&mut shares);
+        let largest = shares.iter().copied().fold(0.0, f64::max);
+        divide(&mut shares, largest);
         for &row in &labels.rows {
             weights[row] *= shares[codes[row] as usize];
         }
@@ -196,9 +200,8 @@ pub(super) struct Weighting {
     pub(super) instead: &'static str,
 }
 
-/// Divides weights by the largest of them.
-fn to_largest(weights: &mut [f64]) {
-    let largest = weights.iter().copied().fold(0.0, f64::max);
+/// Divides weights by the largest that counts, unless that is 0.
+fn divide(weights: &mut [f64], largest: f64) {
     if largest > 0.0 {
         weights.iter_mut().for_each(|w| *w /= largest);
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::embedding;
 use super::objective::{loss_name, loss_of, weights_of};
 use super::rows::{check_noise, facts};
+use super::split;
 use super::weights;
 use crate::config::{
     ColumnConfig, Config, EmbeddingSpec, EnsembleKind, Initializer, LayerSpec, LossName, Monitor,
@@ -124,20 +125,8 @@ impl Plan {
 
         let table = Table::from_raw(&raw, &schema)?;
         let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
-        let (split, split_reason) = split_of(&config, &raw, &labels)?;
-        let sizes = format!(
-            "{} train, {} val, {} test",
-            thousands(split.train.rows().len()),
-            thousands(split.val.len()),
-            thousands(split.test.len())
-        );
-        // Where a column says it, the shares have no say.
-        let other_split = match (config.split.column.is_empty(), config.split.test == 0.2) {
-            (false, _) => "",
-            (true, false) => "--set split.test=0.2",
-            (true, true) => "--set split.test=0.15",
-        };
-        choices.push(choice("split", sizes, split_reason, other_split));
+        let (split, told) = split::split_of(&config, &raw, &labels)?;
+        choices.push(told);
         if !labels.missing.is_empty() {
             choices.push(choice(
                 "left out",
@@ -153,7 +142,7 @@ impl Plan {
             choices.push(choice("left out", what, reason, "--set data.drop_duplicates=false"));
         }
 
-        let pipeline = Pipeline::fit(&table, &split.train, &pipeline_options(&config))?;
+        let pipeline = Pipeline::fit(&table, &split.train, &PipelineOptions::of(&config))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
         let other_loss = match (config.loss.name, task) {
@@ -276,7 +265,7 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     Ok(config.data.target.clone())
 }
 
-/// The schema of the columns to learn from: without the target, the columns of split and weights, and what is set to
+/// The schema of the columns to learn from: without the target, the columns of split, groups and weights, and what is set to
 /// be dropped.
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let columns = &config.data.columns;
@@ -288,7 +277,8 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     }
     check_no_inputs(config, target)?;
     let is_dropped = |name: &str| columns.get(name).is_some_and(|c| c.drop == Some(true));
-    let no_input = |name: &str| name == target || name == config.split.column || name == config.data.weight;
+    let others = [&config.split.column, &config.split.group, &config.data.weight];
+    let no_input = |name: &str| name == target || others.iter().any(|other| *other == name);
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let kinds: BTreeMap<_, _> =
@@ -331,6 +321,7 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
     let no_inputs = [
         (target, "the column to predict"),
         (&config.split.column, "the column that splits the rows"),
+        (&config.split.group, "the column that groups the rows"),
         (&config.data.weight, "the column that weights the rows"),
     ];
     for (name, what) in no_inputs {
@@ -350,7 +341,7 @@ fn check_no_inputs(config: &Config, target: &str) -> Result<()> {
 
 /// The network that the settings ask for, after an embedding where a column has one, if its layers fit each other and
 /// the batches.
-fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
+pub(super) fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize) -> Result<Network> {
     let n_inputs = pipeline.features().len();
     let embedding = embedding::layer(config, pipeline);
     let width = match &embedding {
@@ -456,58 +447,12 @@ fn nothing_left(schema: &Schema) -> Error {
     )
 }
 
-fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, String)> {
-    let (s, default) = (&config.split, Config::default().split);
-    let strata = s.stratify.then(|| labels.target.strata(&labels.rows));
-    let split = if s.column.is_empty() {
-        Split::random(&labels.rows, strata.as_deref(), s.val, s.test, config.seed)?
-    } else {
-        let are_classes = matches!(labels.target, Target::Classes { .. });
-        Split::by_column(raw, &s.column, &labels.rows, strata.as_deref(), are_classes, s.val, config.seed)?
-    };
-    let mut reason = if s.column.is_empty() {
-        let how = match (&labels.target, s.stratify) {
-            (_, false) => "",
-            (Target::Classes { .. }, true) => ", each part with the same mix of classes",
-            (Target::Values(_), true) => ", each part with the same spread of targets",
-        };
-        format!("drawn at random with seed {}{how}", config.seed)
-    } else {
-        let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
-        let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
-        let mut reason = format!("as column `{}` says", s.column);
-        if drawn {
-            reason.push_str("; it has no val, so a share of train is taken for it");
-        } else if (s.val, s.stratify) != (default.val, default.stratify) {
-            reason.push_str("; split.val and split.stratify have no say in it");
-        }
-        reason
-    };
-    if split.test.is_empty() {
-        reason.push_str("; no test rows, so there will be no test figures");
-    }
-    if split.val.is_empty() {
-        return Err(Error::setting(
-            "split.val = 0 leaves no validation rows, on which the best epoch is chosen",
-            "--set split.val=0.15, or a split.column with rows of val",
-        ));
-    }
-    Ok((split, reason))
-}
-
-fn pipeline_options(config: &Config) -> PipelineOptions {
-    let per_column = config.data.columns.iter();
-    PipelineOptions {
-        scale: config.prepare.scale,
-        per_column: per_column.filter_map(|(name, c)| c.scale.map(|s| (name.clone(), s))).collect(),
-        impute: config.prepare.impute,
-        indicators: config.prepare.indicators,
-        embedding: config.embedding.clone(),
-        encode: config.data.columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),
-    }
-}
-
-fn target_spec(config: &Config, labels: &Labels, split: &Split, task: TaskKind) -> Result<TargetSpec> {
+pub(super) fn target_spec(
+    config: &Config,
+    labels: &Labels,
+    split: &Split,
+    task: TaskKind,
+) -> Result<TargetSpec> {
     let (classes, scaler) = match &labels.target {
         Target::Values(values) => {
             let scaler = match config.prepare.target_scale {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::TaskKind;
+use crate::data::words::thousands;
 use crate::train::bootstrap::{Gain, METHOD};
 
 /// A metric with its interval, if one was asked for.
@@ -156,6 +157,22 @@ impl Report {
             "data_sha256": self.data_sha256,
             "version": env!("CARGO_PKG_VERSION"),
         })
+    }
+
+    /// Which rows the model was fitted on, and what the others had to do with it.
+    pub fn proof(&self) -> String {
+        let RowCounts { train, val, test } = self.n_rows;
+        let [fitted, v, t] = [train, val, test].map(thousands);
+        let chose = "chose when to stop and which epoch to keep";
+        match test {
+            0 => format!(
+                "Fitted on {fitted} training rows; the {v} rows of validation, never fitted on, {chose}."
+            ),
+            _ => format!(
+                "Fitted on {fitted} training rows; {v} + {t} rows never fitted on: the {v} of validation {chose}, \
+                 the {t} of the test nothing."
+            ),
+        }
     }
 
     /// The confidence in percent, free of the noise of floating-point numbers.

@@ -322,7 +322,7 @@ fn check_source<T>(train: &Source<T>, config: &Config) -> Result<()> {
         None => Ok(()),
         Some((_, what, instead)) => Err(Error::setting(
             format!("{what} looks at all training rows at once, and they are read window by window"),
-            format!("--set {instead}, or more memory: --memory 16GiB"),
+            format!("--set {instead}, or rows in memory"),
         )),
     }
 }

@@ -77,7 +77,7 @@ pub struct Point {
 pub struct RangeTest {
     /// The ramp that was asked for.
     pub ramp: Ramp,
-    /// The rate to train with; none if the loss fell nowhere.
+    /// The rate to train with; none if the loss fell no further than the losses of batches differ.
     pub suggestion: Option<f64>,
     /// Which rule gave it, in words.
     pub rule: String,
@@ -91,6 +91,9 @@ pub struct RangeTest {
     pub points: Vec<Point>,
 }
 
+/// How many standard deviations of the difference of two windows' means the loss has to fall by; of some ten windows the
+/// lowest is looked at.
+const SURE: f64 = 4.0;
 /// What a running mean of losses keeps at each step, to tell that the loss blows up.
 const KEEP: f64 = 0.8;
 
@@ -100,7 +103,8 @@ const KEEP: f64 = 0.8;
 ///
 /// It ends early when the loss is not finite, or its running mean has risen above the lowest by more than twice the
 /// size of the first: |first|, or how far the loss has fallen if that is more. The suggestion is the rate at which
-/// the smoothed loss falls fastest, but at most a tenth of the one at which it blew up. Nothing but training rows is
+/// the smoothed loss falls fastest, but at most a tenth of the one at which it blew up; there is none where the loss falls by
+/// less than four standard deviations of the difference of two smoothed losses. Nothing but training rows is
 /// looked at. Fails when the first loss is not finite.
 pub fn range_test<T: Scalar>(
     network: &Network,
@@ -207,6 +211,12 @@ fn judged(ramp: Ramp, losses: &[f64], limit: f64, blow_up: Option<f64>) -> Range
         })
         .filter(|&i| fall(i) < 0.0)
         .map(|i| ramp.rate(i));
+    // Losses of single batches differ: what falls no further than two means of a window do by chance has not fallen.
+    let window = (2 * reach + 1) as f64;
+    let residuals = (0..=lowest).map(|i| (losses[i].min(limit) - smoothed[i]).powi(2));
+    let deviation = (residuals.sum::<f64>() / (lowest + 1) as f64).sqrt();
+    let fallen = smoothed[reach.min(lowest)] - smoothed[lowest];
+    let steepest = steepest.filter(|_| fallen > SURE * deviation * (2.0 / window).sqrt());
     let tenth = blow_up.map(|rate| rate / 10.0);
     let (suggestion, rule) = match (steepest, tenth) {
         (Some(steepest), Some(tenth)) if tenth < steepest => (
@@ -214,7 +224,7 @@ fn judged(ramp: Ramp, losses: &[f64], limit: f64, blow_up: Option<f64>) -> Range
             "a tenth of the rate at which the loss blew up, which is less than where it falls fastest",
         ),
         (Some(steepest), _) => (Some(steepest), "the rate at which the smoothed loss falls fastest"),
-        (None, _) => (None, "none: the smoothed loss falls nowhere"),
+        (None, _) => (None, "none: the smoothed loss falls no further than the losses of batches differ"),
     };
     RangeTest {
         ramp,
@@ -309,6 +319,19 @@ mod tests {
         let rising: Vec<f64> = (0..141).map(f64::from).collect();
         let test = judged(RAMP, &rising, 1e9, None);
         assert_eq!((test.suggestion, test.steepest), (None, None));
+    }
+
+    #[test]
+    fn noise_alone_suggests_nothing_and_hides_no_fall() {
+        for seed in 0..20 {
+            let mut stream = Stream::new(seed, Purpose::Init, 0);
+            let mut noisy = |level: f64| level + 0.3 * stream.normal();
+            let flat: Vec<f64> = (0..141).map(|_| noisy(1.0)).collect();
+            assert_eq!(judged(RAMP, &flat, 100.0, None).suggestion, None, "seed {seed}");
+            let falling: Vec<f64> = curve(1e-3, 5.0).into_iter().map(noisy).collect();
+            let found = judged(RAMP, &falling, 100.0, None).suggestion.unwrap();
+            assert!((1e-4..1e-2).contains(&found), "seed {seed}: {found}");
+        }
     }
 
     #[test]

@@ -75,8 +75,8 @@ struct Batch<'a, T> {
 }
 
 impl<'n, T: Scalar> Stepper<'n, T> {
-    /// Memory for batches of up to `max_rows` rows, cut into shards of at most `shard_rows`, for the threads of the
-    /// pool that it is called in.
+    /// Memory for batches of up to `max_rows` rows, cut into shards of at most `shard_rows` (of an ensemble: of its
+    /// members together, see [`Network::shard_rows`]), for the threads of the pool that it is called in.
     pub fn new(
         network: &'n Network,
         loss: Loss,
@@ -85,6 +85,7 @@ impl<'n, T: Scalar> Stepper<'n, T> {
         max_rows: usize,
         shard_rows: usize,
     ) -> Self {
+        let shard_rows = network.shard_rows(shard_rows);
         let n_shards = max_rows.div_ceil(shard_rows).max(1);
         // Asking for threads starts them where there are none yet: one shard needs none.
         let n_threads = if n_shards == 1 { 1 } else { rayon::current_num_threads() };

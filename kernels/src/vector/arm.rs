@@ -1,6 +1,7 @@
 //! The registers of 64-bit ARM: NEON.
 
 use super::Vector;
+use crate::product::Panel;
 use std::arch::aarch64::{
     float32x4_t, float64x2_t, vaddq_f32, vaddq_f64, vdupq_n_f32, vdupq_n_f64, vfmaq_f32, vfmaq_f64,
     vld1q_f32, vld1q_f64, vmulq_f32, vmulq_f64, vst1q_f32, vst1q_f64, vsubq_f32, vsubq_f64,
@@ -90,6 +91,10 @@ macro_rules! vector {
                     }
                     $load(x.as_ptr())
                 }
+            }
+            #[inline(never)]
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                unsafe { panel.rows::<Self, NR, PACKED>(m) }
             }
         }
     };

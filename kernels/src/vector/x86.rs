@@ -1,24 +1,28 @@
 //! The registers of x86-64: AVX2 and AVX-512.
 
 use super::Vector;
+use crate::product::Panel;
 use std::arch::x86_64::{
-    __m256, __m256d, __m256i, __m512, __m512d, _CMP_GT_OQ, _mm_cvtsi64_si128, _mm_loadu_ps,
-    _mm_maskz_loadu_epi8, _mm_storeu_ps, _mm_test_epi8_mask, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd,
-    _mm256_and_ps, _mm256_castps128_ps256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd,
-    _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_cvtepu8_epi32, _mm256_cvtepu8_epi64,
-    _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_insertf128_ps, _mm256_loadu_pd, _mm256_loadu_ps,
-    _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_max_pd,
-    _mm256_max_ps, _mm256_mul_pd, _mm256_mul_ps, _mm256_permute2f128_pd, _mm256_permute2f128_ps,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32,
-    _mm256_setr_epi64x, _mm256_setzero_pd, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_ps,
-    _mm256_storeu_pd, _mm256_storeu_ps, _mm256_sub_pd, _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps,
-    _mm256_unpacklo_pd, _mm256_unpacklo_ps, _mm512_add_pd, _mm512_add_ps, _mm512_broadcast_f32x4,
-    _mm512_castps256_ps512, _mm512_castps512_ps128, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask,
-    _mm512_extractf32x4_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_insertf32x8, _mm512_loadu_pd,
-    _mm512_loadu_ps, _mm512_mask_storeu_pd, _mm512_mask_storeu_ps, _mm512_maskz_loadu_pd,
+    __m256, __m256d, __m256i, __m512, __m512d, _CMP_GT_OQ, _mm_add_pd, _mm_add_ps, _mm_add_sd, _mm_add_ss,
+    _mm_cvtsd_f64, _mm_cvtsi64_si128, _mm_cvtss_f32, _mm_loadu_ps, _mm_maskz_loadu_epi8, _mm_movehdup_ps,
+    _mm_movehl_ps, _mm_storeu_ps, _mm_test_epi8_mask, _mm_unpackhi_pd, _mm256_add_pd, _mm256_add_ps,
+    _mm256_and_pd, _mm256_and_ps, _mm256_castpd256_pd128, _mm256_castps128_ps256, _mm256_castps256_ps128,
+    _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpgt_epi32,
+    _mm256_cmpgt_epi64, _mm256_cvtepu8_epi32, _mm256_cvtepu8_epi64, _mm256_extractf128_pd,
+    _mm256_extractf128_ps, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_insertf128_ps, _mm256_loadu_pd,
+    _mm256_loadu_ps, _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps,
+    _mm256_max_pd, _mm256_max_ps, _mm256_mul_pd, _mm256_mul_ps, _mm256_permute2f128_pd,
+    _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_setzero_pd, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_shuffle_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_sub_pd, _mm256_sub_ps, _mm256_unpackhi_pd,
+    _mm256_unpackhi_ps, _mm256_unpacklo_pd, _mm256_unpacklo_ps, _mm512_add_pd, _mm512_add_ps,
+    _mm512_broadcast_f32x4, _mm512_castps256_ps512, _mm512_castps512_ps128, _mm512_cmp_pd_mask,
+    _mm512_cmp_ps_mask, _mm512_extractf32x4_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_insertf32x8,
+    _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_storeu_pd, _mm512_mask_storeu_ps, _mm512_maskz_loadu_pd,
     _mm512_maskz_loadu_ps, _mm512_maskz_mov_pd, _mm512_maskz_mov_ps, _mm512_max_pd, _mm512_max_ps,
-    _mm512_mul_pd, _mm512_mul_ps, _mm512_permute_ps, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_pd,
-    _mm512_setzero_ps, _mm512_storeu_pd, _mm512_storeu_ps, _mm512_sub_pd, _mm512_sub_ps,
+    _mm512_mul_pd, _mm512_mul_ps, _mm512_permute_ps, _mm512_reduce_add_pd, _mm512_reduce_add_ps,
+    _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_pd, _mm512_setzero_ps, _mm512_storeu_pd, _mm512_storeu_ps,
+    _mm512_sub_pd, _mm512_sub_ps,
 };
 
 #[inline(always)]
@@ -154,8 +158,28 @@ unsafe fn first_bytes(p: *const u8, n: usize) -> i64 {
     (0..n).fold(0, |bytes, i| bytes | i64::from(unsafe { *p.add(i) }) << (8 * i))
 }
 
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+unsafe fn sum256(x: __m256) -> f32 {
+    unsafe {
+        let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+        let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+        _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+    }
+}
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+unsafe fn sum256d(x: __m256d) -> f64 {
+    unsafe {
+        let x = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
+        _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)))
+    }
+}
+
 macro_rules! vector {
-    ($v:ty, $t:ty, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident, $mask:expr, $positive:ident, $kept:ident, $square:literal, $transpose:ident $(, { $($quads:tt)* })?) => {
+    ($v:ty, $t:ty, $features:literal, $lanes:literal, $panel:literal, $set1:ident, $load:ident, $mload:ident, $store:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident, $mask:expr, $positive:ident, $kept:ident, $sum:ident, $square:literal, $transpose:ident $(, { $($quads:tt)* })?) => {
         // SAFETY: each intrinsic needs only the instructions and the bounds that the caller vouches for;
         // a masked lane is neither read nor written.
         impl Vector for $v {
@@ -211,6 +235,18 @@ macro_rules! vector {
             unsafe fn where_kept(self, kept: *const u8, n: usize) -> Self {
                 unsafe { $kept(self, kept, n) }
             }
+            #[inline(always)]
+            unsafe fn sum_lanes(self) -> $t {
+                unsafe { $sum(self) }
+            }
+            unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                #[target_feature(enable = $features)]
+                #[inline(never)]
+                unsafe fn rows<const NR: usize, const PACKED: bool>(panel: &Panel<$t>, m: usize) {
+                    unsafe { panel.rows::<$v, NR, PACKED>(m) }
+                }
+                unsafe { rows::<NR, PACKED>(panel, m) }
+            }
             $($($quads)*)?
             const SQUARE: usize = $square;
             #[inline(always)]
@@ -228,6 +264,7 @@ macro_rules! vector {
 vector!(
     __m512,
     f32,
+    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     16,
     4,
     _mm512_set1_ps,
@@ -243,6 +280,7 @@ vector!(
     mask512,
     positive512,
     kept512,
+    _mm512_reduce_add_ps,
     8,
     transpose8x8,
     {
@@ -285,6 +323,7 @@ vector!(
 vector!(
     __m512d,
     f64,
+    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     8,
     4,
     _mm512_set1_pd,
@@ -300,12 +339,14 @@ vector!(
     mask512d,
     positive512d,
     kept512d,
+    _mm512_reduce_add_pd,
     4,
     transpose4x4
 );
 vector!(
     __m256,
     f32,
+    "avx2,fma",
     8,
     2,
     _mm256_set1_ps,
@@ -321,12 +362,14 @@ vector!(
     mask256,
     positive256,
     kept256,
+    sum256,
     8,
     transpose8x8
 );
 vector!(
     __m256d,
     f64,
+    "avx2,fma",
     4,
     2,
     _mm256_set1_pd,
@@ -342,6 +385,7 @@ vector!(
     mask256d,
     positive256d,
     kept256d,
+    sum256d,
     4,
     transpose4x4
 );

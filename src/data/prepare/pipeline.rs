@@ -1,50 +1,22 @@
 //! The preparation of a table for a network: fitted on training rows, saved with the model.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::encode::{Bound, ColumnNotes, Encoder};
-use super::scale::{Impute, Scale};
-use super::split::TrainRows;
-use super::table::{Column, ColumnData, Table};
-use super::words::{column_setting, counted, instead, shown};
-use crate::config::{Config, EmbeddingConfig, Encode};
+use super::super::split::TrainRows;
+use super::super::table::{Column, Table};
+use super::super::words::{counted, shown};
+use super::column::{Bound, ColumnNotes, FittedColumn};
+use super::older;
+use super::options::PipelineOptions;
 use crate::{Error, Result};
 
 /// Rows that are prepared together, so that the part of the matrix being filled stays in the cache.
 const BLOCK: usize = 256;
 
-/// How columns are to be prepared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PipelineOptions {
-    /// How numbers and days are scaled.
-    pub scale: Scale,
-    /// The columns that are scaled in a way of their own.
-    pub per_column: BTreeMap<String, Scale>,
-    /// What stands in for missing numbers and days.
-    pub impute: Impute,
-    /// Whether a number or date column with missing training cells brings a feature that marks them.
-    pub indicators: bool,
-    /// Which columns are prepared for an embedding: codes of categories, places among bins.
-    pub embedding: EmbeddingConfig,
-    /// The columns that enter the network in a way of their own.
-    pub encode: BTreeMap<String, Encode>,
-}
-
-impl Default for PipelineOptions {
-    fn default() -> Self {
-        Self {
-            scale: Scale::Standard,
-            per_column: BTreeMap::new(),
-            impute: Impute::Median,
-            indicators: true,
-            embedding: Config::default().embedding,
-            encode: BTreeMap::new(),
-        }
-    }
-}
+/// The most buckets of all hashed columns of a saved pipeline: they are named before anything else is known of a file.
+const MOST_BUCKETS: usize = 1 << 20;
 
 /// One column of the prepared matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +62,7 @@ pub struct TransformNotes {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Pipeline {
-    encoders: Vec<Encoder>,
+    columns: Vec<FittedColumn>,
     features: Vec<Feature>,
 }
 
@@ -98,12 +70,16 @@ pub struct Pipeline {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
-    encoders: Vec<Encoder>,
+    #[serde(default)]
+    columns: Vec<FittedColumn>,
+    /// What stands there in their place in older files.
+    #[serde(default, skip_serializing)]
+    encoders: Vec<older::Encoder>,
 }
 
 impl From<Pipeline> for Saved {
     fn from(pipeline: Pipeline) -> Self {
-        Self { encoders: pipeline.encoders }
+        Self { columns: pipeline.columns, encoders: Vec::new() }
     }
 }
 
@@ -111,9 +87,11 @@ impl TryFrom<Saved> for Pipeline {
     type Error = Error;
 
     fn try_from(saved: Saved) -> Result<Self> {
+        let mut columns = saved.columns;
+        columns.extend(saved.encoders.into_iter().map(FittedColumn::from));
         // Before features are named, which takes time where columns are the same.
-        check_encoders(&saved.encoders)?;
-        let pipeline = Self::new(saved.encoders);
+        check_columns(&columns)?;
+        let pipeline = Self::new(columns);
         pipeline.validate()?;
         Ok(pipeline)
     }
@@ -126,17 +104,17 @@ impl Pipeline {
     /// the rows where quantiles are needed.
     pub fn fit(table: &Table, train: &TrainRows, options: &PipelineOptions) -> Result<Self> {
         check_rows(table, train.rows())?;
-        for (name, scale) in &options.per_column {
-            check_scaled(table, name, *scale)?;
-        }
-        for (name, encode) in &options.encode {
-            check_encoded(table, name, *encode)?;
-        }
-        let mut encoders = Vec::new();
+        options.check(table)?;
+        let mut columns = Vec::new();
         for column in table.columns() {
-            encoders.extend(Encoder::fit(column, train, options)?);
+            columns.extend(FittedColumn::fit(column, train, options)?);
         }
-        let pipeline = Self::new(encoders);
+        Self::of_columns(columns)
+    }
+
+    /// The preparation of columns that were fitted one by one, in the order of the table.
+    pub fn of_columns(columns: Vec<FittedColumn>) -> Result<Self> {
+        let pipeline = Self::new(columns);
         if pipeline.features.is_empty() {
             return Err(Error::data(
                 "no column is left to learn from: every one but the target is dropped",
@@ -146,25 +124,25 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    fn new(encoders: Vec<Encoder>) -> Self {
+    fn new(columns: Vec<FittedColumn>) -> Self {
         let mut taken = HashSet::new();
         let mut features = Vec::new();
-        for encoder in &encoders {
-            for (mut name, kind) in encoder.features() {
+        for column in &columns {
+            for (mut name, kind) in column.features() {
                 // A category may itself be called `missing`, and a column `sex=female`.
                 while !taken.insert(name.clone()) {
                     name.push('\'');
                 }
-                features.push(Feature { name, column: encoder.column().to_owned(), kind });
+                features.push(Feature { name, column: column.column().to_owned(), kind });
             }
         }
-        Self { encoders, features }
+        Self { columns, features }
     }
 
     /// The same preparation for what has no embedding: numbers as they are scaled, categories one-hot, those that are
-    /// [too wide](Encoder::is_too_wide) left out, be there anything left or not.
+    /// [too wide](FittedColumn::is_too_wide) left out, be there anything left or not.
     pub fn plain(&self) -> Self {
-        Self::new(self.encoders.iter().filter_map(Encoder::plain).collect())
+        Self::new(self.columns.iter().filter_map(FittedColumn::plain).collect())
     }
 
     /// The columns of the matrix, from left to right.
@@ -179,13 +157,13 @@ impl Pipeline {
     }
 
     /// How each column becomes features, in the order of the features.
-    pub fn encoders(&self) -> &[Encoder] {
-        &self.encoders
+    pub fn columns(&self) -> &[FittedColumn] {
+        &self.columns
     }
 
     /// Whether every part is one that [`Pipeline::transform`] can compute with.
     pub fn validate(&self) -> Result<()> {
-        check_encoders(&self.encoders)?;
+        check_columns(&self.columns)?;
         if self.features.is_empty() {
             return Err(damaged("the pipeline makes no features".to_owned()));
         }
@@ -214,21 +192,21 @@ impl Pipeline {
         let columns: HashMap<&str, &Column> =
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
         let mut at = 0;
-        let mut bound = Vec::with_capacity(self.encoders.len());
-        for encoder in &self.encoders {
-            bound.push(Bound::new(encoder, &columns, at)?);
-            at += encoder.features().len();
+        let mut bound = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            bound.push(Bound::new(column, &columns, at)?);
+            at += column.n_features();
         }
         for rows in rows.chunks(part_rows.max(1)) {
             let mut matrix = vec![0.0; rows.len() * at];
             for (rows, block) in rows.chunks(BLOCK).zip(matrix.chunks_mut(BLOCK * at)) {
-                for encoder in &mut bound {
-                    encoder.fill(rows, block, at);
+                for column in &mut bound {
+                    column.fill(rows, block, at);
                 }
             }
             take(matrix);
         }
-        let columns = bound.into_iter().map(|encoder| encoder.notes);
+        let columns = bound.into_iter().map(|column| column.notes);
         let columns = columns.filter(|notes| notes.missing + notes.unseen > 0).collect();
         Ok(TransformNotes { columns })
     }
@@ -238,15 +216,20 @@ fn damaged(what: String) -> Error {
     Error::model(what, "the model is damaged: copy it again, or train it anew")
 }
 
-fn check_encoders(encoders: &[Encoder]) -> Result<()> {
-    let mut columns = HashSet::new();
-    for encoder in encoders {
-        let column = encoder.column();
-        if !columns.insert(column) {
-            return Err(damaged(format!("the pipeline prepares column {} twice", shown(column))));
+fn check_columns(columns: &[FittedColumn]) -> Result<()> {
+    let mut names = HashSet::new();
+    let mut n_buckets = 0_usize;
+    for column in columns {
+        let name = column.column();
+        if !names.insert(name) {
+            return Err(damaged(format!("the pipeline prepares column {} twice", shown(name))));
         }
-        if let Some(fault) = encoder.fault() {
-            return Err(damaged(format!("the pipeline's column {}: {fault}", shown(column))));
+        if let Some(fault) = column.fault() {
+            return Err(damaged(format!("the pipeline's column {}: {fault}", shown(name))));
+        }
+        n_buckets = n_buckets.saturating_add(column.n_buckets());
+        if n_buckets > MOST_BUCKETS {
+            return Err(damaged(format!("the pipeline hashes into more than {MOST_BUCKETS} buckets")));
         }
     }
     Ok(())
@@ -262,64 +245,16 @@ fn check_rows(table: &Table, rows: &[usize]) -> Result<()> {
     }
 }
 
-/// Whether a column named in the settings is one that can be scaled.
-fn check_scaled(table: &Table, name: &str, scale: Scale) -> Result<()> {
-    let setting = || format!("data.columns.{name}.scale");
-    match table.column(name).map(|column| &column.data) {
-        Some(ColumnData::Number(_) | ColumnData::Date(_)) => Ok(()),
-        // To leave alone what cannot be scaled asks for nothing.
-        Some(_) if scale == Scale::None => Ok(()),
-        Some(ColumnData::Category { .. }) => Err(Error::setting(
-            format!("{}: column {} is a category, which is not scaled", setting(), shown(name)),
-            format!("leave the setting out, or --set {}", column_setting(name, "kind", "number")),
-        )),
-        Some(ColumnData::Dropped) => Err(Error::setting(
-            format!("{}: column {} is dropped, hence not scaled", setting(), shown(name)),
-            "leave the setting out",
-        )),
-        None => Err(Error::setting(
-            format!("{}: there is no input column {}", setting(), shown(name)),
-            instead(name, table.columns().iter().map(|column| column.name.as_str())),
-        )),
-    }
-}
-
-/// Whether a column named in the settings is one that can be encoded so.
-fn check_encoded(table: &Table, name: &str, encode: Encode) -> Result<()> {
-    let is_of_category = matches!(encode, Encode::OneHot | Encode::Embedding);
-    let (what, others) = match table.column(name).map(|column| &column.data) {
-        Some(ColumnData::Number(_)) if !is_of_category => return Ok(()),
-        Some(ColumnData::Category { .. }) if is_of_category => return Ok(()),
-        Some(ColumnData::Number(_)) => ("a number", "none, plr, pbld or ple"),
-        Some(ColumnData::Category { .. }) => ("a category", "one_hot or embedding"),
-        Some(ColumnData::Date(_)) => ("a date, which has no embedding", ""),
-        Some(ColumnData::Dropped) => ("dropped", ""),
-        None => {
-            return Err(Error::setting(
-                format!("data.columns.{name}.encode: there is no input column {}", shown(name)),
-                instead(name, table.columns().iter().map(|column| column.name.as_str())),
-            ));
-        }
-    };
-    Err(Error::setting(
-        format!("data.columns.{name}.encode is {encode}; column {} is {what}", shown(name)),
-        match (others, is_of_category) {
-            ("", _) => "leave the setting out".to_owned(),
-            (_, true) => format!("{others}, or --set {}", column_setting(name, "kind", "category")),
-            (_, false) => format!("{others}, or --set {}", column_setting(name, "kind", "number")),
-        },
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::f64::consts::TAU;
     use std::path::Path;
 
-    use super::super::read::{ReadOptions, parse_csv};
-    use super::super::schema::{ColumnKind, Schema, infer_schema};
+    use super::super::super::read::{ReadOptions, parse_csv};
+    use super::super::super::schema::{ColumnKind, Schema, infer_schema};
     use super::*;
+    use crate::config::{Config, Scale};
 
     fn table(text: &str, schema: Option<&Schema>) -> (Table, Schema) {
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap();
@@ -336,8 +271,9 @@ mod tests {
         Pipeline::fit(&table(TEXT, None).0, &TrainRows::for_test(vec![0, 1, 2, 3]), options).unwrap()
     }
 
-    fn options(scale: Scale) -> PipelineOptions {
-        PipelineOptions { scale, ..PipelineOptions::default() }
+    fn options(sets: &[&str]) -> PipelineOptions {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        PipelineOptions::of(&Config::default().with(&sets).unwrap())
     }
 
     fn names(pipeline: &Pipeline) -> Vec<&str> {
@@ -362,14 +298,14 @@ mod tests {
         let pipeline = fitted(&PipelineOptions::default());
         assert_eq!(names(&pipeline), all);
         assert_eq!(pipeline.features()[8].column, "d");
-        let without = fitted(&PipelineOptions { indicators: false, ..PipelineOptions::default() });
+        let without = fitted(&options(&["prepare.indicators=false"]));
         assert_eq!(names(&without).len(), 9, "a missing category keeps its level");
     }
 
     #[test]
     fn cells_become_the_numbers_of_their_features() {
         let (table, _) = table(TEXT, None);
-        let pipeline = fitted(&options(Scale::MinMax));
+        let pipeline = fitted(&options(&["prepare.scale=min_max"]));
         let (matrix, notes) = pipeline.transform(&table, &[0, 1, 2, 4]).unwrap();
         let rows: Vec<&[f64]> = matrix.chunks(11).collect();
         let near = |found: &[f64], expected: &[f64]| {
@@ -396,25 +332,99 @@ mod tests {
     fn missing_cells_where_training_had_none_are_imputed_without_a_mark() {
         let (table, _) = table(TEXT, None);
         let pipeline =
-            Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1, 3]), &options(Scale::None)).unwrap();
+            Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1, 3]), &options(&["prepare.scale=none"]))
+                .unwrap();
         assert_eq!(names(&pipeline).len(), 8);
         let (matrix, _) = pipeline.transform(&table, &[2]).unwrap();
         assert_eq!(matrix, [3.0, 0.0, 0.0, 92.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn each_column_may_have_a_scale_of_its_own() {
-        let per_column = BTreeMap::from([("n".to_owned(), Scale::None), ("c".to_owned(), Scale::None)]);
-        let pipeline = fitted(&PipelineOptions { per_column, ..options(Scale::MinMax) });
-        let (matrix, _) = pipeline.transform(&table(TEXT, None).0, &[3]).unwrap();
+    fn each_column_may_have_steps_of_its_own() {
+        let table = table(TEXT, None).0;
+        let sets = ["data.columns.n.scale=none", "data.columns.c.scale=none", "prepare.scale=min_max"];
+        let (matrix, _) = fitted(&options(&sets)).transform(&table, &[3]).unwrap();
         assert_eq!((matrix[0], matrix[5]), (5.0, 1.0));
-        for (column, words) in [("nn", "did you mean `n`?"), ("c", "is a category")] {
-            let per_column = BTreeMap::from([(column.to_owned(), Scale::Robust)]);
-            let options = PipelineOptions { per_column, ..PipelineOptions::default() };
-            let train = TrainRows::for_test(vec![0, 1]);
-            let error = Pipeline::fit(&table(TEXT, None).0, &train, &options).unwrap_err();
+        // 1, 3 and 5 are present; the mean stands in; then ln(1 + x) from 0 to 1.
+        let sets = ["data.columns.n.steps=[\"mean\", \"log\", \"min_max\"]"];
+        let (matrix, _) = fitted(&options(&sets)).transform(&table, &[0, 1, 2, 3]).unwrap();
+        let n: Vec<f64> = matrix.iter().step_by(11).copied().collect();
+        assert!((n[1] - 2f64.ln() / 3f64.ln()).abs() < 1e-15 && n[1] == n[2], "{n:?}");
+        let train = TrainRows::for_test(vec![0, 1, 2, 3]);
+        for (sets, words) in [
+            ("data.columns.nn.scale=robust", "did you mean `n`?"),
+            ("data.columns.c.scale=robust", "data.columns.c.scale: column `c` is a category"),
+            (
+                "data.columns.c.steps=[\"log\"]",
+                "`data.columns.c.steps` has no step that makes numbers of categories",
+            ),
+            ("data.columns.c.steps=[]", "has no step that makes numbers of categories"),
+            ("data.columns.n.steps=[\"one_hot\"]", "column `n` is no category, which one_hot encodes"),
+            ("data.columns.d.steps=[\"count\"]", "column `d` is no category, which count encodes"),
+            ("data.columns.n.encode=ordinal", "data.columns.n.encode is ordinal; column `n` is a number"),
+        ] {
+            let error = Pipeline::fit(&table, &train, &options(&[sets])).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_step_cannot_do_with_names_the_row() {
+        let table = table("n,m\n1,2\n-3,2\n2,2\n", None).0;
+        let fit = |sets: &[&str]| Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1, 2]), &options(sets));
+        let message = fit(&["data.columns.n.steps=[\"log\"]"]).unwrap_err().to_string();
+        assert!(message.contains("data.columns.n.steps, step log: row 2 holds -3"), "{message}");
+        let message = fit(&["prepare.numbers=[\"log\"]"]).unwrap_err().to_string();
+        assert!(message.contains("column `n`, step log: row 2 holds -3"), "{message}");
+        let pipeline = fit(&["prepare.scale=log"]).unwrap();
+        assert_eq!(pipeline.features().len(), 1, "m is constant");
+        // The powers of a constant are alike. Of all columns that is let be, of the one that is named it is not.
+        let (numbers, schema) = super::tests::table("n,k\n1,2\n3,2\n2,2\n9,5\n", None);
+        assert_eq!(schema.kept().count(), 2);
+        let train = TrainRows::for_test(vec![0, 1, 2]);
+        let fit = |sets: &[&str]| Pipeline::fit(&numbers, &train, &options(sets));
+        fit(&["prepare.scale=yeo_johnson"]).unwrap();
+        let message = fit(&["data.columns.k.scale=yeo_johnson"]).unwrap_err().to_string();
+        assert!(
+            message.contains("data.columns.k.scale, step yeo_johnson: all training rows hold 2"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn categories_become_what_their_steps_say() {
+        let table = table("c\na\nb\na\nNA\nc\na\nb\nz\n", None).0;
+        let train = TrainRows::for_test((0..7).collect());
+        let made = |sets: &[&str]| {
+            let pipeline = Pipeline::fit(&table, &train, &options(sets)).unwrap();
+            let saved = serde_json::to_string(&pipeline).unwrap();
+            assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
+            let names: Vec<String> = pipeline.features().iter().map(|f| f.name.clone()).collect();
+            (names.join(" "), pipeline.transform(&table, &[0, 1, 3, 4, 7]).unwrap())
+        };
+        let rows = |matrix: &[f64], n: usize| matrix.chunks(n).map(<[f64]>::to_vec).collect::<Vec<_>>();
+        let (names, (matrix, notes)) =
+            made(&["data.columns.c.steps=[{step='rare', min_frequency=2}, 'one_hot']"]);
+        assert_eq!(names, "c=a c=b c=rare c=missing");
+        let [a, b, rare, missing]: [Vec<f64>; 4] =
+            [0, 1, 2, 3].map(|i| (0..4).map(|j| f64::from(u8::from(i == j))).collect());
+        assert_eq!(rows(&matrix, 4), [&a, &b, &missing, &rare, &rare].map(Vec::clone));
+        assert_eq!((notes.columns[0].unseen, notes.columns[0].missing), (1, 1));
+        let (names, (matrix, _)) = made(&["data.columns.c.steps=['ordinal']"]);
+        assert_eq!((names.as_str(), &matrix[..]), ("c", &[0.0, 1.0, 3.0, 2.0, -1.0][..]));
+        let (names, (matrix, _)) = made(&["prepare.categories=[{step='count', normalize=false}, 'log']"]);
+        assert_eq!(names, "c.count");
+        assert_eq!(matrix, [3.0, 2.0, 1.0, 1.0, 0.0].map(f64::ln_1p));
+        let (names, (matrix, _)) = made(&["prepare.categories=['most_frequent', 'ordinal']"]);
+        assert_eq!((names.as_str(), &matrix[4..6]), ("c c=missing", &[0.0, 1.0][..]));
+        let (names, (matrix, _)) = made(&["data.columns.c.steps=[{step='hashing', n_buckets=3}]"]);
+        assert_eq!(names, "c#0 c#1 c#2 c=missing");
+        assert!(rows(&matrix, 4).iter().all(|row| row.iter().sum::<f64>() == 1.0), "{matrix:?}");
+        assert_eq!(matrix[11], 1.0, "the missing cell has the mark alone");
+        let (names, _) = made(&["embedding.categories=embedding", "embedding.one_hot_up_to=4"]);
+        assert_eq!(names, "c=a c=b c=c c=missing");
+        let (names, _) = made(&["prepare.max_categories=2"]);
+        assert_eq!(names, "c=a c=rare c=missing");
     }
 
     #[test]
@@ -429,11 +439,12 @@ mod tests {
     #[test]
     fn columns_without_training_cells_are_prepared_all_the_same() {
         let (table, _) = table("n,c,d\n,,\n,,\n2,a,2000-01-01\n3,b,2000-01-02\n", None);
-        for scale in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None] {
-            let pipeline = Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1]), &options(scale)).unwrap();
+        for scale in Scale::NAMES {
+            let options = options(&[&format!("prepare.scale={scale}")]);
+            let pipeline = Pipeline::fit(&table, &TrainRows::for_test(vec![0, 1]), &options).unwrap();
             pipeline.validate().unwrap();
             let (matrix, _) = pipeline.transform(&table, &[0, 1, 2, 3]).unwrap();
-            assert!(matrix.iter().all(|x| x.is_finite()), "{scale:?}");
+            assert!(matrix.iter().all(|x| x.is_finite()), "{scale}");
         }
     }
 
@@ -456,39 +467,64 @@ mod tests {
 
     #[test]
     fn damaged_pipelines_are_refused() {
-        let number = |scale: &str, column: &str| {
+        let number = |step: &str| {
             format!(
-                r#"{{"type":"number","column":"{column}","impute":0,"scaler":{{"center":0,"scale":{scale},"clip":false}},"indicator":false}}"#
+                r#"{{"type":"number","column":"n","steps":[{{"step":"impute","with":0}},{step}],"indicator":false}}"#
             )
         };
-        let category =
-            |levels: &str| format!(r#"{{"type":"category","column":"c","levels":{levels},"missing":false}}"#);
-        let read = |encoders: &[String]| {
-            let saved = format!(r#"{{"encoders":[{}]}}"#, encoders.join(","));
+        let scale =
+            |scale: &str| number(&format!(r#"{{"step":"scale","center":0,"scale":{scale},"clip":false}}"#));
+        let bins = |bins: &str| {
+            scale("1").replace("\"indicator\":false", &format!("\"indicator\":false,\"bins\":{bins}"))
+        };
+        let category = |levels: &str, more: &str, encoding: &str| {
+            format!(
+                r#"{{"type":"category","column":"c","levels":{{"names":{levels},"missing":false{more}}},"indicator":false,"encoding":{encoding}}}"#
+            )
+        };
+        let one_hot = r#"{"by":"one_hot"}"#;
+        let read = |columns: &[String]| {
+            let saved = format!(r#"{{"columns":[{}]}}"#, columns.join(","));
             serde_json::from_str::<Pipeline>(&saved).map_err(|error| error.to_string())
         };
-        read(&[number("1", "n"), category(r#"["a","b"]"#)]).unwrap();
-        for (encoders, words) in [
-            (vec![number("0", "n")], "above 0"),
-            (vec![number("-1", "n")], "above 0"),
-            (vec![number("1e999", "n")], "out of range"),
-            (vec![number("null", "n")], "invalid type"),
-            (vec![number("1", "n"), number("1", "n")], "twice"),
+        read(&[scale("1"), category(r#"["a","b"]"#, r#","rare":["c"]"#, one_hot)]).unwrap();
+        for (columns, words) in [
+            (vec![scale("0")], "above 0"),
+            (vec![scale("-1")], "above 0"),
+            (vec![scale("1e999")], "out of range"),
+            (vec![scale("null")], "invalid type"),
+            (vec![scale("1"), scale("1")], "twice"),
             (
-                vec![number("1", "n").replace("\"indicator\":false}", "\"indicator\":false,\"bins\":[1,1]}")],
-                "edges of its bins",
+                vec![scale("1").replace("impute", "log").replace(",\"with\":0", "")],
+                "no step fills in missing",
+            ),
+            (vec![number(r#"{"step":"winsorize","low":2,"high":1}"#)], "in order"),
+            (vec![number(r#"{"step":"yeo_johnson","lambda":1e9}"#)], "out of range"),
+            (vec![number(r#"{"step":"quantile","edges":[1,0],"output":"normal"}"#)], "in order"),
+            (vec![number(r#"{"step":"sharpen"}"#)], "unknown variant"),
+            (vec![bins("[1,1]")], "edges of its bins"),
+            (vec![bins("[1]")], "edges of its bins"),
+            (vec![category("[]", "", r#"{"by":"code"}"#)], "codes of no levels"),
+            (vec![category(r#"["b","a"]"#, "", one_hot)], "not sorted"),
+            (vec![category(r#"["a","a"]"#, "", one_hot)], "not sorted"),
+            (vec![category(r#"["a"]"#, r#","rare":["a"]"#, one_hot)], "not sorted"),
+            (vec![category("[]", "", r#"{"by":"buckets","n_buckets":0}"#)], "no buckets"),
+            (
+                vec![category("[]", "", r#"{"by":"buckets","n_buckets":99999999}"#)],
+                "more than 1048576 buckets",
             ),
             (
-                vec![number("1", "n").replace("\"indicator\":false}", "\"indicator\":false,\"bins\":[1]}")],
-                "edges of its bins",
+                vec![category(
+                    r#"["a"]"#,
+                    "",
+                    r#"{"by":"numbers","features":[{"values":[1,2],"unseen":0}]}"#,
+                )],
+                "one for each level",
             ),
-            (vec![category("[]").replace("false}", "false,\"coded\":true}")], "codes of no levels"),
-            (vec![category(r#"["b","a"]"#)], "not sorted"),
-            (vec![category(r#"["a","a"]"#)], "not sorted"),
-            (vec![category("[]")], "no features"),
+            (vec![category("[]", "", one_hot)], "no features"),
             (vec![], "no features"),
         ] {
-            let message = read(&encoders).unwrap_err();
+            let message = read(&columns).unwrap_err();
             assert!(message.contains(words), "{message}\n  lacks: {words}");
         }
     }

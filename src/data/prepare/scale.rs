@@ -1,31 +1,11 @@
-//! How numbers are brought to a common size, and what stands in for missing ones.
+//! How numbers are brought to a common size: the steps `standard`, `min_max` and `robust`; the target, too.
 
 use serde::{Deserialize, Serialize};
 
-use super::split::TrainRows;
-pub use crate::config::{Impute, Scale};
+use super::super::split::TrainRows;
 use crate::{Error, Result};
 
-impl Impute {
-    /// What stands in for missing cells, given those that are present; 0 where there are none.
-    ///
-    /// `present` is put in order.
-    pub(super) fn fit(self, present: &mut [f64]) -> f64 {
-        if present.is_empty() {
-            return 0.0;
-        }
-        match self {
-            Self::Median => {
-                present.sort_unstable_by(f64::total_cmp);
-                quantile(present, 0.5)
-            }
-            Self::Mean => mean(present),
-            Self::Zero => 0.0,
-        }
-    }
-}
-
-/// A fitted [`Scale`]: z = (x − center) / scale, then z / √(1 + (z/3)²) if it clips.
+/// A fitted scale: z = (x − center) / scale, then z / √(1 + (z/3)²) if it clips.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaler {
@@ -38,38 +18,54 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// Fits to the values of training rows; a single value gets the scale 1, as in scikit-learn.
+    /// Leaves numbers as they are.
+    pub(super) const NONE: Self = Self { center: 0.0, scale: 1.0, clip: false };
+
+    /// Mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`.
     ///
-    /// `values` are put in order where quantiles are needed. The result is not finite if they are
-    /// too large to be added up.
-    pub(super) fn fit(kind: Scale, values: &mut [f64]) -> Self {
+    /// A single value gets the scale 1. The result is not finite if the values are too large to be added up.
+    pub(super) fn standard(values: &[f64]) -> Self {
+        Self::of_spread(values, |values, _| mean_and_std(values))
+    }
+
+    /// Smallest value 0, largest 1, as scikit-learn's `MinMaxScaler`; a single value gets the scale 1.
+    pub(super) fn min_max(values: &[f64]) -> Self {
+        Self::of_spread(values, |_, [low, high]| (low, high - low))
+    }
+
+    /// Median 0, interquartile range 1, as scikit-learn's `RobustScaler`; where the quartiles meet, half the range takes
+    /// the place of theirs. With `clip`, z is drawn smoothly into (−3, 3) (Holzmüller, Grinsztajn & Steinwart 2024,
+    /// "Better by default"). A single value gets the scale 1.
+    pub(super) fn robust(values: &[f64], clip: bool) -> Self {
+        let scaler = Self::of_spread(values, |values, [low, high]| {
+            let mut values = values.to_vec();
+            values.sort_unstable_by(f64::total_cmp);
+            let range = quantile(&values, 0.75) - quantile(&values, 0.25);
+            (quantile(&values, 0.5), if range > 0.0 { range } else { (high - low) / 2.0 })
+        });
+        Self { clip, ..scaler }
+    }
+
+    /// Centre and scale of values that differ; `of` is given the smallest and the largest, too.
+    fn of_spread(values: &[f64], of: impl Fn(&[f64], [f64; 2]) -> (f64, f64)) -> Self {
         let (low, high) =
             values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-        let clip = kind == Scale::Robust;
-        if kind == Scale::None || values.is_empty() {
-            return Self { center: 0.0, scale: 1.0, clip };
+        if values.is_empty() {
+            return Self::NONE;
         }
         if low == high {
-            let center = low;
-            return Self { center, scale: 1.0, clip };
+            return Self { center: low, ..Self::NONE };
         }
-        let (center, scale) = match kind {
-            Scale::Standard => mean_and_std(values),
-            Scale::MinMax => (low, high - low),
-            Scale::Robust => {
-                values.sort_unstable_by(f64::total_cmp);
-                let range = quantile(values, 0.75) - quantile(values, 0.25);
-                (quantile(values, 0.5), if range > 0.0 { range } else { (high - low) / 2.0 })
-            }
-            Scale::None => (0.0, 1.0),
-        };
+        let (center, scale) = of(values, [low, high]);
         // The spread of numbers that differ only in their last bits may vanish.
-        Self { center, scale: if scale > 0.0 || !scale.is_finite() { scale } else { 1.0 }, clip }
+        Self { center, scale: if scale > 0.0 || !scale.is_finite() { scale } else { 1.0 }, clip: false }
     }
 
     /// Scales one number.
     pub fn transform(&self, x: f64) -> f64 {
         let z = (x - self.center) / self.scale;
+        // The square of a larger one would not be finite.
+        let z = if self.clip { z.clamp(-1e150, 1e150) } else { z };
         if self.clip { z / (1.0 + (z / 3.0).powi(2)).sqrt() } else { z }
     }
 
@@ -96,13 +92,13 @@ impl TargetScaler {
     /// Fits to the training rows of `values`, which has one value for each row of the table.
     pub fn fit(values: &[f64], train: &TrainRows) -> Result<Self> {
         let chosen: Option<Vec<f64>> = train.rows().iter().map(|&row| values.get(row).copied()).collect();
-        let mut chosen = chosen.ok_or_else(|| {
+        let chosen = chosen.ok_or_else(|| {
             Error::data(
                 format!("the target has {} values, fewer than the rows of the split", values.len()),
                 "split the rows of the same table",
             )
         })?;
-        let scaler = Scaler::fit(Scale::Standard, &mut chosen);
+        let scaler = Scaler::standard(&chosen);
         if !scaler.is_sound() || chosen.iter().any(|value| value.is_nan()) {
             return Err(Error::data(
                 "the target's numbers are too large, or missing in training rows: their mean is not finite",
@@ -123,7 +119,7 @@ impl TargetScaler {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -157,32 +153,33 @@ mod tests {
 
     #[test]
     fn each_scale_does_what_it_says() {
-        let values = || vec![1.0, 2.0, 4.0, 8.0];
-        let min_max = Scaler::fit(Scale::MinMax, &mut values());
+        let values = [1.0, 2.0, 4.0, 8.0];
+        let min_max = Scaler::min_max(&values);
         assert_eq!((min_max.transform(1.0), min_max.transform(8.0)), (0.0, 1.0));
-        let standard = Scaler::fit(Scale::Standard, &mut values());
+        let standard = Scaler::standard(&values);
         assert_eq!(standard.center, 3.75);
         assert!((standard.scale - 7.1875f64.sqrt()).abs() < 1e-15);
-        let robust = Scaler::fit(Scale::Robust, &mut values());
+        let robust = Scaler::robust(&values, true);
         assert_eq!((robust.center, robust.scale), (3.0, 3.25));
         // z = 2 gives 2 / √(1 + 4/9) = 6/√13.
         assert!((robust.transform(9.5) - 6.0 / 13f64.sqrt()).abs() < 1e-15);
         assert!(robust.transform(1e12) < 3.0 + 1e-12);
+        assert!((robust.transform(-1e300) + 3.0).abs() < 1e-12);
+        assert_eq!(Scaler::robust(&values, false).transform(9.5), 2.0);
         // The quartiles meet: half the range stands in.
-        assert_eq!(Scaler::fit(Scale::Robust, &mut [5.0, 5.0, 5.0, 5.0, 9.0]).scale, 2.0);
-        assert_eq!(Scaler::fit(Scale::None, &mut values()).transform(4.0), 4.0);
+        assert_eq!(Scaler::robust(&[5.0, 5.0, 5.0, 5.0, 9.0], true).scale, 2.0);
     }
 
     #[test]
     fn constants_and_extremes_have_a_usable_scale() {
-        for kind in [Scale::Standard, Scale::MinMax, Scale::Robust, Scale::None] {
-            let scaler = Scaler::fit(kind, &mut [0.1; 3]);
-            assert_eq!(scaler.scale, 1.0, "{kind:?}");
-            assert!(scaler.is_sound());
-            assert!(Scaler::fit(kind, &mut [1e-300, 2e-300]).is_sound(), "{kind:?}");
-            assert!(Scaler::fit(kind, &mut []).is_sound(), "{kind:?}");
+        let kinds: [fn(&[f64]) -> Scaler; 3] =
+            [Scaler::standard, Scaler::min_max, |values| Scaler::robust(values, true)];
+        for (i, fit) in kinds.into_iter().enumerate() {
+            assert_eq!(fit(&[0.1; 3]).scale, 1.0, "{i}");
+            assert!(fit(&[0.1; 3]).is_sound() && fit(&[]).is_sound(), "{i}");
+            assert!(fit(&[1e-300, 2e-300]).is_sound(), "{i}");
         }
-        assert!(!Scaler::fit(Scale::Standard, &mut [-1e308, 1e308]).is_sound());
+        assert!(!Scaler::standard(&[-1e308, 1e308]).is_sound());
     }
 
     #[test]

@@ -1,0 +1,522 @@
+//! `statera tune`
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use statera::config::{Config, Space};
+use statera::data::{RawTable, ReadOptions, read_csv};
+use statera::error::Error;
+use statera::run::{Folder, Plan};
+use statera::tune::{
+    Chosen, Header, Outcome, Pruner, Sampler, State, Store, Told, Trial, Tuning, View, choose,
+};
+
+use super::interrupt::Interruption;
+use super::trials::{csv, listing, results};
+use super::{INTERRUPTED, Settings, text, within};
+
+const AFTER_HELP: &str = "\
+What is searched stands in the configuration, in place of a value:
+  learning_rate = { low = 1e-4, high = 1e-1, log = true }     any number between
+  dropout = { low = 0.0, high = 0.5, steps = 6 }              evenly spaced numbers
+  norm = { choices = [\"none\", \"batch\"] }                      one of these
+  momentum = { low = 0.5, high = 0.99, if = { \"optimizer.name\" = \"sgd\" } }
+or behind --set 'train.batch_size={ choices = [16, 32] }'. Without any range, a built-in space.
+
+Trials are judged on the validation rows. The best settings are trained once more on training and
+validation rows together, and tested once, beside the settings as they were.
+
+What is left behind: a folder with study.db (SQLite), trials.csv, tune.json, space.toml and
+config.toml (what is not searched), and best/ with the model and its config.toml.
+
+Exit codes: 0 done; 1 failed; 2 wrong use; 130 interrupted by Ctrl-C: --resume FOLDER goes on.";
+
+/// Searched where nothing else is said.
+const SPACE: &str = "\
+optimizer.learning_rate = { low = 3e-4, high = 3e-2, log = true }
+optimizer.weight_decay = { low = 1e-4, high = 1.0, log = true }
+train.batch_size = { choices = [16, 32, 64, 128] }
+network.hidden = { choices = [[64, 64], [128, 128], [256, 256], [128, 128, 128], [256, 256, 256]] }
+network.activation = { choices = [\"relu\", \"silu\", \"gelu\"] }
+network.norm = { choices = [\"none\", \"batch\", \"layer\"] }
+network.dropout = { low = 0.0, high = 0.5, steps = 6 }
+";
+/// Trials of a search that has no end of its own.
+const TRIALS: u64 = 60;
+/// Trials that are printed where nobody says how many.
+const SHOWN: usize = 10;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line by itself")]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// The table: a CSV file (or set data.path)
+    data: Option<PathBuf>,
+    /// The column to predict (or set data.target)
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// How settings are found: grid, random, quasi_random or (the default) tpe
+    #[arg(long, value_name = "NAME", default_value = "tpe", value_parser = Sampler::NAMES)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
+    sampler: String,
+    /// When a trial is given up early: asha, median or (the default) none
+    #[arg(long, value_name = "NAME", default_value = "none", value_parser = Pruner::NAMES)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
+    pruner: String,
+    /// The most trials (default: 60; of a grid, all)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    trials: Option<u64>,
+    /// Seconds after which no further trial begins
+    #[arg(long, value_name = "S")]
+    max_seconds: Option<f64>,
+    /// Trials at a time, each on one thread; 0 takes one a core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+    /// Run a grid of more than a million trials
+    #[arg(long)]
+    large_grid: bool,
+    /// Train the best settings with so many other seeds, to tell luck
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    confirm: usize,
+    /// The seed
+    #[arg(long, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// The folder to make (default: the next free runs/TABLE-tune-NUMBER)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the study in this folder; its space may be changed
+    #[arg(long, value_name = "STUDY")]
+    resume: Option<PathBuf>,
+    /// Resume although the table is another one
+    #[arg(long, requires = "resume")]
+    force: bool,
+    /// Print the trials of a study, the best first, and do nothing else
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "target", "resume", "out"])]
+    list: Option<PathBuf>,
+    /// With --list: print the epochs of this trial
+    #[arg(long, value_name = "TRIAL", requires = "list")]
+    show: Option<u64>,
+    /// With --list: print the trials as CSV
+    #[arg(long, value_name = "FORMAT", requires = "list", value_parser = ["csv"])]
+    export: Option<String>,
+    /// How many of the best trials are printed; 0 for all
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// No notes and no progress; warnings are still told
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(study) = &arguments.list {
+        return list(arguments, study);
+    }
+    arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
+    if let Some(s) = arguments.max_seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
+        return Err(Error::setting(
+            format!("--max-seconds {s}: expected a number above 0"),
+            "--max-seconds 60",
+        )
+        .into());
+    }
+    let mut tuning = tuning(arguments)?;
+    let stem = tuning.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    let interruption = Interruption::watch();
+    let (folder, store) = if let Some(path) = &arguments.resume {
+        let store = Store::open(path)?;
+        check_same(&store, &tuning, arguments.force)?;
+        let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
+        statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
+        (folder, store)
+    } else {
+        let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
+        let folder = interruption.create(make, Folder::undo)?;
+        let store = Store::create(folder.path(), &header(&tuning)?)?;
+        let mut base = tuning.base.clone();
+        base.data.path = std::path::absolute(&base.data.path).unwrap_or(base.data.path);
+        // From here on the folder stays: a study is worth keeping from its first trial on.
+        folder.finish(&[
+            ("config.toml", base.to_toml().as_bytes()),
+            ("space.toml", tuning.space.to_toml().as_bytes()),
+        ])?;
+        (folder.path().to_owned(), store)
+    };
+    let before = store.trials()?;
+    if !arguments.quiet {
+        text::note(&describe(&tuning, &before));
+    }
+    let mut progress = Progress::new(arguments.quiet, &tuning, &before);
+    let (store, why) = tuning.run(store, interruption.asked(), &mut |told| progress.tell(told))?;
+    let took = progress.end();
+    let trials = store.trials()?;
+    drop(store);
+    write_csv(&folder, &trials)?;
+    let interrupted = interruption.asked().load(Ordering::SeqCst);
+    tuning.trials = tuning.trials.max(trials.len() as u64);
+    let mut out = std::io::stdout().lock();
+    if interrupted {
+        let ended = trials.iter().filter(|trial| trial.state != State::Running).count();
+        writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
+        text::note(&format!(
+            "interrupted after {}; to go on: statera tune … --resume {}",
+            text::counted(ended, "trial"),
+            text::shell(&text::path(&folder))
+        ));
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let chosen = choose(&tuning, &trials, arguments.confirm)?;
+    let json = serde_json::to_string_pretty(&chosen.to_json(&trials))? + "\n";
+    statera::files::write_atomically(&folder.join("tune.json"), json.as_bytes())?;
+    keep_best(&folder, &chosen)?;
+    if arguments.json {
+        write!(out, "{json}")?;
+    } else {
+        let counted = text::counted(trials.len(), "trial");
+        writeln!(out, "{counted} in {} ({why})\n", text::seconds(took))?;
+        write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
+        write!(out, "{}", results(&chosen))?;
+        writeln!(out, "\nSaved in {}", text::path(&folder))?;
+        let best = text::shell(&text::path(&folder.join("best")));
+        let study = text::shell(&text::path(&folder));
+        let rows = [
+            ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
+            ["every trial", &format!("statera tune --list {study} --top 0")],
+            ["further trials", &format!("statera tune … --resume {study} --trials {}", trials.len() * 2)],
+        ];
+        write!(out, "{}", text::table(&rows.map(|row| row.map(String::from).to_vec()), &[]))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be done, from the command line and the files that it names.
+fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
+    let mut sets = arguments.settings.sets.clone();
+    sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
+    let kept = arguments.resume.as_ref().map(|study| {
+        let folder = if study.is_dir() { study.clone() } else { study.with_file_name("") };
+        (folder.join("config.toml"), folder.join("space.toml"))
+    });
+    let (mut space, mut base) = match (&arguments.settings.config, &kept) {
+        // The study knows what it is of.
+        (None, Some((config, _))) if config.is_file() => Space::load(Some(config), &sets)?,
+        (file, _) => Space::load(file.as_deref(), &sets)?,
+    };
+    if let Some(path) = &arguments.data {
+        base.data.path.clone_from(path);
+    }
+    if let Some(target) = &arguments.target {
+        base.data.target.clone_from(target);
+    }
+    if space.parameters.is_empty() {
+        space = match &kept {
+            Some((_, file)) if arguments.settings.config.is_none() && file.is_file() => {
+                Space::load(Some(file), &[])?.0
+            }
+            _ => built_in(&base)?,
+        };
+    }
+    let raw = table(&base)?;
+    // What no trial could do is told before the first of them.
+    Plan::of(base.clone(), Arc::clone(&raw))?;
+    let sampler = Sampler::named(&arguments.sampler).unwrap_or(Sampler::Tpe);
+    let jobs = match arguments.jobs {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    Ok(Tuning {
+        space,
+        base,
+        raw,
+        sampler,
+        pruner: Pruner::named(&arguments.pruner).unwrap_or(Pruner::None),
+        trials: arguments.trials.unwrap_or(if sampler == Sampler::Grid { u64::MAX } else { TRIALS }),
+        max_seconds: arguments.max_seconds,
+        jobs,
+        large_grid: arguments.large_grid,
+    })
+}
+
+fn table(base: &Config) -> Result<Arc<RawTable>, Error> {
+    if base.data.path == Path::new("") {
+        return Err(Error::setting(
+            "no table is named",
+            "give the file as an argument, or set data.path in the configuration",
+        ));
+    }
+    Ok(Arc::new(read_csv(&base.data.path, &ReadOptions { null_words: base.data.null.clone() })?))
+}
+
+/// The built-in space, without what the settings leave no room for.
+fn built_in(base: &Config) -> Result<Space, Error> {
+    let mut space = Space::from_toml_str(SPACE)?;
+    let (listed, lbfgs) = (!base.network.layers.is_empty(), base.optimizer.name.to_string() == "lbfgs");
+    space.parameters.retain(|parameter| {
+        let of_network = parameter.key.starts_with("network.");
+        if of_network { !listed } else { !lbfgs }
+    });
+    Ok(space)
+}
+
+fn header(tuning: &Tuning) -> Result<Header, Error> {
+    let plan = Plan::of(tuning.base.clone(), Arc::clone(&tuning.raw))?;
+    Ok(Header {
+        data_sha256: tuning.raw.sha256.clone(),
+        data_path: tuning.raw.source.display().to_string(),
+        base: without_place(&tuning.base),
+        metric: statera::run::report::primary(plan.target.task).to_owned(),
+    })
+}
+
+/// The settings as text, without where the table lies and how many threads there are.
+fn without_place(base: &Config) -> String {
+    let mut base = base.clone();
+    base.data.path = PathBuf::new();
+    base.threads = 0;
+    base.to_toml()
+}
+
+/// Whether a study is of this table and these settings.
+fn check_same(store: &Store, tuning: &Tuning, force: bool) -> Result<(), Error> {
+    let (known, now) = (store.header()?, header(tuning)?);
+    if known.data_sha256 != now.data_sha256 && !force {
+        return Err(Error::setting(
+            format!(
+                "the study is of {} (sha256 {}…), this is {} (sha256 {}…)",
+                known.data_path,
+                known.data_sha256.get(..8).unwrap_or_default(),
+                now.data_path,
+                now.data_sha256.get(..8).unwrap_or_default()
+            ),
+            "give the table of the study, begin a new one, or --force to compare trials on different tables",
+        ));
+    }
+    let lines: (Vec<&str>, Vec<&str>) = (known.base.lines().collect(), now.base.lines().collect());
+    if let Some(new) = lines.1.iter().find(|line| !lines.0.contains(line)) {
+        let key = new.split('=').next().unwrap_or_default().trim();
+        let old = lines.0.iter().find(|line| line.split('=').next().map(str::trim) == Some(key));
+        return Err(Error::setting(
+            format!(
+                "the trials of the study were run with {}, now {new} is set",
+                old.map_or_else(|| format!("another {key}"), |old| format!("`{old}`"))
+            ),
+            "resume with the settings of the study (its config.toml), or begin a new one",
+        ));
+    }
+    Ok(())
+}
+
+fn describe(tuning: &Tuning, before: &[Trial]) -> String {
+    let many = match (tuning.sampler, tuning.trials) {
+        (Sampler::Grid, u64::MAX) => "all combinations".to_owned(),
+        (_, n) => text::counted(n as usize, "trial"),
+    };
+    let mut first = format!(
+        "{}: `{}` from {}; {} over {}, {many}, {} at a time, seed {}",
+        text::path(&tuning.raw.source),
+        text::name(&tuning.base.data.target),
+        text::counted(tuning.raw.n_rows(), "row"),
+        tuning.sampler.name(),
+        text::counted(tuning.space.parameters.len(), "setting"),
+        tuning.jobs,
+        tuning.base.seed
+    );
+    if tuning.pruner != Pruner::None {
+        let _ = write!(first, ", {} pruning", tuning.pruner.name());
+    }
+    if !before.is_empty() {
+        let _ = write!(first, "; {} in the study already", text::counted(before.len(), "trial"));
+    }
+    let mut rows = vec![["searched", "values"].map(String::from).to_vec()];
+    for p in &tuning.space.parameters {
+        let only = p.only_if.as_ref().map_or(String::new(), |(key, values)| {
+            format!(" (only where {key} is {})", values.join(" or ").replace('"', ""))
+        });
+        rows.push(vec![p.key.clone(), p.domain.words() + &only]);
+    }
+    format!("{}\n{}", text::wrap(&first, 0), text::wrapped_table(&rows))
+}
+
+/// Writes the chosen model and its settings.
+fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
+    let best = folder.join("best");
+    std::fs::create_dir_all(&best).map_err(|e| Error::io("create", &best, e))?;
+    let mut config = chosen.tested.config.clone();
+    config.data.path = std::path::absolute(&config.data.path).unwrap_or(config.data.path);
+    let metrics = serde_json::to_string_pretty(&chosen.tested.tuned.report.to_json())
+        .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
+    let files = [
+        ("model.safetensors", chosen.tested.tuned.model.to_bytes()?),
+        ("config.toml", config.to_toml().into_bytes()),
+        ("metrics.json", (metrics + "\n").into_bytes()),
+    ];
+    files.iter().try_for_each(|(name, bytes)| statera::files::write_atomically(&best.join(name), bytes))
+}
+
+fn write_csv(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
+    Ok(statera::files::write_atomically(&folder.join("trials.csv"), &csv(trials)?)?)
+}
+
+/// `--list`, with `--show` and `--export`.
+fn list(arguments: &Arguments, study: &Path) -> anyhow::Result<ExitCode> {
+    let view = View::open(study)?;
+    let trials = view.trials()?;
+    let mut out = std::io::stdout().lock();
+    if let Some(number) = arguments.show {
+        let Some(trial) = trials.iter().find(|trial| trial.number == number) else {
+            return Err(Error::setting(
+                format!("the study has no trial {number}; it has {}", text::counted(trials.len(), "trial")),
+                "`statera tune --list STUDY` numbers them",
+            )
+            .into());
+        };
+        let settings: Vec<String> = trial.settings.iter().map(|(key, v)| format!("{key}={v}")).collect();
+        write!(
+            out,
+            "{}",
+            text::wrap(&format!("Trial {number}, {}: {}", trial.state.name(), settings.join("  ")), 0)
+        )?;
+        if !trial.reason.is_empty() {
+            write!(out, "{}", text::wrap(&trial.reason, 0))?;
+        }
+        let mut rows = vec![["epoch", "val", "val loss", "train loss"].map(String::from).to_vec()];
+        for (epoch, figures) in view.epochs(number)? {
+            let figure = |x: &Option<f64>| x.map_or("–".into(), text::number);
+            rows.push([vec![epoch.to_string()], figures.iter().map(figure).collect()].concat());
+        }
+        write!(out, "\n{}", text::table(&rows, &[true; 4]))?;
+    } else if arguments.export.is_some() {
+        out.write_all(&csv(&trials)?)?;
+    } else {
+        let running = trials.iter().filter(|trial| trial.state == State::Running).count();
+        let header = view.header()?;
+        write!(
+            out,
+            "{}: {}, {running} under way; validation {} of {}\n\n",
+            text::path(study),
+            text::counted(trials.len(), "trial"),
+            header.metric,
+            header.data_path
+        )?;
+        write!(out, "{}", listing(&trials, arguments.top.unwrap_or(0)))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Trials done, the best so far and the time left, on standard error.
+struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    n_trials: Option<u64>,
+    ended: usize,
+    began: usize,
+    pruned: usize,
+    best: Option<(u64, f64)>,
+    begin: Instant,
+    last_line: Instant,
+}
+
+impl Progress {
+    fn new(quiet: bool, tuning: &Tuning, before: &[Trial]) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("  {spinner:.cyan} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        let combinations =
+            tuning.space.parameters.iter().try_fold(1_u64, |n, p| {
+                p.domain.values().map(|values| n.saturating_mul(values.len() as u64))
+            });
+        let all = match tuning.sampler {
+            Sampler::Grid => combinations.map(|n| n.min(tuning.trials)),
+            _ => Some(combinations.map_or(tuning.trials, |n| n.min(tuning.trials))),
+        };
+        let done = before.iter().filter(|trial| trial.state != State::Running).count() as u64;
+        let best = before.iter().filter_map(|trial| Some((trial.number, trial.metric?)));
+        let now = Instant::now();
+        Self {
+            bar,
+            quiet,
+            n_trials: all.map(|all| all.saturating_sub(done)),
+            ended: 0,
+            began: 0,
+            pruned: 0,
+            best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
+            begin: now,
+            last_line: now,
+        }
+    }
+
+    fn tell(&mut self, told: &Told) {
+        match told {
+            Told::Began(_) => self.began += 1,
+            Told::Epoch(..) => {}
+            Told::Ended(trial, Outcome { state, metric, .. }) => {
+                self.ended += 1;
+                self.pruned += usize::from(*state == State::Pruned);
+                if let Some(metric) = metric.filter(|m| self.best.is_none_or(|(_, best)| *m < best)) {
+                    self.best = Some((trial.number, metric));
+                }
+            }
+        }
+        if self.quiet {
+            return;
+        }
+        let is_last = self.n_trials == Some(self.ended as u64);
+        let line = self.line();
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+            bar.tick();
+        } else if self.last_line.elapsed() > Duration::from_secs(1)
+            || (is_last && matches!(told, Told::Ended(..)))
+        {
+            // In a pipe: a line a second, and the last.
+            self.last_line = Instant::now();
+            text::note(&format!("  {line}"));
+        }
+    }
+
+    fn line(&self) -> String {
+        let took = self.begin.elapsed().as_secs_f64();
+        let of = self.n_trials.map_or(String::new(), |n| format!("/{n}"));
+        let mut line = format!("{}{of} trials", self.ended);
+        if let Some((trial, metric)) = self.best {
+            let _ = write!(line, "  best {} (trial {trial})", text::number(metric));
+        }
+        let running = self.began - self.ended;
+        let _ = write!(line, "  {running} running");
+        if self.pruned > 0 {
+            let _ = write!(line, "  {} pruned", self.pruned);
+        }
+        if let Some(n) = self.n_trials.filter(|n| self.ended > 0 && *n > self.ended as u64) {
+            let left = took / self.ended as f64 * (n - self.ended as u64) as f64;
+            let _ = write!(line, "  about {} left", text::seconds(left));
+        }
+        line
+    }
+
+    /// Takes the line away; the seconds since the beginning.
+    fn end(&mut self) -> f64 {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if !self.quiet {
+            text::note("");
+        }
+        self.begin.elapsed().as_secs_f64()
+    }
+}

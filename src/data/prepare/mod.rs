@@ -1,0 +1,21 @@
+//! From typed columns to the matrix that a network reads: fitted on training rows, saved with the model.
+//!
+//! A column goes through the steps that [`crate::config::steps`] lists. Each family of steps has its file, what it fits
+//! beside what it computes: [`impute`], [`shape`] (winsorising, logarithm, power), [`scale`], [`quantile`] and
+//! [`category`]. [`number`] puts the steps of numbers one after another, [`column`] makes features of a column, and
+//! [`pipeline`] the matrix of all columns; [`options`] says what the settings ask for.
+
+pub mod bins;
+pub mod category;
+pub mod column;
+mod impute;
+mod normal;
+pub mod number;
+mod older;
+pub mod options;
+pub mod pipeline;
+pub mod quantile;
+pub mod scale;
+pub mod shape;
+#[cfg(test)]
+mod tests;

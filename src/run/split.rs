@@ -1,0 +1,169 @@
+//! Which rows are for what, and why.
+
+use super::plan::Choice;
+use crate::config::Config;
+use crate::data::words::{counted, null_option, shown, thousands};
+use crate::data::{Groups, Labels, RawTable, Rule, Split, Target, Times};
+use crate::error::{Error, Result};
+
+/// What rows are told apart by, read from the table.
+struct Basis {
+    classes: Option<Vec<u32>>,
+    groups: Option<Groups>,
+    times: Option<Times>,
+}
+
+impl Basis {
+    fn of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<Self> {
+        let s = &config.split;
+        for (key, column) in [("split.group", &s.group), ("split.time", &s.time)] {
+            if *column == labels.column {
+                return Err(Error::setting(
+                    format!("{key}: column {} is the one to predict, which no new row has", shown(column)),
+                    "name another column, or leave the setting out",
+                ));
+            }
+        }
+        let wanted = |column: &str| !column.is_empty();
+        let groups = wanted(&s.group).then(|| Groups::read(raw, &s.group, &labels.rows)).transpose()?;
+        let times = wanted(&s.time).then(|| Times::read(raw, &s.time, &labels.rows)).transpose()?;
+        let classes = s.stratify.then(|| labels.target.strata(&labels.rows));
+        Ok(Self { classes, groups, times })
+    }
+
+    fn rule(&self) -> Rule<'_> {
+        let classes = self.classes.as_deref();
+        match (&self.groups, &self.times) {
+            (Some(groups), _) => Rule::Group { groups, classes },
+            (None, Some(times)) => Rule::Time(times),
+            (None, None) => Rule::Random { classes },
+        }
+    }
+}
+
+/// The split that the settings ask for, and what is told of it.
+pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, Choice)> {
+    let s = &config.split;
+    let basis = Basis::of(config, raw, labels)?;
+    let split = if s.column.is_empty() {
+        basis.rule().split(&labels.rows, s.val, s.test, config.seed)?
+    } else {
+        let are_classes = matches!(labels.target, Target::Classes { .. });
+        let classes = basis.classes.as_deref();
+        Split::by_column(raw, &s.column, &labels.rows, classes, are_classes, s.val, config.seed)?
+    };
+    check_classes(config, &split, raw, labels)?;
+    let mut reason = match (&basis.groups, &basis.times) {
+        _ if !s.column.is_empty() => by_column(config, &split, raw),
+        (Some(groups), _) => by_group(config, groups, &split, &labels.target),
+        (None, Some(times)) => by_time(times, &split, raw),
+        (None, None) => {
+            format!("drawn at random with seed {}{}", config.seed, of_one_mix(config, &labels.target))
+        }
+    };
+    if split.test.is_empty() {
+        reason.push_str("; no test rows, so there will be no test figures");
+    }
+    if split.val.is_empty() {
+        return Err(Error::setting(
+            "split.val = 0 leaves no validation rows, on which the best epoch is chosen",
+            "--set split.val=0.15, or a split.column with rows of val",
+        ));
+    }
+    let sizes = [("train", split.train.rows()), ("val", &split.val), ("test", &split.test)];
+    let sizes = sizes.map(|(part, rows)| format!("{} {part}", thousands(rows.len())));
+    // Where a column says it, the shares have no say.
+    let instead = match (s.column.is_empty(), s.test == 0.2) {
+        (false, _) => "",
+        (true, false) => "--set split.test=0.2",
+        (true, true) => "--set split.test=0.15",
+    };
+    let told = Choice { subject: "split".into(), choice: sizes.join(", "), reason, instead: instead.into() };
+    Ok((split, told))
+}
+
+fn of_one_mix(config: &Config, target: &Target) -> &'static str {
+    match (target, config.split.stratify) {
+        (_, false) => "",
+        (Target::Classes { .. }, true) => ", each part with the same mix of classes",
+        (Target::Values(_), true) => ", each part with the same spread of targets",
+    }
+}
+
+fn by_column(config: &Config, split: &Split, raw: &RawTable) -> String {
+    let (s, default) = (&config.split, Config::default().split);
+    let cell = |&row: &usize| raw.column_index(&s.column).map(|column| raw.cell(row, column).trim());
+    let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
+    let mut reason = format!("as column `{}` says", s.column);
+    if drawn {
+        reason.push_str("; it has no val, so a share of train is taken for it");
+    } else if (s.val, s.stratify) != (default.val, default.stratify) {
+        reason.push_str("; split.val and split.stratify have no say in it");
+    }
+    reason
+}
+
+fn by_group(config: &Config, groups: &Groups, split: &Split, target: &Target) -> String {
+    let n = [split.train.rows(), &split.val, &split.test].map(|rows| thousands(groups.count(rows)));
+    let mut reason = format!(
+        "{} of `{}`, none of them in two parts ({} train, {} val, {} test), dealt out with seed {}",
+        counted(groups.n_groups, "group"),
+        groups.column,
+        n[0],
+        n[1],
+        n[2],
+        config.seed
+    );
+    reason += match (target, config.split.stratify) {
+        (_, false) => "",
+        (Target::Classes { .. }, true) => ", the mix of classes as near to one as groups allow",
+        (Target::Values(_), true) => ", the spread of targets as near to one as groups allow",
+    };
+    if groups.n_missing > 0 {
+        reason += &format!("; {} without one are one group", counted(groups.n_missing, "row"));
+    }
+    reason + "; the column is no input"
+}
+
+fn by_time(times: &Times, split: &Split, raw: &RawTable) -> String {
+    let cell = |row: usize| raw.column_index(&times.column).map_or("", |column| raw.cell(row, column).trim());
+    let span = |part: &str, rows: &[usize]| {
+        let [first, last] = times.span(rows)?.map(cell);
+        Some(format!(
+            "{part} {}",
+            if first == last { first.to_owned() } else { format!("{first} to {last}") }
+        ))
+    };
+    let spans = [("train", split.train.rows()), ("val", &split.val), ("test", &split.test)];
+    let spans: Vec<String> = spans.into_iter().filter_map(|(part, rows)| span(part, rows)).collect();
+    format!("in the order of `{}`, rows of one time together: {}", times.column, spans.join(", "))
+}
+
+/// Groups and times may put all rows of a class where none is trained on.
+fn check_classes(config: &Config, split: &Split, raw: &RawTable, labels: &Labels) -> Result<()> {
+    let s = &config.split;
+    let (key, why) = match (s.group.as_str(), s.time.as_str()) {
+        ("", "") => return Ok(()),
+        ("", _) => ("split.time", "its rows come after those that are trained on"),
+        _ => ("split.group", "its rows are in groups that are held out"),
+    };
+    let Target::Classes { codes, classes } = &labels.target else { return Ok(()) };
+    let mut trained = vec![false; classes.len()];
+    split.train.rows().iter().for_each(|&row| trained[codes[row] as usize] = true);
+    let Some(&row) = split.val.iter().chain(&split.test).find(|&&row| !trained[codes[row] as usize]) else {
+        return Ok(());
+    };
+    let class = classes[codes[row] as usize].as_str();
+    Err(Error::data(
+        format!(
+            "{}: no training row is of the class {} of {}: {why}",
+            raw.row_place(row),
+            shown(class),
+            shown(&labels.column)
+        ),
+        format!(
+            "join the class with another, {} to leave its rows out, or --set {key}=''",
+            null_option([class])
+        ),
+    ))
+}

@@ -1,0 +1,19 @@
+//! Tuning: which settings of a space are best on the validation rows of one table.
+//!
+//! A study is a folder with a SQLite file. Trials are judged on validation rows alone; what was chosen is tested once.
+
+mod importance;
+mod prune;
+mod record;
+mod report;
+mod run;
+pub mod sample;
+mod study;
+mod tpe;
+
+pub use importance::importances;
+pub use prune::Pruner;
+pub use record::{FILE, Header, Outcome, State, Trial, View};
+pub use report::{Chosen, Spread, Tested, choose};
+pub use run::{Sampler, Told, Tuning};
+pub use study::{Claim, Next, Store};

@@ -1,0 +1,261 @@
+//! What a study holds, and how it is read: trials, their epochs, and what they are of.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+
+use crate::error::{Error, Result};
+
+/// The version of the tables; a file of a newer one is refused.
+pub(super) const VERSION: i64 = 1;
+/// How long a process waits for another that writes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The name of the file in the folder of a study.
+pub const FILE: &str = "study.db";
+
+/// The state of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Being trained.
+    Running,
+    /// Trained to its end.
+    Done,
+    /// Given up because others did better by the same epoch.
+    Pruned,
+    /// The loss stopped being finite; the best weights from before were judged.
+    Diverged,
+    /// Without weights to judge.
+    Failed,
+}
+
+impl State {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Running, "running"),
+        (Self::Done, "done"),
+        (Self::Pruned, "pruned"),
+        (Self::Diverged, "diverged"),
+        (Self::Failed, "failed"),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(state, _)| *state)
+    }
+}
+
+/// A trial as the study has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// From 0 on, in the order of claiming.
+    pub number: u64,
+    /// The number of its settings in the sampler's sequence.
+    pub candidate: u64,
+    /// How it stands.
+    pub state: State,
+    /// The searched settings that have an effect beside each other: key and TOML literal.
+    pub settings: Vec<(String, String)>,
+    /// The metric on the validation rows with the weights that were kept.
+    pub metric: Option<f64>,
+    /// The epoch of these weights.
+    pub best_epoch: Option<usize>,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Why it ended.
+    pub reason: String,
+}
+
+/// What a trial came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// How it ended.
+    pub state: State,
+    /// The metric on the validation rows.
+    pub metric: Option<f64>,
+    /// The epoch of the weights that were kept.
+    pub best_epoch: Option<usize>,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Why it ended.
+    pub reason: String,
+}
+
+/// What a study is of; two that differ in it are not one study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The checksum of the table.
+    pub data_sha256: String,
+    /// Where the table was.
+    pub data_path: String,
+    /// The settings that are not searched, as TOML.
+    pub base: String,
+    /// The metric on validation rows; less is better.
+    pub metric: String,
+}
+
+/// A study to look at, by whoever works on it.
+pub struct View {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl View {
+    /// Opens a study, a folder or its file, to read it alone.
+    pub fn open(path: &Path) -> Result<Self> {
+        let path = file_of(path)?;
+        let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        check_version(&connection, &path)?;
+        Ok(Self { connection, path })
+    }
+
+    /// What it is of.
+    pub fn header(&self) -> Result<Header> {
+        header(&self.connection, &self.path)
+    }
+
+    /// Every trial, in the order of their numbers.
+    pub fn trials(&self) -> Result<Vec<Trial>> {
+        trials(&self.connection, &self.path)
+    }
+
+    /// The figures of a trial's epochs: metric, validation loss, training loss.
+    pub fn epochs(&self, trial: u64) -> Result<Vec<(usize, [Option<f64>; 3])>> {
+        let fail = |e| problem(&self.path, &e);
+        let mut statement = self
+            .connection
+            .prepare("SELECT epoch, metric, val_loss, train_loss FROM epochs WHERE trial = ?1 ORDER BY epoch")
+            .map_err(fail)?;
+        let rows = statement
+            .query_map([trial as i64], |row| {
+                Ok((row.get::<_, i64>(0)? as usize, [row.get(1)?, row.get(2)?, row.get(3)?]))
+            })
+            .map_err(fail)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(fail)
+    }
+}
+
+pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let fail = |e| problem(path, &e);
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(fail)?;
+    connection.busy_timeout(PATIENCE).map_err(fail)?;
+    if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        // Readers do not wait for writers, and a commit needs no flush of the whole file.
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(fail)?;
+        connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(fail)?;
+    }
+    Ok(connection)
+}
+
+pub(super) fn file_of(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Error::setting(
+        format!("there is no study `{}`", path.display()),
+        "give the folder of a study, as runs/TABLE-tune-1, or its study.db",
+    ))
+}
+
+pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> {
+    let version: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| problem(path, &e))?;
+    match version {
+        VERSION => Ok(()),
+        0 => Err(Error::setting(
+            format!("{} is a database, but no study of Statera", path.display()),
+            "give the study.db of a study",
+        )),
+        other => Err(Error::setting(
+            format!(
+                "{} is a study of version {other}; this programme knows version {VERSION}",
+                path.display()
+            ),
+            "a newer statera",
+        )),
+    }
+}
+
+pub(super) fn entry(connection: &Connection, path: &Path, key: &str) -> Result<Option<String>> {
+    connection
+        .query_row("SELECT value FROM study WHERE key = ?1", [key], |row| row.get(0))
+        .optional()
+        .map_err(|e| problem(path, &e))
+}
+
+pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
+    let get = |key: &str| {
+        entry(connection, path, key)?.ok_or_else(|| {
+            Error::setting(format!("{}: the study lacks its {key}", path.display()), "begin a new study")
+        })
+    };
+    Ok(Header {
+        data_sha256: get("data_sha256")?,
+        data_path: get("data_path")?,
+        base: get("base")?,
+        metric: get("metric")?,
+    })
+}
+
+pub(super) fn trials(connection: &Connection, path: &Path) -> Result<Vec<Trial>> {
+    let fail = |e| problem(path, &e);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT number, candidate, state, settings, metric, best_epoch, seconds, reason,
+                 (SELECT COUNT(*) FROM epochs WHERE trial = number) FROM trials ORDER BY number",
+        )
+        .map_err(fail)?;
+    let rows = statement
+        .query_map([], |row| {
+            let settings: String = row.get(3)?;
+            let state: String = row.get(2)?;
+            Ok(Trial {
+                number: row.get::<_, i64>(0)? as u64,
+                candidate: row.get::<_, i64>(1)? as u64,
+                state: State::named(&state).unwrap_or(State::Failed),
+                settings: serde_json::from_str(&settings).unwrap_or_default(),
+                metric: row.get(4)?,
+                best_epoch: row.get::<_, Option<i64>>(5)?.map(|epoch| epoch as usize),
+                seconds: row.get(6)?,
+                reason: row.get(7)?,
+                epochs: row.get::<_, i64>(8)? as usize,
+            })
+        })
+        .map_err(fail)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(fail)
+}
+
+/// What went wrong with the database, in words.
+pub(super) fn problem(path: &Path, error: &rusqlite::Error) -> Error {
+    let file = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Error::setting(
+            format!("{file} is no study: it is not a SQLite database"),
+            "give the study.db of a study",
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => Error::output(
+            format!("{file} is damaged: {error}"),
+            "copy it again, or begin a new study; `sqlite3 study.db .recover` may save its trials",
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Error::output(
+            format!("{file} cannot be written: {error}"),
+            "check the permissions of the file and of its folder",
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::output(
+            format!("{file} has been locked by another process for {} seconds", PATIENCE.as_secs()),
+            "end the process that holds it (lsof names it), then --resume the study",
+        ),
+        Some(ErrorCode::DiskFull) => Error::output(
+            format!("{file} cannot grow: the disk is full"),
+            "make room, then --resume the study; what is in it is kept",
+        ),
+        _ => Error::output(format!("{file}: {error}"), "check the file"),
+    }
+}

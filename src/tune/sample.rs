@@ -1,0 +1,219 @@
+//! Which settings a trial tries: on a grid, at random, or spread evenly; see [`super::tpe`] for those that learn.
+
+use crate::config::{Config, Space};
+use crate::error::{Error, Result};
+use crate::random::{Purpose, Stream};
+
+/// Grids of more trials than this are made only where that is asked for.
+pub const LARGE_GRID: u128 = 1_000_000;
+
+/// The bases of the Halton sequence: the first primes.
+const PRIMES: [u32; 40] = [
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
+    107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173,
+];
+
+/// All combinations of the values of a space, the last parameter changing fastest.
+///
+/// Where a condition leaves a parameter out, its values make no difference, and one combination stands for all.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    values: Vec<Vec<String>>,
+    /// The numbers of the combinations that are tried, where some are left out.
+    kept: Option<Vec<u64>>,
+    n: u128,
+}
+
+impl Grid {
+    /// The grid of a space; `large` allows one of more than a million trials.
+    pub fn new(space: &Space, config: &Config, large: bool) -> Result<Self> {
+        let mut values = Vec::new();
+        for parameter in &space.parameters {
+            values.push(parameter.domain.values().ok_or_else(|| {
+                Error::setting(
+                    format!(
+                        "a grid cannot go through {}: from {} there is no end of values",
+                        parameter.key,
+                        parameter.domain.words()
+                    ),
+                    "give its range `steps = 5`, or `choices`, or take --sampler random",
+                )
+            })?);
+        }
+        let n = values.iter().fold(1_u128, |n, values| n.saturating_mul(values.len() as u128));
+        if n > LARGE_GRID && !large {
+            let sizes: Vec<String> =
+                space.parameters.iter().zip(&values).map(|(p, v)| format!("{} {}", p.key, v.len())).collect();
+            return Err(Error::setting(
+                format!(
+                    "the grid has {n} trials ({}); more than a million have to be confirmed",
+                    sizes.join(" × ")
+                ),
+                "--large-grid to run it, fewer values, or --sampler random --trials 200",
+            ));
+        }
+        let mut grid = Self { values, kept: None, n };
+        if space.parameters.iter().any(|parameter| parameter.only_if.is_some()) {
+            let kept: Vec<u64> = (0..n as u64)
+                .filter(|&at| {
+                    let combination = grid.combination(u128::from(at));
+                    let active = space.active(&combination, config);
+                    // Of combinations that differ in what is left out alone, the first.
+                    let first = |i: usize| combination[i] == grid.values[i][0];
+                    (0..combination.len()).all(|i| active[i] || first(i))
+                })
+                .collect();
+            grid.n = kept.len() as u128;
+            grid.kept = Some(kept);
+        }
+        Ok(grid)
+    }
+
+    /// How many combinations there are.
+    pub fn len(&self) -> u128 {
+        self.n
+    }
+
+    /// Whether there is none: never, since a space without parameters has one combination of nothing.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// The combination of this number: a value for every parameter.
+    pub fn get(&self, number: u64) -> Vec<String> {
+        let at = self.kept.as_ref().map_or(u128::from(number), |kept| u128::from(kept[number as usize]));
+        self.combination(at)
+    }
+
+    fn combination(&self, mut at: u128) -> Vec<String> {
+        let mut values: Vec<String> = Vec::with_capacity(self.values.len());
+        for of_parameter in self.values.iter().rev() {
+            values.push(of_parameter[(at % of_parameter.len() as u128) as usize].clone());
+            at /= of_parameter.len() as u128;
+        }
+        values.reverse();
+        values
+    }
+}
+
+/// A value for every parameter, each drawn by itself; a function of seed and number alone.
+pub fn random(space: &Space, seed: u64, number: u64) -> Vec<String> {
+    let mut stream = Stream::new(seed, Purpose::Search, number as u32);
+    space.parameters.iter().map(|parameter| parameter.domain.literal(stream.uniform())).collect()
+}
+
+/// A value for every parameter out of a randomised Halton sequence, which covers the space more evenly than chance
+/// does; a function of seed and number alone.
+///
+/// Coordinate j of point i is i in base p, the j-th prime, mirrored at the point, every digit permuted by a random
+/// permutation of its own (Owen 2017, "A randomized Halton algorithm in R"). Beyond 40 parameters, chance.
+pub fn quasi_random(space: &Space, seed: u64, number: u64) -> Vec<String> {
+    let mut beyond = Stream::new(seed, Purpose::Search, number as u32);
+    let coordinate = |j: usize, beyond: &mut Stream| match PRIMES.get(j) {
+        Some(&base) => halton(number, base, |digit, place| permuted(digit, base, seed, j, place)),
+        None => beyond.uniform(),
+    };
+    let domains = space.parameters.iter().enumerate();
+    domains.map(|(j, parameter)| parameter.domain.literal(coordinate(j, &mut beyond))).collect()
+}
+
+/// The digits of `number` in `base` behind the point, the least first, each changed by `change`; below 1.
+fn halton(mut number: u64, base: u32, change: impl Fn(u32, u32) -> u32) -> f64 {
+    let (mut x, mut weight, mut place) = (0.0, 1.0 / f64::from(base), 0);
+    // Digits beyond a double's precision change nothing; zeros in front count, since a permutation moves them too.
+    while weight > 1e-16 {
+        x += weight * f64::from(change((number % u64::from(base)) as u32, place));
+        number /= u64::from(base);
+        weight /= f64::from(base);
+        place += 1;
+    }
+    f64::min(x, 1.0 - f64::EPSILON)
+}
+
+/// Where a random permutation of `0..base`, one for every coordinate and place, takes a digit.
+fn permuted(digit: u32, base: u32, seed: u64, coordinate: usize, place: u32) -> u32 {
+    let mut stream = Stream::new(seed, Purpose::SearchDigits, coordinate as u32 * 64 + place);
+    let mut permutation: Vec<u32> = (0..base).collect();
+    stream.shuffle(&mut permutation);
+    permutation[digit as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(text: &str) -> Space {
+        Space::from_toml_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_grid_goes_through_everything_once_the_last_fastest() {
+        let space = space("train.epochs = { choices = [1, 2] }\ntrain.batch_size = { low = 8, high = 10 }\n");
+        let grid = Grid::new(&space, &Config::default(), false).unwrap();
+        let all: Vec<String> = (0..grid.len() as u64).map(|i| grid.get(i).join(" ")).collect();
+        assert_eq!(all, ["1 8", "1 9", "1 10", "2 8", "2 9", "2 10"]);
+    }
+
+    #[test]
+    fn what_a_condition_leaves_out_is_not_gone_through() {
+        let space = space(
+            "optimizer.name = { choices = ['sgd', 'adam'] }\n\
+             optimizer.momentum = { choices = [0.0, 0.9], if = { \"optimizer.name\" = 'sgd' } }\n",
+        );
+        let grid = Grid::new(&space, &Config::default(), false).unwrap();
+        let all: Vec<String> = (0..grid.len() as u64).map(|i| grid.get(i).join(" ")).collect();
+        assert_eq!(all, ["\"sgd\" 0.0", "\"sgd\" 0.9", "\"adam\" 0.0"]);
+    }
+
+    #[test]
+    fn grids_without_end_or_sense_are_refused() {
+        let endless = space("optimizer.learning_rate = { low = 0.1, high = 0.2 }");
+        let message = Grid::new(&endless, &Config::default(), false).unwrap_err().to_string();
+        assert!(message.contains("optimizer.learning_rate") && message.contains("steps = 5"), "{message}");
+        let range = |key: &str| format!("{key} = {{ low = 1, high = 1001 }}\n");
+        let large = space(&(range("train.epochs") + &range("train.batch_size")));
+        let message = Grid::new(&large, &Config::default(), false).unwrap_err().to_string();
+        assert!(message.contains("1002001 trials") && message.contains("--large-grid"), "{message}");
+        assert_eq!(Grid::new(&large, &Config::default(), true).unwrap().len(), 1_002_001);
+    }
+
+    #[test]
+    fn plain_halton_points_are_the_radical_inverses() {
+        let same = |digit: u32, _: u32| digit;
+        let points: Vec<f64> = (0..5).map(|i| halton(i, 2, same)).collect();
+        assert_eq!(points, [0.0, 0.5, 0.25, 0.75, 0.125]);
+        assert!((halton(5, 3, same) - 7.0 / 9.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn halton_points_cover_more_evenly_than_chance() {
+        // Of 4×9 cells, powers of the two bases, 36 points fill each once; chance leaves 1/e of them empty.
+        let space = space(
+            "optimizer.learning_rate = { low = 0.0001, high = 1.0 }\nnetwork.dropout = { low = 0.0, high = 0.9 }\n",
+        );
+        let filled = |draw: &dyn Fn(u64) -> Vec<String>| {
+            let cell = |i: u64| -> [usize; 2] {
+                let values = draw(i);
+                let at =
+                    |j: usize, n: f64| (n * space.parameters[j].domain.place(&values[j]).unwrap()) as usize;
+                [at(0, 4.0), at(1, 9.0)]
+            };
+            (0..36).map(cell).collect::<std::collections::HashSet<_>>().len()
+        };
+        for seed in 0..5 {
+            let even = filled(&|i| quasi_random(&space, seed, i));
+            let chance = filled(&|i| random(&space, seed, i));
+            assert!(even == 36 && chance < 32, "seed {seed}: {even} and {chance} of 36 cells");
+        }
+    }
+
+    #[test]
+    fn draws_are_functions_of_seed_and_number() {
+        let space = space("optimizer.learning_rate = { low = 0.0001, high = 1.0, log = true }\n");
+        for draw in [random, quasi_random] {
+            assert_eq!(draw(&space, 1, 7), draw(&space, 1, 7));
+            assert_ne!(draw(&space, 1, 7), draw(&space, 1, 8));
+            assert_ne!(draw(&space, 1, 7), draw(&space, 2, 7));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Held-out rows change no bit of what is fitted: they are poisoned, permuted and taken away, under every kind of split.
+
+use std::path::Path;
+
+use statera::config::Config;
+use statera::data::Split;
+use statera::model::{Model, Params};
+use statera::run::{Plan, execute};
+use statera::train::events::Answer;
+
+const N: usize = 240;
+const HEADER: [&str; 8] = ["x", "k", "colour", "born", "patient", "day", "y", "grade"];
+
+/// The cells of the table, row by row: inputs, some of them missing, a group, a time, a number and classes to predict.
+fn table() -> Vec<[String; 8]> {
+    let row = |i: usize| {
+        let (x, k) = ((i * 37 % 101) as f64 / 10.0, i * 7 % 11);
+        let y = 2.0 * x - k as f64 + (i % 5) as f64 / 5.0;
+        [
+            if i % 13 == 5 { String::new() } else { format!("{x:.1}") },
+            k.to_string(),
+            ["red", "green", "", "blue"][i * 5 % 4].into(),
+            format!("19{:02}-{:02}-{:02}", 50 + i % 40, 1 + i % 12, 1 + i % 28),
+            format!("p{}", i * 3 % 40),
+            (i * 89 % N / 2).to_string(),
+            format!("{y:.2}"),
+            ["low", "high"][usize::from(y > 4.0)].into(),
+        ]
+    };
+    (0..N).map(row).collect()
+}
+
+fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
+    rows.iter().fold(header.join(",") + "\n", |text, row| text + &row.join(",") + "\n")
+}
+
+fn plain(rows: &[[String; 8]]) -> Vec<Vec<String>> {
+    rows.iter().map(|row| row.to_vec()).collect()
+}
+
+/// The settings of a short training on the table at `path`; which of the columns is predicted, the other being no input.
+fn config(path: &Path, target: &str, sets: &[&str]) -> Config {
+    let other = if target == "y" { "grade" } else { "y" };
+    let mut all = vec!["network.hidden=[8]".to_owned(), "train.epochs=3".to_owned()];
+    all.extend([format!("data.columns.{other}.drop=true"), "evaluate.bootstrap=0".to_owned()]);
+    // A column that a split looks at is poisoned in no test, and so is no input either.
+    for column in ["patient", "day"].iter().filter(|column| !sets.iter().any(|set| set.ends_with(*column))) {
+        all.push(format!("data.columns.{column}.drop=true"));
+    }
+    all.extend(sets.iter().map(|set| (*set).to_owned()));
+    let mut config = Config::load(None, &all).unwrap();
+    (config.data.path, config.data.target) = (path.to_owned(), target.to_owned());
+    config
+}
+
+/// Everything that is fitted, to the bit: preparation, scale of the target, layers and parameters.
+#[derive(Debug, PartialEq)]
+struct Fitted {
+    prepared: String,
+    params: Vec<u32>,
+}
+
+fn fitted(model: &Model) -> Fitted {
+    let card = &model.card;
+    let parts = (&card.pipeline, &card.target, &card.layers);
+    let Params::F32(params) = &model.params else { panic!("trained in f32") };
+    let params = params.iter().map(|p| p.to_bits()).collect();
+    Fitted { prepared: serde_json::to_string(&parts).unwrap(), params }
+}
+
+/// Trains on this table; what comes of it, and the split.
+fn trained(folder: &Path, text: &str, target: &str, sets: &[&str]) -> (Fitted, Split) {
+    let path = folder.join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let plan = Plan::new(config(&path, target, sets)).unwrap();
+    let model = execute(&plan, &mut |_| Answer::GoOn).unwrap().model;
+    (fitted(&model), (*plan.split).clone())
+}
+
+/// The table with the inputs of `rows` replaced, and where `targets` says so what is predicted.
+fn poisoned(rows: &[usize], targets: bool) -> Vec<[String; 8]> {
+    let mut table = table();
+    for &row in rows {
+        let cells = &mut table[row];
+        cells[0] = "-77777".into();
+        cells[1] = if row % 2 == 0 { String::new() } else { "1e6".into() };
+        cells[2] = format!("poison {}", row % 3);
+        cells[3] = "2099-12-31".into();
+        if targets {
+            cells[6] = format!("{}", 1e5 + row as f64);
+            cells[7] = if cells[7] == "low" { "high" } else { "low" }.into();
+        }
+    }
+    table
+}
+
+/// The table with the cells of `rows` handed on from one of them to the next, but for those that the split looks at.
+fn permuted(rows: &[usize]) -> Vec<[String; 8]> {
+    let from = table();
+    let mut to = from.clone();
+    for (i, &row) in rows.iter().enumerate() {
+        let other = rows[(i + 1) % rows.len()];
+        for cell in [0, 1, 2, 3, 6, 7] {
+            to[row][cell].clone_from(&from[other][cell]);
+        }
+    }
+    to
+}
+
+/// Settings of a split, and whether it looks at no target, so that targets can be poisoned as well.
+const SPLITS: [(&[&str], bool); 6] = [
+    (&["split.stratify=false"], true),
+    (&[], false),
+    (&["split.group=patient", "split.stratify=false"], true),
+    (&["split.group=patient"], false),
+    (&["split.time=day"], true),
+    (&["split.column=part"], true),
+];
+
+/// With this training, validation rows choose nothing.
+const NO_CHOICE: [&str; 3] =
+    ["early_stopping.enabled=false", "reduce_on_plateau.enabled=false", "checkpoint.restore_best=false"];
+
+#[test]
+fn test_rows_change_no_bit_and_validation_rows_none_of_what_is_fitted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (sets, any_target) in SPLITS {
+        for target in ["y", "grade"] {
+            let by_column = sets == ["split.column=part"];
+            let with_parts = |rows: Vec<[String; 8]>| {
+                if !by_column {
+                    return csv(&HEADER, &plain(&rows));
+                }
+                let part = |i: usize| ["train", "train", "train", "val", "test"][i * 7 % 5].to_owned();
+                let rows: Vec<Vec<String>> = plain(&rows)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, row)| [row, vec![part(i)]].concat())
+                    .collect();
+                csv(&[&HEADER[..], &["part"]].concat(), &rows)
+            };
+            let (honest, split) = trained(folder, &with_parts(table()), target, sets);
+            assert!(split.test.len() > 20 && split.val.len() > 20);
+            for table in [poisoned(&split.test, any_target)]
+                .into_iter()
+                .chain(any_target.then(|| permuted(&split.test)))
+            {
+                let (found, same) = trained(folder, &with_parts(table), target, sets);
+                assert_eq!(same, split, "{sets:?}");
+                assert_eq!(found, honest, "{sets:?} {target}: test rows");
+            }
+            let fixed = [sets, &NO_CHOICE].concat();
+            let (honest, _) = trained(folder, &with_parts(table()), target, &fixed);
+            let held_out = [&split.val[..], &split.test].concat();
+            let (found, same) = trained(folder, &with_parts(poisoned(&held_out, any_target)), target, &fixed);
+            assert_eq!(same, split, "{sets:?}");
+            assert_eq!(found, honest, "{sets:?} {target}: validation and test rows");
+            // The test would see it: a single training cell changes the fit.
+            let (changed, _) =
+                trained(folder, &with_parts(poisoned(&split.train.rows()[..1], false)), target, &fixed);
+            assert_ne!(changed, honest);
+        }
+    }
+}
+
+/// Whatever cut the rows, the same cut written into a column makes the same model, and there rows can be taken away.
+#[test]
+fn a_model_is_the_same_without_its_test_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (sets, _) in SPLITS.iter().filter(|(sets, _)| *sets != ["split.column=part"]) {
+        // Both columns that splits look at are no inputs, so that the models can be the same.
+        let drops = ["data.columns.patient.drop=true", "data.columns.day.drop=true"];
+        let grouped = sets.contains(&"split.group=patient");
+        let own: Vec<&str> =
+            sets.iter().copied().chain(drops.into_iter().skip(usize::from(grouped))).collect();
+        let (honest, split) = trained(folder, &csv(&HEADER, &plain(&table())), "y", &own);
+        let part = |row: usize| {
+            let is_in = |rows: &[usize]| rows.contains(&row);
+            if is_in(&split.test) {
+                "test"
+            } else if is_in(&split.val) {
+                "val"
+            } else {
+                "train"
+            }
+        };
+        let rows = |keep: &dyn Fn(usize) -> bool| -> Vec<Vec<String>> {
+            let rows = plain(&table()).into_iter().enumerate().filter(|(row, _)| keep(*row));
+            rows.map(|(row, cells)| [cells, vec![part(row).to_owned()]].concat()).collect()
+        };
+        let header = [&HEADER[..], &["part"]].concat();
+        let by_column = [&["split.column=part"][..], &drops].concat();
+        let whole = trained(folder, &csv(&header, &rows(&|_| true)), "y", &by_column).0;
+        let without = trained(folder, &csv(&header, &rows(&|row| part(row) != "test")), "y", &by_column);
+        assert_eq!(whole, honest, "{sets:?}");
+        assert_eq!(without.0, honest, "{sets:?}");
+        assert!(without.1.test.is_empty());
+    }
+}

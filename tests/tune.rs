@@ -1,0 +1,244 @@
+//! Studies from outside: what they find, that they can be gone on with after a kill, and what bad input gets.
+
+mod cli;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use cli::{Outcome, call, folder, statera};
+use serde_json::Value;
+
+const QUICK: [&str; 8] = [
+    "--set",
+    "train.epochs=3",
+    "--set",
+    "network.hidden=[8]",
+    "--set",
+    "evaluate.bootstrap=50",
+    "--set",
+    "train.batch_size={ low = 8, high = 40 }",
+];
+const RATE: [&str; 2] = ["--set", "optimizer.learning_rate={ low = 1e-3, high = 1e-1, log = true }"];
+
+fn tune(folder: &Path, more: &[&str]) -> Outcome {
+    call(folder, &[&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, &RATE, more].concat())
+}
+
+/// The trials of a study by number, without times.
+fn trials(folder: &Path, study: &str) -> BTreeMap<u64, BTreeMap<String, String>> {
+    let out = call(folder, &["tune", "--list", study, "--export", "csv"]).done().out;
+    let mut reader = csv::Reader::from_reader(out.as_bytes());
+    let rows = reader.deserialize::<BTreeMap<String, String>>();
+    rows.map(|row| {
+        let mut row = row.unwrap();
+        row.remove("seconds");
+        (row["trial"].parse().unwrap(), row)
+    })
+    .collect()
+}
+
+#[test]
+fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
+    let folder = folder();
+    let grid = ["--sampler", "grid", "--out", "g", "--set", "train.batch_size={ choices = [16, 32] }"];
+    let rates = ["--set", "optimizer.learning_rate={ choices = [0.001, 0.01] }"];
+    let found = tune(folder.path(), &[&grid[..], &rates, &["--json"]].concat()).done().json();
+    assert_eq!(found["trials"]["done"], 4);
+    let all = trials(folder.path(), "g");
+    let settings: Vec<String> =
+        all.values().map(|t| format!("{} {}", t["train.batch_size"], t["optimizer.learning_rate"])).collect();
+    assert_eq!(settings, ["16 0.001", "16 0.01", "32 0.001", "32 0.01"]);
+    let metric = |t: &BTreeMap<String, String>| t["metric"].parse::<f64>().unwrap();
+    let best = all.values().min_by(|a, b| metric(a).total_cmp(&metric(b))).unwrap();
+    assert_eq!(found["best"]["trial"].to_string(), best["trial"]);
+    assert_eq!(found["best"]["val"].as_f64(), Some(metric(best)));
+    // The figure is that of a training by hand.
+    let sets = [
+        format!("train.batch_size={}", best["train.batch_size"]),
+        format!("optimizer.learning_rate={}", best["optimizer.learning_rate"]),
+    ];
+    let by_hand =
+        ["train", "t.csv", "--target", "y", "--json", "--quiet", "--set", &sets[0], "--set", &sets[1]];
+    let by_hand = call(folder.path(), &[&by_hand[..], &QUICK[..6]].concat()).done().json();
+    assert_eq!(by_hand["val"]["rmse"], found["best"]["val"]);
+    // The last training knows all rows but the test rows.
+    assert_eq!(found["tuned"]["n_rows"], serde_json::json!({ "train": 102, "val": 0, "test": 18 }));
+    assert_eq!(found["untuned"]["n_rows"]["train"], 84);
+    call(folder.path(), &["predict", "g/best", "t.csv", "-o", "p.csv"]).done();
+    let listed = call(folder.path(), &["tune", "--list", "g"]).done().out;
+    let first =
+        listed.lines().find(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit())).unwrap();
+    assert!(first.trim_start().starts_with(&best["trial"]), "the best comes first: {listed}");
+    let shown = call(folder.path(), &["tune", "--list", "g", "--show", "1"]).done().out;
+    assert!(shown.contains("Trial 1, done: train.batch_size=16"), "{shown}");
+    assert_eq!(shown.lines().filter(|l| l.trim_start().starts_with(['1', '2', '3'])).count(), 3, "{shown}");
+}
+
+#[test]
+fn trials_are_the_same_however_many_run_at_a_time() {
+    let folder = folder();
+    for sampler in ["random", "quasi_random"] {
+        let run = |out: &str, jobs: &str| {
+            tune(folder.path(), &["--sampler", sampler, "--trials", "6", "--jobs", jobs, "--out", out])
+                .done();
+            trials(folder.path(), out)
+        };
+        let one = run(&format!("{sampler}1"), "1");
+        assert_eq!(one.len(), 6);
+        assert_eq!(one, run(&format!("{sampler}3"), "3"), "{sampler}");
+    }
+    let learned = |out: &str| {
+        let options = ["--sampler", "tpe", "--pruner", "asha", "--trials", "16", "--jobs", "3", "--out", out];
+        tune(folder.path(), &[&options[..], &["--set", "train.epochs=5"]].concat()).done();
+        trials(folder.path(), out)
+    };
+    let first = learned("a");
+    assert!(first.values().any(|t| t["state"] == "pruned"), "{first:?}");
+    assert_eq!(first, learned("b"), "with as many at a time, what is learned is the same");
+}
+
+#[test]
+fn a_study_goes_on_where_it_ended_and_may_be_widened() {
+    let folder = folder();
+    let random = ["--sampler", "random", "--jobs", "2"];
+    let with = |more: &[&str]| tune(folder.path(), &[&random[..], more].concat()).done();
+    with(&["--trials", "7", "--out", "whole"]);
+    with(&["--trials", "3", "--out", "parts"]);
+    let before = trials(folder.path(), "parts");
+    with(&["--trials", "7", "--resume", "parts"]);
+    let after = trials(folder.path(), "parts");
+    assert_eq!(after, trials(folder.path(), "whole"));
+    assert!(before.iter().all(|(number, trial)| after[number] == *trial));
+
+    let grid = |choices: &str, place: [&str; 2]| {
+        let batches = format!("train.batch_size={{ choices = {choices} }}");
+        let rate = ["--set", "optimizer.learning_rate=0.01", "--sampler", "grid", "--set", &batches];
+        tune(folder.path(), &[&rate[..], &place].concat()).done();
+        trials(folder.path(), place[1]).values().map(|t| t["train.batch_size"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(grid("[8, 16]", ["--out", "wider"]), ["8", "16"]);
+    assert_eq!(grid("[4, 8, 16, 32]", ["--resume", "wider"]), ["8", "16", "4", "32"], "nothing is run twice");
+}
+
+#[test]
+fn killed_at_any_moment_it_comes_to_the_same_end() {
+    let folder = folder();
+    let options = |place: [&'static str; 2]| {
+        [&["--sampler", "random", "--trials", "12", "--jobs", "2", "--set", "train.epochs=30"][..], &place]
+            .concat()
+    };
+    tune(folder.path(), &options(["--out", "whole"])).done();
+    let whole = trials(folder.path(), "whole");
+    let mut kills = 0;
+    for (i, wait) in (0..12).map(|i| (i, 15 + 23 * i)) {
+        let place = if i == 0 { ["--out", "killed"] } else { ["--resume", "killed"] };
+        let args =
+            [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, &RATE, &options(place)].concat();
+        let mut command = std::process::Command::new(statera(folder.path(), &[]).get_program());
+        let mut child = command
+            .current_dir(folder.path())
+            .args(&args)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        if i == 0 {
+            // As long as there is no study there is nothing to go on with.
+            while !folder.path().join("killed/space.toml").exists() {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(wait));
+        kills += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(kills > 3, "only {kills} of the processes were still at work");
+    tune(folder.path(), &options(["--resume", "killed"])).done();
+    assert_eq!(trials(folder.path(), "killed"), whole);
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path().join("killed")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(folder.path().join("killed/best/model.safetensors").is_file(), "{left:?}");
+}
+
+#[test]
+fn several_processes_share_the_trials_of_one_study() {
+    let folder = folder();
+    let random = ["--sampler", "random", "--jobs", "1"];
+    tune(folder.path(), &[&random[..], &["--trials", "1", "--out", "s"]].concat()).done();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let more = [&random[..], &["--trials", "40", "--resume", "s"]].concat();
+            let path = folder.path();
+            scope.spawn(move || tune(path, &more).done());
+        }
+    });
+    let shared = trials(folder.path(), "s");
+    assert_eq!(shared.len(), 40);
+    tune(folder.path(), &[&random[..], &["--trials", "40", "--out", "alone"]].concat()).done();
+    assert_eq!(shared, trials(folder.path(), "alone"));
+}
+
+#[test]
+fn a_trial_that_fails_is_put_on_record_and_the_study_goes_on() {
+    let folder = folder();
+    let rates = "optimizer.learning_rate={ choices = [0.01, 900.0] }";
+    let more =
+        ["--sampler", "grid", "--set", rates, "--set", "train.batch_size=8", "--set", "optimizer.name=sgd"];
+    let found = tune(folder.path(), &[&more[..], &["--out", "f", "--json"]].concat()).done().json();
+    assert_eq!(found["trials"]["done"], 1);
+    let all = trials(folder.path(), "f");
+    assert!(["failed", "diverged"].contains(&all[&1]["state"].as_str()), "{all:?}");
+    assert!(all[&1]["reason"].contains("not finite"), "{all:?}");
+}
+
+#[test]
+fn best_settings_are_trained_with_other_seeds_where_asked() {
+    let folder = folder();
+    let found =
+        tune(folder.path(), &["--trials", "2", "--confirm", "3", "--out", "c", "--json"]).done().json();
+    let spread = found["spread"].as_array().unwrap();
+    let seeds: Vec<&Value> = spread.iter().map(|pair| &pair[0]).collect();
+    assert_eq!(seeds, [1, 2, 3]);
+    assert!(spread.iter().all(|pair| pair[1].as_f64().unwrap() > 0.0));
+}
+
+#[test]
+fn what_cannot_be_searched_or_resumed_is_refused() {
+    let folder = folder();
+    let path = folder.path();
+    tune(path, &["--trials", "1", "--out", "s"]).done();
+    std::fs::write(path.join("other.csv"), cli::table(&["x", "k", "colour", "y"], 0..80)).unwrap();
+    std::fs::write(path.join("broken.db"), [7_u8; 5000]).unwrap();
+    let base = ["tune", "t.csv", "--target", "y"];
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["--set", "train.epochs={ low = 9, high = 3 }"], 2, "`low` = 9 is above `high` = 3"),
+        (&["--set", "train.epochs={ choices = ['many'] }"], 2, "expected a whole number"),
+        (&["--sampler", "grid"], 2, "there is no end of values"),
+        (&["--sampler", "tpee"], 2, "tpe"),
+        (&["--resume", "nowhere"], 2, "there is no study"),
+        (&["--resume", "broken.db"], 2, "not a SQLite database"),
+        (&["--resume", "s", "--set", "network.hidden=[9]"], 2, "the trials of the study were run with"),
+        (&["--max-seconds", "0"], 2, "above 0"),
+    ];
+    for (more, code, words) in cases {
+        let outcome = call(path, &[&base[..], more].concat());
+        assert!(
+            outcome.code == code && outcome.err.contains(words),
+            "{more:?}: {} {}",
+            outcome.code,
+            outcome.err
+        );
+    }
+    let other = call(path, &["tune", "other.csv", "--target", "y", "--resume", "s"]);
+    assert!(
+        other.code == 2 && other.err.contains("t.csv (sha256") && other.err.contains("other.csv"),
+        "{}",
+        other.err
+    );
+    // A range where nothing is searched is told to be one.
+    let train =
+        call(path, &["train", "t.csv", "--target", "y", "--set", "train.epochs={ low = 3, high = 9 }"]);
+    assert!(train.code == 2 && train.err.contains("ranges are for `statera tune`"), "{}", train.err);
+}
