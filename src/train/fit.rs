@@ -26,9 +26,6 @@ use crate::nn::buffer::Buffer;
 use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
 
-/// The share of the initial validation loss that the kept one may be above it before it is told.
-const NOISE: f64 = 0.25;
-
 /// What training left behind.
 #[derive(Debug, Clone)]
 pub struct Fitted<T> {
@@ -301,8 +298,14 @@ pub fn fit<T: Scalar>(
         best_epoch = epochs_run;
     }
     let val_loss = history.get(best_epoch.wrapping_sub(1)).map_or(f64::NAN, |record| record.val_loss);
-    // Of a table that nothing can be learned from, the best epoch may be a little worse than the start.
-    if val_loss > initial_val_loss + NOISE * initial_val_loss.abs() && !diverges {
+    let is_worse = val_loss > initial_val_loss && !diverges && {
+        let mut initial = start(network, level, seed, train);
+        if network.trains_latent_weights() {
+            network.write_weights_in_use(level, &mut initial);
+        }
+        watch.is_worse(&kept, &initial)
+    };
+    if is_worse {
         let Instead { learning_rate, remedy } = instead(rate, network, loss, level, config, train);
         if let Some(grown) = grown(network, level, seed, &kept, train) {
             listener(&Event::Worsened {

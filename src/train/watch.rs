@@ -60,6 +60,43 @@ impl<'a, T: Scalar> Watch<'a, T> {
         };
         (self.loss.of_mean(sum / targets.total_weight()).0, metrics)
     }
+
+    /// Whether the validation rows have a larger loss under `params` than under `start`, by more than the choice of
+    /// rows explains: the mean of the rows' differences is beyond `CHANCE` of its standard errors.
+    pub(super) fn is_worse(&mut self, params: &[T], start: &[T]) -> bool {
+        /// What a normal variable exceeds once in 200 times.
+        const CHANCE: f64 = 2.576;
+        let differences: Vec<f64> = self
+            .row_losses(params)
+            .iter()
+            .zip(self.row_losses(start))
+            .map(|(now, then)| now - then)
+            .collect();
+        let n = differences.len() as f64;
+        let mean = differences.iter().sum::<f64>() / n;
+        let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        mean > CHANCE * (variance / n).sqrt()
+    }
+
+    /// The loss of each validation row, times its weight.
+    fn row_losses(&mut self, params: &[T]) -> Vec<f64> {
+        let (x, n_outputs) = (&self.val.x, self.network.n_outputs());
+        self.network.raw_outputs_on_threads(
+            self.level,
+            params,
+            self.loss,
+            x,
+            &mut self.works,
+            &mut self.outputs,
+        );
+        let mut unused = vec![T::ZERO; n_outputs];
+        let rows = self.outputs.chunks_exact(n_outputs).enumerate();
+        rows.map(|(row, outputs)| {
+            let target = self.val.targets.view().slice(row..row + 1);
+            self.loss.forward_backward(outputs, target, T::ONE, &mut unused)
+        })
+        .collect()
+    }
 }
 
 /// The class that logits decide for: the sign of the only one, or the first largest of several.
