@@ -8,6 +8,7 @@ pub const DEFAULT_NULL_WORDS: [&str; 12] =
 #[derive(Debug, Clone)]
 pub(super) struct NullWords {
     words: Vec<String>,
+    longest: usize,
     /// Whether any word starts with this byte: most cells need no further look.
     starts: [bool; 256],
     empty: bool,
@@ -20,13 +21,18 @@ impl NullWords {
         let first_bytes = words.iter().filter_map(|word| word.bytes().next());
         first_bytes.for_each(|byte| starts[usize::from(byte)] = true);
         let empty = words.iter().any(String::is_empty);
-        Self { words, starts, empty }
+        let longest = words.iter().map(String::len).max().unwrap_or_default();
+        Self { words, longest, starts, empty }
     }
 
     pub(super) fn contains(&self, trimmed: &str) -> bool {
         match trimmed.bytes().next() {
             None => self.empty,
-            Some(byte) => self.starts[usize::from(byte)] && self.words.iter().any(|word| word == trimmed),
+            Some(byte) => {
+                self.starts[usize::from(byte)]
+                    && trimmed.len() <= self.longest
+                    && self.words.iter().any(|word| word == trimmed)
+            }
         }
     }
 }
@@ -72,16 +78,16 @@ pub(super) fn decimal_number(trimmed: &str, decimal_comma: bool) -> Numeric {
 /// the quotient is rounded once (Clinger 1990); nothing for any other.
 #[inline]
 fn short_decimal(text: &[u8], mark: u8) -> Option<f64> {
-    const POWERS: [f64; 20] = [
+    const POWERS: [f64; 19] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
-        1e18, 1e19,
+        1e18,
     ];
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    // Nineteen digits fit 64 bits.
-    if digits.is_empty() || digits.len() > 20 {
+    // Of more digits hardly any are below 2⁵³: they need not be looked at.
+    if digits.is_empty() || digits.len() > 18 {
         return None;
     }
     let mut whole = 0u64;
@@ -98,7 +104,7 @@ fn short_decimal(text: &[u8], mark: u8) -> Option<f64> {
             return None;
         }
     }
-    if n == 0 || n > 19 || whole > 1 << 53 {
+    if n == 0 || whole > 1 << 53 {
         return None;
     }
     let x = whole as f64 / POWERS[n - decimals.unwrap_or(n)];

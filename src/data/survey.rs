@@ -28,7 +28,7 @@ pub(super) struct Cell {
 
 impl Cell {
     fn of(block: &RawTable, row: usize, column: usize) -> Self {
-        let text = block.value(row, column).unwrap_or_default().to_owned();
+        let text = block.value_alone(row, column).unwrap_or_default().into_owned();
         Self { place: block.place(row, column), text }
     }
 }
@@ -90,10 +90,8 @@ impl Survey {
         if let Some(what) = block.foreign(column) {
             self.foreign = Some(what.to_owned());
         } else if let Some(numbers) = block.numbers(column).filter(|_| !all_words) {
-            for (row, &x) in numbers.iter().enumerate().filter(|(_, x)| !x.is_nan()) {
-                self.present += 1;
-                self.number(x, block, row, column, all_different);
-            }
+            self.present += numbers.iter().filter(|x| !x.is_nan()).count();
+            self.numbers(numbers, block, 0, column, all_different);
             self.see(block, column, numbers.iter().map(|x| (!x.is_nan()).then_some(x.to_bits())));
         } else if let Some(days) = block.days(column).filter(|_| !all_words) {
             let present = days.iter().filter(|x| !x.is_nan()).count();
@@ -141,23 +139,48 @@ impl Survey {
         }
     }
 
-    fn number(&mut self, x: f64, block: &RawTable, row: usize, column: usize, all_different: bool) {
-        if !x.is_finite() {
-            self.not_finite.get_or_insert_with(|| Cell::of(block, row, column));
+    /// Looks at numbers, NaN where missing, of which the first stands in row `row`.
+    fn numbers(&mut self, numbers: &[f64], block: &RawTable, row: usize, column: usize, all_different: bool) {
+        // Without a branch or a call, since every number of a table comes by.
+        let (mut finite, mut infinite, mut rounded, mut whole) = (0, 0, 0, true);
+        for &x in numbers {
+            let is_large = x.abs() >= EXACT;
+            finite += usize::from(x.is_finite());
+            infinite += usize::from(x.is_infinite());
+            rounded += usize::from(is_large & x.is_finite());
+            // Large numbers are whole, and those below have an integer to be compared with.
+            whole &= is_large | x.is_nan() | ((x as i64) as f64 == x);
+        }
+        let cell = |is: fn(f64) -> bool| {
+            let at = numbers.iter().position(|&x| is(x)).unwrap_or_default();
+            Cell::of(block, row + at, column)
+        };
+        if infinite > 0 {
+            self.not_finite.get_or_insert_with(|| cell(f64::is_infinite));
+        }
+        if finite == 0 {
             return;
         }
         if self.numbers == 0 {
-            self.first_number = Some(Cell::of(block, row, column));
+            self.first_number = Some(cell(f64::is_finite));
         }
-        self.numbers += 1;
-        let whole = x.fract() == 0.0;
+        self.numbers += finite;
         self.whole &= whole;
-        self.rounded += usize::from(whole && x.abs() >= EXACT);
-        self.distinct_numbers.insert(x);
-        if all_different && self.different.len() < MOST_DIFFERENT {
+        self.rounded += rounded;
+        self.dress.plain(whole);
+        let finite = || numbers.iter().copied().filter(|x| x.is_finite());
+        for x in finite() {
+            if self.distinct_numbers.len >= MOST_NUMBERS {
+                break;
+            }
+            self.distinct_numbers.insert(x);
+        }
+        for x in finite().filter(|_| all_different) {
+            if self.different.len() >= MOST_DIFFERENT {
+                break;
+            }
             self.different.insert(x.to_bits());
         }
-        self.dress.plain(whole);
     }
 
     fn text(
@@ -173,9 +196,8 @@ impl Survey {
         self.present += count;
         match parse_number(text) {
             Numeric::Finite(x) => {
-                for _ in 0..if all_words { 0 } else { count.min(2) } {
-                    self.number(x, block, row, column, all_different);
-                }
+                let some = if all_words { 0 } else { count.min(2) };
+                self.numbers(&[x; 2][..some], block, row, column, all_different);
                 // Counted, and not looked at one by one.
                 let more = if all_words { count } else { count.saturating_sub(2) };
                 self.numbers += more;
@@ -315,7 +337,9 @@ impl Numbers {
     /// Where these bits are, or are to be.
     fn slot(&self, bits: u64) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
+        // The last bits of most numbers are 0, and those of their product as well: only the first depend on all.
+        let hash = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut slot = (hash >> (64 - self.slots.len().trailing_zeros())) as usize;
         while self.slots[slot] != Self::FREE && self.slots[slot] != bits {
             slot = (slot + 1) & mask;
         }

@@ -93,14 +93,18 @@ impl NumberStep {
 
     /// Changes numbers by this step; missing ones stay NaN but for an imputation.
     pub fn apply(&self, values: &mut [f64]) {
-        let mut each = |f: &dyn Fn(f64) -> f64| values.iter_mut().for_each(|v| *v = f(*v));
+        fn each(values: &mut [f64], f: impl Fn(f64) -> f64) {
+            values.iter_mut().for_each(|v| *v = f(*v));
+        }
         match self {
-            Self::Impute { with } | Self::Knn { with, .. } => each(&|x| if x.is_nan() { *with } else { x }),
-            Self::Winsorize(bounds) => each(&|x| bounds.transform(x)),
-            Self::Log => each(&signed_log),
-            Self::YeoJohnson(power) => each(&|x| power.transform(x)),
-            Self::Scale(scaler) => each(&|x| scaler.transform(x)),
-            Self::Quantile(quantiles) => each(&|x| quantiles.transform(x)),
+            Self::Impute { with } | Self::Knn { with, .. } => {
+                each(values, |x| if x.is_nan() { *with } else { x });
+            }
+            Self::Winsorize(bounds) => each(values, |x| bounds.transform(x)),
+            Self::Log => each(values, signed_log),
+            Self::YeoJohnson(power) => each(values, |x| power.transform(x)),
+            Self::Scale(scaler) => each(values, |x| scaler.transform(x)),
+            Self::Quantile(quantiles) => each(values, |x| quantiles.transform(x)),
         }
     }
 

@@ -33,48 +33,83 @@ impl Meaning {
 
 /// The column that these cells make, none of them with white space around it, and nothing where missing.
 pub(super) fn cells_of(cells: &[Option<&str>], decimal_comma: bool) -> Cells {
-    let numbers = numbers(cells, decimal_comma);
-    numbers.or_else(|| codes(cells)).unwrap_or_else(|| Cells::Text(text(cells)))
+    let mut column = ColumnBuilder::new(cells.len(), decimal_comma);
+    column.extend(cells.len(), |row| cells[row]);
+    column.finish()
 }
 
-fn numbers(cells: &[Option<&str>], decimal_comma: bool) -> Option<Cells> {
-    let mut values = Vec::with_capacity(cells.len());
-    for cell in cells {
-        values.push(match cell {
-            None => f64::NAN,
-            Some(cell) => match decimal_number(cell, decimal_comma) {
-                Numeric::Finite(x) => x,
-                Numeric::NotFinite if cell.starts_with('-') => f64::NEG_INFINITY,
-                Numeric::NotFinite => f64::INFINITY,
-                Numeric::Not => return None,
-            },
-        });
+/// A column that grows from its first cell to its last: of numbers as long as every cell is one, then of codes as long as
+/// few texts differ, then of texts.
+pub(super) struct ColumnBuilder {
+    /// Cells that there will be.
+    n_cells: usize,
+    decimal_comma: bool,
+    cells: Cells,
+}
+
+impl ColumnBuilder {
+    pub(super) fn new(n_cells: usize, decimal_comma: bool) -> Self {
+        let values = Vec::with_capacity(n_cells);
+        let cells = Cells::Numbers { values, text: OnceLock::from(Text::with_capacity(n_cells)) };
+        Self { n_cells, decimal_comma, cells }
     }
-    // What nobody will ask for need not be kept: no text is written but in one way.
-    let blank = cells.iter().all(Option::is_none);
-    let text = if blank { OnceLock::new() } else { OnceLock::from(text(cells)) };
-    Some(Cells::Numbers { values, text })
-}
 
-fn codes(cells: &[Option<&str>]) -> Option<Cells> {
-    let mut dictionary = Dictionary::new(MOST_CODED.min(cells.len() / 4 + 16));
-    let mut codes = Vec::with_capacity(cells.len());
-    for cell in cells {
-        codes.push(match cell {
-            None => MISSING,
-            Some(cell) => dictionary.code(cell)?,
-        });
+    /// Adds the cells up to the one with the number `to`. `cell` says what each from the first on is: they are gone
+    /// through again where one does not fit the others.
+    pub(super) fn extend<'a>(&mut self, to: usize, cell: impl Fn(usize) -> Option<&'a str>) {
+        if !self.extend_numbers(to, &cell) {
+            let codes = Vec::with_capacity(self.n_cells);
+            self.cells = Cells::Coded { codes, levels: Dictionary::new() };
+        }
+        if !self.extend_codes(to, &cell) {
+            self.cells = Cells::Text(Text::with_capacity(self.n_cells));
+        }
+        if let Cells::Text(text) = &mut self.cells {
+            (text.ends.len()..to).for_each(|row| text.push(cell(row)));
+        }
     }
-    Some(Cells::Coded { codes, levels: dictionary.into_levels() })
-}
 
-fn text(cells: &[Option<&str>]) -> Text {
-    let length = cells.iter().flatten().map(|cell| cell.len()).sum();
-    let mut text = Text {
-        joined: String::with_capacity(length),
-        ends: Vec::with_capacity(cells.len()),
-        missing: Vec::with_capacity(cells.len()),
-    };
-    cells.iter().for_each(|cell| text.push(*cell));
-    text
+    /// Whether the cells are all numbers, if this is a column of numbers.
+    fn extend_numbers<'a>(&mut self, to: usize, cell: &impl Fn(usize) -> Option<&'a str>) -> bool {
+        let Cells::Numbers { values, text } = &mut self.cells else { return true };
+        let Some(text) = text.get_mut() else { return true };
+        for row in values.len()..to {
+            let cell = cell(row);
+            values.push(match cell {
+                None => f64::NAN,
+                Some(cell) => match decimal_number(cell, self.decimal_comma) {
+                    Numeric::Finite(x) => x,
+                    Numeric::NotFinite if cell.starts_with('-') => f64::NEG_INFINITY,
+                    Numeric::NotFinite => f64::INFINITY,
+                    Numeric::Not => return false,
+                },
+            });
+            text.push(cell);
+        }
+        true
+    }
+
+    /// Whether few enough texts differ, if this is a column of codes.
+    fn extend_codes<'a>(&mut self, to: usize, cell: &impl Fn(usize) -> Option<&'a str>) -> bool {
+        let most = MOST_CODED.min(self.n_cells / 4 + 16);
+        let Cells::Coded { codes, levels } = &mut self.cells else { return true };
+        for row in codes.len()..to {
+            codes.push(match cell(row) {
+                None => MISSING,
+                Some(cell) => match levels.code(cell, most) {
+                    Some(code) => code,
+                    None => return false,
+                },
+            });
+        }
+        true
+    }
+
+    pub(super) fn finish(self) -> Cells {
+        match self.cells {
+            // What nobody will ask for need not be kept: no text is written but in one way.
+            Cells::Numbers { values, .. } if values.iter().all(|x| x.is_nan()) => Cells::numbers(values),
+            cells => cells,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::bad_rows::{Skipped, SkippedRow};
-use super::columns::{Meaning, cells_of};
+use super::columns::{ColumnBuilder, Meaning};
 use super::cut::{Cutter, LONGEST_RECORD, Piece};
 use super::dialect::{Dialect, Wanted, detect};
 use super::format::end_of;
@@ -23,6 +23,8 @@ use crate::{Error, Result};
 const LONGEST_NAME: usize = 4_096;
 /// The most columns of a table.
 pub(super) const MOST_COLUMNS: usize = 1 << 16;
+/// Rows whose cells go to their columns together, so that they are still in the cache for the last column.
+const STRIP: usize = 256;
 
 /// Reads one file.
 pub(super) struct CsvReader {
@@ -304,7 +306,8 @@ fn parse(
     let tokens = Tokens::new(&bytes, dialect, names.len());
     // The bytes have been made valid above.
     let texts = tokens.texts(std::str::from_utf8(&bytes).unwrap_or_default());
-    let mut rows: Vec<u32> = Vec::with_capacity(tokens.n_records());
+    // The first cell of each good row.
+    let mut rows: Vec<usize> = Vec::with_capacity(tokens.n_records());
     let mut lines = Vec::with_capacity(tokens.n_records());
     let mut bad_bytes = bad_bytes.into_iter().peekable();
     for record in 0..tokens.n_records() {
@@ -314,7 +317,7 @@ fn parse(
         let bad_byte = bad_bytes.peek().is_some_and(|&at| at < end);
         while bad_bytes.next_if(|&at| at < end).is_some() {}
         if cells.len() == names.len() && !bad_byte {
-            rows.push(record as u32);
+            rows.push(tokens.first_cell(record));
             lines.push(line);
             continue;
         }
@@ -330,12 +333,16 @@ fn parse(
         }
         skipped.push(SkippedRow { file: path.to_owned(), line, what });
     }
-    let mut cells = Vec::with_capacity(rows.len());
-    let columns = names.iter().enumerate().map(|(column, name)| {
-        cells.clear();
-        cells.extend(rows.iter().map(|&row| meaning.value(texts.get(tokens.record(row as usize)[column]))));
-        RawColumn { name: name.clone(), cells: cells_of(&cells, meaning.decimal_comma) }
-    });
+    let new = |_| ColumnBuilder::new(rows.len(), meaning.decimal_comma);
+    let mut columns: Vec<ColumnBuilder> = names.iter().map(new).collect();
+    for start in (0..rows.len()).step_by(STRIP) {
+        let end = rows.len().min(start + STRIP);
+        for (column, builder) in columns.iter_mut().enumerate() {
+            builder.extend(end, |row| meaning.value(texts.get(tokens.cell(rows[row] + column))));
+        }
+    }
+    let named = names.iter().zip(columns);
+    let columns = named.map(|(name, column)| RawColumn { name: name.clone(), cells: column.finish() });
     Ok(RawTable {
         source: path.to_owned(),
         skipped,

@@ -6,20 +6,20 @@ pub(super) const MOST_CODED: usize = 1 << 14;
 const MOST_STEPS: usize = 64;
 
 /// The different texts of a column in the order of their first appearance, found again by an open-addressed table.
+#[derive(Debug, Clone)]
 pub(super) struct Dictionary {
     levels: Vec<String>,
     /// Code + 1 of each slot; 0 where it is free.
     slots: Vec<u32>,
-    most: usize,
 }
 
 impl Dictionary {
-    pub(super) fn new(most: usize) -> Self {
-        Self { levels: Vec::new(), slots: vec![0; 64], most }
+    pub(super) fn new() -> Self {
+        Self { levels: Vec::new(), slots: vec![0; 64] }
     }
 
-    /// The code of a text, new or known; nothing if there would be too many.
-    pub(super) fn code(&mut self, text: &str) -> Option<u32> {
+    /// The code of a text, new or known; nothing if there would be more than `most`.
+    pub(super) fn code(&mut self, text: &str, most: usize) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut slot = hash(text.as_bytes()) as usize & mask;
         let mut steps = 0;
@@ -31,7 +31,7 @@ impl Dictionary {
             }
             steps += 1;
         }
-        if self.levels.len() >= self.most || steps > MOST_STEPS {
+        if self.levels.len() >= most || steps > MOST_STEPS {
             return None;
         }
         self.levels.push(text.to_owned());
@@ -56,8 +56,8 @@ impl Dictionary {
         self.slots = slots;
     }
 
-    pub(super) fn into_levels(self) -> Vec<String> {
-        self.levels
+    pub(super) fn levels(&self) -> &[String] {
+        &self.levels
     }
 }
 

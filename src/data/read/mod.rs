@@ -271,11 +271,15 @@ pub fn read_table(sources: &[PathBuf], options: &ReadOptions) -> Result<RawTable
 }
 
 fn whole(mut reader: TableReader) -> Result<RawTable> {
-    let mut blocks = Vec::new();
+    let mut table: Option<RawTable> = None;
+    // Each block is taken in at once, so that its memory serves the next.
     while let Some(block) = reader.next_block()? {
-        blocks.push(block);
+        match &mut table {
+            None => table = Some(block),
+            Some(table) => table.append(block)?,
+        }
     }
-    let mut table = RawTable::concat(blocks)?;
+    let mut table = table.unwrap_or_default();
     let Reading { sha256, skipped, reading, .. } = reader.finish();
     (table.sha256, table.skipped, table.reading) = (sha256, skipped, reading);
     Ok(table)

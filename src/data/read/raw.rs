@@ -1,5 +1,6 @@
 //! A table, or a block of rows of one, as it stands in a file: named columns of text or of typed numbers.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -10,7 +11,7 @@ use super::bad_rows::Skipped;
 use super::dictionary::{Dictionary, MOST_CODED};
 use crate::data::cell::{civil_text, finite};
 use crate::data::table::MISSING;
-use crate::data::words::{counted, shown};
+use crate::data::words::shown;
 use crate::{Error, Result};
 
 /// Rows of a table: named columns of cells.
@@ -59,7 +60,7 @@ pub(super) enum Cells {
     /// Texts.
     Text(Text),
     /// Texts of which there are few different ones, [`MISSING`] where missing.
-    Coded { codes: Vec<u32>, levels: Vec<String> },
+    Coded { codes: Vec<u32>, levels: Dictionary },
     /// Numbers, NaN where missing, perhaps infinite; with the texts that they were read from, or that are printed the
     /// first time that somebody asks for one.
     Numbers { values: Vec<f64>, text: OnceLock<Text> },
@@ -78,6 +79,29 @@ pub(super) struct Text {
 }
 
 impl Text {
+    pub(super) fn with_capacity(n_cells: usize) -> Self {
+        // Most cells are short.
+        Self {
+            joined: String::with_capacity(n_cells * 8),
+            ends: Vec::with_capacity(n_cells),
+            missing: Vec::with_capacity(n_cells),
+        }
+    }
+
+    /// Puts the texts of cells below these.
+    fn append_cells(&mut self, cells: &Cells) {
+        let text = match cells {
+            Cells::Text(text) => Some(text),
+            Cells::Numbers { text, .. } => text.get(),
+            _ => None,
+        };
+        let Some(text) = text else { return cells.for_each(|cell| self.push(cell)) };
+        let start = self.joined.len() as u32;
+        self.joined.push_str(&text.joined);
+        self.ends.extend(text.ends.iter().map(|end| start.wrapping_add(*end)));
+        self.missing.extend_from_slice(&text.missing);
+    }
+
     pub(super) fn push(&mut self, cell: Option<&str>) {
         self.joined.push_str(cell.unwrap_or_default());
         // A column too long for this is refused as a whole before it is put together.
@@ -155,12 +179,27 @@ impl RawTable {
     pub fn value(&self, row: usize, column: usize) -> Option<&str> {
         match &self.columns[column].cells {
             Cells::Text(text) => text.get(row),
-            Cells::Coded { codes, levels } => levels.get(codes[row] as usize).map(String::as_str),
+            Cells::Coded { codes, levels } => levels.levels().get(codes[row] as usize).map(String::as_str),
             Cells::Numbers { values, text } => {
                 text.get_or_init(|| Text::printed(values, |x| x.to_string())).get(row)
             }
             Cells::Days { values, text } => text.get_or_init(|| Text::printed(values, civil_text)).get(row),
             Cells::Foreign { .. } => None,
+        }
+    }
+
+    /// [`RawTable::value`] of one cell alone: of a typed column no other text is printed, or kept.
+    ///
+    /// # Panics
+    /// When there is no such cell.
+    pub(crate) fn value_alone(&self, row: usize, column: usize) -> Option<Cow<'_, str>> {
+        let printed = |x: f64, print: fn(f64) -> String| (!x.is_nan()).then(|| Cow::Owned(print(x)));
+        match &self.columns[column].cells {
+            Cells::Numbers { values, text } if text.get().is_none() => {
+                printed(values[row], |x| x.to_string())
+            }
+            Cells::Days { values, text } if text.get().is_none() => printed(values[row], civil_text),
+            _ => self.value(row, column).map(Cow::Borrowed),
         }
     }
 
@@ -200,7 +239,7 @@ impl RawTable {
     /// When there is no such column.
     pub fn codes(&self, column: usize) -> Option<(&[u32], &[String])> {
         match &self.columns[column].cells {
-            Cells::Coded { codes, levels } => Some((codes, levels)),
+            Cells::Coded { codes, levels } => Some((codes, levels.levels())),
             _ => None,
         }
     }
@@ -263,7 +302,7 @@ impl RawTable {
         match &mut self.columns[column].cells {
             Cells::Text(text) => text.hide(is_word),
             Cells::Coded { codes, levels } => {
-                let hidden: Vec<bool> = levels.iter().map(|level| is_word(level)).collect();
+                let hidden: Vec<bool> = levels.levels().iter().map(|level| is_word(level)).collect();
                 for code in codes {
                     if hidden.get(*code as usize) == Some(&true) {
                         *code = MISSING;
@@ -291,47 +330,40 @@ impl RawTable {
         }
     }
 
-    /// The table that blocks with the same columns make, one below the other.
-    ///
-    /// Columns are put together in parallel, and the memory of each block is given back column by column.
-    pub(super) fn concat(blocks: Vec<Self>) -> Result<Self> {
-        let mut whole = Self::default();
-        let mut pieces: Vec<Vec<Cells>> = Vec::new();
-        let mut names = Vec::new();
-        for block in blocks {
-            if names.is_empty() {
-                names = block.names().map(str::to_owned).collect();
-                pieces.resize_with(names.len(), Vec::new);
-                (whole.source, whole.first_row) = (block.source, block.first_row);
-            }
-            for (first, file) in block.files {
-                if whole.files.last().is_none_or(|(_, last)| *last != file) {
-                    whole.files.push((whole.n_rows + first, file));
-                }
-            }
-            whole.n_rows += block.n_rows;
-            whole.lines.extend(block.lines);
-            for (pieces, column) in pieces.iter_mut().zip(block.columns) {
-                pieces.push(column.cells);
+    /// Puts the rows of a block with the same columns below these, the columns in parallel.
+    pub(super) fn append(&mut self, block: Self) -> Result<()> {
+        for (first, file) in block.files {
+            if self.files.last().is_none_or(|(_, last)| *last != file) {
+                self.files.push((self.n_rows + first, file));
             }
         }
-        let columns = names.into_par_iter().zip(pieces).map(|(name, pieces)| {
-            let cells = Cells::concat(pieces, &name)?;
-            Ok(RawColumn { name, cells })
-        });
-        let columns: Vec<Result<RawColumn>> = columns.collect();
-        whole.columns = columns.into_iter().collect::<Result<_>>()?;
-        Ok(whole)
+        self.n_rows += block.n_rows;
+        self.lines.extend(block.lines);
+        let columns = self.columns.par_iter_mut().zip(block.columns);
+        let appended: Vec<Result<()>> = columns.map(|(column, more)| column.append(more.cells)).collect();
+        appended.into_iter().collect()
     }
 }
 
-/// What the pieces of a column can be put together as.
-#[derive(PartialEq)]
-enum Form {
-    Numbers,
-    Days,
-    Coded,
-    Text,
+impl RawColumn {
+    fn append(&mut self, more: Cells) -> Result<()> {
+        self.cells.append(more);
+        let text = match &self.cells {
+            Cells::Text(text) => Some(text),
+            Cells::Numbers { text, .. } => text.get(),
+            _ => None,
+        };
+        if text.is_some_and(|text| u32::try_from(text.joined.len()).is_err()) {
+            return Err(Error::data(
+                format!(
+                    "column {} holds more than 4 GiB of text, the most that can be read at once",
+                    shown(&self.name)
+                ),
+                "leave this column out of the file, or split the file",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Cells {
@@ -348,53 +380,72 @@ impl Cells {
         }
     }
 
-    /// Whether every cell is missing, so that the piece goes with any form.
+    /// Whether every cell is missing, so that they go with any form.
     fn is_blank(&self) -> bool {
         matches!(self, Self::Numbers { values, .. } if values.iter().all(|x| x.is_nan()))
     }
 
-    fn concat(mut pieces: Vec<Self>, name: &str) -> Result<Self> {
-        let foreign = pieces.iter().position(|piece| matches!(piece, Self::Foreign { .. }));
-        if let Some(whole) = foreign.or((pieces.len() == 1).then_some(0)) {
-            return Ok(pieces.swap_remove(whole));
-        }
-        let mut form = Form::Numbers;
-        for piece in &pieces {
-            let own = match piece {
-                Self::Numbers { .. } => Form::Numbers,
-                Self::Days { .. } => Form::Days,
-                Self::Coded { .. } => Form::Coded,
-                Self::Text(_) | Self::Foreign { .. } => Form::Text,
-            };
-            if form == Form::Numbers || own == Form::Text {
-                form = own;
+    /// Puts more cells below these: numbers, days and codes stay what they are where all are alike or missing, else they
+    /// become texts.
+    fn append(&mut self, more: Self) {
+        match (&mut *self, &more) {
+            (Self::Foreign { .. }, _) => return,
+            (_, Self::Foreign { .. }) => {
+                *self = more;
+                return;
             }
-        }
-        // A form only holds if every piece has it, or says nothing.
-        let fits = |piece: &Self| match (&form, piece) {
-            (Form::Numbers, Self::Numbers { .. })
-            | (Form::Days, Self::Days { .. })
-            | (Form::Coded, Self::Coded { .. }) => true,
-            (_, piece) => piece.is_blank(),
-        };
-        if !pieces.iter().all(fits) {
-            form = Form::Text;
-        }
-        let n: usize = pieces.iter().map(Self::len).sum();
-        match form {
-            Form::Numbers => {
-                let texts = pieces
-                    .iter()
-                    .all(|piece| matches!(piece, Self::Numbers { text, .. } if text.get().is_some()));
-                let text = if texts { texts_of(&pieces, n, name)?.into() } else { OnceLock::new() };
-                Ok(Self::Numbers { values: values_of(pieces, n), text })
+            (Self::Numbers { values, text }, Self::Numbers { values: of_more, text: text_of_more }) => {
+                if text.get().is_some() || text_of_more.get().is_some() {
+                    text.get_or_init(|| Text::printed(values, |x| x.to_string()));
+                    text.get_mut().into_iter().for_each(|text| text.append_cells(&more));
+                }
+                values.extend_from_slice(of_more);
+                return;
             }
-            Form::Days => Ok(Self::Days { values: values_of(pieces, n), text: OnceLock::new() }),
-            Form::Coded => match merged(&pieces, n) {
-                Some((codes, levels)) => Ok(Self::Coded { codes, levels }),
-                None => Ok(Self::Text(texts_of(&pieces, n, name)?)),
-            },
-            Form::Text => Ok(Self::Text(texts_of(&pieces, n, name)?)),
+            (Self::Days { values, .. }, Self::Days { values: of_more, .. }) => {
+                values.extend_from_slice(of_more);
+                return;
+            }
+            (Self::Coded { codes, levels }, Self::Coded { codes: of_more, levels: names }) => {
+                let code = |name: &String| levels.code(name, MOST_CODED);
+                if let Some(to) = names.levels().iter().map(code).collect::<Option<Vec<u32>>>() {
+                    codes.extend(of_more.iter().map(|&c| to.get(c as usize).copied().unwrap_or(MISSING)));
+                    return;
+                }
+            }
+            (Self::Days { values, .. }, blank) if blank.is_blank() => {
+                values.resize(values.len() + blank.len(), f64::NAN);
+                return;
+            }
+            (Self::Coded { codes, .. }, blank) if blank.is_blank() => {
+                codes.resize(codes.len() + blank.len(), MISSING);
+                return;
+            }
+            _ => {}
+        }
+        if self.is_blank() {
+            let n_before = self.len();
+            *self = more;
+            match self {
+                Self::Days { values, .. } => {
+                    drop(values.splice(..0, std::iter::repeat_n(f64::NAN, n_before)))
+                }
+                Self::Coded { codes, .. } => drop(codes.splice(..0, std::iter::repeat_n(MISSING, n_before))),
+                Self::Text(text) => {
+                    text.ends.splice(..0, std::iter::repeat_n(0, n_before));
+                    text.missing.splice(..0, std::iter::repeat_n(true, n_before));
+                }
+                Self::Numbers { .. } | Self::Foreign { .. } => {}
+            }
+            return;
+        }
+        if !matches!(self, Self::Text(_)) {
+            let mut text = Text::with_capacity(self.len());
+            text.append_cells(self);
+            *self = Self::Text(text);
+        }
+        if let Self::Text(text) = self {
+            text.append_cells(&more);
         }
     }
 
@@ -403,7 +454,7 @@ impl Cells {
         match self {
             Self::Text(text) => (0..text.ends.len()).for_each(|row| take(text.get(row))),
             Self::Coded { codes, levels } => {
-                codes.iter().for_each(|&code| take(levels.get(code as usize).map(String::as_str)));
+                codes.iter().for_each(|&code| take(levels.levels().get(code as usize).map(String::as_str)));
             }
             Self::Numbers { values, text } => match text.get() {
                 Some(text) => (0..text.ends.len()).for_each(|row| take(text.get(row))),
@@ -415,72 +466,4 @@ impl Cells {
             Self::Foreign { .. } => {}
         }
     }
-}
-
-fn values_of(pieces: Vec<Cells>, n: usize) -> Vec<f64> {
-    let mut all = Vec::with_capacity(n);
-    for piece in pieces {
-        if let Cells::Numbers { values, .. } | Cells::Days { values, .. } = piece {
-            all.extend_from_slice(&values);
-        }
-    }
-    all
-}
-
-fn texts_of(pieces: &[Cells], n: usize, name: &str) -> Result<Text> {
-    let length = |piece: &Cells| match piece {
-        Cells::Text(text) => text.joined.len(),
-        Cells::Numbers { values, text } => text.get().map_or(values.len() * 8, |text| text.joined.len()),
-        other => other.len() * 8,
-    };
-    let bytes: usize = pieces.iter().map(length).sum();
-    let mut all = Text {
-        joined: String::with_capacity(bytes),
-        ends: Vec::with_capacity(n),
-        missing: Vec::with_capacity(n),
-    };
-    for piece in pieces {
-        match piece {
-            Cells::Text(text) => all.append(text),
-            Cells::Numbers { text, .. } if text.get().is_some() => {
-                text.get().into_iter().for_each(|text| all.append(text));
-            }
-            other => other.for_each(|cell| all.push(cell)),
-        }
-    }
-    if u32::try_from(all.joined.len()).is_err() {
-        return Err(Error::data(
-            format!(
-                "column {} holds {} of text; at most 4 GiB can be read at once",
-                shown(name),
-                counted(all.joined.len(), "byte")
-            ),
-            "leave this column out of the file, or split the file",
-        ));
-    }
-    Ok(all)
-}
-
-impl Text {
-    fn append(&mut self, other: &Self) {
-        let start = self.joined.len() as u32;
-        self.joined.push_str(&other.joined);
-        self.ends.extend(other.ends.iter().map(|end| start.wrapping_add(*end)));
-        self.missing.extend_from_slice(&other.missing);
-    }
-}
-
-/// One dictionary for all pieces, if it does not grow too large.
-fn merged(pieces: &[Cells], n: usize) -> Option<(Vec<u32>, Vec<String>)> {
-    let mut dictionary = Dictionary::new(MOST_CODED);
-    let mut codes = Vec::with_capacity(n);
-    for piece in pieces {
-        if let Cells::Coded { codes: own, levels } = piece {
-            let to: Vec<u32> = levels.iter().map(|level| dictionary.code(level)).collect::<Option<_>>()?;
-            codes.extend(own.iter().map(|&code| to.get(code as usize).copied().unwrap_or(MISSING)));
-        } else {
-            codes.resize(codes.len() + piece.len(), MISSING);
-        }
-    }
-    Some((codes, dictionary.into_levels()))
 }

@@ -167,8 +167,18 @@ impl Tokens {
 
     /// The cells of a record.
     pub(super) fn record(&self, record: usize) -> &[Cell] {
-        let start = if record == 0 { 0 } else { self.ends[record - 1] };
-        &self.cells[start as usize..self.ends[record] as usize]
+        &self.cells[self.first_cell(record)..self.ends[record] as usize]
+    }
+
+    /// The place of the first cell of a record among those of the piece.
+    pub(super) fn first_cell(&self, record: usize) -> usize {
+        if record == 0 { 0 } else { self.ends[record - 1] as usize }
+    }
+
+    /// The cell at a place among those of the piece.
+    #[inline]
+    pub(super) fn cell(&self, place: usize) -> Cell {
+        self.cells[place]
     }
 
     /// The records from first to last.

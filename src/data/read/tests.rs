@@ -153,6 +153,40 @@ fn pieces_of_any_size_make_the_same_table() {
     );
 }
 
+/// Pieces of a file may tell different things of a column: that it is blank, of numbers, of few words or of many.
+#[test]
+fn columns_keep_their_texts_whatever_their_pieces_are() {
+    const N: usize = 300_000;
+    let cell = |row: usize, column: usize| match (column, row < N / 2) {
+        (0, false) => format!("{:03}", row % 1_000),
+        (1, true) => format!("{}.0", row % 10),
+        (1, false) | (2, false) | (4, true) => format!("w{}", row % 3),
+        (3, true) => format!("few{}", row % 5),
+        (3, false) => format!("many{row}"),
+        (5, _) => format!("{row:08}"),
+        _ => String::new(),
+    };
+    let mut text = "a,b,c,d,e,f\n".to_owned();
+    for row in 0..N {
+        let cells: Vec<String> = (0..6).map(|column| cell(row, column)).collect();
+        text += &(cells.join(",") + "\n");
+    }
+    let table = parse(&text).unwrap();
+    assert!(text.len() > 6 << 20 && table.n_rows() == N);
+    for column in 0..6 {
+        for (row, found) in table.values(column).enumerate() {
+            let expected = cell(row, column);
+            assert_eq!(found.unwrap_or_default(), expected, "row {row}, column {column}");
+            assert_eq!(found.is_none(), expected.is_empty());
+            assert_eq!(table.value_alone(row, column).as_deref(), found);
+        }
+    }
+    assert_eq!(table.numbers(0).map(|numbers| (numbers[0].is_nan(), numbers[N - 1])), Some((true, 999.0)));
+    assert!(table.numbers(1).is_none() && table.codes(1).is_none());
+    assert!([2, 4].iter().all(|&column| table.codes(column).is_some_and(|(_, levels)| levels.len() == 3)));
+    assert!(table.codes(3).is_none());
+}
+
 #[test]
 fn delimiters_quotes_and_decimal_commas_are_detected() {
     for (text, value, reading) in [
