@@ -2,6 +2,7 @@
 
 pub mod ablate;
 pub mod bag;
+pub mod checked_file;
 pub mod config;
 pub mod data;
 pub mod error;

@@ -8,6 +8,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::fit::{Rows, bound_batches};
 use super::optimizer::Optimizer;
+use super::source::Source;
 use super::start::start;
 use super::step::Stepper;
 use crate::config::{Config, OptimizerName};
@@ -136,7 +137,7 @@ pub fn range_test<T: Scalar>(
     settings.accumulate = 1;
     let mut bounds = Vec::new();
     bound_batches(n_train, batch_size, &mut bounds);
-    let mut params = start(network, level, seed, train);
+    let mut params = start(network, level, seed, train)?;
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
@@ -263,10 +264,12 @@ pub fn instead_of<T: Scalar>(
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: &Rows<T>,
+    train: Source<T>,
 ) -> Option<f64> {
     /// Rows that the test may go through, so that a table of many is not trained on once more.
     const ROWS: usize = 1 << 21;
+    /// Of a file, rows that it is given, evenly spread.
+    const FROM_FILE: usize = 1 << 16;
     /// Losses of smaller batches differ too much for so short a test.
     const LEAST_BATCH: usize = 32;
     let mut config = config.clone();
@@ -275,7 +278,17 @@ pub fn instead_of<T: Scalar>(
     // Where even the lowest rates of the first ramp are too high, another one begins below it.
     let ramps =
         [[1e-6, 1.0], [1e-12, 1e-6]].map(|[from, to]| Ramp { from: rate * from, to: rate * to, steps });
-    let test = |ramp| range_test(network, loss, level, &config, train, ramp).ok();
+    let some;
+    let rows = match train {
+        Source::Memory(rows) => rows,
+        Source::File(file) => {
+            let every = file.len().div_ceil(FROM_FILE).max(1);
+            let spread: Vec<u32> = (0..file.len() as u32).step_by(every).collect();
+            some = file.picked(&spread).ok()?;
+            &some
+        }
+    };
+    let test = |ramp| range_test(network, loss, level, &config, rows, ramp).ok();
     let found = ramps.into_iter().find_map(|ramp| test(ramp)?.suggestion)?;
     Some(found.min(two_digits(rate / 10.0)))
 }
