@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok((plan, test))
     })?;
 
-    tell_skipped(&plan.raw);
+    tell_skipped(&plan.raw.skipped);
     let folder = Folder::create(arguments.out.as_deref(), &format!("{}-lr-test", plan.raw.stem()))?;
     let o = &plan.config.optimizer;
     let what = format!(

@@ -38,7 +38,7 @@ pub use choices::{
     Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
     CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
     MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization,
-    Precision, QuantileOutput, Quote, Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Precision, QuantileOutput, Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
 pub use data::{ColumnConfig, DataConfig, column_settings};
 pub use domain::Domain;

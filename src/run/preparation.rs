@@ -1,6 +1,6 @@
 //! What is told of the preparation: the steps of each kind of column, what was joined or drawn, and a skewed target.
 
-use super::plan::Choice;
+use super::choice::Choice;
 use crate::config::{Config, StepSpec, TargetScale};
 use crate::data::words::{counted, listed, thousands};
 use crate::data::{FittedColumn, Labels, Pipeline, PipelineOptions, Split, Target};

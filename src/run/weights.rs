@@ -1,6 +1,6 @@
 //! What to tell of binary and sparse weights before training.
 
-use super::plan::Choice;
+use super::choice::Choice;
 use crate::config::{AverageKind, Config, EndWeights, WeightKind};
 use crate::data::words::{counted, listed};
 use crate::nn::{Layer, Network};

@@ -6,7 +6,7 @@ pub(super) const MOST_CODED: usize = 1 << 14;
 const MOST_STEPS: usize = 64;
 
 /// The different texts of a column in the order of their first appearance, found again by an open-addressed table.
-pub(super) struct Dictionary {
+pub(crate) struct Dictionary {
     levels: Vec<String>,
     /// Code + 1 of each slot; 0 where it is free.
     slots: Vec<u32>,
@@ -14,12 +14,12 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { levels: Vec::new(), slots: vec![0; 64], most }
     }
 
     /// The code of a text, new or known; nothing if there would be too many.
-    pub(super) fn code(&mut self, text: &str) -> Option<u32> {
+    pub(crate) fn code(&mut self, text: &str) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut slot = hash(text.as_bytes()) as usize & mask;
         let mut steps = 0;
@@ -56,7 +56,11 @@ impl Dictionary {
         self.slots = slots;
     }
 
-    pub(super) fn into_levels(self) -> Vec<String> {
+    pub(crate) fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    pub(crate) fn into_levels(self) -> Vec<String> {
         self.levels
     }
 }

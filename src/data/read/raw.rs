@@ -55,7 +55,7 @@ pub(super) struct RawColumn {
 
 /// The cells of a column, in the form that holds them best.
 #[derive(Debug, Clone)]
-pub(super) enum Cells {
+pub(crate) enum Cells {
     /// Texts.
     Text(Text),
     /// Texts of which there are few different ones, [`MISSING`] where missing.
@@ -71,7 +71,7 @@ pub(super) enum Cells {
 
 /// Texts end to end without white space around them, where each ends, and which are missing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Text {
+pub(crate) struct Text {
     pub(super) joined: String,
     pub(super) ends: Vec<u32>,
     pub(super) missing: Vec<bool>,
@@ -108,6 +108,29 @@ impl Text {
 }
 
 impl RawTable {
+    /// A table of columns that are known already, without lines or files to name its rows by.
+    pub(crate) fn typed(n_rows: usize, columns: Vec<(String, Cells)>) -> Self {
+        let columns = columns.into_iter().map(|(name, cells)| RawColumn { name, cells });
+        Self { n_rows, columns: columns.collect(), ..Self::default() }
+    }
+
+    /// Whether a cell is missing.
+    ///
+    /// # Panics
+    /// When there is no such cell.
+    pub(crate) fn is_missing(&self, row: usize, column: usize) -> bool {
+        match &self.columns[column].cells {
+            Cells::Numbers { values, .. } | Cells::Days { values, .. } => values[row].is_nan(),
+            Cells::Coded { codes, .. } => codes[row] == MISSING,
+            Cells::Text(_) | Cells::Foreign { .. } => self.value(row, column).is_none(),
+        }
+    }
+
+    /// About how many bytes the table takes as text.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.cells.text_bytes()).sum()
+    }
+
     /// A short name for what is made of the table.
     pub fn stem(&self) -> String {
         stem_of(&self.source)
@@ -335,8 +358,24 @@ enum Form {
 }
 
 impl Cells {
-    pub(super) fn numbers(values: Vec<f64>) -> Self {
+    pub(crate) fn numbers(values: Vec<f64>) -> Self {
         Self::Numbers { values, text: OnceLock::new() }
+    }
+
+    /// Bytes of the cells as text, with a delimiter each.
+    fn text_bytes(&self) -> usize {
+        const NUMBER: usize = 8;
+        match self {
+            Self::Text(text) => text.joined.len() + text.ends.len(),
+            Self::Coded { codes, levels } => {
+                let length = |code: &u32| levels.get(*code as usize).map_or(0, String::len) + 1;
+                codes.iter().map(length).sum()
+            }
+            Self::Numbers { values, text } | Self::Days { values, text } => {
+                text.get().map_or(values.len() * NUMBER, |text| text.joined.len() + text.ends.len())
+            }
+            Self::Foreign { .. } => 0,
+        }
     }
 
     fn len(&self) -> usize {
