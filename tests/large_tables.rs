@@ -243,6 +243,10 @@ fn what_looks_at_all_rows_at_once_is_refused_with_the_way_out() {
         ("data.weight=k", "--set data.weight=''"),
         ("data.drop_duplicates=true", "--set data.drop_duplicates=false"),
         ("split.time=born", "--set split.time=''"),
+        ("imbalance.kind=oversample", "--set imbalance.kind=none"),
+        ("prepare.impute=knn", "--set prepare.impute=median"),
+        ("data.columns.colour.encode=target", "one_hot"),
+        ("split.folds=3", "--set data.stream=never"),
     ] {
         let refused = call(folder.path(), &train("y", "run", &[&ALWAYS[..], &["--set", set]].concat()));
         assert!(refused.code == 2 && refused.err.contains(what), "{}", refused.err);

@@ -450,3 +450,41 @@ fn push_other(other: &mut Texts, block: &RawTable, file: &mut SealedWriter) -> R
     }
     file.write(&bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_table_that_changes_while_it_is_read_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("t.csv");
+        std::fs::write(&source, "x,y\n1,2\n3,4\n").unwrap();
+        let cache = Cache::open(&folder.path().join("cache")).unwrap();
+        let sources = [source.clone()];
+        let sha256 = crate::data::read::sha256_of(&sources).unwrap();
+        let key = ColumnsKey { sha256: &sha256, settings: String::new(), others: vec![("y", false)] };
+        let of = |after_pass: &dyn Fn()| {
+            let schema_of = |first: &RawTable, pass: Pass| {
+                let aside = ["y"].into_iter().collect();
+                let inference = pass(Inference::new(first, &BTreeMap::new(), &aside)?)?;
+                after_pass();
+                inference.finish()
+            };
+            Columns::of(&cache, &sources, &ReadOptions::default(), &key, schema_of, &mut |_| {})
+        };
+        let entries = || std::fs::read_dir(cache.path()).unwrap().count();
+        let change = || std::fs::write(&source, "x,y\n1,2\n3,5\n").unwrap();
+        // Between the two readings of it, and before the first.
+        for _ in 0..2 {
+            let error = of(&change).unwrap_err().to_string();
+            assert!(error.contains("t.csv was changed while it was read"), "{error}");
+            assert_eq!(entries(), 0);
+        }
+        std::fs::write(&source, "x,y\n1,2\n3,4\n").unwrap();
+        assert_eq!(of(&|| ()).unwrap().n_rows(), 2);
+        assert_eq!(entries(), 1);
+    }
+}
