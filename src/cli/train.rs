@@ -94,7 +94,8 @@ impl Arguments {
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
-        let mut config = settings.load_with_folds(&self.data, &self.learning, self.target.as_deref(), None)?;
+        let mut config =
+            settings.load_with_folds(&self.data, &self.learning, self.target.as_deref(), None)?;
         if let Some(memory) = &self.memory {
             config.data.memory.clone_from(memory);
         }
@@ -160,7 +161,9 @@ fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
     match budget::streamed(&config)? {
         None => {
             if config.data.cache != Path::new("") {
-                tell("note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk");
+                tell(
+                    "note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk",
+                );
             }
             Plan::new(config).map(Run::Memory)
         }

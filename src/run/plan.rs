@@ -22,8 +22,8 @@ use crate::config::{
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
-    self, ColumnKind, ColumnSchema, Inference, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable, ReadOptions,
-    Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
+    self, ColumnKind, ColumnSchema, Inference, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable,
+    ReadOptions, Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;

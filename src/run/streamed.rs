@@ -28,7 +28,8 @@ use crate::data::read::Skipped;
 use crate::data::target::find;
 use crate::data::words::{counted, shown, thousands};
 use crate::data::{
-    FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split, Target, TaskKind,
+    FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split, Target,
+    TaskKind,
 };
 use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, TargetSpec};
@@ -247,7 +248,12 @@ fn check_settings(config: &Config) -> Result<()> {
     }
     let options = PipelineOptions::of(config);
     let steps = options.columns.values().flat_map(|(_, steps)| steps);
-    match steps.chain(&options.numbers).chain(&options.categories).map(StepSpec::needs).find(|n| *n != Needs::Column) {
+    match steps
+        .chain(&options.numbers)
+        .chain(&options.categories)
+        .map(StepSpec::needs)
+        .find(|n| *n != Needs::Column)
+    {
         Some(Needs::Numbers) => Err(refused(
             "the step knn looks for neighbours among all columns",
             "another step in its place: --set prepare.impute=median",
@@ -319,7 +325,9 @@ fn prepared(
     for kept in 0..columns.schema().kept().count() {
         // One column in memory at a time.
         let column = columns.whole_input(kept)?;
-        fitted.extend(FittedColumn::fit(&column, &split.train, &options, &Known::default())?.map(|(fitted, _)| fitted));
+        fitted.extend(
+            FittedColumn::fit(&column, &split.train, &options, &Known::default())?.map(|(fitted, _)| fitted),
+        );
     }
     let pipeline = Pipeline::of_columns(fitted, None)?;
     choices.extend(preparation::choices(config, &pipeline, &options, &labels, &split));
