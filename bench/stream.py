@@ -47,18 +47,24 @@ def make(path, n_rows):
     part.rename(path)
 
 
-def train(data, out, *more):
-    """Peak memory in bytes, rows a second, and seconds of the whole run."""
-    command = [STATERA, "train", str(data), "--target", "y", "--out", str(out), "--quiet", "--json"]
-    command += ["--set", "train.epochs=1", "--set", "train.batch_size=256", *more]
+def run(*arguments):
+    """Peak memory in bytes, and seconds."""
+    command = [STATERA, *map(str, arguments), "--quiet"]
     begin = time.time()
     child = os.posix_spawn(STATERA, command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
     _, status, usage = os.wait4(child, 0)
     if status != 0:
         sys.exit(f"failed: {' '.join(command)}")
+    return usage.ru_maxrss * 1024, time.time() - begin
+
+
+def train(data, out, *more):
+    """Peak memory in bytes, rows a second, and seconds of the whole run."""
+    settings = ["--set", "train.epochs=1", "--set", "train.batch_size=256"]
+    peak, seconds = run("train", data, "--target", "y", "--out", out, "--json", *settings, *more)
     with open(out / "history.csv") as file:
         epoch = next(csv.DictReader(file))
-    return usage.ru_maxrss * 1024, float(epoch["rows_per_second"]), time.time() - begin
+    return peak, float(epoch["rows_per_second"]), seconds
 
 
 def fresh(name):
@@ -84,7 +90,8 @@ def main():
 
     first = train(large, fresh("first"), *cache)
     show(f"{ROWS:,} rows, cache made", first)
-    second = train(large, fresh("second"), *cache)
+    model = fresh("second")
+    second = train(large, model, *cache)
     show(f"{ROWS:,} rows, cache found", second)
     memory = train(small, fresh("memory"), "--set", "data.stream=never")
     show(f"{FITS:,} rows in memory", memory)
@@ -93,6 +100,9 @@ def main():
     show(f"{FITS:,} rows from the cache", streamed)
     print(f"rows a second from disk / in memory: {second[1] / memory[1]:.2f} ({ROWS:,} rows), {streamed[1] / memory[1]:.2f} ({FITS:,} rows)")
     print(f"peak memory: {max(first[0], second[0]) / 2**30:.2f} GiB")
+    for what in [["predict", model, large, "-o", FOLDER / "predictions.csv"], ["evaluate", model, large]]:
+        peak, seconds = run(*what)
+        print(f"{what[0]:<44} {peak / 2**30:6.2f} GiB peak  {ROWS / seconds:>12,.0f} rows/s  {seconds:7.1f} s in all")
 
 
 if __name__ == "__main__":

@@ -66,10 +66,10 @@ impl Cache {
         &self.root
     }
 
-    /// The place of the entry of this kind that is made of `key` alone.
+    /// The place of the entry of this kind that is made of `key` alone, by this version of Statera.
     pub fn entry(&self, kind: &str, key: &impl Serialize) -> Result<PathBuf> {
-        let key =
-            serde_json::to_vec(key).map_err(|e| Error::output(format!("the cache has no key: {e}"), ""))?;
+        let key = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), key))
+            .map_err(|e| Error::output(format!("the cache has no key: {e}"), ""))?;
         let hex: String = Sha256::digest(key)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(self.root.join(format!("{kind}-{hex}")))
     }

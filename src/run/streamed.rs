@@ -161,6 +161,7 @@ impl StreamedPlan {
         config.loss.name = loss_name(loss);
         plan::check_monitors(&config, decided.target.task)?;
         check_noise(&config, decided.target.task, decided.target.classes.len(), loss, &decided.pipeline)?;
+        choices.extend(baseline_choice(&config, &decided.pipeline, decided.parts[0].n_rows));
         choices.extend(embedding::choice(&config, &decided.pipeline));
         let network = plan::network_of(&config, &decided.pipeline, decided.target.n_outputs())?;
         memory::check(&config, &network, decided.parts[0].n_rows)?;
@@ -331,7 +332,6 @@ fn prepared(
     }
     let pipeline = Pipeline::of_columns(fitted, None)?;
     choices.extend(preparation::choices(config, &pipeline, &options, &labels, &split));
-    choices.extend(baseline_choice(config, &pipeline, split.train.rows().len()));
     let part_of = parts_of(&split, columns.n_rows());
     drop(split);
 
