@@ -101,6 +101,38 @@ fn every_setting_is_on_a_page() {
     assert!(missing.is_empty(), "on no page of README.md, docs/guide or docs/techniques: {missing:?}");
 }
 
+/// The names beside the rows of a forest plot, from top to bottom of the alphabet.
+fn row_names(svg: &str) -> Vec<&str> {
+    let is_name = |line: &&str| line.starts_with("<text x=\"288.0\"") && line.contains("text-anchor=\"end\"");
+    let mut names: Vec<&str> =
+        svg.lines().filter(is_name).filter_map(|line| line.split(['>', '<']).nth(2)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The figure of a page has the rows that the command under it makes: what it says of them may be that of another
+/// machine, but none may be missing.
+fn check_figure(root: &Path, folder: &Path, arguments: &[String]) {
+    let after = |option: &str| arguments.iter().skip_while(|a| *a != option).nth(1);
+    let read =
+        |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let figures = root.join("docs/techniques/figures");
+    // A start depends on the seed alone.
+    if let (true, Some(name)) = (arguments.iter().any(|a| a == "--init"), after("--svg")) {
+        let same = read(folder.join(name)) == read(figures.join(name));
+        assert!(same, "{name} is not what its command draws: run scripts/make_figures.py");
+    }
+    let Some(name) = after("--out").filter(|_| arguments[0] == "ablate") else { return };
+    let made = read(folder.join(name).join("ablation.svg"));
+    let shown = read(figures.join(format!("{name}.svg")));
+    assert!(!row_names(&made).is_empty(), "{name}: no rows");
+    assert_eq!(
+        row_names(&shown),
+        row_names(&made),
+        "{name}.svg is of another list: run scripts/make_figures.py"
+    );
+}
+
 #[test]
 fn every_command_of_the_readme_the_guide_and_the_techniques_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -128,6 +160,7 @@ fn every_command_of_the_readme_the_guide_and_the_techniques_runs() {
                         .unwrap();
                     let error = String::from_utf8_lossy(&output.stderr);
                     assert!(output.status.success(), "{name}: {command}\n{error}");
+                    check_figure(root, folder.path(), arguments);
                 }
                 [make, target] if make == "make" => {
                     let rule = format!("\n{target}:");

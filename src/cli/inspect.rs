@@ -10,6 +10,8 @@ use statera::bag::Bag;
 use statera::config::Config;
 use statera::data::RawTable;
 use statera::error::Error;
+use statera::files::write_atomically;
+use statera::inspect::figure;
 use statera::inspect::kinds::costs;
 use statera::inspect::start::{self, LayerScale, Start, StartReport};
 use statera::inspect::units::{self, Finding, LayerReport, Units};
@@ -70,6 +72,9 @@ pub(crate) struct Arguments {
     /// The seed of split and weights
     #[arg(long, requires = "init", value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
+    /// Draw the layers into FILE: sizes, spreads, gradients, and units that no longer learn
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// Print all figures as JSON
     #[arg(long)]
     json: bool,
@@ -92,6 +97,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = &bag.members[i];
     let tensors = of_model(model);
     let layers = layers(of, arguments.data.as_deref(), &bag, i)?;
+    if let Some(path) = &arguments.svg {
+        let Some((_, report)) = &layers else {
+            let what = "there are no layers to draw without rows to look at them on";
+            return Err(Error::setting(what, "statera inspect MODEL DATA --svg FILE").into());
+        };
+        write_atomically(path, figure::of_layers(report).as_bytes())?;
+    }
     let (costs, file_bytes) = costs(model, of)?;
     if bag.members.len() > 1 && arguments.twin.is_some() {
         let what = "the model is a bag of folds, and a twin is trained on a single split";
@@ -277,6 +289,9 @@ fn init(arguments: &Arguments) -> anyhow::Result<()> {
         Some(names) => items(names),
     };
     let report = start::report(&plan, &names)?;
+    if let Some(path) = &arguments.svg {
+        write_atomically(path, figure::of_starts(&report).as_bytes())?;
+    }
     let mut out = std::io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;

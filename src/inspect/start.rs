@@ -14,14 +14,14 @@ use crate::train::start::{some_rows, start};
 const ROWS: usize = 256;
 /// Rows are no longer told apart where the outputs spread by less than this share of what the inputs do: single
 /// precision carries seven digits.
-const LEAST_SPREAD: f64 = 1e-8;
+pub(super) const LEAST_SPREAD: f64 = 1e-8;
 /// Weights hardly move where their gradient is smaller than this share of that of the outputs: the ε of adam,
 /// 1e-8, outweighs it a hundred times.
-const LEAST_GRADIENT: f64 = 1e-10;
+pub(super) const LEAST_GRADIENT: f64 = 1e-10;
 /// Outputs explode beyond so many times the size of the inputs, or of 1 if that is more.
-const MOST_OUTPUT: f64 = 100.0;
+pub(super) const MOST_OUTPUT: f64 = 100.0;
 /// Gradients explode beyond so many times the gradient of the outputs.
-const MOST_GRADIENT: f64 = 10.0;
+pub(super) const MOST_GRADIENT: f64 = 10.0;
 
 /// The scales of a layer; root mean squares over rows and units.
 #[derive(Debug, Clone, PartialEq, Serialize)]

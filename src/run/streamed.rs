@@ -331,7 +331,11 @@ fn prepared(
         );
     }
     let pipeline = Pipeline::of_columns(fitted, None)?;
-    choices.extend(preparation::choices(config, &pipeline, &options, &labels, &split));
+    for mut told in preparation::choices(config, &pipeline, &options, &labels, &split) {
+        // What is encoded by the target is refused here.
+        told.instead = told.instead.replace("encode=target", "encode=count");
+        choices.push(told);
+    }
     let part_of = parts_of(&split, columns.n_rows());
     drop(split);
 

@@ -7,6 +7,7 @@ use statera_kernels::{CpuLevel, Scalar};
 use super::astray::{Instead, grown, instead, named};
 use super::augment::Augment;
 use super::average::Average;
+use super::awake::while_running;
 use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, WeightChange, monitored, out_of_time};
 use super::curriculum::Curriculum;
 use super::events::{Answer, EpochRecord, Event, Listener};
@@ -70,6 +71,8 @@ fn count_batches(n_rows: usize, batch_size: usize) -> usize {
 /// the outputs to the target's own units (the identity for classes).
 /// The listener hears every event and may stop training. Fails when the loss is not finite before any epoch
 /// is done; later, the best weights are kept and the reason is told.
+///
+/// Where a batch is cut into shards, all threads of the pool stay awake until training ends.
 pub fn fit<'a, T: Scalar + 'static>(
     network: &Network,
     loss: Loss,
@@ -82,6 +85,24 @@ pub fn fit<'a, T: Scalar + 'static>(
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
     let (train, val): (Source<T>, Source<T>) = (train.into(), val.into());
+    let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
+    let batch_size = if takes_all { train.len() } else { config.train.batch_size.min(train.len()) };
+    let shares = batch_size > network.shard_rows(config.train.shard_rows);
+    while_running(shares, || fit_awake(network, loss, level, config, train, facts, val, unit, listener))
+}
+
+/// The same on the threads that are awake.
+fn fit_awake<T: Scalar + 'static>(
+    network: &Network,
+    loss: Loss,
+    level: CpuLevel,
+    config: &Config,
+    train: Source<T>,
+    facts: &RowFacts,
+    val: Source<T>,
+    unit: &TargetScaler,
+    listener: &mut Listener,
+) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
     check_source(&train, config)?;

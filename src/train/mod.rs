@@ -3,6 +3,7 @@
 pub mod astray;
 mod augment;
 pub mod average;
+pub mod awake;
 pub mod baselines;
 pub mod bootstrap;
 pub mod callbacks;
