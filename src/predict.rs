@@ -86,13 +86,12 @@ pub fn evaluate_table(model: &Bag, reader: &mut TableReader) -> Result<Evaluated
             }
         }
     }
-    match all {
-        Some((predictions, truth)) => Ok(Evaluated { predictions, truth, notes, n_missing }),
-        None => {
-            // The error of a column without a target, which a table of no rows is not.
-            let labels = model.labels(&blank.unwrap_or_default())?;
-            let (predictions, truth) = (Predictions::Values(Vec::new()), truth_of(&labels.target, &[]));
-            Ok(Evaluated { predictions, truth, notes, n_missing })
-        }
-    }
+    let (predictions, truth) = if let Some(all) = all {
+        all
+    } else {
+        // The error of a column without a target, which a table of no rows is not.
+        let labels = model.labels(&blank.unwrap_or_default())?;
+        (Predictions::Values(Vec::new()), truth_of(&labels.target, &[]))
+    };
+    Ok(Evaluated { predictions, truth, notes, n_missing })
 }

@@ -55,7 +55,7 @@ impl Cache {
     /// `.cache` at home). What killed processes have left there is removed.
     pub fn open(folder: &Path) -> Result<Self> {
         let root = if folder.as_os_str().is_empty() { usual_place()? } else { folder.to_owned() };
-        std::fs::create_dir_all(&root).map_err(|e| unwritable(&root, e))?;
+        std::fs::create_dir_all(&root).map_err(|e| unwritable(&root, &e))?;
         let cache = Self { root };
         cache.remove_remains();
         Ok(cache)
@@ -76,7 +76,7 @@ impl Cache {
 
     /// A place to build an entry in.
     pub fn build(&self) -> Result<Building> {
-        let failed = |e| unwritable(&self.root, e);
+        let failed = |e| unwritable(&self.root, &e);
         let folder = tempfile::Builder::new().prefix(BUILDING).tempdir_in(&self.root).map_err(failed)?;
         let lock = File::create(folder.path().join(LOCK)).map_err(failed)?;
         // Where files cannot be locked, what is left by a killed process stays.
@@ -105,7 +105,7 @@ fn usual_place() -> Result<PathBuf> {
 }
 
 /// The error of a cache that cannot be written.
-pub fn unwritable(place: &Path, source: std::io::Error) -> Error {
+pub fn unwritable(place: &Path, source: &std::io::Error) -> Error {
     Error::output(
         format!(
             "the cache in {} cannot be written: {source}; what was written of it is removed",
@@ -118,7 +118,7 @@ pub fn unwritable(place: &Path, source: std::io::Error) -> Error {
 /// What a user is told of an error on the way to an entry: one of writing is about the cache.
 pub fn told(cache: &Cache, error: Error) -> Error {
     match error {
-        Error::Io { action: "write", source, .. } => unwritable(cache.path(), source),
+        Error::Io { action: "write", source, .. } => unwritable(cache.path(), &source),
         other => other,
     }
 }
@@ -138,7 +138,7 @@ impl Building {
 
     /// Describes the files and gives the entry its name, in place of what is there.
     pub fn publish(self, entry: &Path, manifest: &impl Serialize) -> Result<()> {
-        let failed = |e| unwritable(entry, e);
+        let failed = |e| unwritable(entry, &e);
         let content = serde_json::to_string(manifest)
             .map_err(|e| Error::output(format!("the cache cannot be described: {e}"), ""))?;
         let sha256 = hex_of(content.as_bytes());

@@ -165,9 +165,9 @@ fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
                     "note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk",
                 );
             }
-            Plan::new(config).map(Run::Memory)
+            Ok(Run::Memory(Box::new(Plan::new(config)?)))
         }
-        Some(why) => StreamedPlan::new(config, &why, &mut |what| tell(what)).map(Run::Streamed),
+        Some(why) => Ok(Run::Streamed(Box::new(StreamedPlan::new(config, &why, &mut |what| tell(what))?))),
     }
 }
 
@@ -210,9 +210,9 @@ const INTERRUPTING: &str =
 /// A run that is ready to train.
 enum Run {
     /// On rows in memory.
-    Memory(Plan),
+    Memory(Box<Plan>),
     /// On rows that are read from disk meanwhile.
-    Streamed(StreamedPlan),
+    Streamed(Box<StreamedPlan>),
 }
 
 impl Run {

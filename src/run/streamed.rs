@@ -271,11 +271,10 @@ fn check_settings(config: &Config) -> Result<()> {
 fn key(config: &Config, sha256: &str) -> Result<(String, String)> {
     let failed = |e: toml::de::Error| Error::output(format!("the settings cannot be read back: {e}"), "");
     let mut settings: toml::Table = config.to_toml().parse().map_err(failed)?;
-    settings.retain(|name, _| {
-        ["task", "seed", "data", "split", "prepare", "embedding", "loss"].contains(&&name[..])
-    });
+    settings
+        .retain(|name, _| ["task", "seed", "data", "split", "prepare", "embedding", "loss"].contains(&name));
     if let Some(toml::Value::Table(data)) = settings.get_mut("data") {
-        data.retain(|name, _| !["path", "also", "memory", "stream", "cache"].contains(&&name[..]));
+        data.retain(|name, _| !["path", "also", "memory", "stream", "cache"].contains(&name));
     }
     let precision = config.network.precision.to_string();
     Ok((sha256.to_owned(), format!("{precision}\n{settings}")))
