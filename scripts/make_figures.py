@@ -37,7 +37,8 @@ for page in map(Path, pages):
     commands = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     commands = [words for words in map(lambda line: shlex.split(line, comments=True), commands) if words[:1] == ["statera"]]
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(ROOT / "data", Path(folder) / "data")
+        for brought in ("data", "recipes"):
+            shutil.copytree(ROOT / brought, Path(folder) / brought)
         # What the last picture needs, such as a run to look at, stands before it.
         last = max((i for i, words in enumerate(commands) if picture(words)), default=-1)
         for words in commands[: last + 1]:
