@@ -219,7 +219,7 @@ fn a_full_disk_leaves_nothing_half_written() {
         told.contains("the cache in cache cannot be written") && told.contains("--cache FOLDER"),
         "{told}"
     );
-    assert_eq!(entries(folder.path()), [PathBuf::new(); 0]);
+    assert!(entries(folder.path()).is_empty());
     assert!(!folder.path().join("run").exists());
 }
 
