@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     repeats: Option<usize>,
     #[command(flatten)]
     learning: Learning,
-    /// The memory to take, as 2GiB; a larger table is read from disk meanwhile
+    /// The memory to take, as 2GiB; larger tables are read from disk
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
     /// The folder that keeps such a table in prepared form for later runs
