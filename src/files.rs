@@ -1,43 +1,87 @@
 //! Files written whole or not at all.
 
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Writes `bytes` to `path` by way of a temporary file beside it: flushed to disk, then renamed.
-///
-/// Whatever was at `path` stays untouched until the new content is complete, and hands its permissions on; a new
-/// file has those that the process's umask leaves it. A link stays a link to the file that it leads to. A pipe or a device has no content to keep and is not replaced: it is written to.
+/// Writes `bytes` to `path` by way of a [`NewFile`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |source| Error::io("write", path, bare(source));
-    let there = path.metadata();
-    if there.as_ref().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        let mut open = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
-        return open.write_all(bytes).map_err(failed);
+    let mut file = NewFile::create(path)?;
+    file.write(bytes)?;
+    file.finish()
+}
+
+/// A file that is written piece by piece, and is there when all of it is: a temporary file beside it is flushed to disk,
+/// then renamed. Dropped before, it leaves nothing.
+///
+/// Whatever was at its path stays untouched until the new content is complete, and hands its permissions on; a new
+/// file has those that the process's umask leaves it. A link stays a link to the file that it leads to. A pipe or a device
+/// has no content to keep and is not replaced: it is written to.
+#[derive(Debug)]
+pub struct NewFile {
+    /// As it was named.
+    named: PathBuf,
+    path: PathBuf,
+    permissions: Option<std::fs::Permissions>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Device(File),
+    Temporary(tempfile::NamedTempFile),
+}
+
+impl NewFile {
+    /// A file to be at `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let failed = |source| Error::io("write", path, bare(source));
+        let there = path.metadata().ok();
+        let permissions = there.as_ref().map(std::fs::Metadata::permissions);
+        let named = path.to_owned();
+        if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
+            let open = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+            return Ok(Self { path: named.clone(), named, permissions, content: Content::Device(open) });
+        }
+        let path = match there {
+            Some(_) if path.is_symlink() => path.canonicalize().map_err(failed)?,
+            _ => named.clone(),
+        };
+        check_folder(&path)?;
+        let mut builder = tempfile::Builder::new();
+        // A temporary file would be private to its owner; a result is made as any other file is, less the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder_of(&path)).map_err(failed)?;
+        Ok(Self { named, path, permissions, content: Content::Temporary(file) })
     }
-    let path = &match there {
-        Ok(_) if path.is_symlink() => path.canonicalize().map_err(failed)?,
-        _ => path.to_owned(),
-    };
-    let folder = folder_of(path);
-    check_folder(path)?;
-    let mut builder = tempfile::Builder::new();
-    // A temporary file would be private to its owner; a result is made as any other file is, less the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    #[cfg(unix)]
-    if let Ok(there) = &there {
-        file.as_file().set_permissions(there.permissions()).map_err(failed)?;
+
+    /// Appends `bytes`.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = match &mut self.content {
+            Content::Device(file) => file.write_all(bytes),
+            Content::Temporary(file) => file.write_all(bytes),
+        };
+        written.map_err(|e| Error::io("write", &self.named, bare(e)))
     }
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    // The rename itself is on disk once the folder is.
-    #[cfg(unix)]
-    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
-    Ok(())
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<()> {
+        let Content::Temporary(file) = self.content else { return Ok(()) };
+        let failed = |source| Error::io("write", &self.named, bare(source));
+        #[cfg(unix)]
+        if let Some(permissions) = self.permissions {
+            file.as_file().set_permissions(permissions).map_err(failed)?;
+        }
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&self.path).map_err(|e| failed(e.error))?;
+        // The rename itself is on disk once the folder is.
+        #[cfg(unix)]
+        File::open(folder_of(&self.path)).and_then(|f| f.sync_all()).map_err(failed)?;
+        Ok(())
+    }
 }
 
 /// Refuses a path in a folder that does not exist.

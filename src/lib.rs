@@ -2,6 +2,8 @@
 
 pub mod ablate;
 pub mod bag;
+pub mod cache;
+pub mod checked_file;
 pub mod config;
 pub mod data;
 pub mod error;
@@ -12,6 +14,7 @@ pub mod model;
 mod model_check;
 mod model_file;
 pub mod nn;
+pub mod predict;
 pub mod profile;
 pub mod random;
 pub mod run;

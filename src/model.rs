@@ -117,7 +117,9 @@ pub struct PredictNotes {
     pub transform: TransformNotes,
     /// Columns that the model does not use.
     pub ignored: Vec<String>,
-    /// The rows of the table, from 0 on, whose predictions are not finite.
+    /// How many predictions are not finite.
+    pub n_not_finite: usize,
+    /// The first million rows of the table, from 0 on, whose predictions are not finite.
     pub not_finite: Vec<usize>,
 }
 
@@ -252,7 +254,8 @@ impl PredictNotes {
         let mut ignored = table.ignored().to_vec();
         ignored.retain(|name| *name != card.target.column);
         let not_finite = not_finite(predictions, rows);
-        Self { cells: table.notes().to_vec(), transform, ignored, not_finite }
+        let (cells, n_not_finite) = (table.notes().to_vec(), not_finite.len());
+        Self { cells, transform, ignored, n_not_finite, not_finite }
     }
 }
 
@@ -284,6 +287,15 @@ pub enum OwnedTruth {
 }
 
 impl OwnedTruth {
+    /// Adds the truth of the rows that follow.
+    pub fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Values(all), Self::Values(more)) => all.extend(more),
+            (Self::Classes(all), Self::Classes(more)) => all.extend(more),
+            _ => unreachable!("a target is of one kind"),
+        }
+    }
+
     /// The truth, borrowed.
     pub fn view(&self) -> Truth<'_> {
         match self {

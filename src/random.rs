@@ -45,6 +45,8 @@ pub enum Purpose {
     WeightNoise = 27,
     /// Noise on gradients.
     GradientNoise = 28,
+    /// Shuffling groups of neighbouring rows where rows are mixed window by window.
+    ShuffleGroups = 32,
     /// Folds of target encoding.
     TargetFolds = 80,
     /// Drawing the training rows that lend missing numbers to their neighbours.

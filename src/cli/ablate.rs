@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
     let threads = config.threads;
     let study = Study::new(&config, &arguments.vary, &arguments.only, arguments.seeds)?;
-    tell_skipped(&study.plan.raw);
+    tell_skipped(&study.plan.raw.skipped);
     let stem = study.plan.raw.stem();
     let interruption = Interruption::watch();
     let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-ablate"));

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use statera::Error;
 use statera::bag::Bag;
-use statera::model::truth_of;
+use statera::predict::{Evaluated, evaluate_table};
 use statera::run::report::intervals_json;
 use statera::train::bootstrap::intervals;
 
 use super::predict::report_notes;
-use super::reading::Reading;
+use super::reading::{Reading, tell_skipped};
 use super::{text, thread_pool, within};
 
 /// Share of intervals that hold the true figure.
@@ -49,27 +49,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Bag::load(&arguments.model)?;
-    let raw = arguments.reading.table(model.first(), &arguments.data)?;
-    let labels = model.labels(&raw)?;
-    let (predictions, notes) = model.predict_rows(&raw, &labels.rows)?;
-    let truth = truth_of(&labels.target, &labels.rows);
+    let mut reader = arguments.reading.open(model.first(), &arguments.data)?;
+    let Evaluated { predictions, truth, notes, n_missing } = evaluate_table(&model, &mut reader)?;
+    let source = reader.source().to_owned();
+    let read = reader.finish();
+    tell_skipped(&read.skipped);
+    let (card, n_rows) = (&model.first().card, predictions.len());
+    let target = &card.target.column;
     let measured = intervals(&predictions, truth.view(), arguments.bootstrap, CONFIDENCE, arguments.seed);
     if !arguments.quiet {
         report_notes(&notes);
-        if !labels.missing.is_empty() {
-            let n = text::counted(labels.missing.len(), "row");
-            text::note(&format!("note: {n} without `{}` left out", labels.column));
+        if n_missing > 0 {
+            let n = text::counted(n_missing, "row");
+            text::note(&format!("note: {n} without `{target}` left out"));
         }
-        if raw.sha256 == model.first().card.provenance.data_sha256 {
+        if read.sha256 == card.provenance.data_sha256 {
             text::note(
                 "note: the model was trained on this file, so these figures flatter; see metrics.json of its run",
             );
         }
     }
     if !notes.not_finite.is_empty() {
-        let n = text::counted(notes.not_finite.len(), "prediction");
+        let n = text::counted(notes.n_not_finite, "prediction");
         return Err(Error::model(
-            format!("{n} of {} not finite, so no figure is defined", text::count(labels.rows.len())),
+            format!("{n} of {} not finite, so no figure is defined", text::count(n_rows)),
             "leave out the rows whose inputs are far beyond those of training; `statera predict` shows which",
         )
         .into());
@@ -88,7 +91,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
             })
             .collect();
         let document = serde_json::json!({
-            "n_rows": labels.rows.len(),
+            "n_rows": n_rows,
             "metrics": metrics,
             "intervals": intervals_json(measured.replicates, CONFIDENCE),
         });
@@ -99,13 +102,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         0 => String::new(),
         n => format!(" (95 % intervals from {})", text::counted(n, "bootstrap resample")),
     };
-    writeln!(
-        out,
-        "`{}` on {} of {}{intervals}\n",
-        labels.column,
-        text::counted(labels.rows.len(), "row"),
-        raw.source.display()
-    )?;
+    writeln!(out, "`{}` on {} of {}{intervals}\n", target, text::counted(n_rows, "row"), source.display())?;
     let rows: Vec<Vec<String>> = measured
         .metrics
         .iter()

@@ -22,7 +22,7 @@ pub(super) fn train(arguments: &Arguments, config: Config) -> anyhow::Result<Exi
         introduce(first);
     }
     let interruption = Interruption::watch();
-    let mut folder = make_folder(arguments, first, &interruption)?;
+    let mut folder = make_folder(arguments, &first.raw.source, &interruption)?;
     write_settings(&folder, &folds.config, &first.schema)?;
     let mut n_done = 0;
     let mut tell = |done: &FoldDone| {
@@ -50,7 +50,7 @@ pub(super) fn train(arguments: &Arguments, config: Config) -> anyhow::Result<Exi
         if !arguments.quiet {
             text::note("");
         }
-        write!(out, "{}{}", results(&done.report), next_steps(first, &folder))?;
+        write!(out, "{}{}", results(&done.report), next_steps(&first.raw.source, &folder))?;
     }
     out.flush()?;
     for (i, events) in events.iter().enumerate() {

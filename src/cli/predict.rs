@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use statera::Error;
 use statera::bag::Bag;
+use statera::files::NewFile;
 use statera::model::{MODEL_FILE, PredictNotes};
+use statera::predict::predict_table;
 use statera::train::metrics::{Predictions, decide};
 
-use super::reading::{Reading, is_source};
+use super::reading::{Reading, is_source, tell_skipped};
 use super::{text, thread_pool, within};
 
 #[derive(Debug, Args)]
@@ -43,27 +45,40 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
         check_out(out, &arguments.data, &arguments.model)?;
     }
     let model = Bag::load(&arguments.model)?;
-    let raw = arguments.reading.table(model.first(), &arguments.data)?;
-    let rows: Vec<usize> = (0..raw.n_rows()).collect();
-    let (predictions, notes) = model.predict_rows(&raw, &rows)?;
-    let csv = to_csv(&predictions, &model.first().card.target.classes)?;
-    match out {
-        Some(out) => statera::files::write_atomically(out, &csv)?,
-        None => match std::io::stdout().lock().write_all(&csv) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                return Err(Error::io("write", Path::new("standard output"), error).into());
-            }
-            written => written?,
-        },
-    }
+    let classes = &model.first().card.target.classes;
+    let mut reader = arguments.reading.open(model.first(), &arguments.data)?;
+    let mut file = out.map(NewFile::create).transpose()?;
+    let mut n_rows = 0;
+    // Piece by piece, so that a table may be larger than memory.
+    let notes = predict_table(&model, &mut reader, |predictions| {
+        let csv = to_csv(&predictions, classes, n_rows == 0)
+            .map_err(|e| Error::output(format!("the predictions cannot be written as CSV: {e}"), ""))?;
+        n_rows += predictions.len();
+        match &mut file {
+            Some(file) => file.write(&csv),
+            None => write_out(&csv),
+        }
+    });
+    let notes = match notes {
+        // A reader that has gone away (`| head`) is no failure.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+        notes => notes?,
+    };
+    tell_skipped(&reader.finish().skipped);
+    file.map_or(Ok(()), NewFile::finish)?;
     if !arguments.quiet {
         report_notes(&notes);
         if let Some(out) = out {
-            let n = text::counted(rows.len(), "prediction");
+            let n = text::counted(n_rows, "prediction");
             text::note(&format!("{n} written to {}", out.display()));
         }
     }
     Ok(())
+}
+
+fn write_out(csv: &[u8]) -> Result<(), Error> {
+    let written = std::io::stdout().lock().write_all(csv);
+    written.map_err(|error| Error::io("write", Path::new("standard output"), error))
 }
 
 /// Predictions must not take the place of the table or the model that they are made from, and need a place to be.
@@ -91,7 +106,7 @@ fn check_out(out: &Path, data: &[PathBuf], model: &Path) -> Result<(), Error> {
 /// What the table held that the training rows did not.
 pub(crate) fn report_notes(notes: &PredictNotes) {
     for note in &notes.cells {
-        text::note(&format!("note: {}", note.what));
+        text::note(&format!("note: {}", note.what()));
     }
     for column in &notes.transform.columns {
         let name = text::name(&column.column);
@@ -123,8 +138,8 @@ pub(crate) fn report_notes(notes: &PredictNotes) {
         text::note(&format!("note: {n} that the model does not use: {names}"));
     }
     if let Some(first) = notes.not_finite.first() {
-        let n = text::counted(notes.not_finite.len(), "prediction");
-        let verb = if notes.not_finite.len() == 1 { "is" } else { "are" };
+        let n = text::counted(notes.n_not_finite, "prediction");
+        let verb = if notes.n_not_finite == 1 { "is" } else { "are" };
         text::note(&format!(
             "warning: {n} {verb} not finite, the first in row {}: its inputs are far beyond those of training",
             text::count(first + 1)
@@ -141,18 +156,22 @@ fn decimal(x: f64) -> String {
 /// `prediction`, and `probability_<class>` for each class; one line a row.
 ///
 /// Where the probabilities are not finite, no class is predicted.
-fn to_csv(predictions: &Predictions, classes: &[String]) -> anyhow::Result<Vec<u8>> {
+fn to_csv(predictions: &Predictions, classes: &[String], with_header: bool) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     match predictions {
         Predictions::Values(values) => {
-            writer.write_record(["prediction"])?;
+            if with_header {
+                writer.write_record(["prediction"])?;
+            }
             for value in values {
                 writer.write_record([decimal(*value)])?;
             }
         }
         Predictions::Probabilities { n_classes, p } => {
             let names = classes.iter().map(|class| format!("probability_{class}"));
-            writer.write_record(std::iter::once("prediction".to_owned()).chain(names))?;
+            if with_header {
+                writer.write_record(std::iter::once("prediction".to_owned()).chain(names))?;
+            }
             for p in p.chunks_exact(*n_classes) {
                 let finite = p.iter().all(|p| p.is_finite());
                 let class = if finite { classes[decide(p) as usize].clone() } else { String::new() };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use statera::config::{BadRows, Config, DataConfig, Decimal, Delimiter, column_settings};
-use statera::data::{RawTable, ReadOptions, read_table};
+use statera::data::read::Skipped;
+use statera::data::{RawTable, ReadOptions, TableReader, read_table};
 use statera::error::Error;
 use statera::model::Model;
 
@@ -50,6 +51,23 @@ impl Learning {
     }
 }
 
+impl Learning {
+    /// The options that were given, as they are typed.
+    pub(super) fn given(&self) -> Vec<(&'static str, String)> {
+        let r = &self.reading;
+        let one = [
+            ("--delimiter", r.delimiter.clone()),
+            ("--decimal", r.decimal.clone()),
+            ("--bad-rows", r.bad_rows.clone()),
+            ("--schema", self.schema.as_ref().map(|file| text::path(file))),
+        ];
+        let mut given: Vec<_> =
+            one.into_iter().filter_map(|(option, value)| Some((option, value?))).collect();
+        given.extend(r.null.iter().map(|word| ("--null", word.clone())));
+        given
+    }
+}
+
 impl Reading {
     /// The settings that the options stand for.
     pub(super) fn sets(&self) -> impl Iterator<Item = String> {
@@ -66,8 +84,19 @@ impl Reading {
         data.null.extend(self.null.iter().cloned());
     }
 
-    /// The table for a model, read with the model's own words for missing cells; tells of rows that were left out.
+    /// The table for a model, to be read piece by piece with the model's own words for missing cells.
+    pub(super) fn open(&self, model: &Model, sources: &[PathBuf]) -> Result<TableReader, Error> {
+        TableReader::open(sources, &self.options(model)?)
+    }
+
+    /// The whole of such a table; tells of rows that were left out.
     pub(super) fn table(&self, model: &Model, sources: &[PathBuf]) -> Result<RawTable, Error> {
+        let raw = read_table(sources, &self.options(model)?)?;
+        tell_skipped(&raw.skipped);
+        Ok(raw)
+    }
+
+    fn options(&self, model: &Model) -> Result<ReadOptions, Error> {
         let mut data = Config::load(None, &self.sets().collect::<Vec<_>>())?.data;
         data.null.clone_from(&model.card.null);
         for column in model.card.schema.columns.iter().filter(|column| !column.null.is_empty()) {
@@ -75,16 +104,14 @@ impl Reading {
             known.null = Some(column.null.clone());
         }
         self.add_null(&mut data);
-        let raw = read_table(sources, &ReadOptions::of(&data))?;
-        tell_skipped(&raw);
-        Ok(raw)
+        Ok(ReadOptions::of(&data))
     }
 }
 
 /// Says how many rows were left out, and which was the first.
-pub(super) fn tell_skipped(raw: &RawTable) {
-    if let Some(first) = raw.skipped.rows.first() {
-        let n = text::counted(raw.skipped.count, "malformed row");
+pub(super) fn tell_skipped(skipped: &Skipped) {
+    if let Some(first) = skipped.rows.first() {
+        let n = text::counted(skipped.count, "malformed row");
         let file = first.file.display();
         text::note(&format!(
             "warning: {n} left out, the first on line {} of {file}: {}",

@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 use statera::config::{Config, OptimizerName};
 use statera::data::Schema;
+use statera::data::read::{Skipped, stem_of};
 use statera::error::Error;
-use statera::run::{Plan, Report, RunFolder, execute};
+use statera::run::{Overview, Plan, Report, RunFolder, StreamedPlan, budget, execute, streamed_run};
 use statera::train::events::{Answer, Event};
 
 use super::interrupt::Interruption;
@@ -52,6 +53,12 @@ pub(crate) struct Arguments {
     repeats: Option<usize>,
     #[command(flatten)]
     learning: Learning,
+    /// The memory to take, as 2GiB; larger tables are read from disk
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// The folder that keeps such a table in prepared form for later runs
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
     /// The seed of every random choice: the same seed gives the same network
@@ -87,7 +94,15 @@ impl Arguments {
         for (key, value) in options {
             settings.sets.extend(value.map(|v| format!("{key}={v}")));
         }
-        settings.load_with_folds(&self.data, &self.learning, self.target.as_deref(), None)
+        let mut config =
+            settings.load_with_folds(&self.data, &self.learning, self.target.as_deref(), None)?;
+        if let Some(memory) = &self.memory {
+            config.data.memory.clone_from(memory);
+        }
+        if let Some(cache) = &self.cache {
+            config.data.cache.clone_from(cache);
+        }
+        Ok(config)
     }
 }
 
@@ -103,14 +118,17 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     if config.split.folds > 0 {
         return folds::train(arguments, config);
     }
-    let plan = Plan::new(config)?;
-    if !arguments.quiet {
-        introduce(&plan);
+    let run = plan(config, arguments.quiet)?;
+    let told = run.overview();
+    match &run {
+        _ if arguments.quiet => {}
+        Run::Memory(plan) => introduce(plan),
+        Run::Streamed(_) => text::note(&describe(&told)),
     }
-    tell_skipped(&plan.raw);
+    tell_skipped(run.skipped());
     let interruption = Interruption::watch();
-    let mut folder = make_folder(arguments, &plan, &interruption)?;
-    let outcome = train_into(&plan, &mut folder, &interruption, arguments.quiet)?;
+    let mut folder = make_folder(arguments, told.source, &interruption)?;
+    let outcome = train_into(&run, &mut folder, &interruption, arguments.quiet)?;
     if !arguments.quiet {
         text::note("");
     }
@@ -120,7 +138,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&report.to_json())?)?;
     } else {
         write!(out, "{}", results(&report))?;
-        write!(out, "{}", next_steps(&plan, &folder))?;
+        write!(out, "{}", next_steps(told.source, &folder))?;
     }
     out.flush()?;
     for warning in warnings {
@@ -133,9 +151,29 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Decides everything, about a table in memory or, where it would take too much of it, on disk.
+fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
+    let tell = |what: &str| {
+        if !quiet {
+            text::note(what);
+        }
+    };
+    match budget::streamed(&config)? {
+        None => {
+            if config.data.cache != Path::new("") {
+                tell(
+                    "note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk",
+                );
+            }
+            Ok(Run::Memory(Box::new(Plan::new(config)?)))
+        }
+        Some(why) => Ok(Run::Streamed(Box::new(StreamedPlan::new(config, &why, &mut |what| tell(what))?))),
+    }
+}
+
 /// Tells what was decided, and what is to be looked out for among the plan's training rows.
 pub(super) fn introduce(plan: &Plan) {
-    text::note(describe(plan).trim_end_matches('\n'));
+    text::note(describe(&plan.overview()).trim_end_matches('\n'));
     let noticed = profile::noticed(&statera::profile::of_training_rows(plan), plan);
     if !noticed.is_empty() {
         text::note(noticed.trim_end_matches('\n'));
@@ -146,10 +184,10 @@ pub(super) fn introduce(plan: &Plan) {
 /// The run's folder, by the table's name unless another is given.
 pub(super) fn make_folder(
     arguments: &Arguments,
-    plan: &Plan,
+    source: &Path,
     interruption: &Interruption,
 ) -> Result<RunFolder, Error> {
-    let stem = plan.raw.source.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    let stem = stem_of(source);
     let make = || RunFolder::create(arguments.out.as_deref(), &stem);
     interruption.create(make, RunFolder::undo)
 }
@@ -169,6 +207,30 @@ pub(super) fn write_settings(folder: &RunFolder, config: &Config, schema: &Schem
 const INTERRUPTING: &str =
     "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once and keeps nothing";
 
+/// A run that is ready to train.
+enum Run {
+    /// On rows in memory.
+    Memory(Box<Plan>),
+    /// On rows that are read from disk meanwhile.
+    Streamed(Box<StreamedPlan>),
+}
+
+impl Run {
+    fn overview(&self) -> Overview<'_> {
+        match self {
+            Self::Memory(plan) => plan.overview(),
+            Self::Streamed(plan) => plan.overview(),
+        }
+    }
+
+    fn skipped(&self) -> &Skipped {
+        match self {
+            Self::Memory(plan) => &plan.raw.skipped,
+            Self::Streamed(plan) => &plan.decided.skipped,
+        }
+    }
+}
+
 /// What a run came to.
 struct Outcome {
     report: Report,
@@ -179,23 +241,24 @@ struct Outcome {
 }
 
 fn train_into(
-    plan: &Plan,
+    run: &Run,
     folder: &mut RunFolder,
     interruption: &Interruption,
     quiet: bool,
 ) -> Result<Outcome, Error> {
-    write_settings(folder, &plan.config, &plan.schema)?;
-    if plan.raw.skipped.count > 0 {
-        folder.write("skipped-rows.csv", plan.raw.skipped.to_csv().as_bytes())?;
+    let (told, skipped) = (run.overview(), run.skipped());
+    write_settings(folder, told.config, told.schema)?;
+    if skipped.count > 0 {
+        folder.write("skipped-rows.csv", skipped.to_csv().as_bytes())?;
     }
     let mut progress = Progress::new(quiet);
-    let (mut interrupted, mut astray, mut write_error) = (false, None, None);
+    let (mut interrupted, mut warnings, mut write_error) = (false, Vec::new(), None);
     let mut listener = |event: &Event| {
         progress.show(event);
         if let Err(error) = folder.tell(event) {
             write_error.get_or_insert(error);
         }
-        astray = went_astray(event).or(astray.take());
+        warnings.extend(went_astray(event));
         // Stopped before its first step, training would leave nothing to save.
         let may_stop = !matches!(event, Event::Started { .. } | Event::Finished { .. });
         if may_stop && interruption.asked().load(Ordering::SeqCst) {
@@ -207,9 +270,11 @@ fn train_into(
         }
         Answer::GoOn
     };
-    let trained = execute(plan, &mut listener)?;
+    let trained = match run {
+        Run::Memory(plan) => execute(plan, &mut listener),
+        Run::Streamed(plan) => streamed_run::execute(plan, &mut listener),
+    }?;
     folder.finish(trained.model.to_bytes()?, &trained.report)?;
-    let mut warnings = Vec::from_iter(astray);
     warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
     Ok(Outcome { report: trained.report, interrupted, warnings })
 }
@@ -238,18 +303,17 @@ fn went_astray(event: &Event) -> Option<String> {
 }
 
 /// What was decided, and why.
-fn describe(plan: &Plan) -> String {
-    let raw = &plan.raw;
+fn describe(told: &Overview) -> String {
     let mut out = format!(
         "{}: {}, {} (sha256 {}…)\n\n{}\n",
-        text::path(&raw.source),
-        text::counted(raw.n_rows(), "row"),
-        text::counted(raw.n_columns(), "column"),
-        &raw.sha256[..8],
-        columns(&plan.schema)
+        text::path(told.source),
+        text::counted(told.n_rows, "row"),
+        text::counted(told.n_columns, "column"),
+        &told.sha256[..8],
+        columns(told.schema)
     );
     let mut rows = Vec::new();
-    for c in &plan.choices {
+    for c in told.choices {
         // A reason may name the way out itself.
         let known = c.instead.is_empty() || c.reason.contains("--task");
         let instead = if known {
@@ -259,18 +323,18 @@ fn describe(plan: &Plan) -> String {
         };
         rows.push(vec![c.subject.clone(), c.choice.clone(), format!("{}{instead}", c.reason)]);
     }
-    let config = &plan.config;
-    let (n_inputs, n_outputs) = (plan.pipeline.features().len(), plan.target.n_outputs());
+    let config = told.config;
     rows.push(vec![
         "network".into(),
-        format!("{} → {}", text::counted(n_inputs, "input"), text::counted(n_outputs, "output")),
+        format!("{} → {}", text::counted(told.n_inputs, "input"), text::counted(told.n_outputs, "output")),
         format!(
             "{}; {}; {}",
-            summary::in_words(&plan.network),
-            text::counted(plan.network.n_params(), "parameter"),
+            summary::in_words(told.network),
+            text::counted(told.network.n_params(), "parameter"),
             text::unbroken(&format!("override: {}", other_network(config)))
         ),
     ]);
+    let besides = besides(config);
     let o = &config.optimizer;
     let steps = match o.name {
         OptimizerName::Lbfgs => format!("{} an epoch", text::counted(o.lbfgs_iterations, "iteration")),
@@ -296,8 +360,36 @@ fn describe(plan: &Plan) -> String {
             text::unbroken(other)
         ),
     ]);
+    if !besides.is_empty() {
+        rows.push(vec!["besides".into(), "as set".into(), besides]);
+    }
     out += &text::wrapped_table(&rows);
     out
+}
+
+/// What differs from the defaults of training, and is said by none of the other lines.
+fn besides(config: &Config) -> String {
+    const SECTIONS: [&str; 9] = [
+        "train.",
+        "optimizer.",
+        "schedule.",
+        "average.",
+        "noise.",
+        "augment.",
+        "curriculum.",
+        "early_stopping.",
+        "reduce_on_plateau.",
+    ];
+    const SAID: [&str; 5] = [
+        "optimizer.name",
+        "optimizer.learning_rate",
+        "optimizer.lbfgs_iterations",
+        "train.batch_size",
+        "train.epochs",
+    ];
+    let said = |key: &str| SAID.contains(&key) || !SECTIONS.iter().any(|section| key.starts_with(section));
+    let others = config.changed().into_iter().filter(|(key, _)| !said(key));
+    others.map(|(key, value)| text::unbroken(&format!("{key} = {value}"))).collect::<Vec<_>>().join(", ")
 }
 
 /// Hidden layers other than those in force, as they stand on the command line; where layers are listed one by one, the
@@ -384,8 +476,8 @@ pub(super) fn tested(report: &Report) -> String {
     out
 }
 
-pub(super) fn next_steps(plan: &Plan, folder: &RunFolder) -> String {
-    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(&plan.raw.source)));
+pub(super) fn next_steps(source: &Path, folder: &RunFolder) -> String {
+    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(source)));
     let rows = [
         ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
         ["measure on another", &format!("statera evaluate {run} OTHER.csv")],

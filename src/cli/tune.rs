@@ -135,7 +135,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .into());
     }
     let mut tuning = tuning(arguments)?;
-    tell_skipped(&tuning.raw);
+    tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
     let (folder, store) = if let Some(path) = &arguments.resume {

@@ -59,6 +59,16 @@ choices! {
         Undersample = "undersample",
     }
 
+    /// Whether rows are read from disk while they are learned from.
+    StreamMode {
+        /// If the table would take more memory than it may.
+        Auto = "auto",
+        /// Whatever its size.
+        Always = "always",
+        /// All rows are held in memory.
+        Never = "never",
+    }
+
     /// What stands between the cells of a table of text.
     Delimiter {
         /// Told from the file.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::choices::{BadRows, CellFormat, ColumnKind, Decimal, Delimiter, Encode, Quote, Scale};
+use super::choices::{BadRows, CellFormat, ColumnKind, Decimal, Delimiter, Encode, Quote, Scale, StreamMode};
 use super::read_file;
 use super::steps::StepSpec;
 use crate::{Error, Result};
@@ -31,6 +31,12 @@ pub struct DataConfig {
     pub decimal: Decimal,
     /// What is done with malformed rows.
     pub bad_rows: BadRows,
+    /// The memory that a table may take, as `2GiB`; empty for a share of what is free.
+    pub memory: String,
+    /// Whether rows are read from disk while they are learned from.
+    pub stream: StreamMode,
+    /// The folder of what is kept on disk for that; empty for the user's folder of caches.
+    pub cache: PathBuf,
     /// The column of the rows' weights; empty for none.
     pub weight: String,
     /// Whether repeated rows are left out.

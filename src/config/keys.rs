@@ -10,7 +10,7 @@ use super::choices::{
     Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
     CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
     MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote,
-    Scale, ScheduleName, TargetScale, Task, WeightKind,
+    Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
@@ -230,6 +230,12 @@ pub static KEYS: &[Key] = &[
         "What stands before the decimals in a file of text; auto tells it from the file."),
     key("data.bad_rows", Choice(BadRows::NAMES), "'refuse'",
         "Whether a row with too few or too many cells, or with bytes that are no text, is an error or left out, counted and listed."),
+    key("data.memory", Text, "''",
+        "The memory that training may take, as '2GiB' or '500MB'; a table that needs more is read from disk while it is learned from. Empty for 60 % of what is free."),
+    key("data.stream", Choice(StreamMode::NAMES), "'auto'",
+        "Whether rows are read from disk while they are learned from: if the table needs more than data.memory, always, or never."),
+    key("data.cache", Path, "''",
+        "The folder where columns and prepared rows of such a table are kept for later runs; empty for statera in the user's folder of caches."),
     key("data.weight", Text, "''",
         "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
     key("data.drop_duplicates", Bool, "false",
@@ -318,7 +324,7 @@ pub static KEYS: &[Key] = &[
         "Share of the outputs of each layer of network.hidden that a training step sets to zero.")
         .when(&[On("network.hidden")]),
     key("network.initializer", Initializer(INITIALIZERS), "'xavier_normal'",
-        "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }. The default starts few inputs with small weights, which predicted better than auto on 19 of 21 tables.")
+        "How the weights of each layer of network.hidden start: a name, or a table as { name = \"normal\", std = 0.05 }. The default starts few inputs with smaller weights than auto.")
         .when(&[On("network.hidden")]),
     key("network.bias_initializer", Initializer(BIAS_INITIALIZERS), "'zeros'",
         "How the biases of each layer of network.hidden start.")

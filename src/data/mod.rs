@@ -23,7 +23,7 @@ mod tests;
 pub use prepare::bins::Bins;
 pub use prepare::column::{ColumnNotes, FittedColumn};
 pub use prepare::options::PipelineOptions;
-pub use prepare::pipeline::{Feature, FeatureKind, Pipeline, TransformNotes};
+pub use prepare::pipeline::{Feature, FeatureKind, Known, Pipeline, TransformNotes};
 pub use prepare::target::OutOfFold;
 pub use prepare::target_scale::TargetScaler;
 pub use read::{RawTable, ReadOptions, Reading, TableReader, read_table};

@@ -50,8 +50,16 @@ pub struct Note {
     pub column: String,
     /// How many cells it is about.
     pub count: usize,
+    /// The first of them, and what it should be: ``row 3 (line 4), column `a`: expected a date, found `x` ``.
+    pub first: String,
+}
+
+impl Note {
     /// What it is, as a sentence for the user.
-    pub what: String,
+    pub fn what(&self) -> String {
+        let verb = if self.count == 1 { "counts" } else { "count" };
+        format!("{}; {} of this column {verb} as missing", self.first, counted(self.count, "such cell"))
+    }
 }
 
 /// A table with typed columns, in the order of a schema.
@@ -88,6 +96,11 @@ impl Table {
         let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let ignored = raw.names().filter(|name| !known.contains(name)).map(str::to_owned).collect();
         Ok(Self { n_rows: raw.n_rows(), columns, ignored, notes: notes.into_iter().flatten().collect() })
+    }
+
+    /// A table of columns that are typed already, in the order of a schema's kept ones.
+    pub(crate) fn of_columns(n_rows: usize, columns: Vec<Column>) -> Self {
+        Self { n_rows, columns, ignored: Vec::new(), notes: Vec::new() }
     }
 
     /// The number of rows.
@@ -164,13 +177,7 @@ fn read_numbers(
     let note = first.map(|(row, value)| Note {
         column: raw.name(index).to_owned(),
         count,
-        what: format!(
-            "{}: expected {expected}, found {}; {} of this column {} as missing",
-            raw.place(row, index),
-            shown(value),
-            counted(count, "such cell"),
-            if count == 1 { "counts" } else { "count" }
-        ),
+        first: format!("{}: expected {expected}, found {}", raw.place(row, index), shown(value)),
     });
     (numbers, note)
 }
@@ -296,7 +303,7 @@ mod tests {
         let notes: Vec<(&str, usize)> = table.notes().iter().map(|n| (n.column.as_str(), n.count)).collect();
         assert_eq!(notes, [("bmi", 2), ("born", 1)]);
         assert_eq!(
-            table.notes()[0].what,
+            table.notes()[0].what(),
             "row 1 (line 2), column `bmi`: expected a finite number, found `abc`; 2 such cells of this column count as missing"
         );
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cell::finite;
@@ -103,6 +104,8 @@ impl Labels {
                     return Err(constant(raw, index, labels.rows[0]));
                 }
                 if task == TaskKind::Binary && classes.len() != 2 {
+                    // A column of nearly as many numbers as rows is no column of classes.
+                    let may_be_classes = check_class_sizes(codes, classes, column).is_ok();
                     return Err(Error::setting(
                         format!(
                             "--task binary needs two classes; column {} has {}: {}",
@@ -110,7 +113,11 @@ impl Labels {
                             classes.len(),
                             listed(classes.iter().map(String::as_str))
                         ),
-                        "--task multiclass",
+                        if may_be_classes {
+                            "--task multiclass"
+                        } else {
+                            "--task regression, or another target"
+                        },
                     ));
                 }
                 check_class_sizes(codes, classes, column)?;
@@ -136,7 +143,7 @@ impl Labels {
 
     fn read(raw: &RawTable, index: usize, task: TaskKind, known: Option<&[String]>) -> Result<Self> {
         let (missing, rows): (Vec<usize>, Vec<usize>) =
-            (0..raw.n_rows()).partition(|&row| raw.value(row, index).is_none());
+            (0..raw.n_rows()).partition(|&row| raw.is_missing(row, index));
         if rows.is_empty() {
             return Err(all_missing(raw, index, known.is_some()));
         }
@@ -158,6 +165,11 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
     let index = find(raw, column)?;
     if let Some(task) = wanted {
         return Ok((task, "as set".to_owned()));
+    }
+    if let Some(n) = raw.numbers(index).and_then(many_numbers) {
+        let n = thousands(n);
+        let reason = format!("{} is a number with {n} different values", shown(column));
+        return Ok((TaskKind::Regression, reason));
     }
     let distinct: HashSet<&str> = raw.values(index).flatten().collect();
     if distinct.is_empty() {
@@ -189,7 +201,19 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
     })
 }
 
-fn find(raw: &RawTable, column: &str) -> Result<usize> {
+/// How many different numbers there are, if there are too many of them to be classes and all are finite.
+fn many_numbers(numbers: &[f64]) -> Option<usize> {
+    let mut sorted: Vec<f64> = numbers.iter().copied().filter(|x| !x.is_nan()).collect();
+    sorted.par_sort_unstable_by(f64::total_cmp);
+    if [sorted.first(), sorted.last()].into_iter().flatten().any(|x| x.is_infinite()) {
+        return None;
+    }
+    sorted.dedup();
+    (sorted.len() > FEW_NUMBERS).then_some(sorted.len())
+}
+
+/// The index of the column to predict, or the error of a table without it.
+pub(crate) fn find(raw: &RawTable, column: &str) -> Result<usize> {
     raw.column_index(column).ok_or_else(|| {
         Error::setting(
             format!("there is no column {} in {} to predict", shown(column), raw.source.display()),

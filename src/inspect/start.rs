@@ -125,7 +125,7 @@ pub fn report(plan: &Plan, names: &[String]) -> Result<StartReport> {
         let plan = plan.with_learner(config.clone())?;
         let network = without_noise(&plan.network);
         let level = CpuLevel::detect();
-        let params = start(&network, level, config.seed, &rows);
+        let params = start(&network, level, config.seed, &rows)?;
         let mut start = scales(&network, plan.loss, level, &params, &batch.x, batch.targets.view());
         name.clone_into(&mut start.initializer);
         Ok(start)

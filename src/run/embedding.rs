@@ -1,6 +1,6 @@
 //! Which column enters the network how: the embedding layer that follows from the settings and the prepared columns.
 
-use super::plan::Choice;
+use super::choice::Choice;
 use crate::config::{
     CategoryEncoding, ColumnConfig, Config, EmbeddingSpec, Encode, LayerSpec, NumericEmbedding,
 };

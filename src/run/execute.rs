@@ -40,7 +40,7 @@ pub fn execute(plan: &Plan, listener: &mut Listener) -> Result<Trained> {
     }
 }
 
-fn execute_in<T: Scalar>(
+fn execute_in<T: Scalar + 'static>(
     plan: &Plan,
     listener: &mut Listener,
     wrap: impl Fn(Vec<T>) -> Params,
@@ -58,7 +58,7 @@ fn execute_in<T: Scalar>(
     };
     let rate = plan.config.optimizer.learning_rate;
     let (level, train) = (CpuLevel::detect(), &rows[0]);
-    let remedy = || instead(rate, &plan.network, plan.loss, level, &plan.config, train).remedy;
+    let remedy = || instead(rate, &plan.network, plan.loss, level, &plan.config, train.into()).remedy;
     judge(plan, &model, &mut report, &remedy)?;
     model.card.metrics = report.to_json();
     // The same run is the same file, however long it took.
@@ -84,7 +84,7 @@ pub struct Untested {
 }
 
 /// Trains the plan's network on prepared rows, those to learn from and those to watch.
-pub fn train<T: Scalar>(
+pub fn train<T: Scalar + 'static>(
     plan: &Plan,
     [train, val]: &[Rows<T>; 2],
     listener: &mut Listener,

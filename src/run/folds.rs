@@ -216,7 +216,7 @@ fn fold<T: Scalar>(
     }
     let Untested { mut model, best_epoch, history, reason, seconds } = trained?;
     let (rate, level) = (plan.config.optimizer.learning_rate, CpuLevel::detect());
-    let remedy = || instead(rate, &plan.network, plan.loss, level, &plan.config, &rows[0]).remedy;
+    let remedy = || instead(rate, &plan.network, plan.loss, level, &plan.config, (&rows[0]).into()).remedy;
     judge_val(plan, &model, &reason, &remedy)?;
     let held_out = &plan.split.test;
     let truth = truth_of(&plan.labels.target, held_out);

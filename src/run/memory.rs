@@ -70,7 +70,7 @@ fn needed(config: &Config, network: &Network, n_train: usize, threads: usize) ->
 }
 
 /// Bytes that this process may still take: what Linux says is available, and what a control group leaves of it.
-fn available() -> Option<usize> {
+pub(super) fn available() -> Option<usize> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let number = |path: &str| read(path)?.trim().parse::<usize>().ok();
     let of_machine = read("/proc/meminfo").and_then(|text| {

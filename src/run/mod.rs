@@ -1,5 +1,7 @@
 //! One run: from a table to a tested model in a folder.
 
+pub mod budget;
+mod choice;
 pub mod cross_validation;
 pub(crate) mod embedding;
 pub mod execute;
@@ -15,10 +17,14 @@ pub mod report;
 pub(crate) mod resample;
 mod rows;
 mod split;
+pub mod streamed;
+pub mod streamed_run;
 mod weights;
 
+pub use choice::{Choice, Overview};
 pub use execute::{Trained, execute};
 pub use folder::{Folder, RunFolder, Undo};
 pub use folds::Folds;
-pub use plan::{Choice, Plan};
+pub use plan::Plan;
 pub use report::Report;
+pub use streamed::StreamedPlan;

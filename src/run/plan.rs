@@ -6,22 +6,24 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::budget;
+use super::choice::{self, Choice, Overview};
 use super::embedding;
 use super::memory;
-use super::objective::{loss_name, loss_of, task_by_loss, weights_of};
+use super::objective::{loss_name, loss_of, weights_of};
 use super::preparation;
 use super::resample;
 use super::rows::{check_noise, facts};
 use super::split;
 use super::weights;
 use crate::config::{
-    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, ImbalanceKind, Initializer, LayerSpec, LossName,
-    Monitor, OptimizerName, Task, check_blocks,
+    ColumnConfig, Config, EmbeddingSpec, EnsembleKind, ImbalanceKind, Initializer, LayerSpec, Monitor,
+    OptimizerName, check_blocks,
 };
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
-    self, ColumnKind, ColumnSchema, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable, ReadOptions,
-    Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
+    self, ColumnKind, ColumnSchema, Inference, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable,
+    ReadOptions, Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -33,25 +35,6 @@ use crate::profile::source;
 use crate::train::fit::{OwnedTargets, RowFacts, Rows};
 use crate::train::full_batch::check_memory;
 use statera_kernels::Scalar;
-
-/// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// What it is about: `task`, `split` …
-    pub subject: String,
-    /// What was chosen.
-    pub choice: String,
-    /// Why.
-    pub reason: String,
-    /// The argument that overrides it; empty where nothing does.
-    pub instead: String,
-}
-
-impl Choice {
-    pub(super) fn of(subject: &str, choice: String, reason: String, instead: &str) -> Self {
-        Self { subject: subject.into(), choice, reason, instead: instead.into() }
-    }
-}
 
 /// A run that is ready to train.
 #[derive(Debug, Clone)]
@@ -95,6 +78,13 @@ impl Plan {
     /// Reads the table of `config.data`.
     pub(super) fn read(config: &Config) -> Result<RawTable> {
         check_named(config)?;
+        if let Some(why) = budget::streamed(config)? {
+            return Err(Error::setting(
+                format!("{}, and what is asked for holds all rows in memory", why.reason),
+                "--set data.stream=never to try all the same, or a sample of the rows; `statera train` with a single split \
+                 reads them from disk",
+            ));
+        }
         data::read_table(&config.data.sources(), &ReadOptions::of(&config.data))
     }
 
@@ -123,6 +113,22 @@ impl Plan {
         check_memory(&config, &network)?;
         memory::check(&config, &network, self.split.train.rows().len())?;
         Ok(Self { config, loss, weights, network, ..self.clone() })
+    }
+
+    /// What a user is told of it.
+    pub fn overview(&self) -> Overview<'_> {
+        Overview {
+            source: &self.raw.source,
+            sha256: &self.raw.sha256,
+            n_rows: self.raw.n_rows(),
+            n_columns: self.raw.n_columns(),
+            schema: &self.schema,
+            choices: &self.choices,
+            config: &self.config,
+            n_inputs: self.pipeline.features().len(),
+            n_outputs: self.target.n_outputs(),
+            network: &self.network,
+        }
     }
 
     /// The prepared inputs (rows×inputs) of some rows; training rows as they are learned from.
@@ -192,50 +198,13 @@ impl Ground {
         let target_column = target_name(&config, &raw)?;
         let mut left_out = Vec::new();
 
-        let wanted = match config.task {
-            Task::Auto => None,
-            Task::Regression => Some(TaskKind::Regression),
-            Task::Binary => Some(TaskKind::Binary),
-            Task::Multiclass => Some(TaskKind::Multiclass),
-        };
-        let by_loss = if wanted.is_none() { task_by_loss(&config, &raw, &target_column) } else { None };
-        let (task, mut task_reason) = data::infer_task(&raw, &target_column, wanted.or(by_loss))?;
-        if by_loss.is_some() {
-            task_reason = format!("loss.name = {} is for numbers", config.loss.name);
-        }
-        let mut labels = Labels::for_training(&raw, &target_column, task)?;
-
+        let (task, mut labels, told_task) = choice::of_task(&config, &raw, &target_column)?;
         let schema = schema_of(&config, &raw, &target_column)?;
-        if let (TaskKind::Binary, Target::Classes { classes, .. }) = (task, &labels.target)
-            && let Some(positive) = classes.get(1)
-        {
-            let _ = write!(task_reason, "; {} counts as positive", shown(positive));
-        }
-        let other_task = match (wanted.or(by_loss), &labels.target) {
-            (Some(_), _) => "",
-            (None, Target::Values(_)) => "--task multiclass",
-            (None, Target::Classes { classes, .. }) => {
-                let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
-                if numbers { "--task regression" } else { "" }
-            }
-        };
-        let told_task = Choice::of("task", task.to_string(), task_reason, other_task);
-        config.task = match task {
-            TaskKind::Regression => Task::Regression,
-            TaskKind::Binary => Task::Binary,
-            TaskKind::Multiclass => Task::Multiclass,
-        };
+        config.task = choice::task_setting(task);
 
         let table = Table::from_raw(&raw, &schema)?;
         let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
-        if !labels.missing.is_empty() {
-            left_out.push(Choice::of(
-                "left out",
-                counted(labels.missing.len(), "row"),
-                format!("without a `{target_column}` nothing can be learned or tested"),
-                "",
-            ));
-        }
+        left_out.extend(choice::of_missing_targets(&labels));
         if config.data.drop_duplicates {
             let reason = "alike in every column that is learned from, and in the target".to_owned();
             let what = counted(repeated, "repeated row");
@@ -258,12 +227,8 @@ impl Ground {
             Pipeline::fit_to_target(&table, &split.train, &options, Some(&labels.target))?;
         let target = target_spec(&config, &labels, &split, task)?;
         let (loss, loss_reason) = loss_of(&config, task, &labels, &raw)?;
-        let other_loss = match (config.loss.name, task) {
-            (LossName::Auto, TaskKind::Regression) => "--set loss.name=mae (or huber)",
-            _ => "",
-        };
+        choices.push(choice::of_loss(&config, task, loss, loss_reason));
         config.loss.name = loss_name(loss);
-        choices.push(Choice::of("loss", config.loss.name.to_string(), loss_reason, other_loss));
         let weights = weights_of(&config, &labels, &raw, &split.train, &split.val)?.map(|(weights, told)| {
             choices.push(Choice::of("weights", told.choice, told.reason, told.instead));
             weights
@@ -274,7 +239,7 @@ impl Ground {
         choices.extend(preparation::choices(&config, &pipeline, &options, &labels, &split));
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
-        choices.extend(weights::choices(&config, &network));
+        choices.extend(weights::choices(&config, &network)?);
         choices.extend(starts(&config, &network));
         check_memory(&config, &network)?;
         memory::check(&config, &network, split.train.rows().len())?;
@@ -317,7 +282,7 @@ fn check_named(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
+pub(super) fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     if config.data.target.is_empty() {
         return Err(Error::setting(
             "no column to predict is named",
@@ -330,6 +295,19 @@ fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
 /// The schema of the columns to learn from: without the target, the columns of split, groups and weights, and what is set to
 /// be dropped.
 fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
+    schema_by(config, raw, target, |mut inference| {
+        inference.add(raw);
+        Ok(inference)
+    })
+}
+
+/// The schema of a table of which `raw` is the whole or a part, where `look` looks at all rows.
+pub(super) fn schema_by(
+    config: &Config,
+    raw: &RawTable,
+    target: &str,
+    look: impl FnOnce(Inference) -> Result<Inference>,
+) -> Result<Schema> {
     let columns = &config.data.columns;
     if let Some(name) = columns.keys().find(|name| raw.column_index(name).is_none()) {
         return Err(Error::setting(
@@ -344,9 +322,7 @@ fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let wanted: BTreeMap<String, Wanted> = kinds.map(|(name, c)| (name.clone(), Wanted::of(c))).collect();
-    let mut inference = data::Inference::new(raw, &wanted, &aside)?;
-    inference.add(raw);
-    let mut inferred = inference.finish()?.columns.into_iter();
+    let mut inferred = look(Inference::new(raw, &wanted, &aside)?)?.finish()?.columns.into_iter();
     let mut schema = Schema::default();
     for name in raw.names().filter(|name| !no_input(name)) {
         if is_dropped(name) {
@@ -446,7 +422,7 @@ fn full_batch(config: &Config, n_train: usize) -> Option<Choice> {
 }
 
 /// How the layers' weights start, by the settings or by what `auto` came to.
-fn starts(config: &Config, network: &Network) -> Vec<Choice> {
+pub(super) fn starts(config: &Config, network: &Network) -> Vec<Choice> {
     let is_short_form = config.network.layers.is_empty();
     let explained = explain(network.specs()).into_iter().map(|told| {
         let layers = told.layers.join(", ");
@@ -480,7 +456,8 @@ fn check_batch_norm(config: &Config, network: &Network) -> Result<()> {
         None => Ok(()),
         Some((key, n, least)) => Err(Error::setting(
             format!(
-                "{key} is {n}; a network with batch normalisation needs {least}: a row alone has no spread"
+                "{key} is {n}; a network with batch normalisation needs {least}: a row alone has no spread{}",
+                if least == 3 { ", and of three rows in shards of two one is alone" } else { "" }
             ),
             format!("--set {key}=32, or a network without batch_norm"),
         )),
@@ -540,7 +517,7 @@ pub(super) fn target_spec(
 }
 
 /// A figure that the task does not have cannot be watched.
-fn check_monitors(config: &Config, task: TaskKind) -> Result<()> {
+pub(super) fn check_monitors(config: &Config, task: TaskKind) -> Result<()> {
     let watched = [
         ("early_stopping.monitor", config.early_stopping.monitor),
         ("reduce_on_plateau.monitor", config.reduce_on_plateau.monitor),

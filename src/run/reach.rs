@@ -19,12 +19,17 @@ pub(super) struct Far {
     pub(super) remedy: String,
 }
 
-/// Refuses cells of validation and test rows whose squares, as the network takes them, are beyond the precision.
-pub(super) fn check_reach(plan: &Plan) -> Result<()> {
-    let (most, precision) = match plan.config.network.precision {
+/// The largest number whose square can be reckoned with, and the name of the precision.
+pub(super) fn most(precision: Precision) -> (f64, &'static str) {
+    match precision {
         Precision::F32 => (1e18, "f32"),
         Precision::F64 => (1e150, "f64"),
-    };
+    }
+}
+
+/// Refuses cells of validation and test rows whose squares, as the network takes them, are beyond the precision.
+pub(super) fn check_reach(plan: &Plan) -> Result<()> {
+    let (most, precision) = most(plan.config.network.precision);
     for (part, rows) in [("validation", &plan.split.val), ("test", &plan.split.test)] {
         if let Some(far) = furthest(plan, rows, most)? {
             return Err(Error::data(

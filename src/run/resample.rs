@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use statera_kernels::Scalar;
 
-use super::plan::{Choice, Plan};
+use super::choice::Choice;
+use super::plan::Plan;
 use crate::config::{Config, ImbalanceConfig, ImbalanceKind};
 use crate::data::split::MIN_TRAIN;
 use crate::data::words::{shown, thousands};

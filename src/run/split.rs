@@ -1,6 +1,6 @@
 //! Which rows are for what, and why.
 
-use super::plan::Choice;
+use super::choice::Choice;
 use crate::config::Config;
 use crate::data::words::{counted, null_option, shown, thousands};
 use crate::data::{Groups, Labels, RawTable, Rule, Split, Target, Times};

@@ -2,8 +2,8 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
-use super::fit::Rows;
 use super::range_test::instead_of;
+use super::source::Source;
 use super::start::start;
 use crate::config::{Config, OptimizerName};
 use crate::nn::{Layer, Loss, Network};
@@ -31,7 +31,7 @@ pub fn instead<T: Scalar>(
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: &Rows<T>,
+    train: Source<T>,
 ) -> Instead {
     /// A test leaves some of the noise out, so that it says nothing of so much.
     const FAR_BEYOND: f64 = 1e3;
@@ -107,17 +107,18 @@ pub(super) struct Grown {
     pub(super) after: f64,
 }
 
-/// The layer with weights that makes more of what enters it than it did at the start, by the largest factor.
+/// The layer with weights that makes more of what enters it than it did at the start, by the largest factor; none where
+/// rows can no longer be read.
 pub(super) fn grown<T: Scalar>(
     network: &Network,
     level: CpuLevel,
     seed: u64,
     params: &[T],
-    train: &Rows<T>,
+    train: Source<T>,
 ) -> Option<Grown> {
     let rows: Vec<u32> = (0..train.len().min(ROWS) as u32).collect();
-    let x = train.picked(&rows, network.n_inputs()).x;
-    let before = network.largest_outputs(level, &start(network, level, seed, train), &x);
+    let x = train.picked(&rows, network.n_inputs()).ok()?.x;
+    let before = network.largest_outputs(level, &start(network, level, seed, train).ok()?, &x);
     let after = network.largest_outputs(level, params, &x);
     let gain = |sizes: &[f64], i: usize| {
         let entered = i.checked_sub(1).map_or(1.0, |before| sizes[before]);

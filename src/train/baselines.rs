@@ -15,7 +15,59 @@ const MAX_PARTS: usize = 16;
 /// Rows that a matrix product takes at a time, so that its scratch stays small.
 const BLOCK_ROWS: usize = 512;
 
-/// Fits the baselines on training rows and predicts the rows of `test_x`; both row after row.
+/// A simple model, fitted.
+pub struct Baseline {
+    rule: Rule,
+    n_features: usize,
+}
+
+/// What a simple model predicts by.
+enum Rule {
+    /// The same number for every row.
+    Constant(f64),
+    /// The same probabilities for every row.
+    Shares(Vec<f64>),
+    /// A number linear in the features.
+    Linear(Standardizer, Linear),
+    /// Probabilities of so many classes, of which those listed are told apart.
+    Logistic(Standardizer, Linear, Vec<usize>, usize),
+}
+
+impl Baseline {
+    /// Predicts rows (rows×features).
+    pub fn predict(&self, x: &[f64]) -> Predictions {
+        let n = x.len() / self.n_features;
+        match &self.rule {
+            Rule::Constant(value) => Predictions::Values(vec![*value; n]),
+            Rule::Shares(shares) => {
+                Predictions::Probabilities { n_classes: shares.len(), p: shares.repeat(n) }
+            }
+            Rule::Linear(rows, linear) => Predictions::Values(rows.predict(linear, x)),
+            Rule::Logistic(rows, linear, present, n_classes) => {
+                let p = probabilities(&rows.predict(linear, x), linear.bias.len(), present, *n_classes);
+                Predictions::Probabilities { n_classes: *n_classes, p }
+            }
+        }
+    }
+}
+
+/// Fits the baselines of [`fit_baselines`] and predicts the rows of `test_x`; both row after row.
+///
+/// # Panics
+/// As [`fit_baselines`], and when test rows have other features.
+pub fn baselines(
+    train_x: &[f64],
+    n_features: usize,
+    train_truth: Truth,
+    n_classes: usize,
+    test_x: &[f64],
+) -> Vec<(&'static str, Predictions)> {
+    assert_eq!(test_x.len() % n_features.max(1), 0, "test rows have the features of training rows");
+    let models = fit_baselines(train_x, n_features, train_truth, n_classes);
+    models.into_iter().map(|(name, model)| (name, model.predict(test_x))).collect()
+}
+
+/// Fits the baselines on training rows.
 ///
 /// For numbers:
 ///
@@ -39,35 +91,28 @@ const BLOCK_ROWS: usize = 512;
 ///
 /// # Panics
 /// When there is no feature or no training row, or when the lengths do not fit together.
-pub fn baselines(
+pub fn fit_baselines(
     train_x: &[f64],
     n_features: usize,
     train_truth: Truth,
     n_classes: usize,
-    test_x: &[f64],
-) -> Vec<(&'static str, Predictions)> {
+) -> Vec<(&'static str, Baseline)> {
     assert!(n_features > 0 && !train_truth.is_empty(), "a baseline needs a feature and a training row");
     assert_eq!(train_x.len(), train_truth.len() * n_features, "a target is needed for each training row");
-    assert_eq!(test_x.len() % n_features, 0, "test rows have the features of training rows");
-    let n_test = test_x.len() / n_features;
     let rows = Standardized::new(train_x, n_features);
+    let of = |rule| Baseline { rule, n_features };
     match train_truth {
         Truth::Values(t) => {
-            let mean = mean(t);
             let linear = least_squares(&rows, t);
-            let predictions = rows.predict(&linear, test_x);
             vec![
-                ("mean", Predictions::Values(vec![mean; n_test])),
-                ("least_squares", Predictions::Values(predictions)),
+                ("mean", of(Rule::Constant(mean(t)))),
+                ("least_squares", of(Rule::Linear(rows.standardizer, linear))),
             ]
         }
         Truth::Classes(t) => {
             let shares = shares(t, n_classes);
-            let p = logistic_regression(&rows, t, &shares, test_x);
-            vec![
-                ("majority", Predictions::Probabilities { n_classes, p: shares.repeat(n_test) }),
-                ("logistic_regression", Predictions::Probabilities { n_classes, p }),
-            ]
+            let logistic = logistic_regression(rows, t, &shares);
+            vec![("majority", of(Rule::Shares(shares))), ("logistic_regression", of(logistic))]
         }
     }
 }
@@ -85,10 +130,8 @@ fn shares(classes: &[u32], n_classes: usize) -> Vec<f64> {
     counts.iter().map(|count| count / classes.len() as f64).collect()
 }
 
-/// Training rows with columns of mean 0 and standard deviation 1; columns that do not vary are 0.
-struct Standardized {
-    /// n×p.
-    z: Vec<f64>,
+/// Brings columns to mean 0 and standard deviation 1 in the training rows; columns that do not vary there to 0.
+struct Standardizer {
     /// p.
     n_features: usize,
     mean: Vec<f64>,
@@ -97,12 +140,59 @@ struct Standardized {
     level: CpuLevel,
 }
 
+/// Training rows, standardised.
+struct Standardized {
+    /// n×p.
+    z: Vec<f64>,
+    standardizer: Standardizer,
+}
+
+impl std::ops::Deref for Standardized {
+    type Target = Standardizer;
+
+    fn deref(&self) -> &Standardizer {
+        &self.standardizer
+    }
+}
+
 /// Outputs of a standardised row z: z·W + b.
 struct Linear {
     /// W, p×O.
     weight: Vec<f64>,
     /// b, O.
     bias: Vec<f64>,
+}
+
+impl Standardizer {
+    fn apply(&self, x: &[f64]) -> Vec<f64> {
+        let mut z = x.to_vec();
+        for row in z.chunks_exact_mut(self.n_features) {
+            for ((v, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.inverse_std) {
+                *v = (*v - mean) * scale;
+            }
+        }
+        z
+    }
+
+    /// Outputs (rows×O) of rows as they came.
+    fn predict(&self, linear: &Linear, x: &[f64]) -> Vec<f64> {
+        let mut outputs = Vec::with_capacity(x.len() / self.n_features * linear.bias.len());
+        // Part by part, so that no second copy of all rows is held.
+        for x in x.chunks(BLOCK_ROWS * self.n_features) {
+            let mut part = vec![0.0; x.len() / self.n_features * linear.bias.len()];
+            self.times_rows(&self.apply(x), &linear.weight, &linear.bias, &mut part);
+            outputs.append(&mut part);
+        }
+        outputs
+    }
+
+    fn times_rows(&self, z: &[f64], weight: &[f64], bias: &[f64], y: &mut [f64]) {
+        let (p, o) = (self.n_features, bias.len());
+        let m = z.len() / p;
+        let mut scratch = vec![0.0; product_scratch_len(m, p, o)];
+        let (z, weight) = (Matrix::rows(z, p), Matrix::rows(weight, o));
+        f64::product(self.level, [m, p, o], z, weight, y, Start::Bias(bias), &mut scratch);
+    }
 }
 
 impl Standardized {
@@ -126,35 +216,12 @@ impl Standardized {
             // The mean is rounded, and a column of one number can seem to vary by as much.
             *s = if std > 1e-13 * m.abs() { 1.0 / std } else { 0.0 };
         }
-        let mut rows = Self { z: Vec::new(), n_features, mean, inverse_std, level: CpuLevel::detect() };
-        rows.z = rows.apply(x);
-        rows
+        let standardizer = Standardizer { n_features, mean, inverse_std, level: CpuLevel::detect() };
+        Self { z: standardizer.apply(x), standardizer }
     }
 
     fn n_rows(&self) -> usize {
         self.z.len() / self.n_features
-    }
-
-    fn apply(&self, x: &[f64]) -> Vec<f64> {
-        let mut z = x.to_vec();
-        for row in z.chunks_exact_mut(self.n_features) {
-            for ((v, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.inverse_std) {
-                *v = (*v - mean) * scale;
-            }
-        }
-        z
-    }
-
-    /// Outputs (rows×O) of rows as they came.
-    fn predict(&self, linear: &Linear, x: &[f64]) -> Vec<f64> {
-        let mut outputs = Vec::with_capacity(x.len() / self.n_features * linear.bias.len());
-        // Part by part, so that no second copy of all rows is held.
-        for x in x.chunks(BLOCK_ROWS * self.n_features) {
-            let mut part = vec![0.0; x.len() / self.n_features * linear.bias.len()];
-            self.times_rows(&self.apply(x), &linear.weight, &linear.bias, &mut part);
-            outputs.append(&mut part);
-        }
-        outputs
     }
 
     /// Rows of a part; a whole number of blocks but for the last.
@@ -169,14 +236,6 @@ impl Standardized {
             .par_chunks(part * self.n_features)
             .zip(y.par_chunks_mut(part * o))
             .for_each(|(z, y)| self.times_rows(z, weight, bias, y));
-    }
-
-    fn times_rows(&self, z: &[f64], weight: &[f64], bias: &[f64], y: &mut [f64]) {
-        let (p, o) = (self.n_features, bias.len());
-        let m = z.len() / p;
-        let mut scratch = vec![0.0; product_scratch_len(m, p, o)];
-        let (z, weight) = (Matrix::rows(z, p), Matrix::rows(weight, o));
-        f64::product(self.level, [m, p, o], z, weight, y, Start::Bias(bias), &mut scratch);
     }
 
     /// zᵀ·d, d: n×O, the result p×O.
@@ -245,28 +304,31 @@ fn least_squares(rows: &Standardized, t: &[f64]) -> Linear {
     Linear { weight, bias: vec![target_mean] }
 }
 
-/// Probabilities (test rows×classes) of logistic regression among the classes that training has.
-fn logistic_regression(rows: &Standardized, t: &[u32], shares: &[f64], test_x: &[f64]) -> Vec<f64> {
+/// Logistic regression among the classes that training has; of a single one, its share.
+fn logistic_regression(rows: Standardized, t: &[u32], shares: &[f64]) -> Rule {
     let present: Vec<usize> = (0..shares.len()).filter(|&class| shares[class] > 0.0).collect();
-    let n_test = test_x.len() / rows.n_features;
     if present.len() < 2 {
-        return shares.repeat(n_test);
+        return Rule::Shares(shares.to_vec());
     }
     let mut compact = vec![0_u32; shares.len()];
     for (i, &class) in present.iter().enumerate() {
         compact[class] = i as u32;
     }
     let t: Vec<u32> = t.iter().map(|&class| compact[class as usize]).collect();
-    let linear = fit_logistic(rows, &t, present.len());
-    let mut outputs = rows.predict(&linear, test_x);
-    let o = linear.bias.len();
-    let mut p = vec![0.0; n_test * shares.len()];
-    for (z, p) in outputs.chunks_exact_mut(o).zip(p.chunks_exact_mut(shares.len())) {
+    let linear = fit_logistic(&rows, &t, present.len());
+    Rule::Logistic(rows.standardizer, linear, present, shares.len())
+}
+
+/// Probabilities (rows×classes) out of logits (rows×O) of the classes that are present.
+fn probabilities(logits: &[f64], o: usize, present: &[usize], n_classes: usize) -> Vec<f64> {
+    let mut p = vec![0.0; logits.len() / o * n_classes];
+    for (z, p) in logits.chunks_exact(o).zip(p.chunks_exact_mut(n_classes)) {
         if let [z] = z {
             (p[present[0]], p[present[1]]) = (sigmoid(-*z), sigmoid(*z));
         } else {
-            softmax(z);
-            for (&class, z) in present.iter().zip(z) {
+            let mut z = z.to_vec();
+            softmax(&mut z);
+            for (&class, z) in present.iter().zip(&z) {
                 p[class] = *z;
             }
         }

@@ -17,10 +17,12 @@ use super::optimizer::Optimizer;
 use super::prune::Pruning;
 pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
+use super::source::{Feed, Source};
 use super::start::start;
 use super::step::Stepper;
 use super::watch::Watch;
-use crate::config::{Config, OptimizerName};
+use super::windows::Windows;
+use crate::config::{Config, CurriculumBy, OptimizerName};
 use crate::data::TargetScaler;
 use crate::error::{Error, Result};
 use crate::nn::buffer::Buffer;
@@ -54,7 +56,16 @@ pub(super) fn bound_batches(n_rows: usize, batch_size: usize, bounds: &mut Vec<u
     bounds.push(n_rows);
 }
 
+/// How many batches [`bound_batches`] makes.
+fn count_batches(n_rows: usize, batch_size: usize) -> usize {
+    let joins = n_rows % batch_size == 1 && batch_size > 1 && n_rows > 1;
+    n_rows.div_ceil(batch_size) - usize::from(joins)
+}
+
 /// Trains `network` on `train`, watching `val`.
+///
+/// Rows of a file are learned from [window by window](Windows), and so are rows in memory where they are too many for
+/// one: the result is the same to the bit.
 ///
 /// `facts` is what some settings ask of the training rows besides, and may be empty for others. `unit` brings
 /// the outputs to the target's own units (the identity for classes).
@@ -62,17 +73,18 @@ pub(super) fn bound_batches(n_rows: usize, batch_size: usize, bounds: &mut Vec<u
 /// is done; later, the best weights are kept and the reason is told.
 ///
 /// Where a batch is cut into shards, all threads of the pool stay awake until training ends.
-pub fn fit<T: Scalar>(
+pub fn fit<'a, T: Scalar + 'static>(
     network: &Network,
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: &Rows<T>,
+    train: impl Into<Source<'a, T>>,
     facts: &RowFacts,
-    val: &Rows<T>,
+    val: impl Into<Source<'a, T>>,
     unit: &TargetScaler,
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
+    let (train, val): (Source<T>, Source<T>) = (train.into(), val.into());
     let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
     let batch_size = if takes_all { train.len() } else { config.train.batch_size.min(train.len()) };
     let shares = batch_size > network.shard_rows(config.train.shard_rows);
@@ -80,23 +92,31 @@ pub fn fit<T: Scalar>(
 }
 
 /// The same on the threads that are awake.
-fn fit_awake<T: Scalar>(
+fn fit_awake<T: Scalar + 'static>(
     network: &Network,
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: &Rows<T>,
+    train: Source<T>,
     facts: &RowFacts,
-    val: &Rows<T>,
+    val: Source<T>,
     unit: &TargetScaler,
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
+    check_source(&train, config)?;
     let batch_size = if takes_all { n_train } else { config.train.batch_size.min(n_train) };
-    let mut bounds = Vec::with_capacity(n_train / batch_size + 1);
-    bound_batches(n_train, batch_size, &mut bounds);
-    let mut params = Buffer::of(&start(network, level, seed, train), 0);
+    // What looks at all rows takes them in one window; the others may be too many for it.
+    let by_curriculum = config.curriculum.by != CurriculumBy::None;
+    let windows = if takes_all || by_curriculum || config.noise.labels > 0.0 {
+        Windows::single(n_train)
+    } else {
+        Windows::new(n_train, n_inputs, batch_size)
+    };
+    let mut bounds = Vec::with_capacity(windows.max_rows() / batch_size + 1);
+    let steps_per_epoch = count_batches(n_train, batch_size);
+    let mut params = Buffer::of(&start(network, level, seed, train)?, 0);
     let mut kept = params.to_vec();
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let mut full_batch = takes_all.then(|| FullBatch::new(&config.optimizer, &params));
@@ -104,7 +124,7 @@ fn fit_awake<T: Scalar>(
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
         .with_settings(&config.train)
         .with_noise(&config.noise);
-    let updates_per_epoch = bounds.len().div_ceil(config.train.accumulate);
+    let updates_per_epoch = steps_per_epoch.div_ceil(config.train.accumulate);
     let schedule = Schedule::new(&config.schedule, config.train.epochs, updates_per_epoch);
     let mut average = Average::new(&config.average, params.len());
     let mut pruning = Pruning::new(&config.weights, network.views());
@@ -115,14 +135,19 @@ fn fit_awake<T: Scalar>(
     let gathered = if takes_all { 1 } else { max_rows };
     let mut augment = Augment::new(&config.augment, seed, &facts.numeric_inputs, gathered);
     let n_outputs = network.n_outputs();
-    let mut label_noise = LabelNoise::new(config.noise.labels, seed, loss, n_outputs, &train.targets);
+    let mut label_noise = match train {
+        Source::Memory(rows) => LabelNoise::new(config.noise.labels, seed, loss, n_outputs, &rows.targets),
+        Source::File(_) => None,
+    };
     let mut batch = train.batch(gathered, n_inputs, augment.mixes());
-    let mut watch = Watch::new(network, loss, level, val, unit);
+    let mut watch = Watch::new(network, loss, level, val, unit)?;
     if network.trains_latent_weights() {
         network.write_weights_in_use(level, &mut kept);
     }
-    let initial_val_loss = watch.look(&kept).0;
-    let mut order: Vec<u32> = (0..n_train as u32).collect();
+    let initial_val_loss = watch.look(&kept)?.0;
+    let mut order: Vec<u32> = Vec::with_capacity(windows.max_rows());
+    let mut groups = Vec::new();
+    let mut feed = Feed::new(train, &windows, seed, config.train.shuffle, config.train.epochs)?;
     let curriculum = Curriculum::new(&config.curriculum, &facts.difficulty, batch_size);
 
     let mut early_stopping = EarlyStopping::new(&config.early_stopping);
@@ -141,7 +166,7 @@ fn fit_awake<T: Scalar>(
         n_val: val.len(),
         n_params: network.n_params(),
         epochs: config.train.epochs,
-        steps_per_epoch: bounds.len(),
+        steps_per_epoch,
     }) {
         Answer::GoOn => None,
         Answer::Stop(why) => Some(why),
@@ -160,108 +185,109 @@ fn fit_awake<T: Scalar>(
             best = BestEpoch::default();
         }
         // From the same order every time: an epoch's order follows from seed and epoch alone.
-        curriculum.choose(epoch, n_train, &mut order);
-        if config.train.shuffle {
-            Stream::new(seed, Purpose::Shuffle, epoch as u32).shuffle(&mut order);
-        }
-        bound_batches(order.len(), batch_size, &mut bounds);
-        let updates_now = bounds.len().div_ceil(config.train.accumulate);
-        let mut updates = 0;
-        let targets = match &mut label_noise {
-            Some(noise) => noise.of_epoch(epoch, &train.targets),
-            None => &train.targets,
-        };
-        let (mut first, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
-        let mut rate_now = rate;
-        if let Some(solver) = &mut full_batch {
+        windows.order(seed, epoch, config.train.shuffle, &mut groups);
+        let mut shuffle = Stream::new(seed, Purpose::Shuffle, epoch as u32);
+        let (mut n_done, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
+        let (mut step, mut updates, mut rate_now) = (0, 0, rate);
+        if let (Some(solver), Source::Memory(train)) = (&mut full_batch, train) {
             let done = solver.epoch(&mut stepper, network, train, &mut params);
             if !done.loss.is_finite() {
                 let layer = stepper.first_non_finite_layer(0, &params, &train.x);
                 return Err(unfit_start(network, layer));
             }
             (loss_sum, weight_sum, rate_now) = (done.loss, 1.0, done.step);
-            first = done.evaluations * n_train;
+            n_done = done.evaluations * n_train;
             stop = done.ended;
-            bounds.clear();
         }
-        for (step, &end) in bounds.iter().enumerate() {
-            let n_rows = end - first;
-            let rows = (&train.x[..], targets);
-            augment.gather(level, steps, rows, &order[first..end], n_inputs, &mut batch);
-            let targets = batch.targets.view().slice(0..n_rows);
-            // An epoch of fewer rows takes as much of the schedule as any other.
-            let time = (epoch - 1) * updates_per_epoch + updates * updates_per_epoch / updates_now;
-            rate_now = rate * schedule.factor(time);
-            let mean = stepper.step(
-                steps,
-                rate_now,
-                &mut params,
-                &mut optimizer,
-                &batch.x[..n_rows * n_inputs],
-                targets,
-            );
-            steps = steps.wrapping_add(1);
-            first = end;
-            let weight = targets.total_weight();
-            (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
-            if !mean.is_finite() {
-                let grown = || grown(network, level, seed, &params, train).map(|grown| grown.layer);
-                let (layer, told) = if let Some(layer) = stepper.not_finite() {
-                    (Some(layer), "the first numbers that are not finite come out of")
-                } else {
-                    (grown(), "those that have grown most come out of")
-                };
-                let layer = layer.map_or("the loss".into(), |layer| named(network, layer));
-                let Instead { learning_rate, remedy } = instead(rate, network, loss, level, config, train);
-                reason =
-                    format!("the loss is not finite in epoch {epoch}, step {}; {told} {layer}", step + 1);
-                listener(&Event::Diverged {
-                    epoch,
-                    step: step + 1,
-                    layer,
-                    suggested_learning_rate: learning_rate,
-                    remedy: remedy.clone(),
-                });
-                if history.is_empty() {
-                    return Err(Error::training(reason, remedy));
-                }
-                diverges = true;
-                break 'epochs;
+        'windows: for window in 0..if takes_all { 0 } else { windows.len() } {
+            let rows = feed.next(&windows, &groups, window, &mut order)?;
+            if by_curriculum {
+                curriculum.choose(epoch, n_train, &mut order);
             }
-            if step + 1 == bounds.len() {
-                // The last group of an epoch may be a smaller one.
-                stepper.flush(rate_now, &mut params, &mut optimizer);
+            if config.train.shuffle {
+                shuffle.shuffle(&mut order);
             }
-            if !stepper.holds() {
-                updates += 1;
-                average.after_step(level, &params);
-            }
-            if last_progress.elapsed() > Duration::from_millis(100) {
-                last_progress = Instant::now();
-                let answer = listener(&Event::Progress {
-                    epoch,
-                    step: step + 1,
-                    train_loss: loss_sum / weight_sum,
-                    rows_per_second: first as f64 / epoch_begin.elapsed().as_secs_f64(),
-                });
-                let asked = match answer {
-                    Answer::Stop(why) => Some(why),
-                    Answer::GoOn => out_of_time(config.train.max_seconds, begin.elapsed().as_secs_f64()),
-                };
-                if asked.is_some() {
-                    stop = asked;
-                    // A first epoch that is cut short still leaves weights to keep.
-                    if !history.is_empty() {
-                        break 'epochs;
+            bound_batches(order.len(), batch_size, &mut bounds);
+            // A curriculum leaves rows out, and has a single window.
+            let n_steps = if by_curriculum { bounds.len() } else { steps_per_epoch };
+            let updates_now = n_steps.div_ceil(config.train.accumulate);
+            let targets = match &mut label_noise {
+                Some(noise) => noise.of_epoch(epoch, &rows.targets),
+                None => &rows.targets,
+            };
+            let mut first = 0;
+            for &end in &bounds {
+                let n_rows = end - first;
+                augment.gather(level, steps, (&rows.x, targets), &order[first..end], n_inputs, &mut batch);
+                let x = &batch.x[..n_rows * n_inputs];
+                let targets = batch.targets.view().slice(0..n_rows);
+                // An epoch of fewer rows takes as much of the schedule as any other.
+                let time = (epoch - 1) * updates_per_epoch + updates * updates_per_epoch / updates_now;
+                rate_now = rate * schedule.factor(time);
+                let mean = stepper.step(steps, rate_now, &mut params, &mut optimizer, x, targets);
+                steps = steps.wrapping_add(1);
+                (first, n_done, step) = (end, n_done + n_rows, step + 1);
+                let weight = targets.total_weight();
+                (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
+                if !mean.is_finite() {
+                    let grown = || grown(network, level, seed, &params, train).map(|grown| grown.layer);
+                    let (layer, told) = if let Some(layer) = stepper.not_finite() {
+                        (Some(layer), "the first numbers that are not finite come out of")
+                    } else {
+                        (grown(), "those that have grown most come out of")
+                    };
+                    let layer = layer.map_or("the loss".into(), |layer| named(network, layer));
+                    let Instead { learning_rate, remedy } =
+                        instead(rate, network, loss, level, config, train);
+                    reason = format!("the loss is not finite in epoch {epoch}, step {step}; {told} {layer}");
+                    listener(&Event::Diverged {
+                        epoch,
+                        step,
+                        layer,
+                        suggested_learning_rate: learning_rate,
+                        remedy: remedy.clone(),
+                    });
+                    if history.is_empty() {
+                        return Err(Error::training(reason, remedy));
                     }
-                    break;
+                    diverges = true;
+                    break 'epochs;
+                }
+                if step == n_steps {
+                    // The last group of an epoch may be a smaller one.
+                    stepper.flush(rate_now, &mut params, &mut optimizer);
+                }
+                if !stepper.holds() {
+                    updates += 1;
+                    average.after_step(level, &params);
+                }
+                if last_progress.elapsed() > Duration::from_millis(100) {
+                    last_progress = Instant::now();
+                    let answer = listener(&Event::Progress {
+                        epoch,
+                        step,
+                        train_loss: loss_sum / weight_sum,
+                        rows_per_second: n_done as f64 / epoch_begin.elapsed().as_secs_f64(),
+                    });
+                    let asked = match answer {
+                        Answer::Stop(why) => Some(why),
+                        Answer::GoOn => out_of_time(config.train.max_seconds, begin.elapsed().as_secs_f64()),
+                    };
+                    if asked.is_some() {
+                        stop = asked;
+                        // A first epoch that is cut short still leaves weights to keep.
+                        if !history.is_empty() {
+                            break 'epochs;
+                        }
+                        break 'windows;
+                    }
                 }
             }
         }
-        let rows_per_second = first as f64 / epoch_begin.elapsed().as_secs_f64();
+        let rows_per_second = n_done as f64 / epoch_begin.elapsed().as_secs_f64();
         average.after_epoch(level, epoch, &params);
         let used = weights_to_use(network, level, &params, &optimizer, &average, &mut apart);
-        let (val_loss, metrics) = watch.look(used);
+        let (val_loss, metrics) = watch.look(used)?;
         let mut record = EpochRecord {
             epoch,
             train_loss: loss_sum / weight_sum,
@@ -319,12 +345,12 @@ fn fit_awake<T: Scalar>(
         best_epoch = epochs_run;
     }
     let val_loss = history.get(best_epoch.wrapping_sub(1)).map_or(f64::NAN, |record| record.val_loss);
-    let is_worse = val_loss > initial_val_loss && !diverges && {
-        let mut initial = start(network, level, seed, train);
+    let is_worse = val_loss > initial_val_loss && {
+        let mut initial = start(network, level, seed, train)?;
         if network.trains_latent_weights() {
             network.write_weights_in_use(level, &mut initial);
         }
-        watch.is_worse(&kept, &initial)
+        watch.is_worse(&kept, &initial)?
     };
     if is_worse {
         let Instead { learning_rate, remedy } = instead(rate, network, loss, level, config, train);
@@ -343,6 +369,23 @@ fn fit_awake<T: Scalar>(
     }
     listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
     Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
+}
+
+/// Refuses what has to look at all training rows at once where they lie in a file.
+fn check_source<T>(train: &Source<T>, config: &Config) -> Result<()> {
+    let Source::File(_) = train else { return Ok(()) };
+    let asked = [
+        (config.optimizer.name == OptimizerName::Lbfgs, "optimizer.name = \"lbfgs\"", "optimizer.name=adamw"),
+        (config.curriculum.by != CurriculumBy::None, "a curriculum", "curriculum.by=none"),
+        (config.noise.labels > 0.0, "noise.labels", "noise.labels=0"),
+    ];
+    match asked.into_iter().find(|(is_asked, ..)| *is_asked) {
+        None => Ok(()),
+        Some((_, what, instead)) => Err(Error::setting(
+            format!("{what} looks at all training rows at once, and they are read window by window"),
+            format!("--set {instead}, or rows in memory"),
+        )),
+    }
 }
 
 /// The weights that are validated and kept: an average, schedule_free_adamw's x, or those that are trained; of latent
@@ -378,7 +421,7 @@ fn unfit_start(network: &Network, layer: Option<usize>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::bound_batches;
+    use super::{bound_batches, count_batches};
 
     fn batch_bounds(n_rows: usize, batch_size: usize) -> Vec<usize> {
         let mut bounds = vec![1, 2, 3];
@@ -388,6 +431,12 @@ mod tests {
 
     #[test]
     fn a_single_last_row_joins_the_batch_before() {
+        for n_rows in 1..40 {
+            for batch_size in 1..=n_rows {
+                let n = batch_bounds(n_rows, batch_size).len();
+                assert_eq!(count_batches(n_rows, batch_size), n, "{n_rows} rows by {batch_size}");
+            }
+        }
         assert_eq!(batch_bounds(64, 32), [32, 64]);
         assert_eq!(batch_bounds(66, 32), [32, 64, 66]);
         assert_eq!(batch_bounds(65, 32), [32, 65]);

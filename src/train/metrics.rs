@@ -24,6 +24,13 @@ impl Predictions {
         Self::Probabilities { n_classes: 2, p: p_second.iter().flat_map(|&p| [1.0 - p, p]).collect() }
     }
 
+    /// Adds predictions of the same kind for the rows that follow.
+    pub fn append(&mut self, more: Self) {
+        let (Self::Values(all) | Self::Probabilities { p: all, .. }) = self;
+        let (Self::Values(more) | Self::Probabilities { p: more, .. }) = more;
+        all.extend(more);
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         match self {

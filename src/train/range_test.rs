@@ -8,6 +8,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::fit::{Rows, bound_batches};
 use super::optimizer::Optimizer;
+use super::source::Source;
 use super::start::start;
 use super::step::Stepper;
 use crate::config::{Config, OptimizerName};
@@ -25,6 +26,9 @@ pub struct Ramp {
     /// How many steps there are.
     pub steps: usize,
 }
+
+/// What a test is without more being said: from rates that hardly move anything to some at which every optimiser fails.
+pub const USUAL: Ramp = Ramp { from: 1e-6, to: 10.0, steps: 200 };
 
 /// The fewest steps whose losses can be told from their noise.
 const FEWEST_STEPS: usize = 20;
@@ -136,7 +140,7 @@ pub fn range_test<T: Scalar>(
     settings.accumulate = 1;
     let mut bounds = Vec::new();
     bound_batches(n_train, batch_size, &mut bounds);
-    let mut params = start(network, level, seed, train);
+    let mut params = start(network, level, seed, train)?;
     let mut optimizer = Optimizer::new(&config.optimizer, network.views());
     let max_rows = batch_size + 1;
     let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
@@ -263,19 +267,33 @@ pub fn instead_of<T: Scalar>(
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: &Rows<T>,
+    train: Source<T>,
 ) -> Option<f64> {
     /// Rows that the test may go through, so that a table of many is not trained on once more.
     const ROWS: usize = 1 << 21;
+    /// Of a file, rows that it is given, evenly spread.
+    const FROM_FILE: usize = 1 << 16;
     /// Losses of smaller batches differ too much for so short a test.
     const LEAST_BATCH: usize = 32;
     let mut config = config.clone();
     config.train.batch_size = config.train.batch_size.max(LEAST_BATCH);
     let steps = (ROWS / config.train.batch_size.clamp(1, train.len().max(1))).clamp(FEWEST_STEPS, 100);
-    // Where even the lowest rates of the first ramp are too high, another one begins below it.
-    let ramps =
-        [[1e-6, 1.0], [1e-12, 1e-6]].map(|[from, to]| Ramp { from: rate * from, to: rate * to, steps });
-    let test = |ramp| range_test(network, loss, level, &config, train, ramp).ok();
+    // A rate that is far too high leaves the sound ones few steps of a ramp up to it, or none: then the usual one is
+    // tried, and one of rates below it.
+    let below = |[from, to]: [f64; 2]| Ramp { from: rate * from, to: rate * to, steps };
+    let usual = Ramp { to: USUAL.to.min(rate), steps: (2 * steps).min(USUAL.steps), ..USUAL };
+    let ramps = [below([1e-6, 1.0]), usual, below([1e-12, 1e-6])];
+    let some;
+    let rows = match train {
+        Source::Memory(rows) => rows,
+        Source::File(file) => {
+            let every = file.len().div_ceil(FROM_FILE).max(1);
+            let spread: Vec<u32> = (0..file.len() as u32).step_by(every).collect();
+            some = file.picked(&spread).ok()?;
+            &some
+        }
+    };
+    let test = |ramp| range_test(network, loss, level, &config, rows, ramp).ok();
     let found = ramps.into_iter().find_map(|ramp| test(ramp)?.suggestion)?;
     Some(found.min(two_digits(rate / 10.0)))
 }

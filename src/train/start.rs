@@ -2,7 +2,8 @@
 
 use statera_kernels::{CpuLevel, Scalar};
 
-use super::fit::Rows;
+use super::source::Source;
+use crate::error::Result;
 use crate::nn::Network;
 use crate::random::{Purpose, Stream};
 
@@ -12,12 +13,18 @@ pub const START_ROWS: usize = 1024;
 /// The initial parameters of a network that is to learn from `train`.
 ///
 /// Data-driven initialisers see up to [`START_ROWS`] of the rows, drawn by the seed without repetition.
-pub fn start<T: Scalar>(network: &Network, level: CpuLevel, seed: u64, train: &Rows<T>) -> Vec<T> {
+pub fn start<'a, T: Scalar>(
+    network: &Network,
+    level: CpuLevel,
+    seed: u64,
+    train: impl Into<Source<'a, T>>,
+) -> Result<Vec<T>> {
     if !network.looks_at_rows() {
-        return network.init(seed);
+        return Ok(network.init(seed));
     }
+    let train = train.into();
     let drawn = some_rows(seed, train.len(), START_ROWS);
-    network.init_on(level, seed, &train.picked(&drawn, network.n_inputs()).x)
+    Ok(network.init_on(level, seed, &train.picked(&drawn, network.n_inputs())?.x))
 }
 
 /// Up to `most` of the numbers below `n_rows`, in the random order of the seed.

@@ -1,21 +1,68 @@
 //! What the validation rows say of weights.
 
+use std::ops::Range;
+
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::row_file::RowReader;
 use super::rows::Rows;
+use super::source::Source;
 use crate::data::TargetScaler;
+use crate::error::Result;
 use crate::nn::{Loss, Network, Targets, Workspace};
+
+/// Rows that are looked at together.
+const TOGETHER: usize = 1 << 14;
 
 /// Looks at the validation rows, in memory planned once.
 pub(super) struct Watch<'a, T> {
     network: &'a Network,
     loss: Loss,
     level: CpuLevel,
-    val: &'a Rows<T>,
+    n_rows: usize,
+    rows: Watched<'a, T>,
     unit: &'a TargetScaler,
     works: Vec<Workspace<T>>,
     outputs: Vec<T>,
     unused_gradient: Vec<T>,
+}
+
+/// The rows, or a file of them and place for some.
+enum Watched<'a, T> {
+    Memory(&'a Rows<T>),
+    File(RowReader, Rows<T>),
+}
+
+impl<T: Scalar> Watched<'_, T> {
+    /// The inputs and targets of the rows of `range`, each of `n_inputs` inputs.
+    fn range(&mut self, range: Range<usize>, n_inputs: usize) -> Result<(&[T], Targets<'_, T>)> {
+        match self {
+            Self::Memory(rows) => {
+                let x = &rows.x[range.start * n_inputs..range.end * n_inputs];
+                Ok((x, rows.targets.view().slice(range)))
+            }
+            Self::File(reader, rows) => {
+                rows.clear();
+                reader.append(range, rows)?;
+                Ok((&rows.x, rows.targets.view()))
+            }
+        }
+    }
+}
+
+/// Sums over rows: of the loss and of the weights, of squared and absolute errors, and of rows whose class is right.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    weight: f64,
+    squares: f64,
+    absolutes: f64,
+    right: usize,
+}
+
+/// The rows of a table, some at a time.
+fn ranges(n_rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n_rows).step_by(TOGETHER).map(move |first| first..(first + TOGETHER).min(n_rows))
 }
 
 impl<'a, T: Scalar> Watch<'a, T> {
@@ -24,78 +71,95 @@ impl<'a, T: Scalar> Watch<'a, T> {
         network: &'a Network,
         loss: Loss,
         level: CpuLevel,
-        val: &'a Rows<T>,
+        val: Source<'a, T>,
         unit: &'a TargetScaler,
-    ) -> Self {
-        let n = val.len() * network.n_outputs();
-        let works = network.inference_workspaces(val.len(), val.len().clamp(1, 256));
-        let zeros = || vec![T::ZERO; n];
+    ) -> Result<Self> {
+        let (n_rows, together) = (val.len(), val.len().min(TOGETHER));
+        let works = network.inference_workspaces(together, together.clamp(1, 256));
+        let zeros = || vec![T::ZERO; together * network.n_outputs()];
         let loss = loss.without_smoothing();
-        Self { network, loss, level, val, unit, works, outputs: zeros(), unused_gradient: zeros() }
+        let rows = match val {
+            Source::Memory(rows) => Watched::Memory(rows),
+            Source::File(file) => Watched::File(file.reader()?, file.layout().rows(together)),
+        };
+        let (outputs, unused_gradient) = (zeros(), zeros());
+        Ok(Self { network, loss, level, n_rows, rows, unit, works, outputs, unused_gradient })
     }
 
     /// The loss of the validation rows, weighted and without label smoothing, and their metrics, unweighted; of an
     /// ensemble, those of its mean prediction.
-    pub(super) fn look(&mut self, params: &[T]) -> (f64, Vec<(String, f64)>) {
-        let n_rows = self.val.len() as f64;
-        let (x, outputs) = (&self.val.x, &mut self.outputs);
-        self.network.raw_outputs_on_threads(self.level, params, self.loss, x, &mut self.works, outputs);
-        let targets = self.val.targets.view();
-        let sum = self.loss.forward_backward(&self.outputs, targets, T::ONE, &mut self.unused_gradient);
-        let metrics = match targets.parted().0 {
-            Targets::Values(truth) => {
-                self.loss.predict(&mut self.outputs, self.network.n_outputs());
-                let own = |x: T| self.unit.inverse(x.to_f64());
-                let errors = || self.outputs.iter().zip(truth).map(|(y, t)| own(*y) - own(*t));
-                let mse = errors().map(|e| e * e).sum::<f64>() / n_rows;
-                let mae = errors().map(f64::abs).sum::<f64>() / n_rows;
-                vec![("val_rmse".to_owned(), mse.sqrt()), ("val_mae".to_owned(), mae)]
+    pub(super) fn look(&mut self, params: &[T]) -> Result<(f64, Vec<(String, f64)>)> {
+        let Self { network, outputs, unused_gradient: d, works, .. } = self;
+        let n_outputs = network.n_outputs();
+        let mut sums = Sums::default();
+        let mut are_classes = false;
+        for range in ranges(self.n_rows) {
+            let (outputs, d) = (&mut outputs[..range.len() * n_outputs], &mut d[..range.len() * n_outputs]);
+            let (x, targets) = self.rows.range(range, network.n_inputs())?;
+            network.raw_outputs_on_threads(self.level, params, self.loss, x, works, outputs);
+            sums.loss += self.loss.forward_backward(outputs, targets, T::ONE, d);
+            sums.weight += targets.total_weight();
+            match targets.parted().0 {
+                Targets::Values(truth) => {
+                    self.loss.predict(outputs, n_outputs);
+                    let own = |x: T| self.unit.inverse(x.to_f64());
+                    for error in outputs.iter().zip(truth).map(|(y, t)| own(*y) - own(*t)) {
+                        sums.squares += error * error;
+                        sums.absolutes += error.abs();
+                    }
+                }
+                Targets::Classes(truth) => {
+                    let rows = outputs.chunks_exact(n_outputs).zip(truth);
+                    sums.right += rows.filter(|(logits, class)| decided_class(logits) == **class).count();
+                    are_classes = true;
+                }
+                _ => unreachable!("rows that are watched are not mixed, and their weights are taken off"),
             }
-            Targets::Classes(truth) => {
-                let rows = self.outputs.chunks_exact(self.network.n_outputs()).zip(truth);
-                let right = rows.filter(|(logits, class)| decided_class(logits) == **class).count();
-                vec![("val_accuracy".to_owned(), right as f64 / n_rows)]
-            }
-            _ => unreachable!("rows that are watched are not mixed, and their weights are taken off"),
+        }
+        let n_rows = self.n_rows as f64;
+        let metrics = if are_classes {
+            vec![("val_accuracy".to_owned(), sums.right as f64 / n_rows)]
+        } else {
+            let (mse, mae) = (sums.squares / n_rows, sums.absolutes / n_rows);
+            vec![("val_rmse".to_owned(), mse.sqrt()), ("val_mae".to_owned(), mae)]
         };
-        (self.loss.of_mean(sum / targets.total_weight()).0, metrics)
+        Ok((self.loss.of_mean(sums.loss / sums.weight).0, metrics))
     }
 
     /// Whether the validation rows have a larger loss under `params` than under `start`, by more than the choice of
     /// rows explains: the mean of the rows' differences is beyond `CHANCE` of its standard errors.
-    pub(super) fn is_worse(&mut self, params: &[T], start: &[T]) -> bool {
+    pub(super) fn is_worse(&mut self, params: &[T], start: &[T]) -> Result<bool> {
         /// What a normal variable exceeds once in 200 times.
         const CHANCE: f64 = 2.576;
-        let differences: Vec<f64> = self
-            .row_losses(params)
-            .iter()
-            .zip(self.row_losses(start))
-            .map(|(now, then)| now - then)
-            .collect();
-        let n = differences.len() as f64;
-        let mean = differences.iter().sum::<f64>() / n;
-        let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        mean > CHANCE * (variance / n).sqrt()
+        // Mean and sum of squared deviations, row by row (Welford 1962).
+        let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        for range in ranges(self.n_rows) {
+            let now = self.row_losses(range.clone(), params)?;
+            let then = self.row_losses(range, start)?;
+            for difference in now.iter().zip(then).map(|(now, then)| now - then) {
+                n += 1.0;
+                let deviation = difference - mean;
+                mean += deviation / n;
+                squares += deviation * (difference - mean);
+            }
+        }
+        let variance = squares / f64::max(n - 1.0, 1.0);
+        Ok(mean > CHANCE * (variance / n).sqrt())
     }
 
-    /// The loss of each validation row, times its weight.
-    fn row_losses(&mut self, params: &[T]) -> Vec<f64> {
-        let (x, n_outputs) = (&self.val.x, self.network.n_outputs());
-        self.network.raw_outputs_on_threads(
-            self.level,
-            params,
-            self.loss,
-            x,
-            &mut self.works,
-            &mut self.outputs,
-        );
+    /// The loss of each validation row of `range`, times its weight.
+    fn row_losses(&mut self, range: Range<usize>, params: &[T]) -> Result<Vec<f64>> {
+        let Self { network, outputs, works, .. } = self;
+        let n_outputs = network.n_outputs();
+        let outputs = &mut outputs[..range.len() * n_outputs];
+        let (x, targets) = self.rows.range(range, network.n_inputs())?;
+        network.raw_outputs_on_threads(self.level, params, self.loss, x, works, outputs);
         let mut unused = vec![T::ZERO; n_outputs];
-        let rows = self.outputs.chunks_exact(n_outputs).enumerate();
-        rows.map(|(row, outputs)| {
-            let target = self.val.targets.view().slice(row..row + 1);
-            self.loss.forward_backward(outputs, target, T::ONE, &mut unused)
-        })
-        .collect()
+        let rows = outputs.chunks_exact(n_outputs).enumerate();
+        let losses = rows.map(|(row, outputs)| {
+            self.loss.forward_backward(outputs, targets.slice(row..row + 1), T::ONE, &mut unused)
+        });
+        Ok(losses.collect())
     }
 }
 

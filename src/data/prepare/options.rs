@@ -56,7 +56,7 @@ impl PipelineOptions {
     }
 
     /// Refuses what is set for columns that are not there, or that are of another kind.
-    pub(super) fn check(&self, table: &Table) -> Result<()> {
+    pub(crate) fn check(&self, table: &Table) -> Result<()> {
         for (name, (setting, steps)) in &self.columns {
             check_steps(table, name, setting, steps)?;
         }

@@ -72,6 +72,16 @@ impl TransformNotes {
             }
         }
     }
+
+    /// Adds the notes of further rows.
+    pub(crate) fn append(&mut self, more: Self) {
+        for notes in more.columns {
+            match self.columns.iter_mut().find(|known| known.column == notes.column) {
+                Some(known) => known.append(notes),
+                None => self.columns.push(notes),
+            }
+        }
+    }
 }
 
 /// A fitted preparation: makes the matrix that the network reads out of any table of the schema.

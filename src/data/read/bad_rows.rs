@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::words::thousands;
 
 /// The most rows of which more than their number is kept.
 const MOST_LISTED: usize = 100_000;
 
 /// The malformed rows of a table that were left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Skipped {
     /// How many there are.
     pub count: usize,
@@ -17,7 +20,8 @@ pub struct Skipped {
 }
 
 /// A row that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SkippedRow {
     /// Its file.
     pub file: PathBuf,

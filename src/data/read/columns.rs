@@ -45,13 +45,16 @@ pub(super) struct ColumnBuilder {
     n_cells: usize,
     decimal_comma: bool,
     cells: Cells,
+    /// The texts of the codes, as long as they are codes.
+    levels: Dictionary,
 }
 
 impl ColumnBuilder {
     pub(super) fn new(n_cells: usize, decimal_comma: bool) -> Self {
         let values = Vec::with_capacity(n_cells);
         let cells = Cells::Numbers { values, text: OnceLock::from(Text::with_capacity(n_cells)) };
-        Self { n_cells, decimal_comma, cells }
+        let levels = Dictionary::new(MOST_CODED.min(n_cells / 4 + 16));
+        Self { n_cells, decimal_comma, cells, levels }
     }
 
     /// Adds the cells up to the one with the number `to`. `cell` says what each from the first on is: they are gone
@@ -59,7 +62,7 @@ impl ColumnBuilder {
     pub(super) fn extend<'a>(&mut self, to: usize, cell: impl Fn(usize) -> Option<&'a str>) {
         if !self.extend_numbers(to, &cell) {
             let codes = Vec::with_capacity(self.n_cells);
-            self.cells = Cells::Coded { codes, levels: Dictionary::new() };
+            self.cells = Cells::Coded { codes, levels: Vec::new() };
         }
         if !self.extend_codes(to, &cell) {
             self.cells = Cells::Text(Text::with_capacity(self.n_cells));
@@ -91,12 +94,11 @@ impl ColumnBuilder {
 
     /// Whether few enough texts differ, if this is a column of codes.
     fn extend_codes<'a>(&mut self, to: usize, cell: &impl Fn(usize) -> Option<&'a str>) -> bool {
-        let most = MOST_CODED.min(self.n_cells / 4 + 16);
-        let Cells::Coded { codes, levels } = &mut self.cells else { return true };
+        let Cells::Coded { codes, .. } = &mut self.cells else { return true };
         for row in codes.len()..to {
             codes.push(match cell(row) {
                 None => MISSING,
-                Some(cell) => match levels.code(cell, most) {
+                Some(cell) => match self.levels.code(cell) {
                     Some(code) => code,
                     None => return false,
                 },
@@ -109,6 +111,7 @@ impl ColumnBuilder {
         match self.cells {
             // What nobody will ask for need not be kept: no text is written but in one way.
             Cells::Numbers { values, .. } if values.iter().all(|x| x.is_nan()) => Cells::numbers(values),
+            Cells::Coded { codes, .. } => Cells::Coded { codes, levels: self.levels.into_levels() },
             cells => cells,
         }
     }

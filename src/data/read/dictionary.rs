@@ -6,20 +6,28 @@ pub(super) const MOST_CODED: usize = 1 << 14;
 const MOST_STEPS: usize = 64;
 
 /// The different texts of a column in the order of their first appearance, found again by an open-addressed table.
-#[derive(Debug, Clone)]
-pub(super) struct Dictionary {
+pub(crate) struct Dictionary {
     levels: Vec<String>,
     /// Code + 1 of each slot; 0 where it is free.
     slots: Vec<u32>,
+    most: usize,
 }
 
 impl Dictionary {
-    pub(super) fn new() -> Self {
-        Self { levels: Vec::new(), slots: vec![0; 64] }
+    pub(crate) fn new(most: usize) -> Self {
+        Self { levels: Vec::new(), slots: vec![0; 64], most }
     }
 
-    /// The code of a text, new or known; nothing if there would be more than `most`.
-    pub(super) fn code(&mut self, text: &str, most: usize) -> Option<u32> {
+    /// A dictionary that goes on from different texts.
+    pub(super) fn of(levels: Vec<String>, most: usize) -> Self {
+        let n_slots = (levels.len() * 2).next_power_of_two().max(64);
+        let mut dictionary = Self { levels, slots: Vec::new(), most };
+        dictionary.place(n_slots);
+        dictionary
+    }
+
+    /// The code of a text, new or known; nothing if there would be too many.
+    pub(crate) fn code(&mut self, text: &str) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut slot = hash(text.as_bytes()) as usize & mask;
         let mut steps = 0;
@@ -31,21 +39,22 @@ impl Dictionary {
             }
             steps += 1;
         }
-        if self.levels.len() >= most || steps > MOST_STEPS {
+        if self.levels.len() >= self.most || steps > MOST_STEPS {
             return None;
         }
         self.levels.push(text.to_owned());
         self.slots[slot] = self.levels.len() as u32;
         // At most half full, so that a search ends soon.
         if self.levels.len() * 2 > self.slots.len() {
-            self.grow();
+            self.place(self.slots.len() * 2);
         }
         Some(self.levels.len() as u32 - 1)
     }
 
-    fn grow(&mut self) {
-        let mask = self.slots.len() * 2 - 1;
-        let mut slots = vec![0; mask + 1];
+    /// Gives the levels new slots.
+    fn place(&mut self, n_slots: usize) {
+        let mask = n_slots - 1;
+        let mut slots = vec![0; n_slots];
         for (level, code) in self.levels.iter().zip(1..) {
             let mut slot = hash(level.as_bytes()) as usize & mask;
             while slots[slot] != 0 {
@@ -56,8 +65,12 @@ impl Dictionary {
         self.slots = slots;
     }
 
-    pub(super) fn levels(&self) -> &[String] {
-        &self.levels
+    pub(crate) fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    pub(crate) fn into_levels(self) -> Vec<String> {
+        self.levels
     }
 }
 

@@ -23,6 +23,7 @@ mod typed;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -39,6 +40,8 @@ pub use crate::config::BadRows;
 use crate::config::{DataConfig, Decimal, Delimiter, Quote};
 use crate::{Error, Result};
 pub use bad_rows::{Skipped, SkippedRow};
+pub(crate) use dictionary::Dictionary;
+pub(crate) use raw::Cells;
 pub use raw::{RawTable, stem_of};
 
 /// How files are to be read; what is not said is told from the files.
@@ -164,6 +167,11 @@ impl TableReader {
         }
     }
 
+    /// The table, as it was named.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
     /// The names of the columns, from left to right.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -216,11 +224,7 @@ impl TableReader {
 
     /// What is known once [`TableReader::next_block`] has given nothing more.
     pub fn finish(self) -> Reading {
-        let digest = self.sha256.finalize();
-        let sha256 = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let sha256 = hex(self.sha256);
         Reading { sha256, n_rows: self.n_rows, skipped: self.skipped, reading: self.reading }
     }
 
@@ -263,6 +267,35 @@ impl TableReader {
         }
         Err(Error::data(what, "give files of one table, or bring their headers into agreement"))
     }
+}
+
+fn hex(sha256: Sha256) -> String {
+    sha256.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The files that sources mean, see [`TableReader::open`].
+pub(crate) fn files_of(sources: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    sources::files_of(sources)
+}
+
+/// The checksum of the files of a table, [`Reading::sha256`], without reading what they hold.
+pub(crate) fn sha256_of(sources: &[PathBuf]) -> Result<String> {
+    let mut sha256 = Sha256::new();
+    let mut part = vec![0; 1 << 20];
+    for file in sources::files_of(sources)? {
+        let failed = |error| Error::io("read", &file, error);
+        let mut bytes = std::fs::File::open(&file).map_err(failed)?;
+        loop {
+            match bytes.read(&mut part).map_err(failed)? {
+                0 => break,
+                n => sha256.update(&part[..n]),
+            }
+        }
+    }
+    Ok(hex(sha256))
 }
 
 /// Reads a whole table into memory; see [`TableReader::open`] for what a source can be.

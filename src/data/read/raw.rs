@@ -56,11 +56,11 @@ pub(super) struct RawColumn {
 
 /// The cells of a column, in the form that holds them best.
 #[derive(Debug, Clone)]
-pub(super) enum Cells {
+pub(crate) enum Cells {
     /// Texts.
     Text(Text),
     /// Texts of which there are few different ones, [`MISSING`] where missing.
-    Coded { codes: Vec<u32>, levels: Dictionary },
+    Coded { codes: Vec<u32>, levels: Vec<String> },
     /// Numbers, NaN where missing, perhaps infinite; with the texts that they were read from, or that are printed the
     /// first time that somebody asks for one.
     Numbers { values: Vec<f64>, text: OnceLock<Text> },
@@ -72,7 +72,7 @@ pub(super) enum Cells {
 
 /// Texts end to end without white space around them, where each ends, and which are missing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Text {
+pub(crate) struct Text {
     pub(super) joined: String,
     pub(super) ends: Vec<u32>,
     pub(super) missing: Vec<bool>,
@@ -132,6 +132,29 @@ impl Text {
 }
 
 impl RawTable {
+    /// A table of columns that are known already, without lines or files to name its rows by.
+    pub(crate) fn typed(n_rows: usize, columns: Vec<(String, Cells)>) -> Self {
+        let columns = columns.into_iter().map(|(name, cells)| RawColumn { name, cells });
+        Self { n_rows, columns: columns.collect(), ..Self::default() }
+    }
+
+    /// Whether a cell is missing.
+    ///
+    /// # Panics
+    /// When there is no such cell.
+    pub(crate) fn is_missing(&self, row: usize, column: usize) -> bool {
+        match &self.columns[column].cells {
+            Cells::Numbers { values, .. } | Cells::Days { values, .. } => values[row].is_nan(),
+            Cells::Coded { codes, .. } => codes[row] == MISSING,
+            Cells::Text(_) | Cells::Foreign { .. } => self.value(row, column).is_none(),
+        }
+    }
+
+    /// About how many bytes the table takes as text.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.cells.text_bytes()).sum()
+    }
+
     /// A short name for what is made of the table.
     pub fn stem(&self) -> String {
         stem_of(&self.source)
@@ -179,7 +202,7 @@ impl RawTable {
     pub fn value(&self, row: usize, column: usize) -> Option<&str> {
         match &self.columns[column].cells {
             Cells::Text(text) => text.get(row),
-            Cells::Coded { codes, levels } => levels.levels().get(codes[row] as usize).map(String::as_str),
+            Cells::Coded { codes, levels } => levels.get(codes[row] as usize).map(String::as_str),
             Cells::Numbers { values, text } => {
                 text.get_or_init(|| Text::printed(values, |x| x.to_string())).get(row)
             }
@@ -239,7 +262,7 @@ impl RawTable {
     /// When there is no such column.
     pub fn codes(&self, column: usize) -> Option<(&[u32], &[String])> {
         match &self.columns[column].cells {
-            Cells::Coded { codes, levels } => Some((codes, levels.levels())),
+            Cells::Coded { codes, levels } => Some((codes, levels)),
             _ => None,
         }
     }
@@ -302,7 +325,7 @@ impl RawTable {
         match &mut self.columns[column].cells {
             Cells::Text(text) => text.hide(is_word),
             Cells::Coded { codes, levels } => {
-                let hidden: Vec<bool> = levels.levels().iter().map(|level| is_word(level)).collect();
+                let hidden: Vec<bool> = levels.iter().map(|level| is_word(level)).collect();
                 for code in codes {
                     if hidden.get(*code as usize) == Some(&true) {
                         *code = MISSING;
@@ -367,8 +390,24 @@ impl RawColumn {
 }
 
 impl Cells {
-    pub(super) fn numbers(values: Vec<f64>) -> Self {
+    pub(crate) fn numbers(values: Vec<f64>) -> Self {
         Self::Numbers { values, text: OnceLock::new() }
+    }
+
+    /// Bytes of the cells as text, with a delimiter each.
+    fn text_bytes(&self) -> usize {
+        const NUMBER: usize = 8;
+        match self {
+            Self::Text(text) => text.joined.len() + text.ends.len(),
+            Self::Coded { codes, levels } => {
+                let length = |code: &u32| levels.get(*code as usize).map_or(0, String::len) + 1;
+                codes.iter().map(length).sum()
+            }
+            Self::Numbers { values, text } | Self::Days { values, text } => {
+                text.get().map_or(values.len() * NUMBER, |text| text.joined.len() + text.ends.len())
+            }
+            Self::Foreign { .. } => 0,
+        }
     }
 
     fn len(&self) -> usize {
@@ -407,8 +446,10 @@ impl Cells {
                 return;
             }
             (Self::Coded { codes, levels }, Self::Coded { codes: of_more, levels: names }) => {
-                let code = |name: &String| levels.code(name, MOST_CODED);
-                if let Some(to) = names.levels().iter().map(code).collect::<Option<Vec<u32>>>() {
+                let mut dictionary = Dictionary::of(std::mem::take(levels), MOST_CODED);
+                let to = names.iter().map(|name| dictionary.code(name)).collect::<Option<Vec<u32>>>();
+                *levels = dictionary.into_levels();
+                if let Some(to) = to {
                     codes.extend(of_more.iter().map(|&c| to.get(c as usize).copied().unwrap_or(MISSING)));
                     return;
                 }
@@ -454,7 +495,7 @@ impl Cells {
         match self {
             Self::Text(text) => (0..text.ends.len()).for_each(|row| take(text.get(row))),
             Self::Coded { codes, levels } => {
-                codes.iter().for_each(|&code| take(levels.levels().get(code as usize).map(String::as_str)));
+                codes.iter().for_each(|&code| take(levels.get(code as usize).map(String::as_str)));
             }
             Self::Numbers { values, text } => match text.get() {
                 Some(text) => (0..text.ends.len()).for_each(|row| take(text.get(row))),

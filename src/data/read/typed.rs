@@ -13,7 +13,6 @@ use arrow_array::{Array, ArrayAccessor, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::columns::{Meaning, cells_of};
-use super::dictionary::Dictionary;
 use super::raw::{Cells, Text};
 use crate::data::cell::{Numeric, parse_number};
 use crate::data::table::MISSING;
@@ -65,11 +64,7 @@ pub(super) fn cells_of_array(array: &dyn Array, meaning: &Meaning) -> Cells {
         DataType::Boolean => {
             let array = array.as_boolean();
             let codes = array.iter().map(|cell| cell.map_or(MISSING, u32::from)).collect();
-            let mut levels = Dictionary::new();
-            for level in ["false", "true"] {
-                levels.code(level, 2);
-            }
-            Cells::Coded { codes, levels }
+            Cells::Coded { codes, levels: vec!["false".into(), "true".into()] }
         }
         DataType::Int8 => plain::<Int8Type>(array, f64::from),
         DataType::Int16 => plain::<Int16Type>(array, f64::from),

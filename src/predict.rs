@@ -1,0 +1,97 @@
+//! A trained model on tables of any size: block after block of rows, as they are read.
+
+use crate::bag::Bag;
+use crate::data::{RawTable, TableReader};
+use crate::error::Result;
+use crate::model::{OwnedTruth, PredictNotes, truth_of};
+use crate::train::metrics::Predictions;
+
+/// Predicts the rows of a table and gives them to `take`, piece by piece in the order of the table.
+pub fn predict_table(
+    model: &Bag,
+    reader: &mut TableReader,
+    mut take: impl FnMut(Predictions) -> Result<()>,
+) -> Result<PredictNotes> {
+    let mut notes = PredictNotes::default();
+    while let Some(block) = reader.next_block()? {
+        let rows: Vec<usize> = (0..block.n_rows()).collect();
+        let (predictions, more) = model.predict_rows(&block, &rows)?;
+        notes.append(more, block.first_row());
+        take(predictions)?;
+    }
+    Ok(notes)
+}
+
+impl PredictNotes {
+    /// Most rows that are named whose predictions are not finite.
+    const MOST_NAMED: usize = 1 << 20;
+
+    /// Adds what was noted of further rows, of which the first is row `first_row` of the table.
+    pub(crate) fn append(&mut self, more: Self, first_row: usize) {
+        for note in more.cells {
+            match self.cells.iter_mut().find(|known| known.column == note.column) {
+                Some(known) => known.count += note.count,
+                None => self.cells.push(note),
+            }
+        }
+        self.transform.append(more.transform);
+        self.ignored = more.ignored;
+        self.n_not_finite += more.n_not_finite;
+        let left = Self::MOST_NAMED - self.not_finite.len();
+        self.not_finite.extend(more.not_finite.into_iter().take(left).map(|row| first_row + row));
+    }
+}
+
+/// What a model says of the rows of a table that have a target, and the target.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// What the model says.
+    pub predictions: Predictions,
+    /// What is so.
+    pub truth: OwnedTruth,
+    /// What the table held that the model had to make allowances for.
+    pub notes: PredictNotes,
+    /// Rows without a target, which are left out.
+    pub n_missing: usize,
+}
+
+/// Whether no row of a table has a target, though the column is there.
+fn lacks_targets(model: &Bag, raw: &RawTable) -> bool {
+    let index = raw.column_index(&model.first().card.target.column);
+    index.is_some_and(|index| (0..raw.n_rows()).all(|row| raw.is_missing(row, index)))
+}
+
+/// Predicts the rows of a table that have a target; what is kept is the predictions and the targets.
+pub fn evaluate_table(model: &Bag, reader: &mut TableReader) -> Result<Evaluated> {
+    let mut all: Option<(Predictions, OwnedTruth)> = None;
+    let (mut notes, mut n_missing) = (PredictNotes::default(), 0);
+    // A block without any target says nothing, unless all are.
+    let mut blank: Option<RawTable> = None;
+    while let Some(block) = reader.next_block()? {
+        if lacks_targets(model, &block) {
+            n_missing += block.n_rows();
+            blank.get_or_insert(block);
+            continue;
+        }
+        let labels = model.labels(&block)?;
+        let (predictions, more) = model.predict_rows(&block, &labels.rows)?;
+        notes.append(more, block.first_row());
+        n_missing += labels.missing.len();
+        let truth = truth_of(&labels.target, &labels.rows);
+        match &mut all {
+            None => all = Some((predictions, truth)),
+            Some((p, t)) => {
+                p.append(predictions);
+                t.append(truth);
+            }
+        }
+    }
+    let (predictions, truth) = if let Some(all) = all {
+        all
+    } else {
+        // The error of a column without a target, which a table of no rows is not.
+        let labels = model.labels(&blank.unwrap_or_default())?;
+        (Predictions::Values(Vec::new()), truth_of(&labels.target, &[]))
+    };
+    Ok(Evaluated { predictions, truth, notes, n_missing })
+}
