@@ -205,6 +205,10 @@ impl StreamedPlan {
     }
 }
 
+fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
 /// Refuses what has to look at all rows at once.
 fn check_settings(config: &Config) -> Result<()> {
     let asked = [
@@ -233,8 +237,8 @@ fn check_settings(config: &Config) -> Result<()> {
         ),
         (config.noise.labels > 0.0, "noise.labels draws for all rows at once", "noise.labels=0"),
         (
-            config.data.sources().iter().any(|path| path == Path::new("-")),
-            "standard input is there once, and a cache is made by its checksum",
+            config.data.sources().iter().any(|path| path == Path::new("-") || is_pipe(path)),
+            "a pipe can be read once, and a cache is made by its checksum",
             "data.path=FILE",
         ),
     ];
