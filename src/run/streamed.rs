@@ -318,10 +318,11 @@ fn prepared(
     loss_of(config, task, &labels, &target)?;
     drop(target);
     let (split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
+    // As many numbers as there are rows, which nothing asks for from here on.
+    labels.rows = Vec::new();
     let mut choices = vec![told_task, told_split];
     choices.extend(choice::of_missing_targets(&labels));
     let target = plan::target_spec(config, &labels, &split, task)?;
-    labels.rows = Vec::new();
 
     let options = PipelineOptions::of(config);
     options.check(&columns.header()?)?;
