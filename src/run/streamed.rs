@@ -317,9 +317,10 @@ fn prepared(
     // Refuses targets that the loss does not take.
     loss_of(config, task, &labels, &target)?;
     drop(target);
-    let (split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
-    // As many numbers as there are rows, which nothing asks for from here on.
-    labels.rows = Vec::new();
+    let (mut split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
+    let part_of = parts_of(&split, columns.n_rows());
+    // What is as long as the table and not asked for from here on, while columns as long as it are fitted.
+    (labels.rows, split.val, split.test) = (Vec::new(), Vec::new(), Vec::new());
     let mut choices = vec![told_task, told_split];
     choices.extend(choice::of_missing_targets(&labels));
     let target = plan::target_spec(config, &labels, &split, task)?;
@@ -340,7 +341,6 @@ fn prepared(
         told.instead = told.instead.replace("encode=target", "encode=count");
         choices.push(told);
     }
-    let part_of = parts_of(&split, columns.n_rows());
     drop(split);
 
     let building = cache.build()?;
