@@ -282,6 +282,15 @@ fn a_reference_that_fails_everywhere_is_told() {
 }
 
 #[test]
+fn a_value_named_twice_is_refused() {
+    let folder = folder();
+    let args = ["ablate", "t.csv", "--target", "y", "--vary", "init=he_normal,he_normal"];
+    let told = call(folder.path(), &args);
+    assert_eq!(told.code, 2, "{}", told.err);
+    assert!(told.err.contains("he_normal is named twice"), "{}", told.err);
+}
+
+#[test]
 fn wrong_use_says_what_to_do_and_leaves_nothing() {
     let folder = folder();
     let before = cli::content(folder.path());

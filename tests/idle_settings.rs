@@ -26,8 +26,13 @@ fn taken(sets: &[&str]) {
 #[test]
 fn what_begins_after_training_is_refused() {
     let swa = ["average.kind=swa", "average.start=21", "train.epochs=20"];
-    refused(&swa, &["`average.start` = 21 is beyond `train.epochs` = 20", "average.start = 15"]);
-    taken(&["average.kind=swa", "average.start=20", "train.epochs=20"]);
+    refused(&swa, &["`average.start` = 21 is not below `train.epochs` = 20", "average.start = 15"]);
+    refused(
+        &["average.kind=swa", "average.start=20", "train.epochs=20"],
+        &["no two epochs would be averaged"],
+    );
+    refused(&["average.kind=swa", "average.start=1", "train.epochs=1"], &["train.epochs = 4"]);
+    taken(&["average.kind=swa", "average.start=19", "train.epochs=20"]);
     let warmup = ["schedule.warmup=20.5", "train.epochs=20"];
     refused(&warmup, &["longer than `train.epochs` = 20", "never reach 0.002", "schedule.warmup = 2"]);
     taken(&["schedule.warmup=20", "train.epochs=20"]);
@@ -39,6 +44,92 @@ fn what_begins_after_training_is_refused() {
     // A floor that nobody has set is no contradiction.
     taken(&["optimizer.learning_rate=1e-9"]);
     taken(&["reduce_on_plateau.min_learning_rate=0.01", "optimizer.learning_rate=0.1"]);
+}
+
+#[test]
+fn schedules_and_curricula_that_never_move_are_refused() {
+    let stays = "the learning rate would stay as it is";
+    let short = ["schedule.name=step", "train.epochs=10"];
+    refused(
+        &short,
+        &["`schedule.every` = 30 is not below `train.epochs` = 10", stays, "schedule.every = 3.33"],
+    );
+    taken(&["schedule.name=step", "train.epochs=31"]);
+    for name in ["cosine", "polynomial", "flat_cos"] {
+        let set = format!("schedule.name={name}");
+        refused(&[&set, "schedule.end=1"], &["`schedule.end` = 1", stays, "schedule.end = 0"]);
+        taken(&[&set, "schedule.end=0.9"]);
+    }
+    refused(&["schedule.name=inverse_time", "schedule.decay=0"], &["`schedule.decay` = 0", stays]);
+    let flat = ["schedule.name=one_cycle", "schedule.start=1", "schedule.end=1"];
+    refused(&flat, &["are both 1", stays]);
+    taken(&["schedule.name=one_cycle", "schedule.start=1"]);
+    let all = ["curriculum.by=loss", "curriculum.start=1"];
+    refused(&all, &["`curriculum.start` = 1 takes all rows", "curriculum.start = 0.3"]);
+}
+
+#[test]
+fn short_forms_beside_a_list_of_layers_are_refused() {
+    let layers = "network.layers=[{type='dense', units=8}]";
+    for set in ["network.parametrization=ntp", "network.parametric_activation=true", "network.dropout=0.2"] {
+        let (key, _) = set.split_once('=').unwrap();
+        refused(&[layers, set], &[&format!("`{key}` says nothing beside `network.layers`")]);
+    }
+}
+
+#[test]
+fn what_would_give_a_setting_an_effect_is_a_value_that_does() {
+    for (set, value) in [
+        ("early_stopping.patience=5", "early_stopping.enabled = true"),
+        ("ensemble.members=4", "ensemble.kind = \"tabm\""),
+    ] {
+        let off =
+            if set.starts_with("early") { "early_stopping.enabled=false" } else { "ensemble.kind=none" };
+        refused(&[off, set], &["has no effect", value]);
+    }
+}
+
+#[test]
+fn names_from_elsewhere_are_known() {
+    for (set, meant) in [
+        ("optimizer.lr=0.1", "`optimizer.learning_rate`"),
+        ("train.lr=0.1", "`optimizer.learning_rate`"),
+        ("network.activation=swish", "network.activation=silu"),
+        ("network.initializer=he", "he_normal"),
+        ("loss.name=mean_squared_error", "loss.name=mse"),
+    ] {
+        refused(&[set], &[meant]);
+    }
+}
+
+#[test]
+fn a_share_of_zeros_that_rounds_to_no_weight_is_refused_before_training() {
+    let folder = folder();
+    let share = "weights.sparsity=0.00001";
+    let when = ["--set", "weights.prune_begin=1", "--set", "weights.prune_end=2"];
+    let sparse = [&["--set", "weights.kind=sparse", "--set", share][..], &when].concat();
+    let told = call(folder.path(), &quick("t.csv", "y", &sparse));
+    assert_eq!(told.code, 2, "{}", told.err);
+    assert!(
+        told.err.contains("rounds to none") && told.err.contains("weights.sparsity = 0.5"),
+        "{}",
+        told.err
+    );
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn weights_with_a_rate_of_zero_stay_as_they_start_under_a_constraint() {
+    let folder = folder();
+    let start = |more: &str, out: &str| {
+        let layers = format!("network.layers=[{{type='dense', units=8, lr_factor=0.0{more}}}]");
+        let args =
+            ["train", "t.csv", "--target", "y", "--quiet", "--set", "train.epochs=3", "--set", &layers];
+        call(folder.path(), &[&args[..], &["--out", out]].concat()).done();
+        let shown = call(folder.path(), &["inspect", out, "--json"]).done().json();
+        shown["tensors"][0].clone()
+    };
+    assert_eq!(start("", "free"), start(", constraint='unit_norm'", "bound"));
 }
 
 #[test]

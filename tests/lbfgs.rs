@@ -10,7 +10,7 @@ use statera::config::{Activation, Config, Initializer, OptimizerName};
 use statera::nn::{CpuLevel, Loss, Network};
 use statera::train::fit::{OwnedTargets, Rows};
 use statera::train::full_batch::{FullBatch, check_memory};
-use statera::train::lbfgs::minimize;
+use statera::train::lbfgs::{Lbfgs, Settings, minimize};
 use statera::train::step::Stepper;
 
 fn golden() -> Value {
@@ -236,4 +236,113 @@ fn more_parameters_than_memory_holds_are_refused() {
     assert!(error.contains("16,056,001 parameters") && error.contains("2 GiB at most"), "{error}");
     assert!(error.contains("--set optimizer.name=adamw"), "{error}");
     assert!(check_memory(&Config::default(), &of(4000)).is_ok());
+}
+
+/// −H·g with H as dense matrices: H ← Vᵀ H V + ρ s sᵀ, V = I − ρ y sᵀ, over the remembered pairs, from H₀ = (s·y)/(y·y) of the
+/// newest (Nocedal & Wright 2006, 7.16 and 7.20), where the solver has the two loops of algorithm 7.4.
+fn dense_direction(pairs: &[(Vec<f64>, Vec<f64>)], gradient: &[f64]) -> Vec<f64> {
+    let n = gradient.len();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let scale = pairs.last().map_or(1.0, |(s, y)| dot(s, y) / dot(y, y));
+    let mut h = vec![vec![0.0; n]; n];
+    (0..n).for_each(|i| h[i][i] = scale);
+    for (s, y) in pairs {
+        let rho = 1.0 / dot(s, y);
+        // V = I − ρ y sᵀ, H ← Vᵀ H V + ρ s sᵀ.
+        let v = |i: usize, j: usize| f64::from(u8::from(i == j)) - rho * y[i] * s[j];
+        let hv: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..n).map(|j| (0..n).map(|k| h[i][k] * v(k, j)).sum()).collect()).collect();
+        for i in 0..n {
+            for j in 0..n {
+                h[i][j] = (0..n).map(|k| v(k, i) * hv[k][j]).sum::<f64>() + rho * s[i] * s[j];
+            }
+        }
+    }
+    h.iter().map(|row| -dot(row, gradient)).collect()
+}
+
+#[test]
+fn each_of_fifty_steps_is_that_of_the_dense_formula_and_meets_the_wolfe_conditions() {
+    const MEMORY: usize = 5;
+    let n = 24;
+    // Condition 1e4, in mixed directions; valleys in a row; a network of tanh units.
+    let quadratic = |w: &[f64], g: &mut [f64]| {
+        let mut value = 0.0;
+        g.fill(0.0);
+        for i in 0..w.len() {
+            let curve = 10.0_f64.powf(4.0 * i as f64 / (w.len() - 1) as f64);
+            let next = (i + 1) % w.len();
+            let along = w[i] + 0.3 * w[next] - 1.0;
+            value += 0.5 * curve * along * along;
+            g[i] += curve * along;
+            g[next] += 0.3 * curve * along;
+        }
+        value
+    };
+    let rosenbrock = |w: &[f64], g: &mut [f64]| {
+        let mut value = 0.0;
+        g.fill(0.0);
+        for i in 0..w.len() - 1 {
+            let (off, bend) = (1.0 - w[i], w[i + 1] - w[i] * w[i]);
+            value += off * off + 100.0 * bend * bend;
+            g[i] += -2.0 * off - 400.0 * w[i] * bend;
+            g[i + 1] += 200.0 * bend;
+        }
+        value
+    };
+    // 20 rows of 2 inputs into 6 tanh units: 12 weights, 6 biases, 6 weights of the output.
+    let network = |w: &[f64], g: &mut [f64]| {
+        let mut value = 0.0;
+        g.fill(0.0);
+        for row in 0..20 {
+            let x = [(1.7 * f64::from(row)).sin(), (2.9 * f64::from(row) + 1.0).cos()];
+            let h: Vec<f64> = (0..6).map(|u| (w[u] * x[0] + w[6 + u] * x[1] + w[12 + u]).tanh()).collect();
+            let error = (0..6).map(|u| w[18 + u] * h[u]).sum::<f64>() - x[0] * x[1];
+            value += 0.5 * error * error;
+            for u in 0..6 {
+                g[18 + u] += error * h[u];
+                let back = error * w[18 + u] * (1.0 - h[u] * h[u]);
+                (g[u], g[6 + u], g[12 + u]) = (g[u] + back * x[0], g[6 + u] + back * x[1], g[12 + u] + back);
+            }
+        }
+        value
+    };
+    let problems: [(&str, Function); 3] =
+        [("quadratic", &quadratic), ("rosenbrock", &rosenbrock), ("network", &network)];
+    for (name, f) in problems {
+        let start: Vec<f64> = (0..n).map(|i| 0.8 * (2.3 * i as f64 + 1.1).sin()).collect();
+        let settings = Settings { memory: MEMORY, gradient_tolerance: 1e-12, rounding: f64::EPSILON };
+        let mut solver = Lbfgs::new(start, settings);
+        let mut pairs: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
+        let mut whole_steps = 0;
+        for step in 0..50 {
+            let (before, mut g) = (solver.x().to_vec(), vec![0.0; n]);
+            let value = f(&before, &mut g);
+            assert_eq!(solver.run(1, f).iterations, 1, "{name}, step {step}");
+            let direction = dense_direction(&pairs, &g);
+            let (after, mut g_after) = (solver.x().to_vec(), vec![0.0; n]);
+            let value_after = f(&after, &mut g_after);
+            let s: Vec<f64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+            let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+            for (s, d) in s.iter().zip(&direction) {
+                let off = (s / solver.step() - d).abs() / length;
+                assert!(off < 1e-9, "{name}, step {step}: {off:e}");
+            }
+            // The strong Wolfe conditions with c₁ = 1e-4 and c₂ = 0.9 (3.7).
+            let slope = |g: &[f64]| g.iter().zip(&direction).map(|(g, d)| g * d).sum::<f64>();
+            let (first, last) = (slope(&g), slope(&g_after));
+            assert!(
+                value_after <= value + 1e-4 * solver.step() * first + 1e-14 * value.abs(),
+                "{name}, {step}"
+            );
+            assert!(last.abs() <= 0.9 * first.abs(), "{name}, {step}: {last} after {first}");
+            whole_steps += u32::from(solver.step() == 1.0);
+            let y = g_after.iter().zip(&g).map(|(a, b)| a - b).collect();
+            pairs.push((s, y));
+            if pairs.len() > MEMORY {
+                pairs.remove(0);
+            }
+        }
+        assert!(whole_steps > 20, "{name}: a quasi-Newton step is right most of the time, not {whole_steps}");
+    }
 }

@@ -43,6 +43,31 @@ fn a_start_that_vanishes_is_drawn_into_the_shade_and_a_sound_one_is_not() {
 }
 
 #[test]
+fn a_start_that_explodes_is_drawn_at_the_upper_edge_and_many_names_keep_within_the_width() {
+    let folder = folder();
+    let hidden = format!("network.hidden={:?}", [32; 50]);
+    let args = ["inspect", "--init", "t.csv", "--target", "y", "--set", &hidden, "--svg", "start.svg"];
+    let names = "he_normal,xavier_normal,he_uniform,xavier_uniform,lecun_normal,lecun_uniform,orthogonal,lsuv,normal,uniform";
+    let sets = ["--set", "network.initializer={name='normal', std=10.0}", "--initializers", names];
+    call(folder.path(), &[&args[..], &sets].concat()).done();
+    let svg = std::fs::read_to_string(folder.path().join("start.svg")).unwrap();
+    assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("d=\"\""), "{svg}");
+    assert!(svg.contains(">exploding</text>") && svg.contains(">≥ 1e12</text>"), "{svg}");
+    // The last drawn start is the one as set; its outputs end at the top.
+    assert_eq!(ends(&svg)[10], 118.0);
+    assert!(attributes(&svg, "</text>", "x").iter().all(|x| *x < 980.0), "{svg}");
+    assert!(svg.contains("viewBox=\"0 0 980 440\""), "{}", &svg[..200]);
+}
+
+#[test]
+fn what_is_no_svg_by_its_name_is_refused() {
+    let folder = folder();
+    let args = ["inspect", "--init", "t.csv", "--target", "y", "--svg", "x.png"];
+    let told = call(folder.path(), &args);
+    assert!(told.code == 2 && told.err.contains("--svg x.svg"), "{}", told.err);
+}
+
+#[test]
 fn units_that_no_longer_learn_are_bars_of_their_share() {
     let folder = folder();
     // A bias far below zero leaves all units of the one hidden layer without a slope.

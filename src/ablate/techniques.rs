@@ -86,6 +86,8 @@ pub static TECHNIQUES: &[Technique] = &[
     row("noise 0.1 on inputs", &[("network.input_noise", To("0.1"))]),
     row("learned input scale", &[("network.input_scale", To("true"))]),
     row("ensemble of 8, tabm", &[("ensemble.kind", To("tabm")), ("ensemble.members", To("8"))]),
+    row("8 tabm_mini members", &[("ensemble.kind", To("tabm_mini")), ("ensemble.members", To("8"))]),
+    row("8 packed members", &[("ensemble.kind", To("packed")), ("ensemble.members", To("8"))]),
     row("half the width", &[("network.hidden", Times(0.5))]),
     row("double the width", &[("network.hidden", Times(2.0))]),
     row("1 hidden layer", &[("network.hidden", Length(1))]),
@@ -111,8 +113,17 @@ pub static TECHNIQUES: &[Technique] = &[
     row("L2 penalty 0.001", &[("optimizer.l2", To("0.001"))]),
     row("L1 penalty 0.001", &[("optimizer.l1", To("0.001"))]),
     row("norms of at most 3", &[("optimizer.constraint", To("max_norm"))]),
+    row("norms of 1", &[("optimizer.constraint", To("unit_norm"))]),
+    row("no weight below 0", &[("optimizer.constraint", To("non_negative"))]),
+    row("gradients cut to 1", &[("train.clip_norm", To("1"))]),
+    row("two batches a step", &[("train.accumulate", To("2"))]),
+    row("ema of the weights", &[("average.kind", To("ema"))]),
+    row("swa of the weights", &[("average.kind", To("swa"))]),
     row("binary weights", &[("weights.kind", To("binary"))]),
     row("80 % weights pruned", &[("weights.kind", To("sparse"))]),
+    Technique { applies: classes, ..row("labels smoothed by 0.1", &[("loss.label_smoothing", To("0.1"))]) },
+    Technique { applies: classes, ..row("balanced class weights", &[("loss.class_weights", To("balanced"))]) },
+    Technique { applies: classes, ..row("focal loss", &[("loss.name", To("focal"))]) },
     Technique { applies: classes, ..row("SMOTE", &[("imbalance.kind", To("smote"))]) },
     Technique { applies: classes, ..row("SMOTE-NC", &[("imbalance.kind", To("smote_nc"))]) },
     Technique { applies: classes, ..row("rare rows repeated", &[("imbalance.kind", To("oversample"))]) },
@@ -458,6 +469,14 @@ pub(super) fn varied(reference: &Config, vary: &[String]) -> Result<Vec<Variant>
             let set = format!("{key}={value}");
             let config = reference.with(std::slice::from_ref(&set)).map_err(|error| as_vary(&set, error))?;
             let settings = vec![(key.to_owned(), value.clone())];
+            if variants.iter().any(|v: &Variant| v.settings == settings) {
+                return Err(Error::setting(
+                    format!(
+                        "--vary {key}: {value} is named twice, and would be trained twice with the same result"
+                    ),
+                    format!("--vary {key}={value} once"),
+                ));
+            }
             variants.push(Variant { name: format!("{key} = {value}"), settings, config });
         }
     }
@@ -490,7 +509,10 @@ fn as_vary(set: &str, error: Error) -> Error {
     match error {
         Error::Setting(problem) => {
             let what = problem.what.strip_prefix(&format!("--set {set}: ")).unwrap_or(&problem.what);
-            Error::setting(format!("--vary {set}: {what}"), problem.remedy.replace("--set ", "--vary "))
+            // Another setting than the one that varies is that of the study as a whole.
+            let key = set.split('=').next().unwrap_or_default();
+            let remedy = problem.remedy.replace(&format!("--set {key}="), &format!("--vary {key}="));
+            Error::setting(format!("--vary {set}: {what}"), remedy)
         }
         other => other,
     }

@@ -16,7 +16,7 @@ use statera::inspect::kinds::costs;
 use statera::inspect::start::{self, LayerScale, Start, StartReport};
 use statera::inspect::units::{self, Finding, LayerReport, Units};
 use statera::inspect::weights::{Tensor, bars, of_model};
-use statera::model::Model;
+use statera::model::{MODEL_FILE, Model};
 use statera::run::{Folds, Plan};
 
 use super::reading::{Learning, Reading};
@@ -81,6 +81,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let is_svg = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
+    if let Some(path) = arguments.svg.as_ref().filter(|path| !is_svg(path)) {
+        let what =
+            format!("--svg {}: what is drawn is SVG, and the name does not end in .svg", text::path(path));
+        return Err(Error::setting(what, format!("--svg {}", text::path(&path.with_extension("svg")))).into());
+    }
     if arguments.init {
         return init(arguments);
     }
@@ -281,6 +287,11 @@ fn table(tensors: &[Tensor]) -> String {
 }
 
 fn init(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(run) = arguments.of.as_ref().filter(|of| of.join(MODEL_FILE).is_file()) {
+        let what =
+            format!("{} is a run that is trained, and --init shows a start before training", text::path(run));
+        return Err(Error::setting(what, "leave --init out, or name the table").into());
+    }
     let data: Vec<PathBuf> = arguments.of.iter().cloned().collect();
     let (learning, target) = (Learning::default(), arguments.target.as_deref());
     let plan = Plan::new(arguments.settings.load_for(&data, &learning, target, arguments.seed)?)?;

@@ -9,7 +9,7 @@ use statera::config::Precision;
 use statera::inspect::rate_curve;
 use statera::nn::{CpuLevel, Scalar};
 use statera::run::{Folder, Plan};
-use statera::train::range_test::{Ramp, RangeTest, range_test};
+use statera::train::range_test::{Ramp, RangeTest, USUAL, range_test};
 
 use super::reading::{Learning, tell_skipped};
 use super::{Settings, text, thread_pool, within};
@@ -35,13 +35,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// The learning rate of the first step
-    #[arg(long, value_name = "RATE", default_value_t = 1e-6)]
+    #[arg(long, value_name = "RATE", default_value_t = USUAL.from, allow_negative_numbers = true)]
     from: f64,
     /// The learning rate of the last step
-    #[arg(long, value_name = "RATE", default_value_t = 10.0)]
+    #[arg(long, value_name = "RATE", default_value_t = USUAL.to, allow_negative_numbers = true)]
     to: f64,
     /// How many steps
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = USUAL.steps, allow_negative_numbers = true)]
     steps: usize,
     #[command(flatten)]
     settings: Settings,
@@ -109,7 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.json {
         writeln!(out, "{found}")?;
     } else {
-        write!(out, "{}", described(&plan, &test, &what))?;
+        let same = arguments.repeated();
+        write!(out, "{}", described(&plan, &test, &what, &same))?;
         writeln!(out, "Every step, and the figure lr-test.svg: {}", text::path(folder.path()))?;
     }
     out.flush()?;
@@ -127,7 +128,28 @@ fn tested<T: Scalar>(plan: &Plan, ramp: Ramp) -> statera::Result<RangeTest> {
     range_test(&plan.network, plan.loss, CpuLevel::detect(), &plan.config, &train, ramp)
 }
 
-fn described(plan: &Plan, test: &RangeTest, what: &str) -> String {
+impl Arguments {
+    /// The options beside table and column that a training needs to be that of the test.
+    fn repeated(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut add = |option: &str, value: &str| words.push(format!("{option} {}", text::shell(value)));
+        if let Some(file) = &self.settings.config {
+            add("--config", &text::path(file));
+        }
+        for set in &self.settings.sets {
+            add("--set", set);
+        }
+        for (option, value) in self.learning.given() {
+            add(option, &value);
+        }
+        if let Some(seed) = self.seed {
+            add("--seed", &seed.to_string());
+        }
+        words
+    }
+}
+
+fn described(plan: &Plan, test: &RangeTest, what: &str, same: &[String]) -> String {
     let rate = |rate: Option<f64>| rate.map_or("—".to_owned(), |rate| format!("{rate:.1e}"));
     let ended = match test.blow_up {
         Some(blow_up) => format!("the loss blew up at {blow_up:.1e}, which ended the test"),
@@ -136,19 +158,26 @@ fn described(plan: &Plan, test: &RangeTest, what: &str) -> String {
     let mut out = format!("Range test of the learning rate: {what}\n\n{}\n", rate_curve::chart(test, 72, 14));
     let suggested = test.suggestion.map_or("none".into(), text::short);
     out += &text::wrapped_table(&[
-        vec!["suggested".into(), suggested, test.rule.clone()],
+        // Where there is none, the rule says so itself.
+        vec!["suggested".into(), suggested, test.rule.trim_start_matches("none: ").into()],
         vec!["steepest".into(), rate(test.steepest), "where the smoothed loss falls fastest".into()],
         vec!["lowest".into(), rate(Some(test.lowest)), "where the smoothed loss is smallest".into()],
         vec!["blow-up".into(), rate(test.blow_up), ended],
     ]);
     out.push('\n');
     if let Some(suggestion) = test.suggestion {
-        out += &format!(
-            "  statera train {} --target {} --set optimizer.learning_rate={}\n\n",
-            text::shell(&text::path(&plan.raw.source)),
-            text::shell(&plan.target.column),
-            text::short(suggestion)
-        );
+        let (table, column) = (text::shell(&text::path(&plan.raw.source)), text::shell(&plan.target.column));
+        let rate = format!("--set optimizer.learning_rate={}", text::short(suggestion));
+        let mut line = format!("  statera train {table}");
+        for part in [format!("--target {column}")].iter().chain(same).chain([&rate]) {
+            // As long as a line of a terminal at most, with what joins them for a shell.
+            if line.chars().count() + part.chars().count() > 96 {
+                out += &(line + " \\\n");
+                line = "   ".to_owned();
+            }
+            line += &format!(" {part}");
+        }
+        out += &(line + "\n\n");
     }
     out
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use statera::config::DataConfig;
+use statera::config::{ClassWeighting, ClassWeights, DataConfig, ImbalanceKind, LossName};
 use statera::data::ColumnKind;
 use statera::data::read::stem_of;
 use statera::error::Error;
@@ -17,7 +17,9 @@ use statera::profile::against::Against;
 use statera::profile::column::ColumnProfile;
 use statera::profile::shift::Verdict;
 use statera::profile::source::{Loaded, Role};
-use statera::profile::{Depth, Profile, Warning, against_html, cut as shortened, html, profile, short};
+use statera::profile::{
+    Concern, Depth, Profile, Warning, against_html, cut as shortened, html, profile, short,
+};
 use statera::run::Plan;
 
 use super::reading::{Learning, is_source};
@@ -228,7 +230,14 @@ fn described(found: &Profile) -> String {
 /// What training says of the rows that it learns from; nothing where nothing is to be looked out for.
 pub(super) fn noticed(found: &Profile, plan: &Plan) -> String {
     const MOST: usize = 5;
-    if found.warnings.is_empty() {
+    let (loss, resampled) = (&plan.config.loss, plan.config.imbalance.kind != ImbalanceKind::None);
+    let is_met = resampled
+        || loss.class_weights != ClassWeights::Rule(ClassWeighting::None)
+        || loss.name == LossName::Focal;
+    // What is done already need not be advised.
+    let still = |warning: &&Warning| warning.concern != Concern::Imbalance || !is_met;
+    let warnings: Vec<Warning> = found.warnings.iter().filter(still).cloned().collect();
+    if warnings.is_empty() {
         return String::new();
     }
     let (data, target) = (text::shell(&text::path(&plan.raw.source)), text::shell(&plan.target.column));
@@ -236,8 +245,8 @@ pub(super) fn noticed(found: &Profile, plan: &Plan) -> String {
         "\nNoticed in {}, each with a line for the configuration (or after --set):\n",
         text::counted(found.n_rows, "training row")
     );
-    out += &listed(&found.warnings, MOST);
-    let more = match found.warnings.len().saturating_sub(MOST) {
+    out += &listed(&warnings, MOST);
+    let more = match warnings.len().saturating_sub(MOST) {
         0 => "the whole table".to_owned(),
         n => format!("{} and the whole table", text::count(n) + " more"),
     };

@@ -51,6 +51,23 @@ impl Learning {
     }
 }
 
+impl Learning {
+    /// The options that were given, as they are typed.
+    pub(super) fn given(&self) -> Vec<(&'static str, String)> {
+        let r = &self.reading;
+        let one = [
+            ("--delimiter", r.delimiter.clone()),
+            ("--decimal", r.decimal.clone()),
+            ("--bad-rows", r.bad_rows.clone()),
+            ("--schema", self.schema.as_ref().map(|file| text::path(file))),
+        ];
+        let mut given: Vec<_> =
+            one.into_iter().filter_map(|(option, value)| Some((option, value?))).collect();
+        given.extend(r.null.iter().map(|word| ("--null", word.clone())));
+        given
+    }
+}
+
 impl Reading {
     /// The settings that the options stand for.
     pub(super) fn sets(&self) -> impl Iterator<Item = String> {

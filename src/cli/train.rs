@@ -252,13 +252,13 @@ fn train_into(
         folder.write("skipped-rows.csv", skipped.to_csv().as_bytes())?;
     }
     let mut progress = Progress::new(quiet);
-    let (mut interrupted, mut astray, mut write_error) = (false, None, None);
+    let (mut interrupted, mut warnings, mut write_error) = (false, Vec::new(), None);
     let mut listener = |event: &Event| {
         progress.show(event);
         if let Err(error) = folder.tell(event) {
             write_error.get_or_insert(error);
         }
-        astray = went_astray(event).or(astray.take());
+        warnings.extend(went_astray(event));
         // Stopped before its first step, training would leave nothing to save.
         let may_stop = !matches!(event, Event::Started { .. } | Event::Finished { .. });
         if may_stop && interruption.asked().load(Ordering::SeqCst) {
@@ -275,7 +275,6 @@ fn train_into(
         Run::Streamed(plan) => streamed_run::execute(plan, &mut listener),
     }?;
     folder.finish(trained.model.to_bytes()?, &trained.report)?;
-    let mut warnings = Vec::from_iter(astray);
     warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
     Ok(Outcome { report: trained.report, interrupted, warnings })
 }
@@ -335,6 +334,7 @@ fn describe(told: &Overview) -> String {
             text::unbroken(&format!("override: {}", other_network(config)))
         ),
     ]);
+    let besides = besides(config);
     let o = &config.optimizer;
     let steps = match o.name {
         OptimizerName::Lbfgs => format!("{} an epoch", text::counted(o.lbfgs_iterations, "iteration")),
@@ -360,8 +360,36 @@ fn describe(told: &Overview) -> String {
             text::unbroken(other)
         ),
     ]);
+    if !besides.is_empty() {
+        rows.push(vec!["besides".into(), "as set".into(), besides]);
+    }
     out += &text::wrapped_table(&rows);
     out
+}
+
+/// What differs from the defaults of training, and is said by none of the other lines.
+fn besides(config: &Config) -> String {
+    const SECTIONS: [&str; 9] = [
+        "train.",
+        "optimizer.",
+        "schedule.",
+        "average.",
+        "noise.",
+        "augment.",
+        "curriculum.",
+        "early_stopping.",
+        "reduce_on_plateau.",
+    ];
+    const SAID: [&str; 5] = [
+        "optimizer.name",
+        "optimizer.learning_rate",
+        "optimizer.lbfgs_iterations",
+        "train.batch_size",
+        "train.epochs",
+    ];
+    let said = |key: &str| SAID.contains(&key) || !SECTIONS.iter().any(|section| key.starts_with(section));
+    let others = config.changed().into_iter().filter(|(key, _)| !said(key));
+    others.map(|(key, value)| text::unbroken(&format!("{key} = {value}"))).collect::<Vec<_>>().join(", ")
 }
 
 /// Hidden layers other than those in force, as they stand on the command line; where layers are listed one by one, the

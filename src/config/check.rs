@@ -6,13 +6,13 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::fault::{
-    ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, quote, quote_short,
-    section_remedy, tidy, unknown, unknown_within,
+    ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, meant as meant_name, quote,
+    quote_short, section_remedy, tidy, unknown, unknown_within,
 };
 use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, NOT_NEGATIVE, find, sections};
 use super::layers::{LAYER_KEYS, Variant};
 use super::meaning::idle;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 
 /// Where a text of settings comes from: how errors name it, and what its paths are relative to.
 #[derive(Clone, Copy)]
@@ -374,7 +374,7 @@ impl Reader<'_> {
                     quote_short(name),
                     names.join(", ")
                 ),
-                remedy: match nearest(name, known) {
+                remedy: match meant_name(name, known) {
                     Some(near) => format!("{assigned} = \"{near}\""),
                     // A kind of layer that follows from the table.
                     None if name == "embedding" => {
@@ -556,7 +556,7 @@ fn meant(kind: &Kind, found: &DeValue<'_>) -> Option<String> {
         _ => return None,
     };
     if let Kind::Choice(names) | Kind::ClassWeights(names) = kind {
-        return nearest(&raw, names.iter().copied()).map(quote);
+        return meant_name(&raw, names.iter().copied()).map(quote);
     }
     let candidates = [raw.clone(), quote(&raw), format!("[{raw}]"), format!("[{}]", quote(&raw))];
     candidates.into_iter().find(|literal| value_of(kind, literal).is_some())

@@ -24,6 +24,33 @@ pub(super) struct Fault {
 /// What checking comes to.
 pub(super) type Checked<T> = std::result::Result<T, Fault>;
 
+/// Names that people know from elsewhere, and what they are here.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("lr", "learning_rate"),
+    ("swish", "silu"),
+    ("mean_squared_error", "mse"),
+    ("mean_absolute_error", "mae"),
+    ("log_loss", "auto"),
+    ("he", "he_normal"),
+    ("kaiming", "he_normal"),
+    ("kaiming_normal", "he_normal"),
+    ("kaiming_uniform", "he_uniform"),
+    ("xavier", "xavier_normal"),
+    ("glorot", "xavier_normal"),
+    ("glorot_normal", "xavier_normal"),
+    ("glorot_uniform", "xavier_uniform"),
+    ("lecun", "lecun_normal"),
+];
+
+/// What was probably meant by a name among those that there are: the same under another name, or the nearest.
+pub(super) fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let folded = name.to_lowercase();
+    let same = SYNONYMS.iter().find(|(other, _)| *other == folded).map(|(_, own)| *own);
+    let found = same.and_then(|own| known.iter().find(|known| **known == own));
+    found.copied().or_else(|| nearest(name, known))
+}
+
 /// A key or section that does not exist, with what was probably meant.
 pub(super) fn unknown(path: &str, is_table: bool, at: usize) -> Fault {
     let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
@@ -38,10 +65,10 @@ pub(super) fn unknown(path: &str, is_table: bool, at: usize) -> Fault {
     let elsewhere: Vec<_> =
         KEYS.iter().filter(|key| key.name() == name).map(|key| format!("`{}`", key.path)).collect();
     let remedy = if elsewhere.is_empty() {
-        nearest(name, KEYS.iter().filter(|key| key.section() == section).map(Key::name))
+        meant(name, KEYS.iter().filter(|key| key.section() == section).map(Key::name))
             .and_then(|near| KEYS.iter().find(|key| key.section() == section && key.name() == near))
             .or_else(|| {
-                nearest(name, KEYS.iter().map(Key::name))
+                meant(name, KEYS.iter().map(Key::name))
                     .and_then(|near| KEYS.iter().find(|key| key.name() == near))
             })
             .map_or_else(|| ALL_KEYS.to_owned(), |key| format!("`{}`", key.path))

@@ -1,12 +1,13 @@
 //! Numbers within their range that would do nothing all the same: refused, with one that does something.
 
 use super::layers::LayerSpec;
-use super::{AverageKind, Config, OptimizerName, Precision, ScheduleName, keys};
+use super::{AverageKind, Config, CurriculumBy, OptimizerName, Precision, ScheduleName, keys};
 use crate::error::{Error, Result};
 
 /// Refuses such numbers.
 pub(super) fn check(config: &Config) -> Result<()> {
     check_times(config)?;
+    check_constants(config)?;
     check_rates(config)?;
     check_single_precision(config)
 }
@@ -15,13 +16,17 @@ pub(super) fn check(config: &Config) -> Result<()> {
 fn check_times(config: &Config) -> Result<()> {
     let epochs = config.train.epochs;
     let (average, schedule, plateau) = (&config.average, &config.schedule, &config.reduce_on_plateau);
-    if average.kind == AverageKind::Swa && average.start > epochs {
+    if average.kind == AverageKind::Swa && average.start >= epochs {
         return Err(Error::setting(
             format!(
-                "`average.start` = {} is beyond `train.epochs` = {epochs}: no epoch would be averaged",
+                "`average.start` = {} is not below `train.epochs` = {epochs}: no two epochs would be averaged",
                 average.start
             ),
-            format!("average.start = {}", (3 * epochs).div_ceil(4)),
+            if epochs > 1 {
+                format!("average.start = {}", (3 * epochs / 4).max(1))
+            } else {
+                format!("train.epochs = {}", 4 * average.start)
+            },
         ));
     }
     // The last step of a warm-up has the full rate, but a schedule after it needs a time of its own.
@@ -56,6 +61,43 @@ fn check_times(config: &Config) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A schedule that never moves, and a curriculum of all rows.
+fn check_constants(config: &Config) -> Result<()> {
+    use ScheduleName::{Cosine, FlatCos, InverseTime, OneCycle, Polynomial, Step};
+    let (s, epochs) = (&config.schedule, config.train.epochs);
+    let refuse = |what: String, instead: String| Err(Error::setting(what, instead));
+    let stays = "the learning rate would stay as it is";
+    match s.name {
+        Step if s.every >= epochs as f64 => refuse(
+            format!("`schedule.every` = {} is not below `train.epochs` = {epochs}: {stays}", s.every),
+            format!("schedule.every = {}", (epochs as f64 / 3.0).max(0.1)),
+        ),
+        Cosine | Polynomial | FlatCos if s.end == 1.0 => refuse(
+            format!("`schedule.end` = 1 ends `schedule.name` = \"{}\" where it begins: {stays}", s.name),
+            "schedule.end = 0".into(),
+        ),
+        InverseTime if s.decay == 0.0 => refuse(
+            format!("`schedule.decay` = 0 of `schedule.name` = \"inverse_time\": {stays}"),
+            "schedule.decay = 0.1".into(),
+        ),
+        OneCycle if s.start == 1.0 && s.end == 1.0 => refuse(
+            format!(
+                "`schedule.start` and `schedule.end` of `schedule.name` = \"one_cycle\" are both 1: {stays}"
+            ),
+            "schedule.start = 0.04".into(),
+        ),
+        _ if config.curriculum.by != CurriculumBy::None && config.curriculum.start == 1.0 => refuse(
+            format!(
+                "`curriculum.start` = 1 takes all rows from the first epoch on: `curriculum.by` = \"{}\" would change \
+                 nothing",
+                config.curriculum.by
+            ),
+            "curriculum.start = 0.3".into(),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Shares of numbers that are dropped come in steps of 1/65,536; half of one rounds to none.

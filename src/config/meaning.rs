@@ -4,8 +4,8 @@
 use toml::{Table, Value};
 
 use super::check::default_of;
-use super::fault::plain;
-use super::keys::Key;
+use super::fault::{example, plain, quote};
+use super::keys::{Key, Kind, find};
 
 /// What must hold for a setting to have an effect; the paths are those of settings, within a layer of its own.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +68,9 @@ impl When {
             Is(path, names) => format!("{path} is {}", either(names)),
             Not(path, names) => format!("{path} is not {}", either(names)),
             IsOr(path, names, also) => {
-                format!("{path}, or a column's or layer's {also}, is {}", either(names))
+                // What a column is encoded by, or what a layer's weights are.
+                let whose = if also == "encode" { "column" } else { "layer" };
+                format!("{path}, or the {also} of a {whose}, is {}", either(names))
             }
             On(path) => format!("{path} is neither off nor empty"),
             AnyOn(paths) => format!("{} is not off", either(paths)),
@@ -108,14 +110,26 @@ pub(super) fn idle(key: &Key, table: &Table) -> Option<Idle> {
             format!("{leave}, or set {path} = \"{}\"", names[0]),
         ),
         Not(path, _) => (what, format!("{leave}, or set another {path}")),
-        On(_) | AnyOn(_) => (what, format!("{leave}, or set {because}")),
+        On(_) | AnyOn(_) => (what, format!("{leave}, or set {because} = {}", switched_on(because))),
         Off(path) => (format!("{what}, which takes its place"), format!("{leave}, or leave `{path}` out")),
     };
     Some(Idle { because, what, remedy })
 }
 
+/// A value of the setting at this path that is not off.
+fn switched_on(path: &str) -> String {
+    match find(path).map(|key| key.kind) {
+        Some(Kind::Choice(names)) => {
+            names.iter().find(|name| **name != "none").map_or_else(String::new, |n| quote(n))
+        }
+        Some(Kind::IntList { .. }) => "[64, 64]".to_owned(),
+        Some(kind) => example(&kind),
+        None => "true".to_owned(),
+    }
+}
+
 /// The value at a dotted path.
-fn lookup<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
+pub(super) fn lookup<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let value = table.get(first)?;
     if rest.is_empty() { Some(value) } else { lookup(value.as_table()?, rest) }

@@ -465,7 +465,7 @@ impl Source {
 }
 
 /// The settings that stand for a list of layers, and say nothing beside one.
-const SHORT_FORMS: [&str; 10] = [
+const SHORT_FORMS: [&str; 12] = [
     "network.hidden",
     "network.activation",
     "network.norm",
@@ -476,6 +476,8 @@ const SHORT_FORMS: [&str; 10] = [
     "network.residual",
     "network.input_noise",
     "network.input_scale",
+    "network.parametric_activation",
+    "network.parametrization",
 ];
 
 impl Config {
@@ -533,6 +535,14 @@ impl Config {
     /// The paths of the settings with this name, in whichever section: `train.epochs` for `epochs`.
     pub fn settings_named(name: &str) -> Vec<&'static str> {
         keys::KEYS.iter().filter(|key| key.name() == name).map(|key| key.path).collect()
+    }
+
+    /// The settings whose values are not the defaults, in the order of [`keys::KEYS`], each with its value as TOML.
+    pub fn changed(&self) -> Vec<(&'static str, String)> {
+        let (own, usual) = (self.to_table(), Self::default().to_table());
+        let differs = |key: &&keys::Key| meaning::lookup(&own, key.path) != meaning::lookup(&usual, key.path);
+        let value = |path| meaning::lookup(&own, path).map(fault::plain).unwrap_or_default();
+        keys::KEYS.iter().filter(differs).map(|key| (key.path, value(key.path))).collect()
     }
 
     fn to_table(&self) -> Table {

@@ -104,6 +104,8 @@ impl Labels {
                     return Err(constant(raw, index, labels.rows[0]));
                 }
                 if task == TaskKind::Binary && classes.len() != 2 {
+                    // A column of nearly as many numbers as rows is no column of classes.
+                    let may_be_classes = check_class_sizes(codes, classes, column).is_ok();
                     return Err(Error::setting(
                         format!(
                             "--task binary needs two classes; column {} has {}: {}",
@@ -111,7 +113,11 @@ impl Labels {
                             classes.len(),
                             listed(classes.iter().map(String::as_str))
                         ),
-                        "--task multiclass",
+                        if may_be_classes {
+                            "--task multiclass"
+                        } else {
+                            "--task regression, or another target"
+                        },
                     ));
                 }
                 check_class_sizes(codes, classes, column)?;

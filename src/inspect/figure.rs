@@ -11,8 +11,10 @@ const WIDTH: f64 = 980.0;
 const TOP: f64 = 118.0;
 const HEIGHT: f64 = 250.0;
 const GAP: f64 = 58.0;
-/// Powers of ten that a panel spans, at most: what lies below is drawn at its foot.
-const MOST_DECADES: f64 = 16.0;
+/// From one line of the legend to the next.
+const LINE: f64 = 20.0;
+/// Powers of ten that a panel shows, at most: what lies beyond is drawn at its edge, which is marked.
+const SHOWN: [f64; 2] = [-20.0, 12.0];
 /// A colour a line, told apart by people who see red and green alike (Okabe & Ito 2008), and then dashed.
 const COLOURS: [&str; 7] = ["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
@@ -83,7 +85,9 @@ fn short(name: &str) -> String {
 }
 
 fn draw(title: &str, subtitle: &str, names: &[&str], panels: &[Panel], units: &[(String, Units)]) -> String {
-    let height = TOP + HEIGHT + 52.0;
+    // Further lines of the legend push the panels down.
+    let lower = places(names).last().map_or(0.0, |([_, y], _)| y - 66.0);
+    let height = TOP + HEIGHT + 52.0 + lower;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
          font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#1f2328\">\n<title>{}</title>\n\
@@ -93,6 +97,7 @@ fn draw(title: &str, subtitle: &str, names: &[&str], panels: &[Panel], units: &[
     text(&mut svg, [16.0, 26.0], "start", "font-size=\"16\" font-weight=\"600\"", title);
     text(&mut svg, [16.0, 46.0], "start", "fill=\"#57606a\"", subtitle);
     legend(&mut svg, names);
+    let _ = writeln!(svg, "<g transform=\"translate(0 {lower})\">");
     let width = (WIDTH - 16.0) / 3.0 - GAP;
     let left = |i: usize| GAP + i as f64 * (width + GAP);
     for (i, panel) in panels.iter().enumerate() {
@@ -101,16 +106,29 @@ fn draw(title: &str, subtitle: &str, names: &[&str], panels: &[Panel], units: &[
     if panels.len() < 3 {
         shares(&mut svg, units, left(panels.len()), width);
     }
-    svg + "</svg>\n"
+    svg + "</g>\n</svg>\n"
+}
+
+/// Where the entries of a legend stand: those that find no room in a line begin another.
+fn places(names: &[&str]) -> Vec<([f64; 2], String)> {
+    let (mut x, mut y) = (16.0, 66.0);
+    let place = |name: &&str| {
+        let name: String = name.chars().take(24).collect();
+        let width = 44.0 + 7.0 * name.chars().count() as f64;
+        if x + width > WIDTH {
+            (x, y) = (16.0, y + LINE);
+        }
+        let at = [x, y];
+        x += width;
+        (at, name)
+    };
+    names.iter().map(place).collect()
 }
 
 fn legend(svg: &mut String, names: &[&str]) {
-    let mut x = 16.0;
-    for (i, name) in names.iter().enumerate() {
-        let name: String = name.chars().take(24).collect();
-        let _ = writeln!(svg, "<path d=\"M{x:.1} 66h22\" fill=\"none\" {}/>", stroke(i));
-        text(svg, [x + 27.0, 70.0], "start", "", &name);
-        x += 44.0 + 7.0 * name.chars().count() as f64;
+    for (i, ([x, y], name)) in places(names).iter().enumerate() {
+        let _ = writeln!(svg, "<path d=\"M{x:.1} {y}h22\" fill=\"none\" {}/>", stroke(i));
+        text(svg, [x + 27.0, y + 4.0], "start", "", name);
     }
 }
 
@@ -127,11 +145,16 @@ fn stroke(i: usize) -> String {
 fn sizes(svg: &mut String, panel: &Panel, left: f64, width: f64) {
     let bottom = TOP + HEIGHT;
     text(svg, [left, TOP - 12.0], "start", "font-weight=\"600\"", panel.title);
-    let drawn = || panel.lines.iter().flatten().filter(|v| v.is_finite() && **v > 0.0).map(|v| v.log10());
-    let high = drawn().fold(f64::NEG_INFINITY, f64::max).max(0.0).ceil().min(300.0);
-    let low = drawn().fold(f64::INFINITY, f64::min).min(high - 1.0).floor().max(high - MOST_DECADES);
+    // What is no number any more has outgrown all of them.
+    let power = |v: f64| if v.is_nan() { f64::INFINITY } else { v.log10() };
+    let powers = || panel.lines.iter().flatten().map(|v| power(*v));
+    let high = powers().fold(f64::NEG_INFINITY, f64::max).clamp(0.0, SHOWN[1]).ceil();
+    let low = powers().fold(f64::INFINITY, f64::min).max(SHOWN[0]).min(high - 1.0).floor();
+    let step = ((high - low) / 8.0).ceil();
+    // So that the highest power is marked too.
+    let low = high - step * ((high - low) / step).ceil();
     let y = |v: f64| {
-        let power = if v > 0.0 { v.log10() } else { f64::NEG_INFINITY };
+        let power = power(v);
         bottom - HEIGHT * ((power.clamp(low, high) - low) / (high - low))
     };
     let mut shade = |from: f64, to: f64, word: &str| {
@@ -150,7 +173,6 @@ fn sizes(svg: &mut String, panel: &Panel, left: f64, width: f64) {
     if let Some(most) = panel.sound[1] {
         shade(TOP, y(most), "exploding");
     }
-    let step = ((high - low) / 8.0).ceil().max(1.0);
     let mut power = low;
     while power <= high {
         let at = y(10.0_f64.powf(power));
@@ -158,14 +180,19 @@ fn sizes(svg: &mut String, panel: &Panel, left: f64, width: f64) {
             svg,
             "<path d=\"M{left:.1} {at:.1}h{width:.1}\" stroke=\"#d0d7de\" stroke-width=\"0.7\"/>"
         );
-        text(svg, [left - 6.0, at + 4.0], "end", "", &format!("1e{power}"));
+        let beyond = match power {
+            p if p <= SHOWN[0] && powers().any(|power| power < p) => "≤ ",
+            p if p == SHOWN[1] && powers().any(|power| power > p) => "≥ ",
+            _ => "",
+        };
+        text(svg, [left - 6.0, at + 4.0], "end", "", &format!("{beyond}1e{power}"));
         power += step;
     }
     let n = panel.layers.len();
     let x = |i: usize| left + width * (i as f64 + 0.5) / n.max(1) as f64;
     for (i, line) in panel.lines.iter().enumerate().rev() {
         let mut path = String::new();
-        for (layer, v) in line.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+        for (layer, v) in line.iter().enumerate() {
             let _ = write!(path, "{}{:.1} {:.1}", if path.is_empty() { "M" } else { "L" }, x(layer), y(*v));
         }
         if line.len() == 1 && !path.is_empty() {

@@ -79,13 +79,22 @@ pub(super) fn of_task(config: &Config, raw: &RawTable, target: &str) -> Result<(
     }
     let instead = match (wanted.or(by_loss), &labels.target) {
         (Some(_), _) => "",
-        (None, Target::Values(_)) => "--task multiclass",
+        (None, Target::Values(values)) if may_be_classes(&labels.rows, values) => "--task multiclass",
+        (None, Target::Values(_)) => "",
         (None, Target::Classes { classes, .. }) => {
             let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
             if numbers { "--task regression" } else { "" }
         }
     };
     Ok((task, labels, Choice::of("task", task.to_string(), reason, instead)))
+}
+
+/// Whether each number stands in rows enough to train, validate and test a class.
+fn may_be_classes(rows: &[usize], values: &[f64]) -> bool {
+    const FEWEST: usize = 3;
+    let mut sorted: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.chunk_by(|a, b| a == b).all(|same| same.len() >= FEWEST)
 }
 
 /// A task as a setting.

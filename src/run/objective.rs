@@ -52,6 +52,8 @@ pub(super) fn loss_of(
         LossName::Poisson => Loss::Poisson,
         LossName::BinaryCrossentropy => Loss::BinaryCrossentropy,
         LossName::CategoricalCrossentropy => Loss::CategoricalCrossentropy,
+        // At 0 it is the cross-entropy, to the bit.
+        LossName::Focal if l.gamma == 0.0 && task != TaskKind::Regression => natural,
         LossName::Focal if task == TaskKind::Multiclass => Loss::CategoricalFocal { gamma: l.gamma },
         LossName::Focal => Loss::BinaryFocal { gamma: l.gamma },
         LossName::Hinge => Loss::Hinge,

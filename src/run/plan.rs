@@ -239,7 +239,7 @@ impl Ground {
         choices.extend(preparation::choices(&config, &pipeline, &options, &labels, &split));
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
-        choices.extend(weights::choices(&config, &network));
+        choices.extend(weights::choices(&config, &network)?);
         choices.extend(starts(&config, &network));
         check_memory(&config, &network)?;
         memory::check(&config, &network, split.train.rows().len())?;
@@ -456,7 +456,8 @@ fn check_batch_norm(config: &Config, network: &Network) -> Result<()> {
         None => Ok(()),
         Some((key, n, least)) => Err(Error::setting(
             format!(
-                "{key} is {n}; a network with batch normalisation needs {least}: a row alone has no spread"
+                "{key} is {n}; a network with batch normalisation needs {least}: a row alone has no spread{}",
+                if least == 3 { ", and of three rows in shards of two one is alone" } else { "" }
             ),
             format!("--set {key}=32, or a network without batch_norm"),
         )),

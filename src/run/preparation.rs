@@ -1,7 +1,7 @@
 //! What is told of the preparation: the steps of each kind of column, what was joined or drawn, and a skewed target.
 
 use super::choice::Choice;
-use crate::config::{Config, StepSpec, TargetScale};
+use crate::config::{CategoryEncoding, Config, StepSpec, TargetScale};
 use crate::data::words::{counted, listed, thousands};
 use crate::data::{FittedColumn, Labels, Pipeline, PipelineOptions, Split, Target};
 use crate::profile::moments::moments;
@@ -34,6 +34,7 @@ pub(super) fn choices(
     if !categories.is_empty() {
         let by =
             if config.prepare.categories.is_empty() { "embedding.categories" } else { "prepare.categories" };
+
         let joined = joined(&categories);
         let instead = match config.prepare.categories.len() {
             // What was joined unasked comes before a mere alternative.
@@ -43,6 +44,13 @@ pub(super) fn choices(
         };
         let mut told = steps("categories", &options.categories, by, &categories, options, instead);
         told.reason += &joined;
+        let plain = config.embedding.one_hot_up_to;
+        if config.prepare.categories.is_empty()
+            && config.embedding.categories == CategoryEncoding::Embedding
+            && plain > 0
+        {
+            told.reason += &format!("; one-hot up to embedding.one_hot_up_to = {plain} categories");
+        }
         choices.push(told);
     }
     if let Some(neighbors) = pipeline.neighbors() {

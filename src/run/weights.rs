@@ -3,10 +3,11 @@
 use super::choice::Choice;
 use crate::config::{AverageKind, Config, EndWeights, WeightKind};
 use crate::data::words::{counted, listed};
+use crate::error::{Error, Result};
 use crate::nn::{Layer, Network};
 
 /// Which layers have which kind of weights, and what follows; nothing where all are continuous.
-pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
+pub(super) fn choices(config: &Config, network: &Network) -> Result<Vec<Choice>> {
     let dense: Vec<(&str, Option<WeightKind>)> = network
         .layers()
         .iter()
@@ -52,6 +53,18 @@ pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
                 AverageKind::None => "",
                 _ => " (of their average too)",
             };
+            let sizes = network.views().iter().filter(|view| view.kind() == Some(WeightKind::Sparse));
+            let most = sizes.map(|view| view.range().len()).max().unwrap_or(0);
+            if (w.sparsity * most as f64).round() == 0.0 {
+                return Err(Error::setting(
+                    format!(
+                        "`weights.sparsity` = {:e} of the {} of the largest layer rounds to none: nothing would be pruned",
+                        w.sparsity,
+                        counted(most, "weight")
+                    ),
+                    "weights.sparsity = 0.5",
+                ));
+            }
             format!(
                 "the smallest {} % of each layer's weights become 0 and stay so{average}{own}, {from_to}; only weights \
                  from after epoch {} are kept, and early stopping and rate cuts wait until then",
@@ -67,5 +80,5 @@ pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
             instead: instead.into(),
         });
     }
-    choices
+    Ok(choices)
 }

@@ -33,11 +33,13 @@ impl Drop for Training<'_> {
 
 /// Runs `body` on this thread; if it `shares` its work, the others of the pool stay awake until it ends.
 ///
-/// They do whatever else is asked of the pool, and let other programmes have their core. A pool of one thread has
-/// none to keep awake. What `body` computes does not depend on it.
+/// They do whatever else is asked of the pool, and let other programmes have their core; as with any join of that pool,
+/// the end waits for what one of them has taken up. A pool of one thread has none to keep awake, and one of more threads
+/// than cores should not. What `body` computes does not depend on it.
 pub fn while_running<R>(shares: bool, body: impl FnOnce() -> R) -> R {
     let n_others = rayon::current_num_threads() - 1;
-    if !shares || n_others == 0 {
+    let n_cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    if !shares || n_others == 0 || n_others >= n_cores() {
         return body();
     }
     let ended = AtomicBool::new(false);

@@ -30,7 +30,8 @@ impl Constraints {
         for view in views {
             let (Some(rules), [.., n_inputs, n_units]) = (view.dense, &view.shape[..]) else { continue };
             let constraint = rules.constraint.unwrap_or(settings.constraint);
-            if constraint == Constraint::None {
+            // Weights with a rate of 0 stay as they start.
+            if constraint == Constraint::None || view.lr_factor == 0.0 {
                 continue;
             }
             let max_norm = rules.max_norm.unwrap_or(settings.max_norm);

@@ -345,7 +345,7 @@ fn fit_awake<T: Scalar + 'static>(
         best_epoch = epochs_run;
     }
     let val_loss = history.get(best_epoch.wrapping_sub(1)).map_or(f64::NAN, |record| record.val_loss);
-    let is_worse = val_loss > initial_val_loss && !diverges && {
+    let is_worse = val_loss > initial_val_loss && {
         let mut initial = start(network, level, seed, train)?;
         if network.trains_latent_weights() {
             network.write_weights_in_use(level, &mut initial);

@@ -27,6 +27,9 @@ pub struct Ramp {
     pub steps: usize,
 }
 
+/// What a test is without more being said: from rates that hardly move anything to some at which every optimiser fails.
+pub const USUAL: Ramp = Ramp { from: 1e-6, to: 10.0, steps: 200 };
+
 /// The fewest steps whose losses can be told from their noise.
 const FEWEST_STEPS: usize = 20;
 
@@ -275,9 +278,11 @@ pub fn instead_of<T: Scalar>(
     let mut config = config.clone();
     config.train.batch_size = config.train.batch_size.max(LEAST_BATCH);
     let steps = (ROWS / config.train.batch_size.clamp(1, train.len().max(1))).clamp(FEWEST_STEPS, 100);
-    // Where even the lowest rates of the first ramp are too high, another one begins below it.
-    let ramps =
-        [[1e-6, 1.0], [1e-12, 1e-6]].map(|[from, to]| Ramp { from: rate * from, to: rate * to, steps });
+    // A rate that is far too high leaves the sound ones few steps of a ramp up to it, or none: then the usual one is
+    // tried, and one of rates below it.
+    let below = |[from, to]: [f64; 2]| Ramp { from: rate * from, to: rate * to, steps };
+    let usual = Ramp { to: USUAL.to.min(rate), steps: (2 * steps).min(USUAL.steps), ..USUAL };
+    let ramps = [below([1e-6, 1.0]), usual, below([1e-12, 1e-6])];
     let some;
     let rows = match train {
         Source::Memory(rows) => rows,
