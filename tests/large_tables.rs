@@ -158,6 +158,13 @@ fn the_memory_that_is_set_decides_and_a_second_run_finds_what_the_first_has_made
     let told = call(folder.path(), &train("y", "four", &["--memory", "2GiB", "--cache", "other"])).done().err;
     assert!(!told.contains("rows from disk") && !folder.path().join("other").exists(), "{told}");
     let refused = call(folder.path(), &train("y", "five", &["--memory", "much"]));
+    for (command, more) in [("tune", &["--trials", "1"][..]), ("lr-test", &[])] {
+        let arguments =
+            [&[command, "t.csv", "--target", "y", "--set", "data.memory=256KiB"][..], more].concat();
+        let refused = call(folder.path(), &arguments);
+        assert_eq!(refused.code, 2, "{command}: {}", refused.err);
+        assert!(refused.err.contains("--set data.stream=never"), "{command}: {}", refused.err);
+    }
     assert!(
         refused.code == 2 && refused.err.contains("expected a number of bytes as 2GiB"),
         "{}",
@@ -256,6 +263,9 @@ fn what_looks_at_all_rows_at_once_is_refused_with_the_way_out() {
         assert!(refused.code == 2 && refused.err.contains(what), "{}", refused.err);
         assert!(!folder.path().join("cache").exists(), "nothing is made in vain");
     }
+    let piped = [&["train", "/dev/stdin", "--target", "y"][..], &ALWAYS].concat();
+    let refused = call(folder.path(), &piped);
+    assert!(refused.code == 2 && refused.err.contains("can be read once"), "{}", refused.err);
 }
 
 #[test]
@@ -276,4 +286,29 @@ fn slips_and_cells_too_far_are_named_by_their_row() {
     let refused =
         call(folder.path(), &train("y", "run", &[&ALWAYS[..], &["--split-column", "part"]].concat()));
     assert!(refused.err.contains("row 4, column `x`"), "{}", refused.err);
+}
+
+#[test]
+fn a_table_is_predicted_block_by_block_as_in_parts() {
+    let folder = folder(3000);
+    call(folder.path(), &train("y", "run", &[])).done();
+    // Some 10 MB, which are several blocks.
+    let text = std::fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let write = |name: &str, times: usize| {
+        std::fs::write(folder.path().join(name), format!("{header}\n{}", rows.repeat(times))).unwrap();
+    };
+    write("large.csv", 60);
+    let predicted = |table: &str| call(folder.path(), &["predict", "run", table]).done().out;
+    let (one, all) = (predicted("t.csv"), predicted("large.csv"));
+    let (header, one) = one.split_once('\n').unwrap();
+    assert!(all == format!("{header}\n{}", one.repeat(60)));
+    let evaluated = |table: &str| {
+        let arguments = ["evaluate", "run", table, "--json", "--bootstrap", "0"];
+        let found: Value = serde_json::from_str(&call(folder.path(), &arguments).done().out).unwrap();
+        ["rmse", "mae", "r2"].map(|name| found["metrics"][name]["value"].as_f64().unwrap())
+    };
+    for (a, b) in evaluated("t.csv").into_iter().zip(evaluated("large.csv")) {
+        assert!((a - b).abs() <= 1e-12 * a.abs(), "{a} and {b}");
+    }
 }

@@ -1,5 +1,6 @@
 //! `statera lr-test`
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -172,8 +173,9 @@ fn described(plan: &Plan, test: &RangeTest, what: &str, same: &[String]) -> Stri
         for part in [format!("--target {column}")].iter().chain(same).chain([&rate]) {
             // As long as a line of a terminal at most, with what joins them for a shell.
             if line.chars().count() + part.chars().count() > 96 {
-                out += &(line + " \\\n");
-                line = "   ".to_owned();
+                let _ = writeln!(out, "{line} \\");
+                line.clear();
+                line.push_str("   ");
             }
             line += &format!(" {part}");
         }

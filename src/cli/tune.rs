@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera::config::{Config, Space};
-use statera::data::{RawTable, ReadOptions, read_table};
 use statera::error::Error;
 use statera::run::{Folder, Plan};
 use statera::tune::{
@@ -233,7 +232,7 @@ fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
             _ => built_in(&base)?,
         };
     }
-    let raw = table(&base)?;
+    let raw = Arc::new(Plan::read(&base)?);
     // What no trial could do is told before the first of them.
     Plan::of(base.clone(), Arc::clone(&raw))?;
     let sampler = Sampler::named(&arguments.sampler).unwrap_or(Sampler::Tpe);
@@ -252,16 +251,6 @@ fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
         jobs,
         large_grid: arguments.large_grid,
     })
-}
-
-fn table(base: &Config) -> Result<Arc<RawTable>, Error> {
-    if base.data.path == Path::new("") {
-        return Err(Error::setting(
-            "no table is named",
-            "give the file as an argument, or set data.path in the configuration",
-        ));
-    }
-    Ok(Arc::new(read_table(&base.data.sources(), &ReadOptions::of(&base.data))?))
 }
 
 /// The built-in space, without what the settings leave no room for.

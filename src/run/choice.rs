@@ -78,9 +78,8 @@ pub(super) fn of_task(config: &Config, raw: &RawTable, target: &str) -> Result<(
         let _ = write!(reason, "; {} counts as positive", shown(positive));
     }
     let instead = match (wanted.or(by_loss), &labels.target) {
-        (Some(_), _) => "",
         (None, Target::Values(values)) if may_be_classes(&labels.rows, values) => "--task multiclass",
-        (None, Target::Values(_)) => "",
+        (Some(_), _) | (None, Target::Values(_)) => "",
         (None, Target::Classes { classes, .. }) => {
             let numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
             if numbers { "--task regression" } else { "" }

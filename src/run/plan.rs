@@ -75,8 +75,8 @@ impl Plan {
         Self::of(config, Arc::new(raw))
     }
 
-    /// Reads the table of `config.data`.
-    pub(super) fn read(config: &Config) -> Result<RawTable> {
+    /// Reads the table of `config.data`; one that would take too much memory is refused.
+    pub fn read(config: &Config) -> Result<RawTable> {
         check_named(config)?;
         if let Some(why) = budget::streamed(config)? {
             return Err(Error::setting(

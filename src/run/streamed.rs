@@ -205,6 +205,10 @@ impl StreamedPlan {
     }
 }
 
+fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
 /// Refuses what has to look at all rows at once.
 fn check_settings(config: &Config) -> Result<()> {
     let asked = [
@@ -233,8 +237,8 @@ fn check_settings(config: &Config) -> Result<()> {
         ),
         (config.noise.labels > 0.0, "noise.labels draws for all rows at once", "noise.labels=0"),
         (
-            config.data.sources().iter().any(|path| path == Path::new("-")),
-            "standard input is there once, and a cache is made by its checksum",
+            config.data.sources().iter().any(|path| path == Path::new("-") || is_pipe(path)),
+            "a pipe can be read once, and a cache is made by its checksum",
             "data.path=FILE",
         ),
     ];
@@ -313,11 +317,13 @@ fn prepared(
     // Refuses targets that the loss does not take.
     loss_of(config, task, &labels, &target)?;
     drop(target);
-    let (split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
+    let (mut split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
+    let part_of = parts_of(&split, columns.n_rows());
+    // What is as long as the table and not asked for from here on, while columns as long as it are fitted.
+    (labels.rows, split.val, split.test) = (Vec::new(), Vec::new(), Vec::new());
     let mut choices = vec![told_task, told_split];
     choices.extend(choice::of_missing_targets(&labels));
     let target = plan::target_spec(config, &labels, &split, task)?;
-    labels.rows = Vec::new();
 
     let options = PipelineOptions::of(config);
     options.check(&columns.header()?)?;
@@ -335,7 +341,6 @@ fn prepared(
         told.instead = told.instead.replace("encode=target", "encode=count");
         choices.push(told);
     }
-    let part_of = parts_of(&split, columns.n_rows());
     drop(split);
 
     let building = cache.build()?;
