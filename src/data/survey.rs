@@ -141,7 +141,7 @@ impl Survey {
 
     /// Looks at numbers, NaN where missing, of which the first stands in row `row`.
     fn numbers(&mut self, numbers: &[f64], block: &RawTable, row: usize, column: usize, all_different: bool) {
-        // Without a branch or a call, since every number of a table comes by.
+        // Without a call, since every number of a table comes by.
         let (mut finite, mut infinite, mut rounded, mut whole) = (0, 0, 0, true);
         for &x in numbers {
             let is_large = x.abs() >= EXACT;
@@ -149,7 +149,7 @@ impl Survey {
             infinite += usize::from(x.is_infinite());
             rounded += usize::from(is_large & x.is_finite());
             // Large numbers are whole, and those below have an integer to be compared with.
-            whole &= is_large | x.is_nan() | ((x as i64) as f64 == x);
+            whole &= is_large || x.is_nan() || (x as i64) as f64 == x;
         }
         let cell = |is: fn(f64) -> bool| {
             let at = numbers.iter().position(|&x| is(x)).unwrap_or_default();

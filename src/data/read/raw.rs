@@ -469,9 +469,11 @@ impl Cells {
             *self = more;
             match self {
                 Self::Days { values, .. } => {
-                    drop(values.splice(..0, std::iter::repeat_n(f64::NAN, n_before)))
+                    values.splice(..0, std::iter::repeat_n(f64::NAN, n_before));
                 }
-                Self::Coded { codes, .. } => drop(codes.splice(..0, std::iter::repeat_n(MISSING, n_before))),
+                Self::Coded { codes, .. } => {
+                    codes.splice(..0, std::iter::repeat_n(MISSING, n_before));
+                }
                 Self::Text(text) => {
                     text.ends.splice(..0, std::iter::repeat_n(0, n_before));
                     text.missing.splice(..0, std::iter::repeat_n(true, n_before));
