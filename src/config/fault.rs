@@ -33,12 +33,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("log_loss", "auto"),
     ("he", "he_normal"),
     ("kaiming", "he_normal"),
-    ("kaiming_normal", "he_normal"),
-    ("kaiming_uniform", "he_uniform"),
     ("xavier", "xavier_normal"),
     ("glorot", "xavier_normal"),
-    ("glorot_normal", "xavier_normal"),
-    ("glorot_uniform", "xavier_uniform"),
     ("lecun", "lecun_normal"),
 ];
 

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 /// Refuses such numbers.
 pub(super) fn check(config: &Config) -> Result<()> {
     check_times(config)?;
-    check_constants(config)?;
+    check_schedule(config)?;
+    check_curriculum(config)?;
     check_rates(config)?;
     check_single_precision(config)
 }
@@ -63,8 +64,8 @@ fn check_times(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// A schedule that never moves, and a curriculum of all rows.
-fn check_constants(config: &Config) -> Result<()> {
+/// A schedule that never moves.
+fn check_schedule(config: &Config) -> Result<()> {
     use ScheduleName::{Cosine, FlatCos, InverseTime, OneCycle, Polynomial, Step};
     let (s, epochs) = (&config.schedule, config.train.epochs);
     let refuse = |what: String, instead: String| Err(Error::setting(what, instead));
@@ -72,7 +73,12 @@ fn check_constants(config: &Config) -> Result<()> {
     match s.name {
         Step if s.every >= epochs as f64 => refuse(
             format!("`schedule.every` = {} is not below `train.epochs` = {epochs}: {stays}", s.every),
-            format!("schedule.every = {}", (epochs as f64 / 3.0).max(0.1)),
+            // Three steps of a usual training; within one or two epochs, half an epoch.
+            if epochs < 3 {
+                "schedule.every = 0.5".into()
+            } else {
+                format!("schedule.every = {}", epochs / 3)
+            },
         ),
         Cosine | Polynomial | FlatCos if s.end == 1.0 => refuse(
             format!("`schedule.end` = 1 ends `schedule.name` = \"{}\" where it begins: {stays}", s.name),
@@ -88,16 +94,23 @@ fn check_constants(config: &Config) -> Result<()> {
             ),
             "schedule.start = 0.04".into(),
         ),
-        _ if config.curriculum.by != CurriculumBy::None && config.curriculum.start == 1.0 => refuse(
-            format!(
-                "`curriculum.start` = 1 takes all rows from the first epoch on: `curriculum.by` = \"{}\" would change \
-                 nothing",
-                config.curriculum.by
-            ),
-            "curriculum.start = 0.3".into(),
-        ),
         _ => Ok(()),
     }
+}
+
+/// A curriculum that leaves nothing for later.
+fn check_curriculum(config: &Config) -> Result<()> {
+    let c = &config.curriculum;
+    if c.by == CurriculumBy::None || c.start < 1.0 {
+        return Ok(());
+    }
+    Err(Error::setting(
+        format!(
+            "`curriculum.start` = 1 takes all rows from the first epoch on: `curriculum.by` = \"{}\" would change nothing",
+            c.by
+        ),
+        "curriculum.start = 0.3",
+    ))
 }
 
 /// Shares of numbers that are dropped come in steps of 1/65,536; half of one rounds to none.

@@ -239,7 +239,7 @@ impl Ground {
         choices.extend(preparation::choices(&config, &pipeline, &options, &labels, &split));
         choices.extend(embedding::choice(&config, &pipeline));
         let network = network_of(&config, &pipeline, target.n_outputs())?;
-        choices.extend(weights::choices(&config, &network)?);
+        choices.extend(weights::choices(&config, &network));
         choices.extend(starts(&config, &network));
         check_memory(&config, &network)?;
         memory::check(&config, &network, split.train.rows().len())?;
@@ -406,6 +406,7 @@ pub(super) fn network_of(config: &Config, pipeline: &Pipeline, n_outputs: usize)
     config.give_weight_kinds(&mut layers);
     let network = Network::from_specs(layers, n_inputs);
     check_batch_norm(config, &network)?;
+    weights::check_sparsity(config, &network)?;
     Ok(network)
 }
 

@@ -165,7 +165,7 @@ impl StreamedPlan {
         choices.extend(embedding::choice(&config, &decided.pipeline));
         let network = plan::network_of(&config, &decided.pipeline, decided.target.n_outputs())?;
         memory::check(&config, &network, decided.parts[0].n_rows)?;
-        choices.extend(weights::choices(&config, &network)?);
+        choices.extend(weights::choices(&config, &network));
         choices.extend(plan::starts(&config, &network));
         let source = sources.first().cloned().unwrap_or_default();
         Ok(Self { config, source, decided, loss, network, choices, folder })

@@ -6,8 +6,27 @@ use crate::data::words::{counted, listed};
 use crate::error::{Error, Result};
 use crate::nn::{Layer, Network};
 
+/// Refuses a share of zeros that leaves every weight: of no sparse layer is there a weight to prune.
+pub(super) fn check_sparsity(config: &Config, network: &Network) -> Result<()> {
+    let sparsity = config.weights.sparsity;
+    let sizes = network.views().iter().filter(|view| view.kind() == Some(WeightKind::Sparse));
+    let Some(most) = sizes.map(|view| view.range().len()).max().filter(|_| sparsity > 0.0) else {
+        return Ok(());
+    };
+    if (sparsity * most as f64).round() > 0.0 {
+        return Ok(());
+    }
+    Err(Error::setting(
+        format!(
+            "`weights.sparsity` = {sparsity:e} of the {} of the largest layer rounds to none: nothing would be pruned",
+            counted(most, "weight")
+        ),
+        "weights.sparsity = 0.5",
+    ))
+}
+
 /// Which layers have which kind of weights, and what follows; nothing where all are continuous.
-pub(super) fn choices(config: &Config, network: &Network) -> Result<Vec<Choice>> {
+pub(super) fn choices(config: &Config, network: &Network) -> Vec<Choice> {
     let dense: Vec<(&str, Option<WeightKind>)> = network
         .layers()
         .iter()
@@ -53,18 +72,6 @@ pub(super) fn choices(config: &Config, network: &Network) -> Result<Vec<Choice>>
                 AverageKind::None => "",
                 _ => " (of their average too)",
             };
-            let sizes = network.views().iter().filter(|view| view.kind() == Some(WeightKind::Sparse));
-            let most = sizes.map(|view| view.range().len()).max().unwrap_or(0);
-            if (w.sparsity * most as f64).round() == 0.0 {
-                return Err(Error::setting(
-                    format!(
-                        "`weights.sparsity` = {:e} of the {} of the largest layer rounds to none: nothing would be pruned",
-                        w.sparsity,
-                        counted(most, "weight")
-                    ),
-                    "weights.sparsity = 0.5",
-                ));
-            }
             format!(
                 "the smallest {} % of each layer's weights become 0 and stay so{average}{own}, {from_to}; only weights \
                  from after epoch {} are kept, and early stopping and rate cuts wait until then",
@@ -80,5 +87,5 @@ pub(super) fn choices(config: &Config, network: &Network) -> Result<Vec<Choice>>
             instead: instead.into(),
         });
     }
-    Ok(choices)
+    choices
 }

@@ -62,6 +62,14 @@ fn count_batches(n_rows: usize, batch_size: usize) -> usize {
     n_rows.div_ceil(batch_size) - usize::from(joins)
 }
 
+/// Rows that a step looks at: those of a batch, or all where the optimiser takes all.
+fn rows_of_a_batch(config: &Config, n_train: usize) -> usize {
+    match config.optimizer.name {
+        OptimizerName::Lbfgs => n_train,
+        _ => config.train.batch_size.min(n_train),
+    }
+}
+
 /// Trains `network` on `train`, watching `val`.
 ///
 /// Rows of a file are learned from [window by window](Windows), and so are rows in memory where they are too many for
@@ -85,9 +93,7 @@ pub fn fit<'a, T: Scalar + 'static>(
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
     let (train, val): (Source<T>, Source<T>) = (train.into(), val.into());
-    let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
-    let batch_size = if takes_all { train.len() } else { config.train.batch_size.min(train.len()) };
-    let shares = batch_size > network.shard_rows(config.train.shard_rows);
+    let shares = rows_of_a_batch(config, train.len()) > network.shard_rows(config.train.shard_rows);
     while_running(shares, || fit_awake(network, loss, level, config, train, facts, val, unit, listener))
 }
 
@@ -106,7 +112,7 @@ fn fit_awake<T: Scalar + 'static>(
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
     let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
     check_source(&train, config)?;
-    let batch_size = if takes_all { n_train } else { config.train.batch_size.min(n_train) };
+    let batch_size = rows_of_a_batch(config, n_train);
     // What looks at all rows takes them in one window; the others may be too many for it.
     let by_curriculum = config.curriculum.by != CurriculumBy::None;
     let windows = if takes_all || by_curriculum || config.noise.labels > 0.0 {
