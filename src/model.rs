@@ -1,5 +1,6 @@
 //! A trained model: network, fitted pipeline, schema, parameters, metrics and provenance, and how it predicts.
 
+use std::any::Any;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,29 @@ pub enum Params {
     F32(Vec<f32>),
     /// Double precision.
     F64(Vec<f64>),
+}
+
+impl Params {
+    /// These numbers, whichever of the two precisions they are in.
+    pub fn of<T: Scalar + 'static>(params: Vec<T>) -> Self {
+        let any: Box<dyn Any> = Box::new(params);
+        match any.downcast::<Vec<f32>>() {
+            Ok(params) => Self::F32(*params),
+            Err(any) => match any.downcast::<Vec<f64>>() {
+                Ok(params) => Self::F64(*params),
+                Err(_) => unreachable!("numbers are of one of the two types"),
+            },
+        }
+    }
+
+    /// The numbers, if they are of this type.
+    pub fn numbers<T: Scalar + 'static>(&self) -> Option<&[T]> {
+        let any: &dyn Any = match self {
+            Self::F32(params) => params,
+            Self::F64(params) => params,
+        };
+        any.downcast_ref::<Vec<T>>().map(Vec::as_slice)
+    }
 }
 
 /// A trained model.

@@ -222,7 +222,7 @@ fn check_members(cards: &[Card]) -> std::result::Result<(), String> {
 }
 
 /// SHA-256 of the card and the tensors, in hexadecimal.
-fn checksum<'t>(card: &str, tensors: impl Iterator<Item = &'t [u8]>) -> String {
+pub(crate) fn checksum<'t>(card: &str, tensors: impl Iterator<Item = &'t [u8]>) -> String {
     let mut hasher = Sha256::new();
     hasher.update(card.as_bytes());
     tensors.for_each(|tensor| hasher.update(tensor));

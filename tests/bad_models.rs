@@ -46,7 +46,7 @@ fn uses() -> Vec<Case> {
             "a run that was killed",
             "summary runs/a-1",
             1,
-            &["ended before its model was saved", "statera train --config runs/a-1/config.toml"],
+            &["ended before its model was saved", "statera train --resume runs/a-1"],
         ),
         with(
             "runs/a-1/ablation.csv",

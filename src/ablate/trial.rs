@@ -11,11 +11,11 @@ use super::{Study, same_data};
 use crate::config::{Config, Precision};
 use crate::data::{RawTable, ReadOptions};
 use crate::error::{Error, Result};
-use crate::model::{Params, truth_of};
+use crate::model::truth_of;
 use crate::run::Plan;
 use crate::run::execute::{Untested, train};
 use crate::run::report::primary;
-use crate::train::events::{Answer, Event, Listener};
+use crate::train::events::{Answer, Event};
 use crate::train::fit::Rows;
 use crate::train::metrics::metrics;
 use crate::work;
@@ -233,7 +233,11 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
 }
 
 /// Trains these settings, telling `listener`, and measures them on the validation rows.
-pub(crate) fn validated(ready: &Ready, config: Config, listener: &mut Listener) -> Result<Judged> {
+pub(crate) fn validated(
+    ready: &Ready,
+    config: Config,
+    listener: &mut dyn FnMut(&Event) -> Answer,
+) -> Result<Judged> {
     let plan = ready.plan.with_learner(config)?;
     let mut diverged = false;
     let mut hear = |event: &Event| {
@@ -241,8 +245,8 @@ pub(crate) fn validated(ready: &Ready, config: Config, listener: &mut Listener) 
         listener(event)
     };
     let untested = match &ready.rows {
-        Prepared::F32(rows) => train(&plan, rows, &mut hear, Params::F32),
-        Prepared::F64(rows) => train(&plan, rows, &mut hear, Params::F64),
+        Prepared::F32(rows) => train(&plan, rows, &mut hear, None),
+        Prepared::F64(rows) => train(&plan, rows, &mut hear, None),
     };
     let Untested { model, best_epoch, history, reason, seconds } = untested?;
     let truth = truth_of(&plan.labels.target, &plan.split.val);

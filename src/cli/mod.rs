@@ -12,6 +12,7 @@ mod predict;
 mod profile;
 mod progress;
 mod reading;
+mod resume;
 mod summary;
 mod text;
 mod train;
@@ -111,6 +112,10 @@ impl Settings {
 
 /// The settings for what looks at a single split; that folds say nothing there is told.
 fn for_one_split(config: Config) -> Result<Config> {
+    let saved = [("checkpoint.best", &config.checkpoint.best), ("checkpoint.last", &config.checkpoint.last)];
+    for (key, _) in saved.into_iter().filter(|(_, name)| !name.is_empty()) {
+        text::note(&format!("note: {key} says nothing here: models of epochs are saved by statera train"));
+    }
     if config.split.folds == 0 {
         return Ok(config);
     }

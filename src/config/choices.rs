@@ -483,4 +483,14 @@ choices! {
         /// Loss on the training rows.
         TrainLoss = "train_loss",
     }
+
+    /// Which of two values of a figure is better.
+    CheckpointMode {
+        /// The larger accuracy, else the smaller.
+        Auto = "auto",
+        /// The smaller.
+        Min = "min",
+        /// The larger.
+        Max = "max",
+    }
 }

@@ -15,6 +15,7 @@ pub mod embedding;
 mod expand;
 mod fault;
 mod idle;
+mod key;
 pub mod keys;
 pub mod layers;
 mod lbfgs;
@@ -35,10 +36,11 @@ use toml::{Table, Value};
 pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
-    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
-    MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization,
-    Precision, QuantileOutput, Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
+    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, CheckpointMode, ClassWeighting,
+    ColumnKind, Constraint, CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind,
+    ImbalanceKind, Impute, LossName, MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding,
+    OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Quote, Scale, ScheduleName,
+    StreamMode, TargetScale, Task, WeightKind,
 };
 pub use data::{ColumnConfig, DataConfig, column_settings};
 pub use domain::Domain;
@@ -434,6 +436,16 @@ pub struct CheckpointConfig {
     pub monitor: Monitor,
     /// Whether the model ends with that epoch's weights.
     pub restore_best: bool,
+    /// Which of two values of the figure is better.
+    pub mode: CheckpointMode,
+    /// The name of model files of the best epoch so far; empty for none.
+    pub best: String,
+    /// The name of model files of every epoch; empty for none.
+    pub last: String,
+    /// Whether the state of training is kept, so that it can go on.
+    pub resumable: bool,
+    /// How often; 0 for every epoch.
+    pub every_seconds: f64,
 }
 
 /// How the result is judged.
