@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use statera::config::Config;
-use statera::run::checkpoints::CHECKPOINTS;
+use statera::run::checkpoints::{self, CHECKPOINTS};
 use statera::run::resume::{Beginning, Broken, Found, find};
 use statera::run::{Folds, RunFolder};
 
@@ -22,6 +22,8 @@ pub(super) fn resume(run: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let broken = match find(run)? {
         Found::Broken(broken) => broken,
         Found::Ended => {
+            // It may have been killed before it could tidy up.
+            checkpoints::remove_all(&run.join(CHECKPOINTS));
             let shown = text::shell(&text::path(run));
             text::note(&format!("{} has come to its end already: statera summary {shown}", run.display()));
             return Ok(ExitCode::SUCCESS);

@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "RUN", conflicts_with_all = RESUME_TAKES_NO)]
     pub(super) resume: Option<PathBuf>,
     /// Go on although the table has changed
-    #[arg(long, requires = "resume")]
+    #[arg(long)]
     pub(super) force: bool,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
@@ -145,6 +145,10 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(run) = &arguments.resume {
         return resume::resume(run, arguments);
+    }
+    if arguments.force {
+        let what = "--force goes on with a run although its table has changed, and there is no --resume";
+        return Err(Error::setting(what, "leave it out, or --resume RUN").into());
     }
     let config = arguments.config()?;
     let pool = thread_pool(config.threads)?;
@@ -347,7 +351,7 @@ fn train_into(
         progress.show(event);
         warnings.extend(went_astray(event));
         if let Event::NotSaved { why, .. } = event {
-            not_kept.get_or_insert_with(|| format!("not every state of training could be kept: {why}"));
+            not_kept.get_or_insert_with(|| why.clone());
         }
         // Stopped before its first step, training would leave nothing to save.
         let may_stop =
@@ -371,7 +375,9 @@ fn train_into(
     }?;
     folder.finish(trained.model.to_bytes()?, &trained.report)?;
     // The last of them is written before they go.
-    drop(keeper);
+    let last = keeper.map_or(Ok(()), Checkpoints::finish);
+    let not_kept = not_kept.or(last.err().map(|error| error.to_string()));
+    let not_kept = not_kept.map(|why| format!("not every state of training could be kept: {why}"));
     if !interrupted {
         checkpoints::remove_all(&checkpoints);
     }

@@ -67,7 +67,12 @@ impl DataConfig {
             path if path.as_os_str().is_empty() || path == Path::new("-") => path.clone(),
             path => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         };
-        Self { path: absolute(&self.path), also: self.also.iter().map(absolute).collect(), ..self.clone() }
+        Self {
+            path: absolute(&self.path),
+            also: self.also.iter().map(absolute).collect(),
+            cache: absolute(&self.cache),
+            ..self.clone()
+        }
     }
 }
 

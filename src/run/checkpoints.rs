@@ -75,17 +75,30 @@ impl Checkpoints {
                 // The disk is slower than training; the next one will do.
             }
         }
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.map_or(Ok(()), Err)
+        self.take_failure().map_or(Ok(()), Err)
+    }
+
+    /// Waits until all that was handed over is written; what went wrong since the last call is the error.
+    pub fn finish(mut self) -> Result<()> {
+        self.join();
+        self.take_failure().map_or(Ok(()), Err)
+    }
+
+    fn take_failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn join(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
 impl Drop for Checkpoints {
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.join();
     }
 }
 
@@ -187,6 +200,11 @@ pub fn last_in(folder: &Path) -> Result<(Option<Checkpoint>, Vec<String>)> {
     Ok((None, damaged))
 }
 
+/// Whether a file is one that a killed process had not finished.
+pub(super) fn is_left_over(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"))
+}
+
 /// Takes away the checkpoints in `folder` and in folders in it: a run that has come to its end needs them no longer.
 /// What cannot be removed stays.
 pub fn remove_all(folder: &Path) {
@@ -197,7 +215,7 @@ pub fn remove_all(folder: &Path) {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_all(&path);
-        } else if path.extension().is_some_and(|extension| extension == "damaged") {
+        } else if path.extension().is_some_and(|extension| extension == "damaged") || is_left_over(&path) {
             let _ = fs::remove_file(path);
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::checkpoints::CHECKPOINTS;
+use super::checkpoints::{CHECKPOINTS, is_left_over};
 use super::report::Report;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -176,7 +176,7 @@ impl RunFolder {
         run.claim()?;
         for folder in [path, &path.join(CHECKPOINTS)] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                if entry.file_name().to_string_lossy().starts_with(".tmp") {
+                if is_left_over(&entry.path()) {
                     let _ = fs::remove_file(entry.path());
                 }
             }

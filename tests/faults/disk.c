@@ -2,12 +2,14 @@
    come to nothing, and all later ones too if FAULT_KIND says so.
 
    FAULT_AT    k, from 1 on
+   FAULT_MARK  a file that is made when it has come to that
    FAULT_KIND  cut:  half of a write is done, then the process ends as if the power had gone
                once: the k-th fails with "no space left on device"
                full: so do all after it */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,8 @@ static int fails(int fd)
     if (!strstr(path, part))
         return 0;
     long k = atol(at), now = atomic_fetch_add(&done, 1) + 1;
+    if (now == k && getenv("FAULT_MARK"))
+        close(open(getenv("FAULT_MARK"), O_CREAT | O_WRONLY, 0600));
     return strcmp(kind, "full") == 0 ? now >= k : now == k;
 }
 
