@@ -108,7 +108,16 @@ fn a_second_interruption_leaves_nothing_half_written() {
 fn a_run_interrupted_twice_goes_on_as_one_that_was_not() {
     let folder = folder();
     let args = |out| {
-        let sets = ["--set", "train.epochs=1500", "--set", "train.batch_size=2", "--set", "early_stopping.enabled=false", "--out", out];
+        let sets = [
+            "--set",
+            "train.epochs=1500",
+            "--set",
+            "train.batch_size=2",
+            "--set",
+            "early_stopping.enabled=false",
+            "--out",
+            out,
+        ];
         [&["train", "t.csv", "--target", "y"], &QUICK[2..], &sets].concat()
     };
     call(folder.path(), &args("whole")).done();

@@ -6,7 +6,7 @@ use statera::config::Config;
 use statera::data::Split;
 use statera::model::{Model, Params};
 use statera::run::{Plan, execute};
-use statera::train::events::Answer;
+use statera::train::events::{Answer, Event};
 
 const N: usize = 240;
 const HEADER: [&str; 8] = ["x", "k", "colour", "born", "patient", "day", "y", "grade"];
@@ -73,7 +73,7 @@ fn trained(folder: &Path, text: &str, target: &str, sets: &[&str]) -> (Fitted, S
     let path = folder.join("t.csv");
     std::fs::write(&path, text).unwrap();
     let plan = Plan::new(config(&path, target, sets)).unwrap();
-    let model = execute(&plan, &mut |_| Answer::GoOn).unwrap().model;
+    let model = execute(&plan, &mut |_: &Event| Answer::GoOn).unwrap().model;
     (fitted(&model), (*plan.split).clone())
 }
 

@@ -14,8 +14,9 @@ use statera::run::{Folds, Report, RunFolder};
 use statera::train::events::Event;
 
 use super::interrupt::Interruption;
+use super::results::{next_steps, tested};
 use super::resume::{self, tell_damaged};
-use super::train::{Arguments, introduce, make_folder, next_steps, tested, write_settings};
+use super::train::{Arguments, introduce, make_folder, write_settings};
 use super::{INTERRUPTED, text};
 
 /// Trains and tests the folds, and keeps their networks as one model.
@@ -60,9 +61,10 @@ pub(super) fn carry_out(
     let done = folds.run(folds.config.threads, saving.as_ref(), interruption.asked(), &mut tell)?;
     let Some((done, events)) = done else {
         let told = format!("interrupted after {n_done} of {n} folds; a bag takes all of them");
-        text::note(&match settings.resumable {
-            true => format!("{told}; go on with: {}", resume::command(folder.path())),
-            false => format!("{told}, so nothing is kept"),
+        text::note(&if settings.resumable {
+            format!("{told}; go on with: {}", resume::command(folder.path()))
+        } else {
+            format!("{told}, so nothing is kept")
         });
         return Ok(ExitCode::from(INTERRUPTED));
     };

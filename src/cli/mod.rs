@@ -12,6 +12,7 @@ mod predict;
 mod profile;
 mod progress;
 mod reading;
+mod results;
 mod resume;
 mod summary;
 mod text;

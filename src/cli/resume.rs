@@ -54,23 +54,14 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
     let changed = told.sha256 != broken.beginning.data_sha256;
     let (from, damaged) = broken.checkpoint(&run.join(CHECKPOINTS), changed)?;
     tell_damaged(&damaged);
-    match &from {
-        Some(from) => {
-            let [epoch, step] = from.place();
-            tell(
-                arguments,
-                &format!(
-                    "going on in {} with epoch {epoch}, after {}",
-                    run.display(),
-                    text::counted(step, "step")
-                ),
-            );
-        }
-        None => {
-            folder.begin_anew()?;
-            write_schema(&folder, told.schema)?;
-            tell(arguments, &format!("{} has no checkpoint yet: training begins anew", run.display()));
-        }
+    if let Some(from) = &from {
+        let [epoch, step] = from.place();
+        let steps = text::counted(step, "step");
+        tell(arguments, &format!("going on in {} with epoch {epoch}, after {steps} of it", run.display()));
+    } else {
+        folder.begin_anew()?;
+        write_schema(&folder, told.schema)?;
+        tell(arguments, &format!("{} has no checkpoint yet: training begins anew", run.display()));
     }
     let about = broken.about(told.sha256);
     if changed {

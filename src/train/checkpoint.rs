@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use safetensors::tensor::{Dtype, SafeTensors};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -29,6 +29,7 @@ const PATIENCE: u32 = 50;
 pub(super) mod exact {
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     pub(in crate::train) fn serialize<S: Serializer>(x: &f64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(x.to_bits())
     }
@@ -149,10 +150,10 @@ impl Checkpoint {
         }
         let views = arrays.iter().map(|name| tensors.tensor(name).map_err(part));
         let views = views.collect::<std::result::Result<Vec<_>, String>>()?;
-        if checksum(sealed.document.get(), views.iter().map(|view| view.data())) != sealed.sha256 {
+        if checksum(sealed.document.get(), views.iter().map(TensorView::data)) != sealed.sha256 {
             return Err("its checksum does not agree with its content".to_owned().into());
         }
-        let read = |(name, view): (String, &safetensors::tensor::TensorView)| match view.dtype() {
+        let read = |(name, view): (String, &TensorView)| match view.dtype() {
             Dtype::F32 => Ok((name, Array::Numbers(Params::F32(numbers(view.data()))))),
             Dtype::F64 => Ok((name, Array::Numbers(Params::F64(numbers(view.data()))))),
             Dtype::U8 => Ok((name, Array::Bytes(view.data().to_vec()))),

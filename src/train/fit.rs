@@ -166,24 +166,21 @@ fn fit_awake<T: Scalar + 'static>(
         None => start(network, level, seed, train)?,
     };
     let mut t = Training::new(network, loss, level, config, &params, max_rows, n_train);
-    let told = match from {
-        Some(from) => {
-            let state = t.restore(from).map_err(|what| {
-                let what = format!("the checkpoint is of another network or other settings: {what}");
-                Error::model(what, "the run folder that it was made in, or train anew")
-            })?;
-            listener.restore(&state)?;
-            let At { epoch, step, .. } = t.at;
-            Event::Resumed { epoch, step, epochs, steps_per_epoch }
+    let told = if let Some(from) = from {
+        let state = t.restore(from).map_err(|what| {
+            let what = format!("the checkpoint is of another network or other settings: {what}");
+            Error::model(what, "the run folder that it was made in, or train anew")
+        })?;
+        listener.restore(&state)?;
+        let At { epoch, step, .. } = t.at;
+        Event::Resumed { epoch, step, epochs, steps_per_epoch }
+    } else {
+        if network.trains_latent_weights() {
+            network.write_weights_in_use(level, &mut t.kept);
         }
-        None => {
-            if network.trains_latent_weights() {
-                network.write_weights_in_use(level, &mut t.kept);
-            }
-            t.at.initial_val_loss = watch.look(&t.kept)?.0;
-            let n_params = network.n_params();
-            Event::Started { n_train, n_val: val.len(), n_params, epochs, steps_per_epoch }
-        }
+        t.at.initial_val_loss = watch.look(&t.kept)?.0;
+        let n_params = network.n_params();
+        Event::Started { n_train, n_val: val.len(), n_params, epochs, steps_per_epoch }
     };
     let first_epoch = t.at.epoch;
     let mut feed = Feed::new(train, &windows, seed, config.train.shuffle, first_epoch..=epochs)?;

@@ -81,7 +81,7 @@ impl<'a, T: Scalar + 'static> Feed<'a, T> {
         Ok(match source {
             Source::Memory(rows) => Self::Memory(rows),
             Source::File(file) => {
-                let epochs = Epochs { windows: windows.clone(), seed, shuffle, epochs };
+                let epochs = Epochs { windows: windows.clone(), seed, shuffle, all: epochs };
                 Self::File(ReadAhead::start(file.reader()?, file.layout(), epochs)?)
             }
         })
@@ -117,7 +117,7 @@ struct Epochs {
     windows: Windows,
     seed: u64,
     shuffle: bool,
-    epochs: RangeInclusive<usize>,
+    all: RangeInclusive<usize>,
 }
 
 /// Where windows come from, and where those that have been learned from go to be filled again.
@@ -174,7 +174,7 @@ fn read_ahead<T: Scalar>(
     full: &SyncSender<Result<Rows<T>>>,
 ) {
     let mut groups = Vec::new();
-    for epoch in epochs.epochs.clone() {
+    for epoch in epochs.all.clone() {
         epochs.windows.order(epochs.seed, epoch, epochs.shuffle, &mut groups);
         for window in 0..epochs.windows.len() {
             let Ok(mut rows) = empty.recv() else { return };
