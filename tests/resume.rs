@@ -230,7 +230,8 @@ fn checkpoints_that_find_no_room_do_not_end_training() {
     let disk = failing_disk(folder.path());
     let args = |out| [&TRAIN[..], &["--set", "train.epochs=3", "--out", out]].concat();
     call(folder.path(), &args("whole")).done();
-    for k in 1..=6 {
+    // One checkpoint at least is written: its bytes, its flush, and that of the folder.
+    for k in 1..=3 {
         let output = Command::new(env!("CARGO_BIN_EXE_statera"))
             .args(args("faulty"))
             .current_dir(folder.path())
