@@ -29,7 +29,7 @@ use super::{INTERRUPTED, Settings, folds, profile, resume, summary, text, thread
 
 const AFTER_HELP: &str = "\
 What is left behind: a run folder with model.safetensors, metrics.json, history.csv, events.jsonl,
-config.toml and schema.json; nothing at all when training fails. Every few seconds the state of
+config.toml, run.json and schema.json; nothing at all when training fails. Every few seconds the state of
 training is kept there too: a run that was killed or interrupted goes on with --resume RUN, and
 comes to the same bits as one that was not.
 
@@ -64,12 +64,6 @@ const RESUME_TAKES_NO: [&str; 17] = [
 pub(crate) struct Arguments {
     /// The table: files, a folder, a pattern of names or - (or set data.path)
     data: Vec<PathBuf>,
-    /// Go on with the run in this folder, which was killed or interrupted
-    #[arg(long, value_name = "RUN", conflicts_with_all = RESUME_TAKES_NO)]
-    pub(super) resume: Option<PathBuf>,
-    /// Go on although the table has changed
-    #[arg(long)]
-    pub(super) force: bool,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -104,6 +98,12 @@ pub(crate) struct Arguments {
     /// The run folder to make (default: the next free one in runs/)
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
+    /// Go on with the run in this folder, which was killed or interrupted
+    #[arg(long, value_name = "RUN", conflicts_with_all = RESUME_TAKES_NO)]
+    pub(super) resume: Option<PathBuf>,
+    /// With --resume: go on although the table has changed
+    #[arg(long)]
+    pub(super) force: bool,
     /// Print the metrics as JSON
     #[arg(long)]
     pub(super) json: bool,
