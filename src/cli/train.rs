@@ -29,9 +29,9 @@ use super::{INTERRUPTED, Settings, folds, profile, resume, summary, text, thread
 
 const AFTER_HELP: &str = "\
 What is left behind: a run folder with model.safetensors, metrics.json, history.csv, events.jsonl,
-config.toml, run.json and schema.json; nothing at all when training fails. Every few seconds the state of
-training is kept there too: a run that was killed or interrupted goes on with --resume RUN, and
-comes to the same bits as one that was not.
+config.toml, run.json and schema.json; nothing at all when training fails. Every few seconds the
+state of training is kept there too: a run that was killed or interrupted goes on with --resume RUN,
+and comes to the same bits as one that was not.
 
 Exit codes: 0 done, and also when the loss stops being finite after the first epoch: the best
 weights are kept and tested, with a warning; 1 failed, and nothing is kept; 2 wrong use; 130
