@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: tables bench-profile bench-ingest bench-stream fuzz deny neon miri memcheck overhead help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: bench-checkpoints tables bench-profile bench-ingest bench-stream fuzz deny neon miri memcheck overhead help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -99,3 +99,7 @@ fuzz: ## Run each fuzz target for 60 seconds (SECONDS_EACH=10 for less): needs a
 bench-stream: ## Train on a table larger than memory: peak memory, and rows a second beside memory's
 	cargo build --release --locked
 	python3 bench/stream.py
+
+bench-checkpoints: ## Train a million parameters with a checkpoint after every epoch, and without
+	cargo build --release --locked
+	python3 bench/checkpoints.py
