@@ -100,7 +100,7 @@ fn check<T: Scalar + 'static>(name: &str, layers: &[LayerSpec], sets: &[&str]) {
     let mut whole = None;
     for every in [Duration::ZERO, Duration::from_nanos(1)] {
         let mut keep = |checkpoint: Checkpoint, _| {
-            all.push(checkpoint.to_bytes()?);
+            all.push(checkpoint.into_bytes()?);
             Ok(())
         };
         let fitted = train::<T>(layers, &config, None, every, &mut go_on(), &mut keep).unwrap();
@@ -301,7 +301,7 @@ fn a_damaged_checkpoint_or_one_of_another_network_is_refused() {
     };
     let mut go_on = |_: &Event| Answer::GoOn;
     train::<f32>(&usual(), &config, None, Duration::ZERO, &mut go_on, &mut keep).unwrap();
-    let bytes = last.unwrap().to_bytes().unwrap();
+    let bytes = last.unwrap().into_bytes().unwrap();
     assert!(Checkpoint::read(&bytes).is_ok());
     for at in (0..bytes.len()).step_by(bytes.len() / 60) {
         let mut damaged = bytes.clone();

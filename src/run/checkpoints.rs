@@ -50,8 +50,8 @@ impl Checkpoints {
         let number = numbers(folder)?.first().map_or(1, |last| last + 1);
         let failure = Arc::new(Mutex::new(None));
         let writer = Writer { folder: folder.to_owned(), number, logs, run, failure: Arc::clone(&failure) };
-        // One is written, one waits; a third is left out.
-        let (jobs, todo) = sync_channel(1);
+        // One is written; none waits, as each takes much memory.
+        let (jobs, todo) = sync_channel(0);
         let run = move || writer.run(&todo);
         let thread = std::thread::Builder::new().name("checkpoints".into()).spawn(run).map_err(|e| {
             Error::training(
@@ -62,7 +62,7 @@ impl Checkpoints {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), failure })
     }
 
-    /// Hands a checkpoint over to be written; if it `waits`, until it is. Where two are under way already it is left out.
+    /// Hands a checkpoint over to be written; if it `waits`, until it is. Where one is under way already it is left out.
     /// What went wrong since the last call is the error.
     pub fn keep(&self, checkpoint: Checkpoint, waits: bool) -> Result<()> {
         if let Some(jobs) = &self.jobs {
@@ -105,7 +105,7 @@ impl Drop for Checkpoints {
 impl Writer {
     fn run(mut self, todo: &Receiver<Job>) {
         while let Ok((checkpoint, done)) = todo.recv() {
-            if let Err(error) = self.write(&checkpoint) {
+            if let Err(error) = self.write(checkpoint) {
                 self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
             if let Some(done) = done {
@@ -114,8 +114,8 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let bytes = checkpoint.to_bytes()?;
+    fn write(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let bytes = checkpoint.into_bytes()?;
         for log in &self.logs {
             log.sync_data().map_err(|e| Error::io("write", &self.folder, e))?;
         }
