@@ -128,7 +128,9 @@ fn a_run_interrupted_twice_goes_on_as_one_that_was_not() {
     running.signal("-INT");
     let broken = folder.path().join("broken");
     let begin = Instant::now();
-    while !broken.join("checkpoints").exists() && begin.elapsed() < Duration::from_secs(10) {
+    while !broken.join("checkpoints/state-000001.safetensors").exists()
+        && begin.elapsed() < Duration::from_secs(10)
+    {
         std::thread::sleep(Duration::from_millis(5));
     }
     running.signal("-INT");

@@ -127,8 +127,8 @@ impl Writer {
                 flushed.map_err(|e| Error::io("write", above, e))?;
             }
         }
-        write_atomically(&self.folder.join(name(self.number)), &bytes)?;
-        self.run.keep();
+        let path = self.folder.join(name(self.number));
+        self.run.keep(|| write_atomically(&path, &bytes))?;
         self.number += 1;
         for number in numbers(&self.folder)?.into_iter().skip(KEPT as usize) {
             // One too many does no harm.

@@ -37,9 +37,12 @@ struct Fate {
 pub struct Undo(Arc<Mutex<Fate>>);
 
 impl Undo {
-    /// From here on the folder stays, whatever becomes of the run.
-    pub fn keep(&self) {
-        lock(&self.0).kept = true;
+    /// Writes something into the folder for which it stays from then on, whatever becomes of the run.
+    pub fn keep(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut fate = lock(&self.0);
+        write()?;
+        fate.kept = true;
+        Ok(())
     }
 
     /// Removes the folder unless it is kept, then calls `then` with whether it is kept.
