@@ -7,17 +7,17 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
 
 use super::choices::{
-    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
-    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
-    MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote,
-    Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
+    Activation, AverageKind, BadRows, CategoryEncoding, ClassWeighting, Constraint, CurriculumBy, DatePart,
+    Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm,
+    Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote, Scale,
+    ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
 use super::steps::STEPS;
 use Kind::{
-    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, PathList, Steps,
-    Text, TextList,
+    Bool, Choice, ChoiceList, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path,
+    PathList, Steps, Text, TextList,
 };
 
 /// One setting.
@@ -82,6 +82,8 @@ pub enum Kind {
     PathList,
     /// One of these names.
     Choice(&'static [&'static str]),
+    /// A list of some of these names.
+    ChoiceList(&'static [&'static str]),
     /// A list of texts.
     TextList,
     /// A list of whole numbers, each within bounds.
@@ -97,7 +99,7 @@ pub enum Kind {
     Layers,
     /// A list of steps, each its name, or a table of its name and settings.
     Steps(&'static [Variant]),
-    /// A table of tables: a column's name, then its settings out of [`COLUMN_KEYS`].
+    /// A table of tables: a column's name, then its settings out of [`super::data::COLUMN_KEYS`].
     Columns,
     /// One of these names, or a table of weights by the name of a class.
     ClassWeights(&'static [&'static str]),
@@ -113,6 +115,7 @@ impl Kind {
             Text => "a text in quotes".into(),
             Path => "a path in quotes".into(),
             Choice(names) => format!("one of {}", names.join(", ")),
+            ChoiceList(names) => format!("a list out of {}", names.join(", ")),
             TextList => "a list of texts in quotes".into(),
             PathList => "a list of paths in quotes".into(),
             IntList { min, max } => format!("a list of whole numbers from {min} to {max}"),
@@ -236,6 +239,8 @@ pub static KEYS: &[Key] = &[
         "Whether rows are read from disk while they are learned from: if the table needs more than data.memory, always, or never."),
     key("data.cache", Path, "''",
         "The folder where columns and prepared rows of such a table are kept for later runs; empty for statera in the user's folder of caches."),
+    key("data.cache_size", Text, "'64GiB'",
+        "The most bytes that it holds: what has not been used for longest is removed when more is added, but for what a run reads from."),
     key("data.weight", Text, "''",
         "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
     key("data.drop_duplicates", Bool, "false",
@@ -274,6 +279,8 @@ pub static KEYS: &[Key] = &[
         "Whether a column with missing cells brings a second input that says where they were."),
     key("prepare.numbers", Steps(STEPS), "[]",
         "The steps of number columns and of the days of dates, one by one, in place of prepare.scale; without a step that fills in missing cells, prepare.impute comes first. `statera config --expanded` shows the lists that the short forms stand for."),
+    key("prepare.dates", ChoiceList(DatePart::NAMES), "['days', 'year', 'month_cycle', 'day', 'weekday_cycle', 'hour_cycle']",
+        "What dates become, each an input, a cycle two; what is the same in all training rows is left out, but for days."),
     key("prepare.categories", Steps(STEPS), "[]",
         "The steps of category columns one by one, in place of embedding.categories."),
     key("prepare.max_categories", Int { min: 0, max: 1_000_000 }, "256",
@@ -606,27 +613,6 @@ pub static KEYS: &[Key] = &[
         .when(&[On("evaluate.bootstrap")]),
     key("evaluate.baselines", Bool, "true",
         "Whether simple models are fitted to the same rows, to compare with."),
-];
-
-/// What can be said of one column, under `data.columns.<name>`; unset means decided from the data.
-#[rustfmt::skip]
-pub static COLUMN_KEYS: &[Key] = &[
-    unset("kind", Choice(ColumnKind::NAMES),
-        "What the cells of this column mean."),
-    unset("format", Choice(CellFormat::NAMES),
-        "How its cells are written: numbers with thousands set apart, a currency or per cent (decimal_point, decimal_comma), words for yes and no, or dates with the day or the month first."),
-    unset("null", TextList,
-        "Cells of this column with exactly one of these texts count as missing, besides those of data.null."),
-    unset("levels", TextList,
-        "The values that its cells may have, as a category; any other is an error."),
-    unset("scale", Choice(Scale::NAMES),
-        "How this column is scaled, in place of prepare.scale."),
-    unset("steps", Steps(STEPS),
-        "The steps that prepare this column, one by one, in place of those of its kind."),
-    unset("encode", Choice(Encode::NAMES),
-        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, target, ordinal, count or hashing; a number by none, plr, pbld or ple."),
-    unset("drop", Bool,
-        "Whether this column is left out of learning."),
 ];
 
 /// The setting of this dotted path.

@@ -36,9 +36,10 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
-    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
-    MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization,
-    Precision, QuantileOutput, Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
+    CurriculumBy, DatePart, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute,
+    LossName, MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding, OptimizerName, Pacing,
+    Parametrization, Precision, QuantileOutput, Quote, Scale, ScheduleName, StreamMode, TargetScale, Task,
+    WeightKind,
 };
 pub use data::{ColumnConfig, DataConfig, column_settings};
 pub use domain::Domain;
@@ -140,6 +141,8 @@ pub struct PrepareConfig {
     pub numbers: Vec<StepSpec>,
     /// The steps of category columns, in place of `embedding.categories`; empty for those that it stands for.
     pub categories: Vec<StepSpec>,
+    /// What dates become inputs of.
+    pub dates: Vec<DatePart>,
     /// The most inputs of a one-hot category; 0 for no limit.
     pub max_categories: usize,
     /// How the target of a regression is scaled.

@@ -91,6 +91,14 @@ impl NumberStep {
         })
     }
 
+    /// The same where there are no neighbours to look for.
+    pub(super) fn without_neighbors(self) -> Self {
+        match self {
+            Self::Knn { with, .. } => Self::Impute { with },
+            step => step,
+        }
+    }
+
     /// Changes numbers by this step; missing ones stay NaN but for an imputation.
     pub fn apply(&self, values: &mut [f64]) {
         fn each(values: &mut [f64], f: impl Fn(f64) -> f64) {
@@ -152,4 +160,15 @@ pub(super) fn apply_all(steps: &[NumberStep], values: &mut [f64]) {
     for step in steps {
         step.apply(values);
     }
+}
+
+/// What would keep these steps of a column from computing.
+pub(super) fn fault(steps: &[NumberStep]) -> Option<&'static str> {
+    let is_knn = |step: &NumberStep| matches!(step, NumberStep::Knn { .. });
+    let imputes = steps.iter().any(|s| is_knn(s) || matches!(s, NumberStep::Impute { .. }));
+    if steps.iter().skip(1).any(is_knn) {
+        return Some("neighbours are looked for behind another step");
+    }
+    let none = (!imputes).then_some("no step fills in missing cells");
+    steps.iter().find_map(NumberStep::fault).or(none)
 }
