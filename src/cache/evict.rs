@@ -62,7 +62,6 @@ pub(super) fn to_fit(root: &Path, most: u64, tell: &mut dyn FnMut(&str)) {
 #[cfg(test)]
 mod tests {
     use super::super::{Cache, Found, InUse, open};
-    use super::*;
 
     fn published(cache: &Cache, name: &str, tell: &mut dyn FnMut(&str)) -> InUse {
         let building = cache.build().unwrap();
@@ -82,22 +81,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path(), 2500).unwrap();
         std::fs::create_dir(folder.path().join("of-somebody-else")).unwrap();
-        let mut told = Vec::new();
-        let mut tell = |line: &str| told.push(line.to_owned());
+        let told = std::cell::RefCell::new(Vec::new());
+        let mut tell = |line: &str| told.borrow_mut().push(line.to_owned());
         let first = published(&cache, "columns-1", &mut tell);
         drop(published(&cache, "rows-2", &mut tell));
-        let (used, path) = (|_: &String| Vec::new(), cache.path().join("columns-1"));
+        let path = cache.path().join("columns-1");
         // The third is one too many: the first is in use, so the second goes though it is younger.
         drop(published(&cache, "rows-3", &mut tell));
         assert_eq!(names(&cache), ["columns-1", "of-somebody-else", "rows-3"]);
         drop(first);
         // Looked at once more it is younger than the third.
-        assert!(matches!(open(&path, used), Found::Whole(..)));
+        assert!(matches!(open::<String>(&path, |_| Vec::new()), Found::Whole(..)));
         drop(published(&cache, "rows-4", &mut tell));
         assert_eq!(names(&cache), ["columns-1", "of-somebody-else", "rows-4"]);
-        assert!(told.len() == 2 && told[0].contains("rows-2") && told[1].contains("rows-3"), "{told:?}");
+        let heard: Vec<String> = told.borrow().clone();
+        assert!(heard.len() == 2 && heard[0].contains("rows-2") && heard[1].contains("rows-3"), "{heard:?}");
         assert!(
-            told[0].contains("(1.1 KiB) from the cache, which is to hold at most data.cache_size = 2.4 KiB")
+            heard[0].contains("(1.1 KiB) from the cache, which is to hold at most data.cache_size = 2.4 KiB")
         );
         // One that is larger than all there is to be stays for the run that has made it.
         let small = Cache::open(folder.path(), 1).unwrap();

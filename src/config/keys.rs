@@ -8,9 +8,9 @@ use std::ops::RangeBounds;
 
 use super::choices::{
     Activation, AverageKind, BadRows, CategoryEncoding, ClassWeighting, Constraint, CurriculumBy, DatePart,
-    Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm,
-    Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote, Scale,
-    ScheduleName, StreamMode, TargetScale, Task, WeightKind,
+    Decimal, Delimiter, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName, MomentumForm, Monitor,
+    Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote, Scale, ScheduleName,
+    StreamMode, TargetScale, Task, WeightKind,
 };
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
 use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
@@ -279,7 +279,7 @@ pub static KEYS: &[Key] = &[
         "Whether a column with missing cells brings a second input that says where they were."),
     key("prepare.numbers", Steps(STEPS), "[]",
         "The steps of number columns and of the days of dates, one by one, in place of prepare.scale; without a step that fills in missing cells, prepare.impute comes first. `statera config --expanded` shows the lists that the short forms stand for."),
-    key("prepare.dates", ChoiceList(DatePart::NAMES), "['days', 'year', 'month_cycle', 'day', 'weekday_cycle', 'hour_cycle']",
+    key("prepare.dates", ChoiceList(DatePart::NAMES), "['days', 'month_cycle', 'weekday_cycle', 'hour_cycle']",
         "What dates become, each an input, a cycle two; what is the same in all training rows is left out, but for days."),
     key("prepare.categories", Steps(STEPS), "[]",
         "The steps of category columns one by one, in place of embedding.categories."),

@@ -154,7 +154,7 @@ fn target(config: &Config, labels: &Labels, split: &Split) -> Option<Choice> {
     };
     match config.prepare.target_scale {
         TargetScale::None | TargetScale::Standard => {
-            let train: Vec<f64> = split.train.rows().iter().map(|&row| values[row]).collect();
+            let train: Vec<f64> = split.train.rows().iter().map(|&row| values[row as usize]).collect();
             let skewness = moments(&train).skewness.filter(|skewness| skewness.abs() >= SKEWED)?;
             let reason = format!(
                 "it is skewed ({skewness:.1}); whether a curve serves better, `statera ablate` tells"

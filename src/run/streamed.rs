@@ -28,8 +28,8 @@ use crate::data::read::Skipped;
 use crate::data::target::find;
 use crate::data::words::{counted, shown, thousands};
 use crate::data::{
-    FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema, Split, Target,
-    TaskKind,
+    FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, RowIdx, Schema, Split,
+    Target, TaskKind,
 };
 use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, TargetSpec};
@@ -383,7 +383,7 @@ fn prepared(
 fn parts_of(split: &Split, n_rows: usize) -> Vec<u8> {
     let mut part_of = vec![NO_PART; n_rows];
     for (rows, part) in [split.train.rows(), &split.val, &split.test].into_iter().zip(0..) {
-        rows.iter().for_each(|&row| part_of[row] = part);
+        rows.iter().for_each(|&row| part_of[row as usize] = part);
     }
     part_of
 }
@@ -459,10 +459,10 @@ impl Work<'_> {
         let n_inputs = self.pipeline.features().len();
         let rows = || Rows { x: Vec::new(), targets: self.no_targets() };
         let mut block = Block { rows: [rows(), rows(), rows()], truth: Default::default() };
-        let all: Vec<usize> = (0..range.len()).collect();
+        let all: Vec<RowIdx> = (0..range.len() as RowIdx).collect();
         let (x, _) = self.pipeline.transform(&table, &all)?;
         for (row, x) in range.zip(x.chunks_exact(n_inputs)) {
-            let part = usize::from(self.part_of[row]);
+            let part = usize::from(self.part_of[row as usize]);
             if part >= PARTS.len() {
                 continue;
             }
@@ -473,12 +473,12 @@ impl Work<'_> {
             rows.x.extend(x.iter().map(|&x| T::from_f64(x)));
             match (self.labels, &mut rows.targets) {
                 (Target::Values(values), OwnedTargets::Values(targets)) => {
-                    targets.push(T::from_f64(self.target.scaler.transform(values[row])));
-                    truth.extend(values[row].to_le_bytes());
+                    targets.push(T::from_f64(self.target.scaler.transform(values[row as usize])));
+                    truth.extend(values[row as usize].to_le_bytes());
                 }
                 (Target::Classes { codes, .. }, OwnedTargets::Classes(targets)) => {
-                    targets.push(codes[row]);
-                    truth.extend(codes[row].to_le_bytes());
+                    targets.push(codes[row as usize]);
+                    truth.extend(codes[row as usize].to_le_bytes());
                 }
                 _ => unreachable!("targets are of the kind of the labels"),
             }
@@ -490,7 +490,7 @@ impl Work<'_> {
     fn check_reach(&self, row: usize, part: usize, x: &[f64]) -> Result<()> {
         let (most, precision) = super::reach::most(self.config.network.precision);
         let target = match self.labels {
-            Target::Values(values) => self.target.scaler.transform(values[row]),
+            Target::Values(values) => self.target.scaler.transform(values[row as usize]),
             Target::Classes { .. } => 0.0,
         };
         let features = self.pipeline.features().iter().map(|feature| feature.column.as_str());

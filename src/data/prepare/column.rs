@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::split::TrainRows;
-use super::super::table::{Column, ColumnData, MISSING};
+use super::super::table::{Column, ColumnData, MISSING, RowIdx};
 use super::super::target::Target;
 use super::super::words::{column_setting, counted, shown};
 use super::bins::Bins;
@@ -173,7 +173,8 @@ impl FittedColumn {
         known: &Known,
     ) -> Result<Option<(Self, Option<ColumnFolds>)>> {
         let name = column.name.clone();
-        let taken = |numbers: &[f64]| train.rows().iter().map(|&row| numbers[row]).collect::<Vec<f64>>();
+        let taken =
+            |numbers: &[f64]| train.rows().iter().map(|&row| numbers[row as usize]).collect::<Vec<f64>>();
         let fitted = match &column.data {
             ColumnData::Number(numbers) => {
                 let (steps, indicator, values) = fit_numbers(&name, taken(numbers), train, options, known)?;
@@ -284,7 +285,8 @@ fn fit_category(
     target: Option<&Target>,
 ) -> Result<(FittedColumn, Option<ColumnFolds>)> {
     let (steps, is_asked) = options.steps_of(&name, true);
-    let (mut levels, mut counts) = Levels::fit(train.rows().iter().map(|&row| codes[row]), level_names);
+    let (mut levels, mut counts) =
+        Levels::fit(train.rows().iter().map(|&row| codes[row as usize]), level_names);
     let has_missing = levels.missing;
     let mut indicator = marks(steps) && has_missing;
     let (mut encoding, mut folds) = (Encoding::OneHot, None);
@@ -308,7 +310,7 @@ fn fit_category(
             }
             StepSpec::Ordinal | StepSpec::Count { .. } | StepSpec::Target { .. } => {
                 let of_level: Vec<_> = level_names.iter().map(|level| levels.place(level)).collect();
-                let place = |&row: &usize| levels.place_of_code(&of_level, codes[row]);
+                let place = |&row: &RowIdx| levels.place_of_code(&of_level, codes[row as usize]);
                 let places: Vec<Option<usize>> = train.rows().iter().map(place).collect();
                 let mut features = match *step {
                     StepSpec::Count { normalize } => vec![category::count(&counts, normalize)],
@@ -323,7 +325,7 @@ fn fit_category(
                     _ => vec![category::ordinal(&levels)],
                 };
                 for (output, lookup) in features.iter_mut().enumerate() {
-                    let of_row = |(row, place): (&usize, &Option<usize>)| {
+                    let of_row = |(row, place): (&RowIdx, &Option<usize>)| {
                         let own = folds.as_ref().and_then(|folds| folds.of(*row));
                         own.map_or(&*lookup, |lookups| &lookups[output]).of(*place)
                     };
@@ -519,12 +521,12 @@ impl<'a> Bound<'a> {
     }
 
     /// Fills this column's features in the rows of a block of the matrix, which starts as zeros.
-    pub(super) fn fill(&mut self, rows: &[usize], block: &mut [f64], n_features: usize) {
+    pub(super) fn fill(&mut self, rows: &[RowIdx], block: &mut [f64], n_features: usize) {
         let (notes, at) = (&mut self.notes, self.at);
         match &self.cells {
             Cells::Numbers { numbers, steps, bins, date } => {
                 self.cells_of_rows.clear();
-                self.cells_of_rows.extend(rows.iter().map(|&row| numbers[row]));
+                self.cells_of_rows.extend(rows.iter().map(|&row| numbers[row as usize]));
                 self.numbers.clone_from(&self.cells_of_rows);
                 if let Some((neighbors, n, weights)) = self.knn {
                     neighbors.fill(&notes.column, n, weights, rows, &mut self.numbers);
@@ -546,14 +548,14 @@ impl<'a> Bound<'a> {
             }
             Cells::Codes { codes, names, levels, encoding, places, missing } => {
                 for (&row, out) in rows.iter().zip(block.chunks_exact_mut(n_features)) {
-                    let place = if codes[row] == MISSING {
+                    let place = if codes[row as usize] == MISSING {
                         notes.missing += 1;
                         if let Some(indicator) = self.indicator {
                             out[indicator] = 1.0;
                         }
                         *missing
                     } else {
-                        let code = codes[row] as usize;
+                        let code = codes[row as usize] as usize;
                         if !places[code].1 {
                             notes.unseen += 1;
                             if notes.examples.len() < EXAMPLES && !notes.examples.contains(&names[code]) {

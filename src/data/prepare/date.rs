@@ -187,3 +187,117 @@ impl FittedDate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::cell::parse_date;
+    use super::super::super::table::{Column, ColumnData, Table};
+    use super::super::pipeline::Pipeline;
+    use super::*;
+    use crate::config::Config;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        cell: String,
+        year: f64,
+        month: f64,
+        day: f64,
+        weekday: f64,
+        hour: f64,
+        days_in_month: f64,
+    }
+
+    fn golden() -> Vec<Golden> {
+        serde_json::from_str(include_str!("../../../tests/golden/dates.json")).unwrap()
+    }
+
+    fn fitted(days: &[f64], sets: &[&str]) -> (Pipeline, Vec<Vec<f64>>) {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let options = PipelineOptions::of(&Config::default().with(&sets).unwrap());
+        let column = Column { name: "d".into(), data: ColumnData::Date(days.to_vec()) };
+        let table = Table::of_columns(days.len(), vec![column]);
+        let rows: Vec<u32> = (0..days.len() as u32).collect();
+        let pipeline = Pipeline::fit(&table, &TrainRows::for_test(rows.clone()), &options).unwrap();
+        let (matrix, _) = pipeline.transform(&table, &rows).unwrap();
+        let width = pipeline.features().len();
+        (pipeline, matrix.chunks(width).map(<[f64]>::to_vec).collect())
+    }
+
+    fn names(pipeline: &Pipeline) -> Vec<&str> {
+        pipeline.features().iter().map(|feature| feature.name.as_str()).collect()
+    }
+
+    #[test]
+    fn parts_are_those_of_pandas() {
+        let golden = golden();
+        assert!(golden.len() > 60);
+        let days: Vec<f64> = golden.iter().map(|row| parse_date(&row.cell).unwrap()).collect();
+        let all = format!("prepare.dates={:?}", DatePart::NAMES);
+        let (pipeline, rows) = fitted(&days, &[&all, "prepare.scale=none"]);
+        assert_eq!(
+            names(&pipeline)[..6],
+            ["d.days", "d.year", "d.month", "d.day", "d.weekday", "d.hour"].map(String::from)
+        );
+        for ((row, found), days) in golden.iter().zip(rows).zip(days) {
+            let angles = [
+                (row.month - 1.0) / 12.0,
+                (row.day - 1.0) / row.days_in_month,
+                row.weekday / 7.0,
+                row.hour / 24.0,
+            ];
+            let cycles = angles.iter().flat_map(|turn| [(TAU * turn).sin(), (TAU * turn).cos()]);
+            let numbers = [days, row.year, row.month, row.day, row.weekday, row.hour];
+            let expected: Vec<f64> = numbers.into_iter().chain(cycles).collect();
+            // A day is a fraction of one: an hour is known to some 1e-10.
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9;
+            assert!(found.iter().zip(&expected).all(near), "{}: {found:?} {expected:?}", row.cell);
+        }
+    }
+
+    #[test]
+    fn what_all_training_rows_share_is_left_out_but_days() {
+        let days = |texts: &[&str]| texts.iter().map(|text| parse_date(text).unwrap()).collect::<Vec<_>>();
+        let (pipeline, _) = fitted(&days(&["2024-01-05", "2024-01-06"]), &[]);
+        assert_eq!(names(&pipeline), ["d.days", "d.weekday_sin", "d.weekday_cos"]);
+        let (pipeline, _) = fitted(&days(&["2024-01-05T10:00", "2024-01-05T11:00"]), &[]);
+        assert_eq!(names(&pipeline), ["d.days", "d.hour_sin", "d.hour_cos"]);
+        let (pipeline, _) = fitted(&days(&["2024-01-05", "2024-01-05"]), &[]);
+        assert_eq!(names(&pipeline), ["d.days"]);
+    }
+
+    #[test]
+    fn a_missing_date_stands_at_the_centres_and_at_the_figure_of_the_training_rows() {
+        let days = [0.0, 400.0, f64::NAN];
+        let sets =
+            ["prepare.dates=['days', 'year', 'month_cycle']", "prepare.scale=none", "prepare.impute=knn"];
+        let (pipeline, rows) = fitted(&days, &sets);
+        let all = ["d.days", "d.year", "d.month_sin", "d.month_cos", "d=missing"];
+        assert_eq!(names(&pipeline), all);
+        assert_eq!(rows[2], [200.0, 1970.5, 0.0, 0.0, 1.0]);
+        let saved = serde_json::to_string(&pipeline).unwrap();
+        assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
+    }
+
+    #[test]
+    fn damaged_parts_are_refused() {
+        let part = |part: &str, steps: &str| format!(r#"{{"part":"{part}","steps":[{steps}]}}"#);
+        let read = |parts: &[String]| {
+            let parts = parts.join(",");
+            let date = format!(r#"{{"type":"date","column":"d","parts":[{parts}],"indicator":false}}"#);
+            serde_json::from_str::<Pipeline>(&format!(r#"{{"columns":[{date}]}}"#)).map_err(|e| e.to_string())
+        };
+        let filled = r#"{"step":"impute","with":0}"#;
+        read(&[part("days", filled), part("year", filled), part("day_cycle", "")]).unwrap();
+        for (parts, words) in [
+            (vec![part("year", filled), part("days", filled)], "not in order"),
+            (vec![part("year", filled), part("year", filled)], "stands there twice"),
+            (vec![part("year", "")], "no step fills in"),
+            (vec![part("day_cycle", filled)], "has no steps"),
+            (vec![part("century", filled)], "unknown variant"),
+            (vec![], "no features"),
+        ] {
+            let message = read(&parts).unwrap_err();
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}

@@ -84,10 +84,10 @@ impl NumberStep {
                 Some(Self::Quantile(Quantiles::fit(&present, n_quantiles, output)))
             }
             StepSpec::Knn { n_neighbors, weights, .. } => {
-                let with = impute::fit(&StepSpec::Mean { indicator: true }, &present).unwrap_or(0.0);
+                let with = impute::fit(&StepSpec::Mean { indicator: true }, present).unwrap_or(0.0);
                 Some(Self::Knn { n_neighbors, weights, with })
             }
-            _ => impute::fit(step, &present).map(|with| Self::Impute { with }),
+            _ => impute::fit(step, present).map(|with| Self::Impute { with }),
         })
     }
 
