@@ -116,11 +116,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Bag> {
         ));
     }
     let sealed: Sealed = serde_json::from_str(text).map_err(unreadable)?;
-    let (cards, bag) = if !matches!(version, 4 | FORMAT_VERSION) {
-        (vec![serde_json::from_str::<Card>(sealed.card.get()).map_err(unreadable)?], None)
-    } else {
+    let (cards, bag) = if matches!(version, 4 | FORMAT_VERSION) {
         let mut card: BagCard = serde_json::from_str(sealed.card.get()).map_err(unreadable)?;
         (std::mem::take(&mut card.members), Some(card))
+    } else {
+        (vec![serde_json::from_str::<Card>(sealed.card.get()).map_err(unreadable)?], None)
     };
     if bag.is_some() {
         check_members(&cards).map_err(damaged)?;

@@ -462,7 +462,7 @@ impl Work<'_> {
         let all: Vec<RowIdx> = (0..range.len() as RowIdx).collect();
         let (x, _) = self.pipeline.transform(&table, &all)?;
         for (row, x) in range.zip(x.chunks_exact(n_inputs)) {
-            let part = usize::from(self.part_of[row as usize]);
+            let part = usize::from(self.part_of[row]);
             if part >= PARTS.len() {
                 continue;
             }
@@ -473,12 +473,12 @@ impl Work<'_> {
             rows.x.extend(x.iter().map(|&x| T::from_f64(x)));
             match (self.labels, &mut rows.targets) {
                 (Target::Values(values), OwnedTargets::Values(targets)) => {
-                    targets.push(T::from_f64(self.target.scaler.transform(values[row as usize])));
-                    truth.extend(values[row as usize].to_le_bytes());
+                    targets.push(T::from_f64(self.target.scaler.transform(values[row])));
+                    truth.extend(values[row].to_le_bytes());
                 }
                 (Target::Classes { codes, .. }, OwnedTargets::Classes(targets)) => {
-                    targets.push(codes[row as usize]);
-                    truth.extend(codes[row as usize].to_le_bytes());
+                    targets.push(codes[row]);
+                    truth.extend(codes[row].to_le_bytes());
                 }
                 _ => unreachable!("targets are of the kind of the labels"),
             }
@@ -490,7 +490,7 @@ impl Work<'_> {
     fn check_reach(&self, row: usize, part: usize, x: &[f64]) -> Result<()> {
         let (most, precision) = super::reach::most(self.config.network.precision);
         let target = match self.labels {
-            Target::Values(values) => self.target.scaler.transform(values[row as usize]),
+            Target::Values(values) => self.target.scaler.transform(values[row]),
             Target::Classes { .. } => 0.0,
         };
         let features = self.pipeline.features().iter().map(|feature| feature.column.as_str());

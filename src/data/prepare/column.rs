@@ -185,7 +185,9 @@ impl FittedColumn {
                 }
                 Self::Number { column: name, steps, indicator, bins }
             }
-            ColumnData::Date(days) => Self::Date(FittedDate::fit(&name, taken(days), train, options, known)?),
+            ColumnData::Date(days) => {
+                Self::Date(FittedDate::fit(&name, &taken(days), train, options, known)?)
+            }
             ColumnData::Category { codes, levels } => {
                 return fit_category(name, codes, levels, train, options, known.target).map(Some);
             }

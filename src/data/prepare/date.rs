@@ -115,7 +115,7 @@ impl FittedDate {
     /// Fits to the days of the training rows. A part that they all share is left out, but for the days themselves.
     pub(super) fn fit(
         name: &str,
-        days: Vec<f64>,
+        days: &[f64],
         train: &TrainRows,
         options: &PipelineOptions,
         known: &Known,
@@ -138,7 +138,7 @@ impl FittedDate {
                     steps.into_iter().map(NumberStep::without_neighbors).collect()
                 }
             };
-            parts.push(FittedPart { part, steps: steps });
+            parts.push(FittedPart { part, steps });
         }
         Ok(Self { column: name.to_owned(), parts, indicator })
     }
@@ -150,7 +150,7 @@ impl FittedDate {
 
     /// The ends of the names of its parts' features.
     pub(super) fn ends(&self) -> impl Iterator<Item = &'static str> {
-        self.parts.iter().flat_map(|part| part.ends()).copied()
+        self.parts.iter().flat_map(FittedPart::ends).copied()
     }
 
     /// The steps of the days since 1970, if they are a part.

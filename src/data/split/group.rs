@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn three_groups_make_three_parts_and_two_do_not() {
         let rows: Vec<RowIdx> = (0..36).collect();
-        let three = groups(rows.iter().map(|row| (row / 12) as u32).collect());
+        let three = groups(rows.iter().map(|row| row / 12).collect());
         let rule = Rule::Group { groups: &three, classes: None };
         assert_eq!(sizes(&rule.split(&rows, 0.15, 0.15, 0).unwrap()), [12, 12, 12]);
         let two = groups(rows.iter().map(|row| u32::from(*row >= 18)).collect());
