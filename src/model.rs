@@ -8,6 +8,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use crate::bag::Bag;
 use crate::config::LayerSpec;
+use crate::data::RowIdx;
 use crate::data::{
     Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind, TransformNotes,
 };
@@ -209,7 +210,7 @@ impl Model {
     }
 
     /// Predicts the rows of a table that are numbered in `rows`.
-    pub fn predict_rows(&self, raw: &RawTable, rows: &[usize]) -> Result<(Predictions, PredictNotes)> {
+    pub fn predict_rows(&self, raw: &RawTable, rows: &[RowIdx]) -> Result<(Predictions, PredictNotes)> {
         let table = Table::from_raw(raw, &self.card.schema)?;
         let (predictions, transform) = self.predict_table(&table, rows)?;
         let notes = PredictNotes::new(&self.card, &table, transform, &predictions, rows);
@@ -220,7 +221,7 @@ impl Model {
     pub(crate) fn predict_table(
         &self,
         table: &Table,
-        rows: &[usize],
+        rows: &[RowIdx],
     ) -> Result<(Predictions, TransformNotes)> {
         // Part by part: all rows at once would take as much memory as there are rows times inputs.
         let part_rows = (PREPARED_NUMBERS / self.card.n_inputs.max(1)).max(1);
@@ -273,7 +274,7 @@ impl PredictNotes {
         table: &Table,
         transform: TransformNotes,
         predictions: &Predictions,
-        rows: &[usize],
+        rows: &[RowIdx],
     ) -> Self {
         let mut ignored = table.ignored().to_vec();
         ignored.retain(|name| *name != card.target.column);
@@ -284,20 +285,22 @@ impl PredictNotes {
 }
 
 /// The numbered rows whose predictions hold a number that is not finite.
-fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
+fn not_finite(predictions: &Predictions, rows: &[RowIdx]) -> Vec<usize> {
     let (n, numbers) = match predictions {
         Predictions::Values(values) => (1, values),
         Predictions::Probabilities { n_classes, p } => (*n_classes, p),
     };
     let parts = numbers.chunks(n.max(1)).zip(rows);
-    parts.filter(|(part, _)| part.iter().any(|v| !v.is_finite())).map(|(_, &row)| row).collect()
+    parts.filter(|(part, _)| part.iter().any(|v| !v.is_finite())).map(|(_, &row)| row as usize).collect()
 }
 
 /// The truth of the rows numbered in `rows`, in the form that metrics take.
-pub fn truth_of(target: &Target, rows: &[usize]) -> OwnedTruth {
+pub fn truth_of(target: &Target, rows: &[RowIdx]) -> OwnedTruth {
     match target {
-        Target::Values(values) => OwnedTruth::Values(rows.iter().map(|&r| values[r]).collect()),
-        Target::Classes { codes, .. } => OwnedTruth::Classes(rows.iter().map(|&r| codes[r]).collect()),
+        Target::Values(values) => OwnedTruth::Values(rows.iter().map(|&r| values[r as usize]).collect()),
+        Target::Classes { codes, .. } => {
+            OwnedTruth::Classes(rows.iter().map(|&r| codes[r as usize]).collect())
+        }
     }
 }
 

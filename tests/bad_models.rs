@@ -184,7 +184,7 @@ fn models() -> Vec<Case> {
         model(
             "a newer model",
             with_description(good, |d| d["format_version"] = json!(99)),
-            &["format version 99; this Statera reads up to 4", "install a newer Statera"],
+            &["format version 99; this Statera reads up to 6", "install a newer Statera"],
         ),
         whole("a header of 10^15 numbers", elements, &["f.safetensors: expected", "train again"]),
         whole("a header whose product overflows", overflow, &["f.safetensors: expected", "train again"]),

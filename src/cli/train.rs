@@ -217,10 +217,15 @@ pub(super) fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
     };
     match budget::streamed(&config)? {
         None => {
-            if config.data.cache != Path::new("") {
-                tell(
-                    "note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk",
-                );
+            let (data, default) = (&config.data, Config::default().data);
+            let set = [
+                ("data.cache", data.cache != default.cache),
+                ("data.cache_size", data.cache_size != default.cache_size),
+            ];
+            for (key, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
+                tell(&format!(
+                    "note: {key} says nothing: the table fits in memory; --set data.stream=always reads it from disk"
+                ));
             }
             Ok(Run::Memory(Box::new(Plan::new(config)?)))
         }

@@ -6,8 +6,8 @@ use std::ops::RangeBounds;
 use super::layers::Variant;
 use super::meaning::When;
 use Kind::{
-    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, PathList, Steps,
-    Text, TextList,
+    Bool, Choice, ChoiceList, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path,
+    PathList, Steps, Text, TextList,
 };
 
 /// One setting.
@@ -72,6 +72,8 @@ pub enum Kind {
     PathList,
     /// One of these names.
     Choice(&'static [&'static str]),
+    /// A list of some of these names.
+    ChoiceList(&'static [&'static str]),
     /// A list of texts.
     TextList,
     /// A list of whole numbers, each within bounds.
@@ -87,7 +89,7 @@ pub enum Kind {
     Layers,
     /// A list of steps, each its name, or a table of its name and settings.
     Steps(&'static [Variant]),
-    /// A table of tables: a column's name, then its settings out of [`COLUMN_KEYS`](super::keys::COLUMN_KEYS).
+    /// A table of tables: a column's name, then its settings out of [`super::data::COLUMN_KEYS`].
     Columns,
     /// One of these names, or a table of weights by the name of a class.
     ClassWeights(&'static [&'static str]),
@@ -103,6 +105,7 @@ impl Kind {
             Text => "a text in quotes".into(),
             Path => "a path in quotes".into(),
             Choice(names) => format!("one of {}", names.join(", ")),
+            ChoiceList(names) => format!("a list out of {}", names.join(", ")),
             TextList => "a list of texts in quotes".into(),
             PathList => "a list of paths in quotes".into(),
             IntList { min, max } => format!("a list of whole numbers from {min} to {max}"),

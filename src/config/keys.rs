@@ -6,10 +6,10 @@
 use std::ops::Bound::{Excluded, Included};
 
 use super::choices::{
-    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, CheckpointMode, ClassWeighting,
-    ColumnKind, Constraint, CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind,
-    ImbalanceKind, Impute, LossName, MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing,
-    Parametrization, Precision, Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
+    Activation, AverageKind, BadRows, CategoryEncoding, CheckpointMode, ClassWeighting, Constraint,
+    CurriculumBy, DatePart, Decimal, Delimiter, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
+    MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote,
+    Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
 pub(super) use super::key::{ANY, BELOW_ONE, NOT_NEGATIVE, POSITIVE, UNIT, bare, key, unset};
 pub use super::key::{Key, Kind};
@@ -17,8 +17,8 @@ use super::layers::{BIAS_INITIALIZERS, INITIALIZERS};
 use super::meaning::When::{AnyOn, Is, IsOr, Not, Off, On};
 use super::steps::STEPS;
 use Kind::{
-    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, PathList, Steps,
-    Text, TextList,
+    Bool, Choice, ChoiceList, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path,
+    PathList, Steps, Text, TextList,
 };
 
 /// Strictly between nothing and everything.
@@ -80,6 +80,8 @@ pub static KEYS: &[Key] = &[
         "Whether rows are read from disk while they are learned from: if the table needs more than data.memory, always, or never."),
     key("data.cache", Path, "''",
         "The folder where columns and prepared rows of such a table are kept for later runs; empty for statera in the user's folder of caches."),
+    key("data.cache_size", Text, "'64GiB'",
+        "The most bytes that it holds: what has not been used for longest is removed when more is added, but for what a run reads from."),
     key("data.weight", Text, "''",
         "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
     key("data.drop_duplicates", Bool, "false",
@@ -118,6 +120,8 @@ pub static KEYS: &[Key] = &[
         "Whether a column with missing cells brings a second input that says where they were."),
     key("prepare.numbers", Steps(STEPS), "[]",
         "The steps of number columns and of the days of dates, one by one, in place of prepare.scale; without a step that fills in missing cells, prepare.impute comes first. `statera config --expanded` shows the lists that the short forms stand for."),
+    key("prepare.dates", ChoiceList(DatePart::NAMES), "['days', 'month_cycle', 'weekday_cycle', 'hour_cycle']",
+        "What dates become, each an input, a cycle two; what is the same in all training rows is left out, but for days."),
     key("prepare.categories", Steps(STEPS), "[]",
         "The steps of category columns one by one, in place of embedding.categories."),
     key("prepare.max_categories", Int { min: 0, max: 1_000_000 }, "256",
@@ -461,27 +465,6 @@ pub static KEYS: &[Key] = &[
         .when(&[On("evaluate.bootstrap")]),
     key("evaluate.baselines", Bool, "true",
         "Whether simple models are fitted to the same rows, to compare with."),
-];
-
-/// What can be said of one column, under `data.columns.<name>`; unset means decided from the data.
-#[rustfmt::skip]
-pub static COLUMN_KEYS: &[Key] = &[
-    unset("kind", Choice(ColumnKind::NAMES),
-        "What the cells of this column mean."),
-    unset("format", Choice(CellFormat::NAMES),
-        "How its cells are written: numbers with thousands set apart, a currency or per cent (decimal_point, decimal_comma), words for yes and no, or dates with the day or the month first."),
-    unset("null", TextList,
-        "Cells of this column with exactly one of these texts count as missing, besides those of data.null."),
-    unset("levels", TextList,
-        "The values that its cells may have, as a category; any other is an error."),
-    unset("scale", Choice(Scale::NAMES),
-        "How this column is scaled, in place of prepare.scale."),
-    unset("steps", Steps(STEPS),
-        "The steps that prepare this column, one by one, in place of those of its kind."),
-    unset("encode", Choice(Encode::NAMES),
-        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, target, ordinal, count or hashing; a number by none, plr, pbld or ple."),
-    unset("drop", Bool,
-        "Whether this column is left out of learning."),
 ];
 
 /// The setting of this dotted path.

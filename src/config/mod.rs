@@ -37,7 +37,7 @@ pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
     Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, CheckpointMode, ClassWeighting,
-    ColumnKind, Constraint, CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind,
+    ColumnKind, Constraint, CurriculumBy, DatePart, Decimal, Delimiter, Encode, EndWeights, EnsembleKind,
     ImbalanceKind, Impute, LossName, MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding,
     OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Quote, Scale, ScheduleName,
     StreamMode, TargetScale, Task, WeightKind,
@@ -142,6 +142,8 @@ pub struct PrepareConfig {
     pub numbers: Vec<StepSpec>,
     /// The steps of category columns, in place of `embedding.categories`; empty for those that it stands for.
     pub categories: Vec<StepSpec>,
+    /// What dates become inputs of.
+    pub dates: Vec<DatePart>,
     /// The most inputs of a one-hot category; 0 for no limit.
     pub max_categories: usize,
     /// How the target of a regression is scaled.

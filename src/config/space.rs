@@ -10,9 +10,10 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Value};
 
 use super::check::{Origin, key_path, read, value_of};
+use super::data::COLUMN_KEYS;
 use super::domain::{Domain, literal_of, shortened};
 use super::fault::{describe, key_segment, line_column, plain, quote};
-use super::keys::{COLUMN_KEYS, Key, Kind, find};
+use super::keys::{Key, Kind, find};
 use super::meaning::idle;
 use super::{Config, Source};
 use crate::error::{Error, Result, nearest};

@@ -300,8 +300,11 @@ impl Loaded {
 pub fn of_training_rows(plan: &Plan, most: usize) -> Source<'_> {
     let train = plan.split.train.rows();
     let picked = super::sample::rows(train.len(), most, plan.config.seed);
-    let rows: Vec<usize> =
-        picked.map_or_else(|| train.to_vec(), |rows| rows.into_iter().map(|i| train[i]).collect());
+    let row = |i: usize| train[i] as usize;
+    let rows: Vec<usize> = match picked {
+        None => (0..train.len()).map(row).collect(),
+        Some(picked) => picked.into_iter().map(row).collect(),
+    };
     let mut columns: Vec<Column<'_>> = Vec::new();
     for (schema, column) in plan.schema.columns.iter().zip(plan.table.columns()) {
         if schema.dropped.is_none() {

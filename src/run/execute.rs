@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::reach::{check_reach, furthest};
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
 use crate::config::{EvaluateConfig, Precision, name_starts};
+use crate::data::RowIdx;
 
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
@@ -161,7 +162,7 @@ pub(super) fn judge_val(
 }
 
 /// Simple models fitted to the plan's training rows, and what they predict of `rows`.
-pub(super) fn rivals(plan: &Plan, rows: &[usize]) -> Result<Vec<(&'static str, Predictions)>> {
+pub(super) fn rivals(plan: &Plan, rows: &[RowIdx]) -> Result<Vec<(&'static str, Predictions)>> {
     let train = plan.split.train.rows();
     let truth = truth_of(&plan.labels.target, train);
     // A linear model takes a category one-hot, and a number as it is, whatever the network does with them.

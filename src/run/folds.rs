@@ -18,6 +18,7 @@ use super::split;
 use crate::bag::{self, Bag};
 use crate::config::{Config, Precision};
 use crate::data::RawTable;
+use crate::data::RowIdx;
 use crate::error::{Error, Problem, Result};
 use crate::model::{Model, Params, truth_of};
 use crate::train::astray::instead;
@@ -34,7 +35,7 @@ pub struct Folds {
     /// preparation, and its own seed: that of the settings, counted up.
     pub plans: Vec<Plan>,
     /// The rows apart, which no fold sees.
-    pub test: Vec<usize>,
+    pub test: Vec<RowIdx>,
     /// The settings, with those that were decided for all folds.
     pub config: Config,
 }
@@ -148,7 +149,7 @@ impl Folds {
         let mut out_of_fold = Vec::new();
         let mut held_out = held_out.into_iter();
         for plans in self.plans.chunks(s.folds) {
-            let rows: Vec<usize> = plans.iter().flat_map(|plan| plan.split.test.iter().copied()).collect();
+            let rows: Vec<RowIdx> = plans.iter().flat_map(|plan| plan.split.test.iter().copied()).collect();
             let all = joined(held_out.by_ref().take(plans.len()).collect());
             out_of_fold.push(metrics(&all, truth_of(target, &rows).view()));
         }
@@ -199,7 +200,7 @@ fn of_fold(i: usize, error: Error) -> Error {
 fn fold<T: Scalar + 'static>(
     i: usize,
     plan: &Plan,
-    test: &[usize],
+    test: &[RowIdx],
     saving: Option<&FoldSaving>,
     stop: &AtomicBool,
 ) -> Result<Option<FoldDone>> {
@@ -223,7 +224,7 @@ fn fold<T: Scalar + 'static>(
     judge_val(plan, &model, &reason, &remedy)?;
     let held_out = &plan.split.test;
     let truth = truth_of(&plan.labels.target, held_out);
-    let of = |rows: &[usize]| Ok::<_, Error>(model.predict_prepared(&plan.inputs(rows)?));
+    let of = |rows: &[RowIdx]| Ok::<_, Error>(model.predict_prepared(&plan.inputs(rows)?));
     let predictions = [of(held_out)?, of(test)?];
     let both = [held_out, test].concat();
     let rivals = if plan.config.evaluate.baselines { rivals(plan, &both)? } else { Vec::new() };
