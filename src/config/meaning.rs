@@ -122,6 +122,7 @@ fn switched_on(path: &str) -> String {
         Some(Kind::Choice(names)) => {
             names.iter().find(|name| **name != "none").map_or_else(String::new, |n| quote(n))
         }
+        Some(Kind::IntList { .. }) if path == "schedule.cuts" => "[30, 60]".to_owned(),
         Some(Kind::IntList { .. }) => "[64, 64]".to_owned(),
         Some(kind) => example(&kind),
         None => "true".to_owned(),
