@@ -187,9 +187,8 @@ fn killed_at_any_moment_it_comes_to_the_same_end() {
         run(["--resume", ""], &name);
         assert_eq!(trials(folder.path(), &name), whole, "{name}");
         assert!(study.join("best/model.safetensors").is_file());
-        let locks = std::fs::read_dir(&study)
-            .unwrap()
-            .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".lock"));
+        let files = std::fs::read_dir(&study).unwrap().map(|entry| entry.unwrap().path());
+        let locks = files.filter(|path| path.extension().is_some_and(|end| end == "lock"));
         assert_eq!(locks.count(), 0, "those of the killed are cleared away");
     }
 }
@@ -245,7 +244,7 @@ fn the_best_trials_predict_together_where_asked() {
     let table = cli::table(&["x", "k", "colour", "y"], 0..120);
     let mut lines = table.lines();
     let head = format!("{},part", lines.next().unwrap());
-    let part = |i: usize| if i % 5 == 0 { "test" } else { ["train", "train", "val"][i % 3] };
+    let part = |i: usize| if i.is_multiple_of(5) { "test" } else { ["train", "train", "val"][i % 3] };
     let rows: Vec<String> = lines.enumerate().map(|(i, line)| format!("{line},{}", part(i))).collect();
     let write = |name: &str, rows: &[&str]| {
         std::fs::write(path.join(name), format!("{head}\n{}\n", rows.join("\n"))).unwrap();

@@ -287,6 +287,7 @@ mod tests {
                         format!("{path}={}", decides.default.unwrap())
                     }
                     Kind::Choice(names) => format!("{path}={}", names[names.len() - 1]),
+                    Kind::IntList { .. } => format!("{path}=[2]"),
                     _ => format!("{path}=2"),
                 }
             }

@@ -419,13 +419,12 @@ impl Shared<'_> {
         let mut curves = lock(&self.curves);
         let mut others = Vec::new();
         for seen in 0..number.saturating_sub(self.tuning.lag() - 1) {
-            let curve = match curves.get(&seen) {
-                Some(curve) => Arc::clone(curve),
-                None => {
-                    let curve: Arc<[f64]> = lock(&self.store).curve(seen)?.into();
-                    curves.insert(seen, Arc::clone(&curve));
-                    curve
-                }
+            let curve = if let Some(curve) = curves.get(&seen) {
+                Arc::clone(curve)
+            } else {
+                let curve: Arc<[f64]> = lock(&self.store).curve(seen)?.into();
+                curves.insert(seen, Arc::clone(&curve));
+                curve
             };
             others.extend(curve.get(epoch - 1));
         }

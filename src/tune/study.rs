@@ -336,8 +336,9 @@ fn clear_away(study: &Path) {
     let folder = study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("worker-") && name.ends_with(".lock") && has_ended(&path) {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_lock = name.starts_with("worker-") && path.extension().is_some_and(|end| end == "lock");
+        if is_lock && has_ended(&path) {
             let _ = std::fs::remove_file(&path);
         }
     }
