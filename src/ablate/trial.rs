@@ -1,6 +1,5 @@
 //! Trials: one variant trained with one seed, and what came of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -133,15 +132,14 @@ fn with_seed(config: &Config, seed: u64) -> Config {
     Config { seed, ..config.clone() }
 }
 
-/// The work's result, its error or its panic in words.
-pub(crate) fn guarded<R>(work: impl FnOnce() -> Result<R>) -> std::result::Result<R, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(Error::training(format!("the trial panicked: {text}"), ""))
-    });
-    // One line for one cell of a table.
-    outcome.map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
+/// The work's result, its error or its panic in words, on one line for one cell of a table.
+pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> std::result::Result<R, String> {
+    match work::caught(job) {
+        Ok(done) => {
+            done.map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
+        }
+        Err(panicked) => Err(format!("the trial {panicked}")),
+    }
 }
 
 /// What a trial came to before it is put on record.
@@ -191,9 +189,12 @@ pub(super) fn run_all(
         slot.leave();
         on_record(variant, seed, judged)
     };
-    let mut tell_ended = |trial: &Option<Trial>| trial.iter().for_each(&mut *tell);
-    let mut trials: Vec<Trial> =
-        work::share_out(jobs.len(), threads, job, &mut tell_ended)?.into_iter().flatten().collect();
+    // Their panics are on record by then.
+    let mut tell_ended = |_, trial: &work::Outcome<Option<Trial>>| {
+        trial.iter().flatten().for_each(&mut *tell);
+    };
+    let ended = work::share_out(jobs.len(), threads, job, &mut tell_ended)?;
+    let mut trials: Vec<Trial> = ended.into_iter().flatten().flatten().collect();
     trials.sort_by_key(|t| (t.variant, t.seed));
     Ok(trials)
 }

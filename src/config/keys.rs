@@ -355,6 +355,11 @@ pub static KEYS: &[Key] = &[
     key("schedule.start", Float { low: Included(0.0), high: Included(1.0) }, "0.04",
         "Where one_cycle begins, as a share of the learning rate (PyTorch's 1/25).")
         .when(&[Is("schedule.name", &["one_cycle"])]),
+    key("schedule.cuts", IntList { min: 1, max: 1_000_000 }, "[]",
+        "Epochs after each of which the learning rate is multiplied by schedule.cut, whatever the curve (PyTorch's MultiStepLR)."),
+    key("schedule.cut", INNER, "0.1",
+        "What each of schedule.cuts multiplies the learning rate by (PyTorch's default).")
+        .when(&[On("schedule.cuts")]),
 
     key("imbalance.kind", Choice(ImbalanceKind::NAMES), "'none'",
         "What is done about classes of few training rows: rows made between neighbours (smote; smote_nc where there are categories), rows repeated (oversample), or rows of frequent classes left out (undersample). Validation and test rows stay as they are."),

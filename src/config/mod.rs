@@ -326,6 +326,10 @@ pub struct ScheduleConfig {
     pub rise: f64,
     /// Where one_cycle begins.
     pub start: f64,
+    /// Epochs after which the learning rate is cut besides.
+    pub cuts: Vec<usize>,
+    /// What each of these multiplies it by.
+    pub cut: f64,
 }
 
 /// What is done about classes of few training rows.

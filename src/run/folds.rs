@@ -26,7 +26,7 @@ use crate::train::checkpoint::Saving;
 use crate::train::events::{Answer, Callback, Event};
 use crate::train::fit::Rows;
 use crate::train::metrics::{Predictions, metrics};
-use crate::work;
+use crate::work::{self, Outcome};
 
 /// A cross-validation that is ready to train.
 #[derive(Debug)]
@@ -107,13 +107,16 @@ impl Folds {
             }
             .map_err(|error| of_fold(i, error))
         };
-        let mut told = |done: &Result<Option<FoldDone>>| {
-            if let Ok(Some(done)) = done {
+        let mut told = |_, done: &Outcome<Result<Option<FoldDone>>>| {
+            if let Ok(Ok(Some(done))) = done {
                 tell(done);
             }
         };
         let done = work::share_out(self.plans.len(), threads, job, &mut told)?;
-        let done: Option<Vec<FoldDone>> = done.into_iter().collect::<Result<Vec<_>>>()?.into_iter().collect();
+        let done = done.into_iter().enumerate().map(|(i, done)| {
+            done.unwrap_or_else(|panicked| Err(of_fold(i, Error::training(panicked.to_string(), ""))))
+        });
+        let done: Option<Vec<FoldDone>> = done.collect::<Result<Vec<_>>>()?.into_iter().collect();
         Ok(done.map(|done| self.summed_up(done)))
     }
 

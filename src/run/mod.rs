@@ -13,7 +13,7 @@ mod objective;
 pub mod plan;
 mod preparation;
 mod reach;
-mod refit;
+pub(crate) mod refit;
 pub mod report;
 pub(crate) mod resample;
 pub mod resume;
