@@ -29,7 +29,7 @@ fn config(path: &Path, target: &str) -> Config {
 }
 
 fn profiled(path: &Path, target: &str) -> Profile {
-    let loaded = Loaded::read(&config(path, target)).unwrap();
+    let loaded = Loaded::read(&config(path, target), 1.0).unwrap();
     profile(&loaded.source(), None, 0, Depth::Whole, &|_| ())
 }
 
@@ -230,7 +230,7 @@ fn functions_of_the_target_and_parts_of_it_are_leaks() {
     let line = found.warnings[2].line.clone();
     let mut config = config(&path, "y");
     config = config.with(&[line]).unwrap();
-    let loaded = Loaded::read(&config).unwrap();
+    let loaded = Loaded::read(&config, 1.0).unwrap();
     let after = profile(&loaded.source(), None, 0, Depth::Warnings, &|_| ());
     assert!(!concerns(&after).contains(&(Concern::Leak, "a")), "{:?}", after.warnings);
     // Years are written as years.
