@@ -447,16 +447,17 @@ fn read(
 }
 
 /// About how many bytes the profile of these rows takes while it is made, measured: the rows as text, with room to grow;
-/// their cells as numbers; sorted copies of the columns that threads are at; checksums of rows.
+/// their cells as numbers; checksums of rows; sorted copies of the columns that are being looked at, taken to be as many as
+/// on a large machine, so that the rows do not depend on the number of threads.
 fn held_bytes(raw: &RawTable) -> f64 {
     const OF_TEXT: f64 = 2.0;
     const OF_CELL: f64 = 16.0;
     const OF_ROW: f64 = 64.0;
-    const OF_ROW_AND_THREAD: f64 = 48.0;
-    let n_rows = raw.n_rows() as f64;
+    const OF_COPY: f64 = 24.0;
+    const COPIES: usize = 16;
+    let (n_rows, n_columns) = (raw.n_rows() as f64, raw.n_columns());
     OF_TEXT * raw.text_bytes() as f64
-        + n_rows * raw.n_columns() as f64 * OF_CELL
-        + n_rows * (OF_ROW + OF_ROW_AND_THREAD * rayon::current_num_threads() as f64)
+        + n_rows * (OF_ROW + OF_CELL * n_columns as f64 + OF_COPY * n_columns.min(COPIES) as f64)
 }
 
 /// What the settings say of the columns that the table has.
@@ -467,7 +468,7 @@ fn wanted(config: &Config, raw: &RawTable) -> BTreeMap<String, Wanted> {
 
 /// What the columns are: where the cells of a column contradict each other or its settings, what most of them are.
 fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config) -> Schema {
-    let broken = |index: usize| {
+    let broken = |index: usize, why: Error| {
         let name = raw.name(index);
         let (mut present, mut numbers) = (0, 0);
         for value in raw.values(index).flatten() {
@@ -476,18 +477,22 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
         }
         let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
         let kind = config.data.columns.get(name).and_then(|set| set.kind).unwrap_or(guess);
+        let why = match why {
+            Error::Setting(problem) | Error::Data(problem) => problem.what,
+            other => other.to_string(),
+        };
         ColumnSchema {
             name: name.to_owned(),
             kind,
             format: None,
             null: Vec::new(),
-            reason: format!("most cells are {kind}s"),
+            reason: format!("most cells are {kind}s, but {why}"),
             levels: Vec::new(),
             dropped: None,
         }
     };
     let each = inference.into_iter().flat_map(Inference::finish_each).enumerate();
-    Schema { columns: each.map(|(i, found)| found.unwrap_or_else(|_| broken(i))).collect() }
+    Schema { columns: each.map(|(i, found)| found.unwrap_or_else(|why| broken(i, why))).collect() }
 }
 
 fn are_numbers(raw: &RawTable, name: &str) -> bool {

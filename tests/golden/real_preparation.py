@@ -159,6 +159,9 @@ def prepared(kind, name, column, steps, transformer):
     of = table(name)
     x = cells(of, column, kind)
     made = transformer.fit(x[is_train(len(x))]).transform(x)
+    if column == "native_country" and steps[-1] == "one_hot":
+        # scikit-learn puts the rare last, Statera the missing.
+        made[:, [-2, -1]] = made[:, [-1, -2]]
     # The power is found by an optimiser, a normal quantile by an approximation: no two agree to the last digit.
     named = [step if isinstance(step, str) else step["step"] for step in steps]
     exact = not {"yeo_johnson", "quantile"} & set(named)
