@@ -428,8 +428,10 @@ fn read(
     sources: &[PathBuf],
     share: f64,
 ) -> Result<(Arc<RawTable>, Option<Drawn>, Option<Inference>)> {
+    /// What reading takes besides the rows that are held: blocks on their way, words that were met in columns.
+    const READING: f64 = 100.0 * 1024.0 * 1024.0;
     let memory = budget::budget(config)?;
-    let most = memory.as_ref().map(|(bytes, _)| bytes * share);
+    let most = memory.as_ref().map(|(bytes, _)| share * (bytes - READING).max(0.25 * bytes));
     let mut inference = None;
     let look = |block: &RawTable| {
         let inference = match &mut inference {
