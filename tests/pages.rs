@@ -53,7 +53,7 @@ fn wide(rows: usize, shift: f64) -> String {
                 stream.normal() + if k < 6 { 3.0 * z } else { 0.0 } + if k % 7 == 3 { shift } else { 0.0 };
             // Some of them large, some small, some far out.
             let x = x * 10_f64.powi(k % 9 - 4) + if k == 12 && i % 97 == 5 { 1e9 } else { 0.0 };
-            let cell = if (i + k as usize) % 31 == 0 { String::new() } else { format!("{x:.3e}") };
+            let cell = if (i + k as usize).is_multiple_of(31) { String::new() } else { format!("{x:.3e}") };
             let _ = write!(text, "{cell},");
         }
         for k in 0..5 {

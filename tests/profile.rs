@@ -335,7 +335,7 @@ fn every_line_can_be_pasted_and_cures_what_it_is_about() {
 fn a_target_with_far_outliers_is_told_a_loss_that_bears_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut text = "x,y\n".to_owned();
-    for i in 0..200 {
+    for i in 0..200_usize {
         let (x, far) = ((i * 37 % 101) as f64, if i == 77 { 1e5 } else { 0.0 });
         text += &format!("{x},{}\n", x / 3.0 + (i * 7 % 13) as f64 + far);
     }

@@ -213,12 +213,12 @@ pub(super) fn matrix(profile: &Profile, of: &Associations) -> String {
         "<svg viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"matrix of \
          correlations of {n} columns; the strongest pairs stand in the table below\">"
     );
-    for i in 0..n {
+    for (i, label) in labels.iter().enumerate() {
         let (at, middle) = (i as f64 * cell, i as f64 * cell + cell / 2.0);
-        text(&mut svg, [left - 6.0, top + middle + 4.0], "end", weight(column(i)), &labels[i]);
+        text(&mut svg, [left - 6.0, top + middle + 4.0], "end", weight(column(i)), label);
         let (x, y) = (left + middle + 3.0, top - 6.0);
         let turned = format!("{}transform=\"rotate(-50 {x:.1} {y:.1})\"", weight(column(i)).to_owned() + " ");
-        text(&mut svg, [x, y], "start", turned.trim(), &labels[i]);
+        text(&mut svg, [x, y], "start", turned.trim(), label);
         let _ = write!(
             svg,
             "<rect class=\"none\" x=\"{:.1}\" y=\"{:.1}\" width=\"{cell}\" height=\"{cell}\"/>",

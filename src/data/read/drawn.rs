@@ -45,7 +45,10 @@ pub fn read_drawn(
         let drawn: Vec<u32> = (0..block.n_rows()).map(|_| stream.next_u32()).collect();
         let keeps = |key: u32| bound.is_none_or(|bound| key < bound);
         let kept = (block.first_row()..).zip(&drawn).filter(|(_, key)| keeps(**key));
-        (rows.extend(kept.clone().map(|(row, _)| row)), keys.extend(kept.map(|(_, key)| *key)));
+        for (row, key) in kept {
+            rows.push(row);
+            keys.push(*key);
+        }
         if bound.is_some() {
             block.keep(&drawn.into_iter().map(keeps).collect::<Vec<_>>());
         }
