@@ -14,7 +14,7 @@ use crate::bag::{self, Bag};
 use crate::config::Precision;
 use crate::data::{Pipeline, PipelineOptions};
 use crate::error::Result;
-use crate::model::{Model, Params, truth_of};
+use crate::model::{Model, truth_of};
 use crate::train::astray::instead;
 use crate::train::events::Listener;
 use crate::train::metrics::Predictions;
@@ -71,19 +71,15 @@ impl Plan {
     /// Trains the plan's network, telling `listener`; what it predicts of the test rows waits for the others of its bag.
     pub(crate) fn train_member(&self, listener: &mut Listener) -> Result<Member> {
         match self.config.network.precision {
-            Precision::F32 => self.member_in::<f32>(listener, Params::F32),
-            Precision::F64 => self.member_in::<f64>(listener, Params::F64),
+            Precision::F32 => self.member_in::<f32>(listener),
+            Precision::F64 => self.member_in::<f64>(listener),
         }
     }
 
-    fn member_in<T: Scalar + 'static>(
-        &self,
-        listener: &mut Listener,
-        wrap: impl Fn(Vec<T>) -> Params,
-    ) -> Result<Member> {
+    fn member_in<T: Scalar + 'static>(&self, listener: &mut Listener) -> Result<Member> {
         check_reach(self)?;
         let rows = [self.training_rows::<T>()?, self.prepared::<T>(&self.split.val)?];
-        let Untested { model, history, reason, seconds, .. } = train(self, &rows, listener, wrap)?;
+        let Untested { model, history, reason, seconds, .. } = train(self, &rows, listener, None)?;
         let (rate, level) = (self.config.optimizer.learning_rate, CpuLevel::detect());
         let remedy =
             || instead(rate, &self.network, self.loss, level, &self.config, (&rows[0]).into()).remedy;
