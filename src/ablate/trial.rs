@@ -234,7 +234,9 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
 }
 
 /// Trains these settings, telling `listener`, and measures them on the validation rows.
-pub(crate) fn validated(ready: &Ready, config: Config, listener: &mut Listener) -> Result<Judged> {
+pub(crate) fn validated(ready: &Ready, mut config: Config, listener: &mut Listener) -> Result<Judged> {
+    // Many trials go astray, and nobody asks what each of them should have been given instead.
+    config.train.suggest = false;
     let plan = ready.plan.with_learner(config)?;
     let mut diverged = false;
     let mut hear = |event: &Event| {
