@@ -236,9 +236,11 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
 /// Trains these settings, telling `listener`, and measures them on the validation rows.
 pub(crate) fn validated(
     ready: &Ready,
-    config: Config,
+    mut config: Config,
     listener: &mut dyn FnMut(&Event) -> Answer,
 ) -> Result<Judged> {
+    // Many trials go astray, and nobody asks what each of them should have been given instead.
+    config.train.suggest = false;
     let plan = ready.plan.with_learner(config)?;
     let mut diverged = false;
     let mut hear = |event: &Event| {

@@ -249,6 +249,8 @@ pub static KEYS: &[Key] = &[
         "Size that each number of the gradient is cut to, before clip_norm; 0 leaves all as they are."),
     key("train.clip_norm", NOT_NEGATIVE, "0.0",
         "Length that the gradient of all trained parameters together is shortened to (Pascanu 2013); 0 leaves it as it is."),
+    key("train.suggest", Bool, "true",
+        "Whether a training that goes astray runs a short range test, to suggest a learning rate; trials of studies do not."),
 
     key("optimizer.name", Choice(OptimizerName::NAMES), "'adamw'",
         "The rule that turns gradients into steps."),

@@ -242,6 +242,8 @@ pub struct TrainConfig {
     pub clip_value: f64,
     /// Length that the gradient is shortened to; 0 for none.
     pub clip_norm: f64,
+    /// Whether a learning rate is looked for where training goes astray.
+    pub suggest: bool,
 }
 
 /// How gradients become steps.
