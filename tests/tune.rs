@@ -193,6 +193,54 @@ fn killed_at_any_moment_it_comes_to_the_same_end() {
     }
 }
 
+/// A long trial is not begun anew: it goes on from the state that it kept.
+#[test]
+fn a_killed_trial_goes_on_where_it_was() {
+    let folder = folder();
+    let args = |place: &'static str, name: &'static str| {
+        let random = ["--sampler", "random", "--trials", "2", "--jobs", "1", "--set", "train.epochs=2500"];
+        let on = ["--set", "early_stopping.enabled=false", "--set", "train.batch_size={ choices = [2, 3] }"];
+        [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK[..6], &RATE, &random, &on, &[place, name]]
+            .concat()
+    };
+    call(folder.path(), &args("--out", "whole")).done();
+    let mut child = std::process::Command::new(statera(folder.path(), &[]).get_program())
+        .current_dir(folder.path())
+        .args(args("--out", "killed"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let study = folder.path().join("killed");
+    let ask = |question: &str| {
+        let connection = rusqlite::Connection::open(study.join("study.db")).ok()?;
+        connection.query_row(question, [], |row| row.get::<_, Option<i64>>(0)).ok().flatten()
+    };
+    let mut kept = None;
+    while kept.is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "a trial takes more than a second");
+        std::thread::sleep(Duration::from_millis(10));
+        if study.join("space.toml").exists() {
+            kept = ask("SELECT epochs FROM checkpoints");
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_whole(&study);
+    let (trial, kept) =
+        (ask("SELECT trial FROM checkpoints").unwrap(), ask("SELECT epochs FROM checkpoints").unwrap());
+    assert!(kept > 0);
+    // One that had begun anew would write over the figures of its first epochs.
+    let mark = format!("UPDATE epochs SET train_loss = 77 WHERE trial = {trial} AND epoch <= {kept}");
+    rusqlite::Connection::open(study.join("study.db")).unwrap().execute(&mark, []).unwrap();
+    call(folder.path(), &args("--resume", "killed")).done();
+    let marked =
+        ask(&format!("SELECT COUNT(*) FROM epochs WHERE trial = {trial} AND train_loss = 77")).unwrap();
+    assert_eq!(marked, kept, "no epoch before the checkpoint was trained again");
+    assert_eq!(trials(folder.path(), "killed"), trials(folder.path(), "whole"));
+    assert_eq!(ask("SELECT COUNT(*) FROM checkpoints"), Some(0));
+}
+
 #[test]
 fn several_processes_share_the_trials_of_one_study() {
     let folder = folder();

@@ -14,7 +14,8 @@ use crate::model::truth_of;
 use crate::run::Plan;
 use crate::run::execute::{Untested, train};
 use crate::run::report::primary;
-use crate::train::events::{Answer, Event};
+use crate::train::checkpoint::Saving;
+use crate::train::events::{Answer, Callbacks, Event, Listener};
 use crate::train::fit::Rows;
 use crate::train::metrics::metrics;
 use crate::work;
@@ -228,16 +229,18 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
         }
         Answer::GoOn
     };
-    let judged = validated(ready, config, &mut listener);
+    let judged = validated(ready, config, &mut listener, None);
     // Before the error that no epoch was trained, which is none of the trial's own.
     if stopped { Ok(None) } else { judged.map(Some) }
 }
 
-/// Trains these settings, telling `listener`, and measures them on the validation rows.
+/// Trains these settings, telling `listener` and keeping checkpoints if there is a place for them, and measures them on
+/// the validation rows.
 pub(crate) fn validated(
     ready: &Ready,
     mut config: Config,
-    listener: &mut dyn FnMut(&Event) -> Answer,
+    listener: &mut Listener,
+    saving: Option<Saving>,
 ) -> Result<Judged> {
     // Many trials go astray, and nobody asks what each of them should have been given instead.
     config.train.suggest = false;
@@ -245,11 +248,12 @@ pub(crate) fn validated(
     let mut diverged = false;
     let mut hear = |event: &Event| {
         diverged |= matches!(event, Event::Diverged { .. });
-        listener(event)
+        Answer::GoOn
     };
+    let mut both = Callbacks(vec![listener, &mut hear]);
     let untested = match &ready.rows {
-        Prepared::F32(rows) => train(&plan, rows, &mut hear, None),
-        Prepared::F64(rows) => train(&plan, rows, &mut hear, None),
+        Prepared::F32(rows) => train(&plan, rows, &mut both, saving),
+        Prepared::F64(rows) => train(&plan, rows, &mut both, saving),
     };
     let Untested { model, best_epoch, history, reason, seconds } = untested?;
     let truth = truth_of(&plan.labels.target, &plan.split.val);

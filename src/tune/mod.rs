@@ -16,4 +16,4 @@ pub use prune::Pruner;
 pub use record::{FILE, Header, Outcome, State, Trial, View};
 pub use report::{Chosen, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
-pub use study::{Claim, Next, Store};
+pub use study::{Claim, EpochFigures, Next, Store};

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use crate::error::{Error, Result};
 
 /// The version of the tables; a file of another one is refused.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// How long a process waits for another that writes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name of the file in the folder of a study.

@@ -117,7 +117,8 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
         Some(at) => {
             let seed = seed_of(at - 1);
             let with_seed = Config { seed, ..config.clone() };
-            let judged = ready.as_ref().map(|ready| guarded(|| validated(ready, with_seed, &mut { go_on })));
+            let judged =
+                ready.as_ref().map(|ready| guarded(|| validated(ready, with_seed, &mut { go_on }, None)));
             Last::Seed(seed, judged.and_then(std::result::Result::ok).map(|judged| judged.metric))
         }
     };

@@ -1,20 +1,26 @@
 //! Runs the trials of a study, several at a time, each on one thread.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
 use super::sample::{Grid, quasi_random, random};
-use super::study::{Claim, Next, Store};
+use super::study::{Claim, EpochFigures, Next, Store};
 use super::tpe::{Observation, suggest};
 use crate::ablate::{Judged, Ready, guarded, same_data, validated};
 use crate::config::{Config, Space};
 use crate::data::RawTable;
 use crate::error::{Error, Result};
-use crate::train::events::{Answer, EpochRecord, Event};
+use crate::model::Params;
+use crate::train::checkpoint::{Checkpoint, Saving};
+use crate::train::events::{Answer, Callback, EpochRecord, Event};
 use crate::work::draw_on;
 
 /// How the next settings are found.
@@ -50,6 +56,8 @@ impl Sampler {
 const MOST_REPEATS: u64 = 10_000;
 /// How long figures of epochs wait to be written together.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long a trial goes on before its state is kept again.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
 /// How long a worker that waits for others goes without looking.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -329,58 +337,31 @@ impl Shared<'_> {
         past.iter().map(observe).collect()
     }
 
-    /// Trains one trial; none if it was stopped and is to be run again.
+    /// Trains one trial, from its checkpoint on if it has one; none if it was stopped and is to be gone on with.
     fn trial(&self, trial: &Trial, say: &dyn Fn(Told)) -> Result<Option<Outcome>> {
-        let mut stopped = false;
-        let mut pruned = None;
-        let mut waiting: Vec<(u64, usize, [f64; 3])> = Vec::new();
-        let mut written = Instant::now();
-        let mut failure = None;
-        let mut best = f64::INFINITY;
-        let mut cuts = Vec::new();
-        let mut hear = |event: &Event| {
-            if matches!(event, Event::Finished { .. }) {
-                return Answer::GoOn;
-            }
-            if let Some(why) = self.is_over() {
-                stopped = true;
-                return Answer::Stop(why.into());
-            }
-            if let Event::LearningRateReduced { epoch, .. } = event {
-                cuts.push(*epoch);
-            }
-            let Event::Epoch(record) = event else { return Answer::GoOn };
-            let metric = watched(record);
-            if metric < best {
-                best = metric;
-            }
-            waiting.push((trial.number, record.epoch, [metric, record.val_loss, record.train_loss]));
-            let looks = self.tuning.pruner.looks_at(record.epoch);
-            if written.elapsed() > GATHER {
-                if let Err(error) = lock(&self.store).tell_epochs(&waiting) {
-                    failure = Some(error);
-                    return Answer::Stop("the study cannot be written".into());
-                }
-                waiting.clear();
-                written = Instant::now();
-                say(Told::Epoch { trial: trial.number, epoch: record.epoch, metric });
-            }
-            if looks {
-                match self.others(trial.number, record.epoch) {
-                    Ok(mut others) => {
-                        if let Some(why) = self.tuning.pruner.gives_up(record.epoch, best, &mut others) {
-                            pruned = Some(why.clone());
-                            return Answer::Stop(why);
-                        }
-                    }
-                    Err(error) => {
-                        failure = Some(error);
-                        return Answer::Stop("the study cannot be read".into());
-                    }
-                }
-            }
-            Answer::GoOn
+        let from = lock(&self.store).checkpoint(trial.number)?;
+        // One that cannot be read is none: the trial begins anew.
+        let from = from.and_then(|bytes| Checkpoint::read(&bytes).ok());
+        let waiting = RefCell::new(Vec::new());
+        let mut under_way = UnderWay {
+            shared: self,
+            trial: trial.number,
+            say,
+            waiting: &waiting,
+            written: Instant::now(),
+            course: Course { best: None, cuts: Vec::new(), pruned: None },
+            stopped: false,
+            failure: None,
         };
+        let mut keep = |checkpoint: Checkpoint, _| {
+            let [epoch, _] = checkpoint.place();
+            let bytes = checkpoint.into_bytes()?;
+            let mut waiting = waiting.borrow_mut();
+            lock(&self.store).keep_checkpoint(&waiting, trial.number, epoch - 1, &bytes)?;
+            waiting.clear();
+            Ok(())
+        };
+        let saving = Saving { from, every: KEEP_AGAIN, at_end: false, about: Value::Null, keep: &mut keep };
         let begin = Instant::now();
         let judged = self
             .tuning
@@ -388,27 +369,30 @@ impl Shared<'_> {
             .map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
             .and_then(|config| {
                 let ready = self.ready(&config)?;
-                guarded(|| validated(&ready, config, &mut hear))
+                guarded(|| validated(&ready, config, &mut under_way, Some(saving)))
             });
+        let UnderWay { course: Course { cuts, pruned, .. }, stopped, failure, .. } = under_way;
         if let Some(error) = failure {
             return Err(error);
         }
         if stopped {
             return Ok(None);
         }
-        lock(&self.store).tell_epochs(&waiting)?;
-        let seconds = begin.elapsed().as_secs_f64();
+        lock(&self.store).tell_epochs(&waiting.borrow())?;
+        let here = begin.elapsed().as_secs_f64();
         Ok(Some(match judged {
-            Ok(Judged { diverged, metric, best_epoch, reason, .. }) => {
+            Ok(Judged { diverged, metric, best_epoch, reason, seconds, .. }) => {
                 let state = match (diverged, &pruned) {
                     (true, _) => State::Diverged,
                     (false, Some(_)) => State::Pruned,
                     (false, None) => State::Done,
                 };
+                // Of a trial that was gone on with, the training of all processes.
+                let seconds = here.max(seconds);
                 Outcome { state, metric: Some(metric), best_epoch: Some(best_epoch), cuts, seconds, reason }
             }
             Err(reason) => {
-                Outcome { state: State::Failed, metric: None, best_epoch: None, cuts, seconds, reason }
+                Outcome { state: State::Failed, metric: None, best_epoch: None, cuts, seconds: here, reason }
             }
         }))
     }
@@ -448,6 +432,98 @@ impl Shared<'_> {
         };
         let make = || guarded(|| Ready::new(slot.config.clone(), Arc::clone(&self.tuning.raw)).map(Arc::new));
         lock(&slot.ready).get_or_insert_with(make).clone()
+    }
+}
+
+/// Hears what happens in a trial: puts its epochs on record, and gives it up where the pruner or the study's end say so.
+struct UnderWay<'a> {
+    shared: &'a Shared<'a>,
+    trial: u64,
+    say: &'a dyn Fn(Told),
+    /// Figures that wait to be written together.
+    waiting: &'a RefCell<Vec<EpochFigures>>,
+    written: Instant,
+    course: Course,
+    /// Whether it was stopped with the study.
+    stopped: bool,
+    failure: Option<Error>,
+}
+
+/// What has come of a trial so far, which its checkpoints hold too.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Course {
+    /// The best figure; none as long as there was no number.
+    best: Option<f64>,
+    /// Epochs after which the learning rate was cut.
+    cuts: Vec<usize>,
+    /// Why it was given up, if it was.
+    pruned: Option<String>,
+}
+
+impl UnderWay<'_> {
+    /// Takes an epoch; returns why the trial is given up, if it is.
+    fn epoch(&mut self, record: &EpochRecord) -> Result<Option<String>> {
+        let metric = watched(record);
+        let best = self.course.best.unwrap_or(f64::INFINITY);
+        let best = if metric < best { metric } else { best };
+        self.course.best = best.is_finite().then_some(best);
+        self.waiting.borrow_mut().push((
+            self.trial,
+            record.epoch,
+            [metric, record.val_loss, record.train_loss],
+        ));
+        if self.written.elapsed() > GATHER {
+            let mut waiting = self.waiting.borrow_mut();
+            lock(&self.shared.store).tell_epochs(&waiting)?;
+            waiting.clear();
+            self.written = Instant::now();
+            (self.say)(Told::Epoch { trial: self.trial, epoch: record.epoch, metric });
+        }
+        let pruner = &self.shared.tuning.pruner;
+        if pruner.looks_at(record.epoch) {
+            let mut others = self.shared.others(self.trial, record.epoch)?;
+            self.course.pruned = pruner.gives_up(record.epoch, best, &mut others);
+        }
+        Ok(self.course.pruned.clone())
+    }
+}
+
+impl Callback for UnderWay<'_> {
+    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+        if matches!(event, Event::Finished { .. }) {
+            return Answer::GoOn;
+        }
+        if let Some(why) = self.shared.is_over() {
+            self.stopped = true;
+            return Answer::Interrupt(why.into());
+        }
+        match event {
+            Event::LearningRateReduced { epoch, .. } => {
+                self.course.cuts.push(*epoch);
+                Answer::GoOn
+            }
+            Event::Epoch(record) => match self.epoch(record) {
+                Ok(None) => Answer::GoOn,
+                Ok(Some(why)) => Answer::Stop(why),
+                Err(error) => {
+                    self.failure = Some(error);
+                    Answer::Stop("the study cannot be read or written".into())
+                }
+            },
+            _ => Answer::GoOn,
+        }
+    }
+
+    fn state(&self) -> Value {
+        serde_json::to_value(&self.course).unwrap_or_default()
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let unreadable =
+            |e| Error::model(format!("the course of a trial cannot be read: {e}"), "a new study");
+        self.course = Course::deserialize(state).map_err(unreadable)?;
+        Ok(())
     }
 }
 

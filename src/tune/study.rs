@@ -7,13 +7,16 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::record::{
     FILE, Header, Outcome, State, Trial, VERSION, check_version, entry, file_of, header, open, problem,
     trials, trials_from,
 };
 use crate::error::{Error, Result};
+
+/// The figures of an epoch: its trial, its number, and metric, validation loss and training loss.
+pub type EpochFigures = (u64, usize, [f64; 3]);
 
 /// What is to be tried next.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +85,8 @@ impl Store {
                      started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, ended TEXT);
                  CREATE TABLE epochs (
                      trial INTEGER NOT NULL, epoch INTEGER NOT NULL, metric REAL, val_loss REAL, train_loss REAL,
-                     PRIMARY KEY (trial, epoch)) WITHOUT ROWID;",
+                     PRIMARY KEY (trial, epoch)) WITHOUT ROWID;
+                 CREATE TABLE checkpoints (trial INTEGER PRIMARY KEY, epochs INTEGER NOT NULL, bytes BLOB NOT NULL);",
             )
             .map_err(fail)?;
         let entries = [
@@ -184,13 +188,22 @@ impl Store {
                 params![self.worker.id, number as i64, from],
             )
             .map_err(fail)?;
-        transaction.execute("DELETE FROM epochs WHERE trial = ?1", [number as i64]).map_err(fail)?;
+        // What came after the checkpoint that it goes on from comes again.
+        let epochs = transaction
+            .query_row("SELECT epochs FROM checkpoints WHERE trial = ?1", [number as i64], |row| row.get(0))
+            .optional()
+            .map_err(fail)?
+            .unwrap_or(0_i64);
+        transaction
+            .execute("DELETE FROM epochs WHERE trial = ?1 AND epoch > ?2", [number as i64, epochs])
+            .map_err(fail)?;
         if taken == 0 {
             // What was begun is undone where it is dropped.
             return Ok(None);
         }
         transaction.commit().map_err(fail)?;
-        Ok(self.known.get(number as usize).cloned().map(|trial| Trial { epochs: 0, ..trial }))
+        let trial = self.known.get(number as usize).cloned();
+        Ok(trial.map(|trial| Trial { epochs: epochs as usize, ..trial }))
     }
 
     /// Puts a new trial on record; none where another process had one of its number.
@@ -247,11 +260,47 @@ impl Store {
     }
 
     /// Writes the figures of epochs: trial, epoch, and metric, validation loss and training loss.
-    pub fn tell_epochs(&mut self, epochs: &[(u64, usize, [f64; 3])]) -> Result<()> {
+    pub fn tell_epochs(&mut self, epochs: &[EpochFigures]) -> Result<()> {
+        self.write_epochs(epochs, None)
+    }
+
+    /// Writes the figures of epochs, and with them the state of their trial after `n_epochs` epochs, from which it goes on
+    /// if this process ends.
+    pub fn keep_checkpoint(
+        &mut self,
+        epochs: &[EpochFigures],
+        trial: u64,
+        n_epochs: usize,
+        bytes: &[u8],
+    ) -> Result<()> {
+        self.write_epochs(epochs, Some((trial, n_epochs, bytes)))
+    }
+
+    /// The bytes of the checkpoint of a trial, if it has one.
+    pub fn checkpoint(&self, trial: u64) -> Result<Option<Vec<u8>>> {
+        self.connection
+            .query_row("SELECT bytes FROM checkpoints WHERE trial = ?1", [trial as i64], |row| row.get(0))
+            .optional()
+            .map_err(|e| problem(&self.path, &e))
+    }
+
+    fn write_epochs(
+        &mut self,
+        epochs: &[EpochFigures],
+        checkpoint: Option<(u64, usize, &[u8])>,
+    ) -> Result<()> {
         let path = &self.path;
         let fail = |e| problem(path, &e);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        if let Some((trial, n_epochs, bytes)) = checkpoint {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3)",
+                    params![trial as i64, n_epochs as i64, bytes],
+                )
+                .map_err(fail)?;
+        }
         {
             let mut statement = transaction
                 .prepare_cached("INSERT OR REPLACE INTO epochs VALUES (?1, ?2, ?3, ?4, ?5)")
@@ -264,9 +313,14 @@ impl Store {
         transaction.commit().map_err(fail)
     }
 
-    /// Writes how a trial ended.
+    /// Writes how a trial ended, which has no use for a checkpoint any more.
     pub fn tell_end(&mut self, trial: u64, outcome: &Outcome) -> Result<()> {
-        self.connection
+        let path = &self.path;
+        let fail = |e| problem(path, &e);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        transaction.execute("DELETE FROM checkpoints WHERE trial = ?1", [trial as i64]).map_err(fail)?;
+        transaction
             .execute(
                 "UPDATE trials SET state = ?2, metric = ?3, best_epoch = ?4, seconds = ?5, reason = ?6, cuts = ?7,
                      ended = CURRENT_TIMESTAMP WHERE number = ?1",
@@ -280,8 +334,8 @@ impl Store {
                     serde_json::json!(outcome.cuts).to_string()
                 ],
             )
-            .map(|_| ())
-            .map_err(|e| problem(&self.path, &e))
+            .map_err(fail)?;
+        transaction.commit().map_err(fail)
     }
 
     /// The best metric of a trial up to each of its epochs; infinite as long as none was a number.
@@ -431,6 +485,25 @@ mod tests {
         store.give_back(0).unwrap();
         assert_eq!(claimed(&mut store).number, 0);
         assert_eq!(store.trials().unwrap()[0].epochs, 0);
+    }
+
+    #[test]
+    fn a_trial_goes_on_from_its_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::create(folder.path(), &header()).unwrap();
+        claimed(&mut store);
+        assert_eq!(store.checkpoint(0).unwrap(), None);
+        store.keep_checkpoint(&[(0, 1, [2.0, 0.2, 0.1]), (0, 2, [2.0, 0.2, 0.1])], 0, 2, b"two").unwrap();
+        store.tell_epochs(&[(0, 3, [1.0, 0.1, 0.1])]).unwrap();
+        store.give_back(0).unwrap();
+        let again = claimed(&mut store);
+        assert_eq!((again.number, again.epochs), (0, 2));
+        assert_eq!(store.trials().unwrap()[0].epochs, 2, "the third comes again");
+        assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"two");
+        store.keep_checkpoint(&[], 0, 3, b"three").unwrap();
+        assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"three");
+        store.tell_end(0, &done(1.0)).unwrap();
+        assert_eq!(store.checkpoint(0).unwrap(), None);
     }
 
     #[test]
