@@ -11,6 +11,7 @@ mod cut;
 mod dialect;
 mod dictionary;
 mod format;
+mod guard;
 mod input;
 mod json;
 mod parquet;
@@ -41,6 +42,7 @@ use crate::config::{DataConfig, Decimal, Delimiter, Quote};
 use crate::{Error, Result};
 pub use bad_rows::{Skipped, SkippedRow};
 pub(crate) use dictionary::Dictionary;
+pub use guard::is_guarded;
 pub(crate) use raw::Cells;
 pub use raw::{RawTable, stem_of};
 
