@@ -60,6 +60,12 @@ fn cases() -> Vec<Case> {
         file("t.parquet", footer, "a hostile footer", &["t.parquet is no whole Parquet file"]),
         file("t.parquet", b"x,y\n1,2\n".to_vec(), "no Parquet", &["t.parquet is not what its name says"]),
         file("t.arrow", stream[..stream.len() / 2].to_vec(), "Arrow cut short", &["it is cut short"]),
+        file(
+            "t.arrow",
+            include_bytes!("../fuzz/corpus/table/damaged.arrow").to_vec(),
+            "a buffer before the file's begin",
+            &["error: t.arrow is no whole Arrow file or stream: its content contradicts itself"],
+        ),
         file("t.arrow", long, "a message of two gigabytes", &["longer than any can be"]),
         file(
             "b.csv.gz",

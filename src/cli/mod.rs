@@ -137,8 +137,19 @@ fn load(file: Option<&Path>, sets: &[String]) -> Result<Config> {
 /// Interrupted by the user, as shells count it: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
+/// A decoder that panics is told as damage of its file; the words of the panic would say nothing more.
+fn be_silent_about_damaged_files() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !statera::data::read::is_guarded() {
+            usual(info);
+        }
+    }));
+}
+
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong use, 130 for interrupted.
 pub(crate) fn main() -> ExitCode {
+    be_silent_about_damaged_files();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         if let Some(meant) = setting_meant(&error) {
             text::note(&format!("error: {meant}"));
