@@ -13,6 +13,14 @@ pub fn rows(n_rows: usize, most: usize, seed: u64) -> Option<Vec<usize>> {
     Some((0..most).map(|i| start(i) + stream.below(start(i + 1) - start(i))).collect())
 }
 
+/// At most `most` of these rows, drawn in the same way.
+pub fn of(all: &[usize], most: usize, seed: u64) -> Vec<usize> {
+    match rows(all.len(), most, seed) {
+        None => all.to_vec(),
+        Some(drawn) => drawn.into_iter().map(|i| all[i]).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

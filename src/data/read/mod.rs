@@ -10,6 +10,7 @@ mod csv;
 mod cut;
 mod dialect;
 mod dictionary;
+mod drawn;
 mod format;
 mod input;
 mod json;
@@ -41,6 +42,7 @@ use crate::config::{DataConfig, Decimal, Delimiter, Quote};
 use crate::{Error, Result};
 pub use bad_rows::{Skipped, SkippedRow};
 pub(crate) use dictionary::Dictionary;
+pub use drawn::{DrawnTable, read_drawn};
 pub(crate) use raw::Cells;
 pub use raw::{RawTable, stem_of};
 
