@@ -1,7 +1,7 @@
 """Trials of the insurance grid in Keras: `keras_trials.py PREPARED < TRIALS`, a trial a line as JSON, prints one line a trial.
 
-The same prepared rows, seed, layers, initial weights' distribution, loss and callbacks as recipes/insurance-grid.toml; the
-backend is JAX, which compiles a step. The model is kept by Keras's own ModelCheckpoint, as the callbacks ask for.
+The same prepared rows, seed, layers, distribution of initial weights, loss and callbacks as recipes/insurance-grid.toml. The
+variable KERAS_BACKEND names the backend.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -21,7 +21,7 @@ SEED = 0
 
 def network(n_inputs):
     def dense(units, activation=None):
-        start = keras.initializers.HeUniform() if activation else keras.initializers.GlorotUniform()
+        start = keras.initializers.HeNormal() if activation else keras.initializers.GlorotUniform()
         return layers.Dense(units, activation=activation, kernel_initializer=start)
 
     return keras.Sequential([
