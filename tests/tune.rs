@@ -198,7 +198,7 @@ fn killed_at_any_moment_it_comes_to_the_same_end() {
 fn a_killed_trial_goes_on_where_it_was() {
     let folder = folder();
     let args = |place: &'static str, name: &'static str| {
-        let random = ["--sampler", "random", "--trials", "2", "--jobs", "1", "--set", "train.epochs=2500"];
+        let random = ["--sampler", "random", "--trials", "2", "--jobs", "1", "--set", "train.epochs=8000"];
         let on = ["--set", "early_stopping.enabled=false", "--set", "train.batch_size={ choices = [2, 3] }"];
         [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK[..6], &RATE, &random, &on, &[place, name]]
             .concat()
@@ -382,7 +382,7 @@ fn what_cannot_be_searched_or_resumed_is_refused() {
         (&["--sampler", "grid", "--set", large[0], "--set", large[1]], 2, "the grid has 1002001 trials"),
         (&["--ensemble", "0"], 2, "1.."),
         (&["--resume", "torn"], 1, "study.db is damaged"),
-        (&["--resume", "older"], 2, "is a study of version 1; this programme reads version 2"),
+        (&["--resume", "older"], 2, "is a study of version 1; this programme reads version 3"),
     ];
     for (more, code, words) in cases {
         let outcome = call(path, &[&base[..], more].concat());
