@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli::{call, content, folder};
+use cli::{call, content, failing_disk, folder};
 use statera_kernels::random::philox;
 
 /// A training of some hundred steps that keeps a checkpoint at the end of every epoch.
@@ -134,20 +134,6 @@ fn a_run_read_from_disk_survives_kills() {
 #[test]
 fn folds_survive_kills() {
     survives(30, &["--set", "train.epochs=20", "--folds", "3"]);
-}
-
-/// The library that makes a disk fail, compiled for this test.
-fn failing_disk(folder: &Path) -> PathBuf {
-    let library = folder.join("disk.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/disk.c");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(source)
-        .arg("-ldl")
-        .status();
-    assert!(compiled.expect("a C compiler, which the SQLite inside needs too").success());
-    library
 }
 
 /// Lets every write and flush below the run's folder fail in turn, and goes on after each.
