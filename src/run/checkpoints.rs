@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -19,7 +20,7 @@ const NAME: [&str; 2] = ["state-", ".safetensors"];
 const KEPT: u64 = 2;
 
 /// What is to be written, and whom to tell when it is.
-type Job = (Checkpoint, Option<SyncSender<()>>);
+type Job = (Checkpoint, Sender<()>);
 
 /// A folder of checkpoints, and the thread that writes them.
 ///
@@ -28,8 +29,9 @@ type Job = (Checkpoint, Option<SyncSender<()>>);
 #[derive(Debug)]
 pub struct Checkpoints {
     /// Given up before the thread is waited for.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    is_writing: Arc<AtomicBool>,
     failure: Arc<Mutex<Option<Error>>>,
 }
 
@@ -40,6 +42,7 @@ struct Writer {
     /// Files that a checkpoint counts on.
     logs: Vec<File>,
     run: Undo,
+    is_writing: Arc<AtomicBool>,
     failure: Arc<Mutex<Option<Error>>>,
 }
 
@@ -48,10 +51,16 @@ impl Checkpoints {
     /// stays; `logs` are flushed before each of them.
     pub fn new(folder: &Path, logs: Vec<File>, run: Undo) -> Result<Self> {
         let number = numbers(folder)?.first().map_or(1, |last| last + 1);
-        let failure = Arc::new(Mutex::new(None));
-        let writer = Writer { folder: folder.to_owned(), number, logs, run, failure: Arc::clone(&failure) };
-        // One is written; none waits, as each takes much memory.
-        let (jobs, todo) = sync_channel(0);
+        let (is_writing, failure) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+        let writer = Writer {
+            folder: folder.to_owned(),
+            number,
+            logs,
+            run,
+            is_writing: Arc::clone(&is_writing),
+            failure: Arc::clone(&failure),
+        };
+        let (jobs, todo) = channel();
         let run = move || writer.run(&todo);
         let thread = std::thread::Builder::new().name("checkpoints".into()).spawn(run).map_err(|e| {
             Error::training(
@@ -59,20 +68,20 @@ impl Checkpoints {
                 "end other programs first",
             )
         })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), failure })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), is_writing, failure })
     }
 
     /// Hands a checkpoint over to be written; if it `waits`, until it is. Where one is under way already it is left out.
     /// What went wrong since the last call is the error.
     pub fn keep(&self, checkpoint: Checkpoint, waits: bool) -> Result<()> {
-        if let Some(jobs) = &self.jobs {
+        // No two at a time: each takes much memory, and where the disk is slower than training the next one will do.
+        let is_writing = self.is_writing.swap(true, Ordering::AcqRel);
+        if let (Some(jobs), false) = (&self.jobs, is_writing && !waits) {
+            let (done, wait) = channel();
+            // The thread lives as long as its jobs can come.
+            let _ = jobs.send((checkpoint, done));
             if waits {
-                let (done, wait) = sync_channel(1);
-                // The thread lives as long as its jobs can come.
-                let _ = jobs.send((checkpoint, Some(done)));
                 let _ = wait.recv();
-            } else if let Err(TrySendError::Full(_)) = jobs.try_send((checkpoint, None)) {
-                // The disk is slower than training; the next one will do.
             }
         }
         self.take_failure().map_or(Ok(()), Err)
@@ -108,9 +117,9 @@ impl Writer {
             if let Err(error) = self.write(checkpoint) {
                 self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
-            if let Some(done) = done {
-                let _ = done.send(());
-            }
+            self.is_writing.store(false, Ordering::Release);
+            // Not everybody waits for it.
+            let _ = done.send(());
         }
     }
 
