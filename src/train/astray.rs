@@ -45,7 +45,10 @@ pub fn instead<T: Scalar>(
         return told(None, format!("{}: {}", suspect.remedy, too_large(suspect)));
     }
     if !config.train.suggest {
-        return told(None, suspect.map_or("a lower optimizer.learning_rate", |suspect| suspect.remedy).into());
+        return told(
+            None,
+            suspect.map_or("a lower optimizer.learning_rate", |suspect| suspect.remedy).into(),
+        );
     }
     match (instead_of(rate, network, loss, level, config, train), suspect) {
         (Some(rate), _) => told(Some(rate), rate_remedy(rate)),
