@@ -27,7 +27,7 @@ test: tools ## Everything that has to hold: format, lints, tests, documentation,
 	step "1/6 invariants: what a command can see of ARCHITECTURE.md"; $(MAKE) --no-print-directory invariants; \
 	step "2/6 format"; $(MAKE) --no-print-directory fmt; \
 	step "3/6 lints"; $(MAKE) --no-print-directory lint; \
-	step "4/6 tests"; python3 scripts/fetch_tables.py; $(MAKE) --no-print-directory unit; \
+	step "4/6 tests"; python3 scripts/fetch_tables.py; python3 scripts/fetch_page_tools.py; $(MAKE) --no-print-directory unit; \
 	step "5/6 documentation"; $(MAKE) --no-print-directory doc; \
 	step "6/6 examples in the documentation"; $(MAKE) --no-print-directory doctest; \
 	echo; echo "== all of it holds ($$((SECONDS - begin)) s)"

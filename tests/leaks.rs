@@ -107,8 +107,9 @@ fn permuted(rows: &[u32]) -> Vec<[String; 8]> {
     to
 }
 
-/// Settings of a split, and whether it looks at no target, so that targets can be poisoned as well.
-const SPLITS: [(&[&str], bool); 7] = [
+/// Settings of a split and of what is fitted, and whether the split looks at no target, so that targets can be poisoned as
+/// well.
+const SPLITS: [(&[&str], bool); 9] = [
     (&["split.stratify=false"], true),
     // The steps that look beyond their column: at the target, and at other rows.
     (
@@ -116,6 +117,17 @@ const SPLITS: [(&[&str], bool); 7] = [
             "prepare.categories=['target', 'standard']",
             "prepare.impute=knn",
             "prepare.scale=quantile",
+            "split.stratify=false",
+        ],
+        true,
+    ),
+    // What has a vocabulary or bins of its own, and rare categories.
+    (&["embedding.categories=embedding", "embedding.numeric=ple", "split.stratify=false"], true),
+    (
+        &[
+            "prepare.max_categories=2",
+            "prepare.scale=yeo_johnson",
+            "prepare.impute=mean",
             "split.stratify=false",
         ],
         true,
@@ -174,6 +186,34 @@ fn test_rows_change_no_bit_and_validation_rows_none_of_what_is_fitted() {
     }
 }
 
+/// What only some tasks have: curves of the target, weights of classes, rows that are made of others.
+#[test]
+fn nor_do_they_change_what_is_fitted_to_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    for (target, set) in [
+        ("y", "prepare.target_scale=quantile"),
+        ("y", "prepare.target_scale=yeo_johnson"),
+        ("grade", "loss.class_weights=balanced"),
+        ("grade", "imbalance.kind=smote_nc"),
+        ("grade", "imbalance.kind=undersample"),
+    ] {
+        let sets = [&["split.stratify=false", set][..], &NO_CHOICE].concat();
+        let (honest, split) = trained(folder.path(), &csv(&HEADER, &plain(&table())), target, &sets);
+        let held_out = [&split.val[..], &split.test].concat();
+        let (found, same) =
+            trained(folder.path(), &csv(&HEADER, &plain(&poisoned(&held_out, true))), target, &sets);
+        assert_eq!(same, split, "{set}");
+        assert_eq!(found, honest, "{set}");
+        let (other, _) = trained(
+            folder.path(),
+            &csv(&HEADER, &plain(&table())),
+            target,
+            &[&sets[..1], &sets[2..]].concat(),
+        );
+        assert_ne!(other, honest, "{set} does something");
+    }
+}
+
 /// Whatever cut the rows, the same cut written into a column makes the same model, and there rows can be taken away.
 #[test]
 fn a_model_is_the_same_without_its_test_rows() {
@@ -201,7 +241,7 @@ fn a_model_is_the_same_without_its_test_rows() {
             rows.map(|(row, cells)| [cells, vec![part(row).to_owned()]].concat()).collect()
         };
         let header = [&HEADER[..], &["part"]].concat();
-        let steps: Vec<&str> = sets.iter().copied().filter(|set| set.starts_with("prepare.")).collect();
+        let steps: Vec<&str> = sets.iter().copied().filter(|set| !set.starts_with("split.")).collect();
         let by_column = [&["split.column=part"][..], &drops, &steps].concat();
         let whole = trained(folder, &csv(&header, &rows(&|_| true)), "y", &by_column).0;
         let without = trained(folder, &csv(&header, &rows(&|row| part(row) != "test")), "y", &by_column);

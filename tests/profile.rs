@@ -29,7 +29,7 @@ fn config(path: &Path, target: &str) -> Config {
 }
 
 fn profiled(path: &Path, target: &str) -> Profile {
-    let loaded = Loaded::read(&config(path, target)).unwrap();
+    let loaded = Loaded::read(&config(path, target), 1.0).unwrap();
     profile(&loaded.source(), None, 0, Depth::Whole, &|_| ())
 }
 
@@ -230,7 +230,7 @@ fn functions_of_the_target_and_parts_of_it_are_leaks() {
     let line = found.warnings[2].line.clone();
     let mut config = config(&path, "y");
     config = config.with(&[line]).unwrap();
-    let loaded = Loaded::read(&config).unwrap();
+    let loaded = Loaded::read(&config, 1.0).unwrap();
     let after = profile(&loaded.source(), None, 0, Depth::Warnings, &|_| ());
     assert!(!concerns(&after).contains(&(Concern::Leak, "a")), "{:?}", after.warnings);
     // Years are written as years.
@@ -329,6 +329,96 @@ fn every_line_can_be_pasted_and_cures_what_it_is_about() {
         assert!(!outcome.err.contains("suspected"), "{}", outcome.err);
         assert!(outcome.err.contains("2 repeated rows"), "{}", outcome.err);
     }
+}
+
+#[test]
+fn a_target_with_far_outliers_is_told_a_loss_that_bears_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "x,y\n".to_owned();
+    for i in 0..200_usize {
+        let (x, far) = ((i * 37 % 101) as f64, if i == 77 { 1e5 } else { 0.0 });
+        text += &format!("{x},{}\n", x / 3.0 + (i * 7 % 13) as f64 + far);
+    }
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let found = profiled(&folder.path().join("t.csv"), "y");
+    assert_eq!(concerns(&found), [(Concern::FarOutliers, "y")]);
+    let line = &found.warnings[0].line;
+    assert_eq!(line, "loss.name = \"huber\"");
+    let train = ["train", "t.csv", "--target", "y", "--set", line, "--set", "train.epochs=1"];
+    let told = call(folder.path(), &train).done().err;
+    assert!(told.contains("huber"), "{told}");
+}
+
+/// A table that takes more than it may: rows are drawn, and what is said of them is true.
+#[test]
+fn of_a_table_that_takes_too_much_memory_rows_are_drawn_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "i,x,c,y\n".to_owned();
+    for i in 0..40_000 {
+        // The last row alone is odd.
+        let x = if i == 39_999 { "odd".to_owned() } else { format!("{}", i * 37 % 1009) };
+        text += &format!("{i},{x},{},{}\n", ["p", "q", "r"][i * 5 % 3], i * 37 % 1009 * 2);
+    }
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let profile = ["profile", "t.csv", "--target", "y", "--memory", "2MiB"];
+    let run = |more: &[&str]| call(folder.path(), &[&profile[..], more].concat()).done();
+    let json: Value = serde_json::from_str(&run(&["--json"]).out).unwrap();
+    let drawn = json["n_rows"].as_u64().unwrap() as usize;
+    assert!((1_000..20_000).contains(&drawn), "{drawn}");
+    assert_eq!(json["drawn_from"]["n_rows"], 40_000);
+    assert_eq!(run(&["--json", "--threads", "1"]).out, run(&["--json", "--threads", "3"]).out);
+    assert_ne!(run(&["--json", "--seed", "1"]).out, run(&["--json"]).out);
+    let column = |name: &str| {
+        json["columns"].as_array().unwrap().iter().find(|column| column["name"] == name).unwrap().clone()
+    };
+    // What a column is, is told from all rows, this one among them.
+    assert!(column("c")["reason"].as_str().unwrap().contains("among 40,000 cells"), "{}", column("c"));
+    let counts =
+        column("c")["top"].as_array().unwrap().iter().map(|f| f["count"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(counts as usize, drawn);
+    assert!(column("y")["numbers"]["max"].as_f64().unwrap() <= 2016.0);
+    assert!(json["warnings"].to_string().contains("`x` alone predicts `y`"), "{}", json["warnings"]);
+    let outcome = run(&["-o", "p.html"]);
+    let told = outcome.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let thousands = format!("{},{:03}", drawn / 1000, drawn % 1000);
+    let sentence = format!(
+        "Of the 40,000 rows of `t.csv`, {thousands} were looked at, drawn by seed 0: all would take more than data.memory = \
+         2MiB. The number of rows, and what the columns are, is of all rows; every other figure is of those that were drawn."
+    );
+    assert!(told.starts_with("t.csv: 40,000 rows,") && told.contains(&sentence), "{told}");
+    let page = std::fs::read_to_string(folder.path().join("p.html")).unwrap();
+    is_sound(&page);
+    assert!(page.contains(&format!("{thousands} were looked at")), "the page says so");
+    assert!(page.contains(&format!("{thousands} of them looked at")), "and its figures");
+    assert!(page.contains(&format!("On {thousands} of 40,000 rows.")), "and its foot");
+    // Two tables share the memory, and each is spoken of.
+    let told = run(&["--against", "t.csv"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(told.matches("were looked at, drawn by seed 0").count(), 2, "{told}");
+    // With enough of it, all rows are looked at.
+    let all = call(folder.path(), &["profile", "t.csv", "--memory", "1GiB", "--json"]).done();
+    let all: Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!((&all["n_rows"], &all["drawn_from"]), (&Value::from(40_000), &Value::Null));
+    let wrong = call(folder.path(), &["profile", "t.csv", "--memory", "much"]);
+    assert!(wrong.code == 2 && wrong.err.contains("--memory 2GiB"), "{}", wrong.err);
+}
+
+#[test]
+fn a_run_from_disk_notices_what_one_in_memory_does() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.csv"), planted(false)).unwrap();
+    let odd = "data.null = ['', 'n/a.', 'inf']";
+    let train = ["train", "t.csv", "--target", "y", "--set", odd, "--set", "train.epochs=1"];
+    let noticed = |more: &[&str]| {
+        let told = call(folder.path(), &[&train[..], more].concat()).done().err;
+        let from = told.find("Noticed in").unwrap_or_else(|| panic!("nothing noticed: {told}"));
+        told[from..].split("\n\n").next().unwrap().to_owned()
+    };
+    let in_memory = noticed(&[]);
+    assert!(in_memory.contains("`leak` alone predicts `y`"), "{in_memory}");
+    let disk = ["--set", "data.stream=always", "--cache", "cache"];
+    // Made by the first run, found by the second.
+    assert_eq!(noticed(&disk), in_memory);
+    assert_eq!(noticed(&disk), in_memory);
 }
 
 #[test]

@@ -27,8 +27,8 @@ fn compared(here: &Path, there: &Path, target: &str, seed: u64) -> Profile {
     let mut config = Config::default();
     here.clone_into(&mut config.data.path);
     target.clone_into(&mut config.data.target);
-    let loaded = Loaded::read(&config).unwrap();
-    let other = loaded.read_other(&config, there).unwrap();
+    let loaded = Loaded::read(&config, 0.5).unwrap();
+    let other = loaded.read_other(&config, there, 0.5).unwrap();
     profile(&loaded.source(), Some(&other), seed, Depth::Warnings, &|_| ())
 }
 

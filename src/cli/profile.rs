@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use statera::config::{ClassWeighting, ClassWeights, DataConfig, ImbalanceKind, LossName};
+use statera::config::{ClassWeighting, ClassWeights, Config, DataConfig, ImbalanceKind, LossName};
 use statera::data::ColumnKind;
 use statera::data::read::stem_of;
 use statera::error::Error;
@@ -18,11 +18,10 @@ use statera::profile::column::ColumnProfile;
 use statera::profile::shift::Verdict;
 use statera::profile::source::{Loaded, Role};
 use statera::profile::{
-    Concern, Depth, Profile, Warning, against_html, cut as shortened, html, profile, short,
+    Concern, Depth, Noticed, Profile, Warning, against_html, cut as shortened, html, profile, short,
 };
-use statera::run::Plan;
 
-use super::reading::{Learning, is_source};
+use super::reading::{Learning, is_source, tell_skipped};
 use super::{Settings, text, thread_pool};
 
 /// Columns in the table of the terminal, at most.
@@ -57,6 +56,9 @@ pub(crate) struct Arguments {
     against: Option<PathBuf>,
     #[command(flatten)]
     learning: Learning,
+    /// The memory to take, as 2GiB; of a larger table rows are drawn
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
     #[command(flatten)]
     settings: Settings,
     /// The seed that draws rows where not all are looked at
@@ -93,12 +95,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut settings = arguments.settings.clone();
     settings.sets.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     settings.sets.extend(arguments.task.as_ref().map(|task| format!("task={task}")));
-    let config = settings.load_for(
+    let mut config = settings.load_for(
         &arguments.data,
         &arguments.learning,
         arguments.target.as_deref(),
         arguments.seed,
     )?;
+    if let Some(memory) = &arguments.memory {
+        config.data.memory.clone_from(memory);
+    }
     if config.data.path == Path::new("") {
         let remedy = "give the file as an argument, or set data.path in the configuration";
         return Err(Error::setting("no table is named", remedy).into());
@@ -109,11 +114,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stages = Stages::new(arguments.quiet);
     let found = thread_pool(config.threads)?.install(|| -> Result<Profile, Error> {
         stages.tell("reading");
-        let loaded = Loaded::read(&config)?;
+        // Two tables share the memory.
+        let share = if arguments.against.is_some() { 0.5 } else { 1.0 };
+        let loaded = Loaded::read(&config, share)?;
+        tell_skipped(loaded.skipped());
         let other = match &arguments.against {
             Some(path) => {
                 stages.tell("reading the other table");
-                Some(loaded.read_other(&config, path)?)
+                let other = loaded.read_other(&config, path, share)?;
+                tell_skipped(other.loaded.skipped());
+                Some(other)
             }
             None => None,
         };
@@ -208,16 +218,21 @@ fn described(found: &Profile) -> String {
         0 => "no row twice".to_owned(),
         n => text::counted(n, "repeated row"),
     };
+    let rows = found.drawn_from.as_ref().map_or(found.n_rows, |from| from.n_rows);
     let mut out = format!(
         "{}: {}, {} ({}); {repeated}\n",
         text::path(Path::new(&found.table)),
-        text::counted(found.n_rows, "row"),
+        text::counted(rows, "row"),
         text::counted(found.columns.len(), "column"),
         html::kinds(found)
     );
     if let Some(target) = found.target() {
         let task = found.task.map_or(String::new(), |task| format!(", {task}"));
         let _ = writeln!(out, "target `{}`{task}", text::name(&target.name));
+    }
+    for sentence in found.drawn() {
+        out.push('\n');
+        out += &text::wrap(&sentence, 0);
     }
     out.push('\n');
     out += &columns(found);
@@ -227,10 +242,11 @@ fn described(found: &Profile) -> String {
     out
 }
 
-/// What training says of the rows that it learns from; nothing where nothing is to be looked out for.
-pub(super) fn noticed(found: &Profile, plan: &Plan) -> String {
+/// What training by these settings says of the rows of `table` that it learns from; nothing where nothing is to be looked
+/// out for.
+pub(super) fn noticed(found: &Noticed, config: &Config, table: &Path) -> String {
     const MOST: usize = 5;
-    let (loss, resampled) = (&plan.config.loss, plan.config.imbalance.kind != ImbalanceKind::None);
+    let (loss, resampled) = (&config.loss, config.imbalance.kind != ImbalanceKind::None);
     let is_met = resampled
         || loss.class_weights != ClassWeights::Rule(ClassWeighting::None)
         || loss.name == LossName::Focal;
@@ -240,7 +256,7 @@ pub(super) fn noticed(found: &Profile, plan: &Plan) -> String {
     if warnings.is_empty() {
         return String::new();
     }
-    let (data, target) = (text::shell(&text::path(&plan.raw.source)), text::shell(&plan.target.column));
+    let (data, target) = (text::shell(&text::path(table)), text::shell(&config.data.target));
     let mut out = format!(
         "\nNoticed in {}, each with a line for the configuration (or after --set):\n",
         text::counted(found.n_rows, "training row")

@@ -11,6 +11,7 @@ use statera::config::{Config, OptimizerName};
 use statera::data::Schema;
 use statera::data::read::{Skipped, stem_of};
 use statera::error::Error;
+use statera::profile::{Noticed, of_training_rows};
 use statera::run::{Overview, Plan, Report, RunFolder, StreamedPlan, budget, execute, streamed_run};
 use statera::train::events::{Answer, Event};
 
@@ -123,7 +124,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     match &run {
         _ if arguments.quiet => {}
         Run::Memory(plan) => introduce(plan),
-        Run::Streamed(_) => text::note(&describe(&told)),
+        Run::Streamed(plan) => introduce_with(&told, &plan.decided.noticed),
     }
     tell_skipped(run.skipped());
     let interruption = Interruption::watch();
@@ -178,8 +179,12 @@ fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
 
 /// Tells what was decided, and what is to be looked out for among the plan's training rows.
 pub(super) fn introduce(plan: &Plan) {
-    text::note(describe(&plan.overview()).trim_end_matches('\n'));
-    let noticed = profile::noticed(&statera::profile::of_training_rows(plan), plan);
+    introduce_with(&plan.overview(), &Noticed::of(of_training_rows(plan)));
+}
+
+fn introduce_with(told: &Overview<'_>, noticed: &Noticed) {
+    text::note(describe(told).trim_end_matches('\n'));
+    let noticed = profile::noticed(noticed, told.config, told.source);
     if !noticed.is_empty() {
         text::note(noticed.trim_end_matches('\n'));
     }

@@ -234,7 +234,7 @@ pub static KEYS: &[Key] = &[
     key("data.bad_rows", Choice(BadRows::NAMES), "'refuse'",
         "Whether a row with too few or too many cells, or with bytes that are no text, is an error or left out, counted and listed."),
     key("data.memory", Text, "''",
-        "The memory that training may take, as '2GiB' or '500MB'; a table that needs more is read from disk while it is learned from. Empty for 60 % of what is free."),
+        "The memory that training or a profile may take, as '2GiB' or '500MB'; a table that needs more is read from disk while it is learned from, and a profile draws rows. Empty for 60 % of what is free."),
     key("data.stream", Choice(StreamMode::NAMES), "'auto'",
         "Whether rows are read from disk while they are learned from: if the table needs more than data.memory, always, or never."),
     key("data.cache", Path, "''",

@@ -93,8 +93,12 @@ impl Inference {
 
     /// What the columns are.
     pub fn finish(self) -> Result<Schema> {
-        let columns: Vec<Result<ColumnSchema>> = self.columns.iter().map(decided).collect();
-        Ok(Schema { columns: columns.into_iter().collect::<Result<_>>()? })
+        Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()? })
+    }
+
+    /// What each column is, or what is wrong with it.
+    pub fn finish_each(self) -> Vec<Result<ColumnSchema>> {
+        self.columns.iter().map(decided).collect()
     }
 }
 

@@ -26,7 +26,7 @@ pub use prepare::options::PipelineOptions;
 pub use prepare::pipeline::{Feature, FeatureKind, Known, Pipeline, TransformNotes};
 pub use prepare::target::OutOfFold;
 pub use prepare::target_scale::TargetScaler;
-pub use read::{RawTable, ReadOptions, Reading, TableReader, read_table};
+pub use read::{DrawnTable, RawTable, ReadOptions, Reading, TableReader, read_drawn, read_table};
 pub use schema::{ColumnKind, ColumnSchema, Inference, Schema, Wanted, infer_schema};
 pub use split::{Groups, Rule, Split, Times, TrainRows};
 pub use table::{Column, ColumnData, Note, RowIdx, Table};

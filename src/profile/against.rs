@@ -9,7 +9,7 @@ use super::shift::{ColumnShift, LEVEL, PSI_LARGE, Tested, Verdict, compare};
 use super::source::{Other, Role, Source, Values};
 use super::tail::holm;
 use super::warnings::{Concern, Warning, names_rows, null_line, setting, warning};
-use super::{Profile, strength};
+use super::{DrawnFrom, Profile, strength};
 use crate::data::words::{counted, listed, shown};
 use crate::data::{ColumnKind, TaskKind};
 
@@ -18,8 +18,10 @@ use crate::data::{ColumnKind, TaskKind};
 pub struct Against {
     /// The other file.
     pub table: String,
-    /// Its rows.
+    /// Its rows that were looked at.
     pub n_rows: usize,
+    /// Its rows, and the memory that was too little for all of them, where only some were looked at.
+    pub drawn_from: Option<DrawnFrom>,
     /// The level of all tests together.
     pub level: f64,
     /// Tests that were made.
@@ -128,6 +130,7 @@ pub(super) fn against(
     Against {
         table: there.name.clone(),
         n_rows: n_rows[1],
+        drawn_from: DrawnFrom::of(&there),
         level: LEVEL,
         n_tests,
         lacking,

@@ -106,8 +106,16 @@ pub fn kinds(profile: &Profile) -> String {
 }
 
 fn overview(profile: &Profile) -> String {
-    let mut out = String::from("<dl class=\"facts\">");
-    fact(&mut out, "rows", &thousands(profile.n_rows), "");
+    let mut out = String::new();
+    for sentence in profile.drawn() {
+        let _ = writeln!(out, "<p>{}</p>", marked(&sentence));
+    }
+    out += "<dl class=\"facts\">";
+    let (rows, looked_at) = match &profile.drawn_from {
+        Some(from) => (from.n_rows, format!("{} of them looked at", thousands(profile.n_rows))),
+        None => (profile.n_rows, String::new()),
+    };
+    fact(&mut out, "rows", &thousands(rows), &looked_at);
     fact(&mut out, "columns", &thousands(profile.columns.len()), &kinds(profile));
     let missing: usize = profile.columns.iter().map(|column| column.missing).sum();
     let cells = (profile.n_rows * profile.columns.len()).max(1);
@@ -550,16 +558,21 @@ fn collinearity(profile: &Profile, of: &Inflation) -> String {
 
 fn footer(profile: &Profile) -> String {
     let mut out = String::from("<footer><h2>How it was computed</h2><p>");
+    let looked_at = match &profile.drawn_from {
+        Some(from) => format!("{} of {} rows", thousands(profile.n_rows), thousands(from.n_rows)),
+        None => "all rows".to_owned(),
+    };
     if profile.sampled_rows < profile.n_rows {
         let _ = write!(
             out,
             "Spearman’s correlations, predictions by one column and the target by parts are computed on {} rows, spread evenly \
-             and drawn by seed {}; all else on all rows. ",
+             and drawn by seed {}; all else on {}. ",
             thousands(profile.sampled_rows),
-            profile.seed
+            profile.seed,
+            looked_at
         );
     } else {
-        out += "On all rows. ";
+        let _ = write!(out, "On {looked_at}. ");
     }
     if let Some(of) = profile.collinearity.as_ref().filter(|of| of.rows < profile.n_rows) {
         let _ = write!(out, "Inflation factors are computed on {} rows. ", thousands(of.rows));

@@ -29,10 +29,11 @@ pub mod warnings;
 use std::borrow::Cow;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::data::RowIdx;
 use crate::data::TaskKind;
-use crate::data::words::thousands;
+use crate::data::words::{counted, shown, thousands};
 use crate::run::Plan;
 use against::{Against, against};
 use associations::{Associations, associations};
@@ -52,8 +53,10 @@ const COLLINEARITY_BUDGET: usize = 4_000_000_000;
 pub struct Profile {
     /// The file.
     pub table: String,
-    /// Rows.
+    /// Rows that were looked at.
     pub n_rows: usize,
+    /// The rows of the table, and the memory that was too little for all of them, where only some were looked at.
+    pub drawn_from: Option<DrawnFrom>,
     /// What is learned of the target, if one is named.
     pub task: Option<TaskKind>,
     /// The classes of the target, in their order; none of a regression.
@@ -74,6 +77,21 @@ pub struct Profile {
     pub against: Option<Against>,
     /// What to look out for, the gravest first.
     pub warnings: Vec<Warning>,
+}
+
+/// The table of which some rows were looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DrawnFrom {
+    /// Its rows.
+    pub n_rows: usize,
+    /// The memory that there was, in words.
+    pub memory: String,
+}
+
+impl DrawnFrom {
+    fn of(source: &Source<'_>) -> Option<Self> {
+        source.drawn.map(|drawn| Self { n_rows: drawn.n_rows, memory: drawn.memory.clone() })
+    }
 }
 
 /// How far number columns make up each other.
@@ -105,6 +123,25 @@ impl Profile {
     /// The target's column.
     pub fn target(&self) -> Option<&ColumnProfile> {
         self.columns.iter().find(|column| column.role == Role::Target)
+    }
+
+    /// What is said of figures that are not of all rows, a sentence for each table; nothing where all are.
+    pub fn drawn(&self) -> Vec<String> {
+        let other =
+            self.against.as_ref().and_then(|of| Some((of.n_rows, &of.table, of.drawn_from.as_ref()?)));
+        let tables = self.drawn_from.iter().map(|from| (self.n_rows, &self.table, from)).chain(other);
+        let told = tables.map(|(n_rows, table, DrawnFrom { n_rows: all, memory })| {
+            format!(
+                "Of the {} of {}, {} were looked at, drawn by seed {}: all would take more than {memory}. The number of rows, and \
+                 what the columns are, is of all rows; every other figure is of those that were drawn. To look at more: --memory \
+                 8GiB.",
+                counted(*all, "row"),
+                shown(against::file_name(table)),
+                thousands(n_rows),
+                self.seed
+            )
+        });
+        told.collect()
     }
 }
 
@@ -157,7 +194,11 @@ pub fn profile(
         if compared.is_empty() { Vec::new() } else { duplicates::duplicates(&compared, source.n_rows) };
     let duplicates = Duplicates {
         count: repeated.len(),
-        first: repeated.iter().take(if depth == Depth::Whole { 10 } else { 0 }).map(|row| row + 1).collect(),
+        first: repeated
+            .iter()
+            .take(if depth == Depth::Whole { 10 } else { 0 })
+            .map(|&row| source.drawn.map_or(row, |drawn| drawn.rows[row]) + 1)
+            .collect(),
         apart_from: apart.iter().map(|&i| columns[i].name.clone()).collect(),
     };
 
@@ -171,6 +212,7 @@ pub fn profile(
     let mut profile = Profile {
         table: source.name.clone(),
         n_rows: source.n_rows,
+        drawn_from: DrawnFrom::of(source),
         task: source.task,
         classes: match target.map(|t| &source.columns[t].values) {
             Some(Values::Codes { levels, .. }) => levels.to_vec(),
@@ -189,10 +231,37 @@ pub fn profile(
     profile
 }
 
+/// Training rows of which the profile is made at `train`, at most.
+const MOST_TRAINING_ROWS: usize = 100_000;
+
 /// The profile of the training rows of a run, of 100,000 at most: what warnings need, and no row that was set aside.
 pub fn of_training_rows(plan: &Plan) -> Profile {
-    const MOST_ROWS: usize = 100_000;
-    profile(&source::of_training_rows(plan, MOST_ROWS), None, plan.config.seed, Depth::Warnings, &|_| ())
+    let source = source::of_training_rows(plan, MOST_TRAINING_ROWS);
+    profile(&source, None, plan.config.seed, Depth::Warnings, &|_| ())
+}
+
+/// What is to be looked out for among training rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noticed {
+    /// Rows that were looked at.
+    pub n_rows: usize,
+    /// What was found, the gravest first.
+    pub warnings: Vec<Warning>,
+}
+
+impl Noticed {
+    /// What the profile of some rows found.
+    pub fn of(profile: Profile) -> Self {
+        Self { n_rows: profile.n_rows, warnings: profile.warnings }
+    }
+}
+
+/// Of `rows`, which are read column by column, those to look at: as many as make at most 4 million cells with `n_columns`
+/// columns, and 100,000 at most.
+pub(crate) fn rows_to_look_at(rows: &[RowIdx], n_columns: usize, seed: u64) -> Vec<usize> {
+    const CELLS: usize = 1 << 22;
+    sample::of(rows, MOST_TRAINING_ROWS.min(CELLS / n_columns.max(1)).max(1_000), seed)
 }
 
 /// What ranks columns where there is room for a few: how well they predict the target, or else that they vary.

@@ -1,5 +1,6 @@
 //! The pictures on the page of a profile: histograms, the target by parts of a column, the matrix of correlations.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::associations::Associations;
@@ -202,21 +203,22 @@ pub(super) fn matrix(profile: &Profile, of: &Associations) -> String {
         18.0
     };
     let column = |i: usize| &profile.columns[of.columns[i]];
-    let label = |i: usize| cut(&column(i).name, 18);
-    let longest = (0..n).map(|i| label(i).chars().count()).max().unwrap_or(0) as f64;
-    let left = 7.2 * longest + 12.0;
-    let top = 5.4 * longest + 16.0;
+    let names: Vec<&str> = (0..n).map(|i| column(i).name.as_str()).collect();
+    let labels = distinct_labels(&names, 18);
+    let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0) as f64;
+    let left = 7.6 * longest + 12.0;
+    let top = 6.0 * longest + 20.0;
     let (width, height) = (left + cell * n as f64 + 5.0 * longest, top + cell * n as f64 + 4.0);
     let mut svg = format!(
         "<svg viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"matrix of \
          correlations of {n} columns; the strongest pairs stand in the table below\">"
     );
-    for i in 0..n {
+    for (i, label) in labels.iter().enumerate() {
         let (at, middle) = (i as f64 * cell, i as f64 * cell + cell / 2.0);
-        text(&mut svg, [left - 6.0, top + middle + 4.0], "end", weight(column(i)), &label(i));
+        text(&mut svg, [left - 6.0, top + middle + 4.0], "end", weight(column(i)), label);
         let (x, y) = (left + middle + 3.0, top - 6.0);
         let turned = format!("{}transform=\"rotate(-50 {x:.1} {y:.1})\"", weight(column(i)).to_owned() + " ");
-        text(&mut svg, [x, y], "start", turned.trim(), &label(i));
+        text(&mut svg, [x, y], "start", turned.trim(), label);
         let _ = write!(
             svg,
             "<rect class=\"none\" x=\"{:.1}\" y=\"{:.1}\" width=\"{cell}\" height=\"{cell}\"/>",
@@ -245,6 +247,35 @@ pub(super) fn matrix(profile: &Profile, of: &Associations) -> String {
         }
     }
     svg + "</svg>"
+}
+
+/// Names as labels of at most so many characters. Those that would look alike leave out what they begin with in common.
+fn distinct_labels(names: &[&str], most: usize) -> Vec<String> {
+    let mut labels: Vec<String> = names.iter().map(|name| cut(name, most)).collect();
+    let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (i, label) in labels.iter().enumerate() {
+        alike.entry(label.clone()).or_default().push(i);
+    }
+    for group in alike.into_values().filter(|group| group.len() > 1) {
+        let chars: Vec<Vec<char>> = group.iter().map(|&i| names[i].chars().collect()).collect();
+        let shared = |k: usize| chars.iter().all(|name| name.get(k).is_some_and(|c| *c == chars[0][k]));
+        let shared = (0..chars[0].len()).take_while(|&k| shared(k)).count();
+        // A few of the common ones, to be recognised by.
+        let from = shared.saturating_sub(4);
+        for (&i, name) in group.iter().zip(&chars).filter(|_| from > 0) {
+            let rest: String = name[from..].iter().collect();
+            labels[i] = "…".to_owned() + &cut_end(&rest, most - 1);
+        }
+    }
+    labels
+}
+
+/// At most so many characters of a text: its end is left out.
+fn cut_end(text: &str, most: usize) -> String {
+    match text.chars().count() {
+        n if n <= most => text.to_owned(),
+        _ => text.chars().take(most - 1).chain(['…']).collect(),
+    }
 }
 
 fn weight(column: &ColumnProfile) -> &'static str {
@@ -296,4 +327,18 @@ pub fn cut(text: &str, most: usize) -> String {
     }
     let head: String = text.chars().take(most / 2).collect();
     head + "…" + &text.chars().skip(n - (most - 1 - most / 2)).collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_would_look_alike_begin_where_they_differ() {
+        let names =
+            ["measurement_1_of_the_plant", "measurement_22_of_the_plant", "y", "measured_by_whom_in_spring"];
+        let labels = distinct_labels(&names, 18);
+        assert_eq!(labels, ["…ent_1_of_the_pla…", "…ent_22_of_the_pl…", "y", "measured_…n_spring"]);
+        assert_eq!(distinct_labels(&["same", "same"], 18), ["same", "same"]);
+    }
 }

@@ -4,18 +4,19 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Config, Task};
 use crate::data::cell::finite;
+use crate::data::read::Skipped;
 use crate::data::table::MISSING;
 use crate::data::words::{instead, shown};
 use crate::data::{
-    ColumnData, ColumnKind, ColumnSchema, RawTable, ReadOptions, Schema, Table, Target, TaskKind,
-    infer_schema, infer_task, read_table,
+    ColumnData, ColumnKind, ColumnSchema, DrawnTable, Inference, RawTable, ReadOptions, Schema, Table,
+    Target, TaskKind, Wanted, infer_task, read_drawn,
 };
-use crate::run::Plan;
+use crate::run::{Plan, budget};
 use crate::{Error, Result};
 
 /// The cells of a column, row by row.
@@ -75,8 +76,18 @@ impl Values<'_> {
 }
 
 impl<'a> Values<'a> {
+    /// The same with cells of its own.
+    pub(crate) fn into_owned(self) -> Values<'static> {
+        match self {
+            Self::Numbers(x) => Values::Numbers(x.into_owned().into()),
+            Self::Codes { codes, levels } => {
+                Values::Codes { codes: codes.into_owned().into(), levels: levels.into_owned().into() }
+            }
+        }
+    }
+
     /// The cells of some rows, in place of all.
-    fn into_rows(self, rows: &[usize]) -> Values<'a> {
+    pub(crate) fn into_rows(self, rows: &[usize]) -> Values<'a> {
         match self {
             Self::Numbers(x) => Values::Numbers(rows.iter().map(|&row| x[row]).collect()),
             Self::Codes { codes, levels } => {
@@ -145,12 +156,25 @@ pub struct Source<'a> {
     pub name: String,
     /// Rows.
     pub n_rows: usize,
+    /// The table that the rows were drawn from, where they are not all of it.
+    pub drawn: Option<&'a Drawn>,
     /// The columns from left to right.
     pub columns: Vec<Column<'a>>,
     /// What is learned of the target, if one is named. A target of classes has [`Values::Codes`].
     pub task: Option<TaskKind>,
     /// The words that count as missing.
     pub null: Vec<String>,
+}
+
+/// Rows that were drawn from a table, as all would have taken too much memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drawn {
+    /// Rows of the table.
+    pub n_rows: usize,
+    /// Which of them were drawn, in their order.
+    pub rows: Vec<usize>,
+    /// The memory that there is, in words.
+    pub memory: String,
 }
 
 impl Source<'_> {
@@ -164,6 +188,7 @@ impl Source<'_> {
 #[derive(Debug)]
 pub struct Loaded {
     raw: Arc<RawTable>,
+    drawn: Option<Drawn>,
     schema: Schema,
     table: Table,
     roles: Vec<Role>,
@@ -183,11 +208,12 @@ pub struct Other {
 }
 
 impl Loaded {
-    /// Reads the table that `config` names; its target may be empty.
+    /// Reads the table that `config` names, which takes `share` of the memory that there is; its target may be empty.
     ///
-    /// Where training would refuse a column for a few odd cells, they count as missing here and are told.
-    pub fn read(config: &Config) -> Result<Self> {
-        let raw = Arc::new(read_table(&config.data.sources(), &ReadOptions::of(&config.data))?);
+    /// Where training would refuse a column for a few odd cells, they count as missing here and are told. What the columns
+    /// are is told from all rows. If these would take too much memory, the seed draws those that are held.
+    pub fn read(config: &Config, share: f64) -> Result<Self> {
+        let (raw, drawn, inference) = read(config, &config.data.sources(), share)?;
         let named = [
             ("--target", &config.data.target),
             ("split.column", &config.split.column),
@@ -203,7 +229,7 @@ impl Loaded {
                 return Err(Error::setting(what, instead(name, raw.names())));
             }
         }
-        let mut schema = lenient_schema(&raw, config);
+        let mut schema = lenient_schema(&raw, inference, config);
         // Columns that training drops are looked at as well.
         let mut everything = schema.clone();
         for column in &mut everything.columns {
@@ -237,13 +263,14 @@ impl Loaded {
             (_, Task::Binary) => Some(TaskKind::Binary),
             (_, Task::Multiclass) => Some(TaskKind::Multiclass),
         };
-        Ok(Self { raw, schema, table, roles, unreadable, task, null: config.data.null.clone() })
+        Ok(Self { raw, drawn, schema, table, roles, unreadable, task, null: config.data.null.clone() })
     }
 
-    /// Reads another table to compare with this one: each column of this table, by its name, as it was read here.
-    pub fn read_other(&self, config: &Config, path: &Path) -> Result<Other> {
-        let raw = Arc::new(read_table(&[path.to_owned()], &ReadOptions::of(&config.data))?);
-        let own = lenient_schema(&raw, config);
+    /// Reads another table to compare with this one, which takes `share` of the memory that there is: each column of this
+    /// table, by its name, as it was read here.
+    pub fn read_other(&self, config: &Config, path: &Path, share: f64) -> Result<Other> {
+        let (raw, drawn, inference) = read(config, &[path.to_owned()], share)?;
+        let own = lenient_schema(&raw, inference, config);
         let here = self.schema.columns.iter().zip(self.table.columns()).zip(&self.roles);
         let (mut columns, mut roles) = (Vec::new(), Vec::new());
         for ((column, data), role) in here.filter(|((column, _), _)| own.get(&column.name).is_some()) {
@@ -265,7 +292,12 @@ impl Loaded {
         let extra = own.columns.iter().filter(|column| self.schema.get(&column.name).is_none());
         let extra = extra.map(|column| column.name.clone()).collect();
         let (task, null) = (self.task, self.null.clone());
-        Ok(Other { loaded: Self { raw, schema, table, roles, unreadable, task, null }, extra })
+        Ok(Other { loaded: Self { raw, drawn, schema, table, roles, unreadable, task, null }, extra })
+    }
+
+    /// The malformed rows that were left out.
+    pub fn skipped(&self) -> &Skipped {
+        &self.raw.skipped
     }
 
     /// The whole table.
@@ -289,6 +321,7 @@ impl Loaded {
         Source {
             name: self.raw.source.display().to_string(),
             n_rows: self.raw.n_rows(),
+            drawn: self.drawn.as_ref(),
             columns: columns.collect(),
             task: self.task,
             null: self.null.clone(),
@@ -298,43 +331,48 @@ impl Loaded {
 
 /// At most `most` training rows of a run and the columns that it learns from; nothing else is looked at.
 pub fn of_training_rows(plan: &Plan, most: usize) -> Source<'_> {
-    let train = plan.split.train.rows();
-    let picked = super::sample::rows(train.len(), most, plan.config.seed);
-    let row = |i: usize| train[i] as usize;
-    let rows: Vec<usize> = match picked {
-        None => (0..train.len()).map(row).collect(),
-        Some(picked) => picked.into_iter().map(row).collect(),
+    let rows = super::sample::of(plan.split.train.rows(), most, plan.config.seed);
+    let inputs = plan.schema.columns.iter().zip(plan.table.columns()).filter(|(c, _)| c.dropped.is_none());
+    let inputs =
+        inputs.map(|(schema, column)| (schema, view(&column.data, plan.table.n_rows()).into_rows(&rows)));
+    let target = view_of_target(&plan.labels.target).into_rows(&rows);
+    of_rows(&plan.raw.source, &plan.config, inputs.collect(), (&plan.target.column, target, plan.target.task))
+}
+
+/// Some training rows of a run: what it learns from, and the target with its name and task.
+pub(crate) fn of_rows<'a>(
+    table: &Path,
+    config: &Config,
+    inputs: Vec<(&'a ColumnSchema, Values<'a>)>,
+    (name, target, task): (&'a str, Values<'a>, TaskKind),
+) -> Source<'a> {
+    let n_rows = target.len();
+    let input = |(schema, values): (&'a ColumnSchema, Values<'a>)| Column {
+        name: &schema.name,
+        kind: schema.kind,
+        reason: &schema.reason,
+        dropped: None,
+        role: Role::Input,
+        unreadable: (0, &[]),
+        values,
     };
-    let mut columns: Vec<Column<'_>> = Vec::new();
-    for (schema, column) in plan.schema.columns.iter().zip(plan.table.columns()) {
-        if schema.dropped.is_none() {
-            columns.push(Column {
-                name: &schema.name,
-                kind: schema.kind,
-                reason: &schema.reason,
-                dropped: None,
-                role: Role::Input,
-                unreadable: (0, &[]),
-                values: view(&column.data, plan.table.n_rows()).into_rows(&rows),
-            });
-        }
-    }
-    let target = view_of_target(&plan.labels.target);
+    let mut columns: Vec<Column<'_>> = inputs.into_iter().map(input).collect();
     columns.push(Column {
-        name: &plan.target.column,
+        name,
         kind: if matches!(target, Values::Numbers(_)) { ColumnKind::Number } else { ColumnKind::Category },
         reason: "the column to predict",
         dropped: None,
         role: Role::Target,
         unreadable: (0, &[]),
-        values: target.into_rows(&rows),
+        values: target,
     });
     Source {
-        name: plan.raw.source.display().to_string(),
-        n_rows: rows.len(),
+        name: table.display().to_string(),
+        n_rows,
+        drawn: None,
         columns,
-        task: Some(plan.target.task),
-        null: plan.config.data.null.clone(),
+        task: Some(task),
+        null: config.data.null.clone(),
     }
 }
 
@@ -384,42 +422,79 @@ fn as_target(values: Values<'_>, task: Option<TaskKind>) -> Values<'_> {
     }
 }
 
-/// What the columns are, one by one: where the cells of a column contradict each other, what most of them are.
-fn lenient_schema(raw: &RawTable, config: &Config) -> Schema {
-    let kinds: BTreeMap<String, ColumnKind> =
-        config.data.columns.iter().filter_map(|(name, set)| Some((name.clone(), set.kind?))).collect();
-    if let Ok(schema) = infer_schema(raw, &kinds, &BTreeSet::new()) {
-        return schema;
-    }
-    let one = |index: usize| {
-        let name = raw.name(index);
-        let aside: BTreeSet<&str> = raw.names().filter(|other| *other != name).collect();
-        let kind = kinds.get(name).map(|kind| (name.to_owned(), *kind)).into_iter().collect();
-        let broken = || {
-            let (mut present, mut numbers) = (0, 0);
-            for value in raw.values(index).flatten() {
-                present += 1;
-                numbers += usize::from(finite(value).is_some());
-            }
-            let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
-            let kind = kinds.get(name).copied().unwrap_or(guess);
-            let reason = format!("most cells are {kind}s");
-            ColumnSchema {
-                name: name.to_owned(),
-                kind,
-                format: None,
-                null: Vec::new(),
-                reason,
-                levels: Vec::new(),
-                dropped: None,
-            }
+/// Reads a table, or as many of its rows as memory holds, and looks at the columns of all rows.
+fn read(
+    config: &Config,
+    sources: &[PathBuf],
+    share: f64,
+) -> Result<(Arc<RawTable>, Option<Drawn>, Option<Inference>)> {
+    /// What reading takes besides the rows that are held: blocks on their way, words that were met in columns.
+    const READING: f64 = 100.0 * 1024.0 * 1024.0;
+    let memory = budget::budget(config)?;
+    let most = memory.as_ref().map(|(bytes, _)| share * (bytes - READING).max(0.25 * bytes));
+    let mut inference = None;
+    let look = |block: &RawTable| {
+        let inference = match &mut inference {
+            Some(inference) => inference,
+            empty @ None => empty.insert(Inference::new(block, &wanted(config, block), &BTreeSet::new())?),
         };
-        match infer_schema(raw, &kind, &aside) {
-            Ok(mut schema) if !schema.columns.is_empty() => schema.columns.remove(0),
-            _ => broken(),
+        inference.add(block);
+        Ok(())
+    };
+    let options = ReadOptions::of(&config.data);
+    let DrawnTable { raw, rows, n_rows } =
+        read_drawn(sources, &options, most, held_bytes, config.seed, look)?;
+    let memory = memory.map_or(String::new(), |(_, words)| words);
+    Ok((Arc::new(raw), rows.map(|rows| Drawn { n_rows, rows, memory }), inference))
+}
+
+/// About how many bytes the profile of these rows takes while it is made, measured: the rows as text, with room to grow;
+/// their cells as numbers; checksums of rows; sorted copies of the columns that are being looked at, taken to be as many as
+/// on a large machine, so that the rows do not depend on the number of threads.
+fn held_bytes(raw: &RawTable) -> f64 {
+    const OF_TEXT: f64 = 2.0;
+    const OF_CELL: f64 = 16.0;
+    const OF_ROW: f64 = 64.0;
+    const OF_COPY: f64 = 24.0;
+    const COPIES: usize = 16;
+    let (n_rows, n_columns) = (raw.n_rows() as f64, raw.n_columns());
+    OF_TEXT * raw.text_bytes() as f64
+        + n_rows * (OF_ROW + OF_CELL * n_columns as f64 + OF_COPY * n_columns.min(COPIES) as f64)
+}
+
+/// What the settings say of the columns that the table has.
+fn wanted(config: &Config, raw: &RawTable) -> BTreeMap<String, Wanted> {
+    let there = config.data.columns.iter().filter(|(name, _)| raw.column_index(name).is_some());
+    there.map(|(name, set)| (name.clone(), Wanted::of(set))).collect()
+}
+
+/// What the columns are: where the cells of a column contradict each other or its settings, what most of them are.
+fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config) -> Schema {
+    let broken = |index: usize, why: Error| {
+        let name = raw.name(index);
+        let (mut present, mut numbers) = (0, 0);
+        for value in raw.values(index).flatten() {
+            present += 1;
+            numbers += usize::from(finite(value).is_some());
+        }
+        let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
+        let kind = config.data.columns.get(name).and_then(|set| set.kind).unwrap_or(guess);
+        let why = match why {
+            Error::Setting(problem) | Error::Data(problem) => problem.what,
+            other => other.to_string(),
+        };
+        ColumnSchema {
+            name: name.to_owned(),
+            kind,
+            format: None,
+            null: Vec::new(),
+            reason: format!("most cells are {kind}s, but {why}"),
+            levels: Vec::new(),
+            dropped: None,
         }
     };
-    Schema { columns: (0..raw.n_columns()).map(one).collect() }
+    let each = inference.into_iter().flat_map(Inference::finish_each).enumerate();
+    Schema { columns: each.map(|(i, found)| found.unwrap_or_else(|why| broken(i, why))).collect() }
 }
 
 fn are_numbers(raw: &RawTable, name: &str) -> bool {

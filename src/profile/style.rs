@@ -52,7 +52,7 @@ table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .3rem .7rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; position: sticky; top: 0; background: var(--card); z-index: 1; }
 tbody tr:last-child > * { border-bottom: 0; }
-tbody th { font-weight: 600; max-width: 16rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; min-width: 8.5rem; max-width: 18rem; overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.name { white-space: nowrap; }
 td.values { min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere; }
@@ -63,7 +63,7 @@ details.column > summary .soft { margin-left: .6rem; font-size: .9rem; }
 .inside h4 { margin: .2rem 0 .4rem; font-size: .9rem; color: var(--soft); font-weight: 600; }
 .inside table { width: 100%; }
 .inside td, .inside th { padding: .15rem .4rem .15rem 0; font-size: .875rem; border-bottom: 0; }
-.inside th { font-weight: 400; max-width: 11rem; color: var(--fg); }
+.inside th { font-weight: 400; min-width: 0; max-width: 11rem; color: var(--fg); }
 .inside thead th { position: static; color: var(--soft); }
 .inside table.bands td:nth-child(3) { width: 38%; }
 svg { display: block; max-width: 100%; height: auto; }

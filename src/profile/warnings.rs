@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::against;
 use super::column::ColumnProfile;
@@ -33,7 +33,7 @@ const MOST_ALIKE: usize = 1_000;
 pub const FAR_OUT: f64 = 20.0;
 
 /// What a warning is about, the gravest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Concern {
     /// A column gives the target away.
@@ -92,7 +92,8 @@ impl Concern {
 }
 
 /// Something to look out for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Warning {
     /// What it is about.
     pub concern: Concern,

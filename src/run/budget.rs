@@ -52,8 +52,9 @@ pub fn said(bytes: f64) -> String {
     format!("{:.1} {}", bytes / 1024_f64.powi(step as i32), UNITS[step])
 }
 
-/// The memory that training may take: what is set, or a share of what is free; nothing where that cannot be told.
-fn budget(config: &Config) -> Result<Option<(f64, String)>> {
+/// The memory that a command may take, in bytes and in words: what is set, or a share of what is free; nothing where that
+/// cannot be told.
+pub fn budget(config: &Config) -> Result<Option<(f64, String)>> {
     let set = &config.data.memory;
     if set.is_empty() {
         let free = memory::available().map(|free| free as f64 * SHARE);

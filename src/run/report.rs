@@ -236,6 +236,12 @@ impl Report {
         let beats = gain.share > 0.0;
         let clearly = gain.interval.is_none_or(|[low, _]| low > 0.0);
         let text = match (beats, clearly) {
+            // Nothing that is measured is a sum to six digits.
+            _ if gain.share < -1e6 => format!(
+                "The network does NOT beat {rival}, which predict `{target}` exactly: it seems to be made up of other columns. Are \
+                 they known when it is to be predicted? `statera profile` with --target says which they are.",
+                target = self.target
+            ),
             _ if gain.share < -10.0 => format!(
                 "The network does NOT beat {rival}: its test {name} is over ten times as high. Prefer the simpler \
                  model, or change the settings."
@@ -325,6 +331,12 @@ mod tests {
                  includes 0",
             ),
             (0.0, None, false, "does NOT beat least squares: its test rmse is 0.0 % worse."),
+            (
+                -1e9,
+                None,
+                false,
+                "does NOT beat least squares, which predict `y` exactly: it seems to be made up of",
+            ),
             (-50.0, None, false, "does NOT beat least squares: its test rmse is over ten times as high."),
         ] {
             let verdict = report(share, interval).verdict().unwrap();

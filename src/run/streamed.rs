@@ -28,12 +28,13 @@ use crate::data::read::Skipped;
 use crate::data::target::find;
 use crate::data::words::{counted, shown, thousands};
 use crate::data::{
-    FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, RowIdx, Schema, Split,
-    Target, TaskKind,
+    ColumnSchema, FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, RowIdx,
+    Schema, Split, Target, TaskKind,
 };
 use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, TargetSpec};
 use crate::nn::{Loss, Network};
+use crate::profile::{Depth, Noticed, profile, rows_to_look_at, source};
 use crate::train::fit::{OwnedTargets, Rows};
 use crate::train::row_file::{RowFile, RowLayout, RowWriter};
 
@@ -82,6 +83,8 @@ pub struct Decided {
     pub pipeline: Pipeline,
     /// What is predicted.
     pub target: TargetSpec,
+    /// What is to be looked out for among training rows.
+    pub noticed: Noticed,
     choices: Vec<Choice>,
     layout: RowLayout,
     parts: [Part; 3],
@@ -340,10 +343,13 @@ fn prepared(
 
     let options = PipelineOptions::of(config);
     options.check(&columns.header()?)?;
-    let mut fitted = Vec::new();
-    for kept in 0..columns.schema().kept().count() {
-        // One column in memory at a time.
-        let column = columns.whole_input(kept)?;
+    let kept: Vec<&ColumnSchema> = columns.schema().kept().collect();
+    let seen = rows_to_look_at(split.train.rows(), kept.len(), config.seed);
+    let (mut fitted, mut looked_at) = (Vec::new(), Vec::new());
+    for (index, schema) in kept.into_iter().enumerate() {
+        // One column in memory at a time, and some rows of all.
+        let column = columns.whole_input(index)?;
+        looked_at.push((schema, source::view(&column.data, columns.n_rows()).into_rows(&seen).into_owned()));
         fitted.extend(
             FittedColumn::fit(&column, &split.train, &options, &Known::default())?.map(|(fitted, _)| fitted),
         );
@@ -355,6 +361,11 @@ fn prepared(
         choices.push(told);
     }
     drop(split);
+    let noticed = {
+        let of_target = source::view_of_target(&labels.target).into_rows(&seen);
+        let source = source::of_rows(&source, config, looked_at, (&data.target, of_target, task));
+        Noticed::of(profile(&source, None, config.seed, Depth::Warnings, &|_| ()))
+    };
 
     let building = cache.build()?;
     let work = Work {
@@ -373,8 +384,19 @@ fn prepared(
     let (n_rows, n_columns, schema) = (columns.n_rows(), columns.n_columns(), columns.schema().clone());
     let sha256 = sha256.to_owned();
     let skipped = columns.skipped().clone();
-    let decided =
-        Decided { sha256, n_rows, n_columns, skipped, schema, pipeline, target, choices, layout, parts };
+    let decided = Decided {
+        sha256,
+        n_rows,
+        n_columns,
+        skipped,
+        schema,
+        pipeline,
+        target,
+        noticed,
+        choices,
+        layout,
+        parts,
+    };
     let in_use = cache.publish(building, folder, &decided, tell)?;
     Ok((decided, in_use))
 }

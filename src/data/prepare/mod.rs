@@ -18,6 +18,8 @@ mod older;
 pub mod options;
 pub mod pipeline;
 pub mod quantile;
+#[cfg(test)]
+mod real_tables;
 pub mod scale;
 pub mod shape;
 pub mod target;

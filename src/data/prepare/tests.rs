@@ -56,7 +56,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../../../tests/golden/preparation.json")).unwrap()
 }
 
-fn options(setting: &str, steps: &[Value]) -> PipelineOptions {
+pub(super) fn options(setting: &str, steps: &[Value]) -> PipelineOptions {
     let steps: Vec<String> = steps.iter().map(step).collect();
     let set = format!("{setting}=[{}]", steps.join(", "));
     PipelineOptions::of(&Config::default().with(&[set]).unwrap())

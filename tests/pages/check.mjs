@@ -1,0 +1,93 @@
+// Opens pages from their files in Chromium, narrow and wide, light and dark, and says what is wrong with them.
+//
+//     node tests/pages/check.mjs PAGE.html...
+//
+// axe-core's rules of WCAG 2.2 A and AA and its best practices; errors on the console; requests for anything but the page;
+// what is wider than the window; labels of pictures that are cut off or written over each other. Exit code 1, and a line for
+// each fault on standard output, if there is any. With PICTURES=FOLDER in the environment, pictures of the pages are left there.
+
+import { createRequire } from "node:module";
+import { mkdirSync, readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const tools = createRequire(resolve("target/pages/package.json"));
+const { chromium } = tools("playwright-core");
+const axe = readFileSync(tools.resolve("axe-core/axe.min.js"), "utf8");
+
+const pages = process.argv.slice(2);
+const pictures = process.env.PICTURES;
+if (pictures) mkdirSync(pictures, { recursive: true });
+
+// In the page: what its pictures and its layout do that no rule of axe-core sees.
+const layout = () => {
+  const faults = [];
+  const root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) {
+    const wide = [...document.querySelectorAll("body *")].filter(
+      (e) => e.getBoundingClientRect().right > root.clientWidth + 1 && !e.parentElement.closest(".scroll, pre, svg"),
+    );
+    const names = wide.slice(0, 3).map((e) => e.outerHTML.slice(0, 80));
+    faults.push(`the page is ${root.scrollWidth} wide in a window of ${root.clientWidth}: ${names.join(" ")}`);
+  }
+  for (const svg of document.querySelectorAll("svg")) {
+    const frame = svg.getBoundingClientRect();
+    if (frame.width === 0) continue;
+    const labels = [...svg.querySelectorAll("text")].filter((t) => t.getBoundingClientRect().width > 0);
+    for (const label of labels) {
+      const box = label.getBoundingClientRect();
+      const out = Math.max(frame.left - box.left, box.right - frame.right, frame.top - box.top, box.bottom - frame.bottom);
+      if (out > 1.5) faults.push(`the label “${label.textContent}” is cut off by ${out.toFixed(1)} px`);
+    }
+    // Turned labels lie in each other's boxes without touching.
+    const flat = labels.filter((label) => !label.hasAttribute("transform")).map((label) => [label, label.getBoundingClientRect()]);
+    for (const [i, [a, p]] of flat.entries()) {
+      for (const [b, q] of flat.slice(i + 1)) {
+        const [w, h] = [Math.min(p.right, q.right) - Math.max(p.left, q.left), Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top)];
+        if (w > 1 && h > 4) faults.push(`the labels “${a.textContent}” and “${b.textContent}” overlap`);
+      }
+    }
+  }
+  return [...new Set(faults)].slice(0, 10);
+};
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  // Chromium refuses its sandbox to the superuser.
+  chromiumSandbox: process.getuid() !== 0,
+});
+let failed = false;
+for (const path of pages) {
+  const url = pathToFileURL(resolve(path)).href;
+  const page = await browser.newPage();
+  let faults = [];
+  page.on("console", (m) => ["error", "warning"].includes(m.type()) && faults.push(`console: ${m.text()}`));
+  page.on("pageerror", (error) => faults.push(`script: ${error.message}`));
+  page.on("request", (r) => r.url() !== url && faults.push(`asks for ${r.url().slice(0, 200)}`));
+  await page.goto(url, { waitUntil: "load" });
+  // What is closed is looked at as well.
+  await page.locator("details:not([open])").evaluateAll((parts) => parts.forEach((part) => (part.open = true)));
+  await page.evaluate(axe);
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [400, 1280]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      // A rule looks at colours or at the width: two runs in four see every one of them in all.
+      const seen = (width === 400) === (colorScheme === "light");
+      const { violations } = seen ? await page.evaluate(() => axe.run()) : { violations: [] };
+      for (const { id, impact, help, nodes } of violations) {
+        const where = nodes.slice(0, 2).map((node) => node.html.slice(0, 120));
+        faults.push(`${impact} ${id}: ${help}, ${nodes.length} times: ${where.join("  ")}`);
+      }
+      faults.push(...(await page.evaluate(layout)));
+      const name = `${basename(path, ".html")}-${width}-${colorScheme}`;
+      if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+      for (const fault of faults) console.log(`${name}: ${fault}`);
+      failed ||= faults.length > 0;
+      faults = [];
+    }
+  }
+  await page.close();
+}
+await browser.close();
+process.exit(failed ? 1 : 0);
