@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 MEMCHECK_TESTS := products_that_are transposes dropout
-.PHONY: tables bench-profile bench-ingest bench-stream fuzz deny neon miri memcheck overhead help demo test tools fmt lint unit doc doctest invariants bench
+.PHONY: tables bench-profile bench-ingest bench-stream bench-grid bench-tpe bench-checkpoints fuzz deny neon miri memcheck overhead help demo test tools fmt lint unit doc doctest invariants bench
 
 # Passes the output of cargo on, adds up its `test result:` lines, and fails if no test ran.
 COUNT_TESTS := awk '{ print; fflush() } /^test result:/ { n += $$4 } \
@@ -93,9 +93,19 @@ bench-profile: ## Time the profile of a million rows beside pandas
 bench-ingest: ## Time the path from a file of 1 GB (MEGABYTES=100 for less) to a prepared matrix against pandas and Polars
 	bench/ingest/run
 
+bench-grid: ## Time the grid of 192 trials (CORES=1 for one core) beside a sample of it in Keras
+	bench/grid/run
+
+bench-tpe: ## Hold TPE against Optuna's on three tables: the best of 60 trials, mean over 10 seeds
+	bench/tpe/run
+
 fuzz: ## Run each fuzz target for 60 seconds (SECONDS_EACH=10 for less): needs a nightly toolchain; cargo-fuzz is installed if missing
 	fuzz/run
 
 bench-stream: ## Train on a table larger than memory: peak memory, and rows a second beside memory's
 	cargo build --release --locked
 	python3 bench/stream.py
+
+bench-checkpoints: ## Train a million parameters with a checkpoint after every epoch, and without
+	cargo build --release --locked
+	python3 bench/checkpoints.py

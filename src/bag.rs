@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::RowIdx;
 use crate::data::{Labels, RawTable, Table, TransformNotes};
 use crate::error::{Error, Result};
 use crate::find_model::find_model;
@@ -86,7 +87,7 @@ impl Bag {
 
     /// Predicts the rows of a table that are numbered in `rows`: the mean of the members' predictions, added up in their
     /// order. Of unseen categories the notes tell what the member met that knows fewest.
-    pub fn predict_rows(&self, raw: &RawTable, rows: &[usize]) -> Result<(Predictions, PredictNotes)> {
+    pub fn predict_rows(&self, raw: &RawTable, rows: &[RowIdx]) -> Result<(Predictions, PredictNotes)> {
         let card = &self.first().card;
         let table = Table::from_raw(raw, &card.schema)?;
         let (mut all, mut notes) = (Vec::new(), TransformNotes::default());

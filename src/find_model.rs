@@ -43,7 +43,7 @@ fn folder_without(folder: &Path) -> (String, String) {
     if holds("events.jsonl") {
         return (
             format!("{shown} holds a run that ended before its model was saved: there is no {MODEL_FILE}"),
-            format!("train again: statera train --config {shown}/config.toml"),
+            format!("go on with it: statera train --resume {shown}"),
         );
     }
     (format!("{shown} is no run folder: there is no {MODEL_FILE} in it"), TRAIN_ONE.into())

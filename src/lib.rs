@@ -22,6 +22,6 @@ mod stored;
 mod svg;
 pub mod train;
 pub mod tune;
-mod work;
+pub mod work;
 
 pub use error::{Error, Result};

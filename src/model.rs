@@ -1,5 +1,6 @@
 //! A trained model: network, fitted pipeline, schema, parameters, metrics and provenance, and how it predicts.
 
+use std::any::Any;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use crate::bag::Bag;
 use crate::config::LayerSpec;
+use crate::data::RowIdx;
 use crate::data::{
     Labels, Note, Pipeline, RawTable, Schema, Table, Target, TargetScaler, TaskKind, TransformNotes,
 };
@@ -97,6 +99,29 @@ pub enum Params {
     F64(Vec<f64>),
 }
 
+impl Params {
+    /// These numbers, whichever of the two precisions they are in.
+    pub fn of<T: Scalar + 'static>(params: Vec<T>) -> Self {
+        let any: Box<dyn Any> = Box::new(params);
+        match any.downcast::<Vec<f32>>() {
+            Ok(params) => Self::F32(*params),
+            Err(any) => match any.downcast::<Vec<f64>>() {
+                Ok(params) => Self::F64(*params),
+                Err(_) => unreachable!("numbers are of one of the two types"),
+            },
+        }
+    }
+
+    /// The numbers, if they are of this type.
+    pub fn numbers<T: Scalar + 'static>(&self) -> Option<&[T]> {
+        let any: &dyn Any = match self {
+            Self::F32(params) => params,
+            Self::F64(params) => params,
+        };
+        any.downcast_ref::<Vec<T>>().map(Vec::as_slice)
+    }
+}
+
 /// A trained model.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -185,7 +210,7 @@ impl Model {
     }
 
     /// Predicts the rows of a table that are numbered in `rows`.
-    pub fn predict_rows(&self, raw: &RawTable, rows: &[usize]) -> Result<(Predictions, PredictNotes)> {
+    pub fn predict_rows(&self, raw: &RawTable, rows: &[RowIdx]) -> Result<(Predictions, PredictNotes)> {
         let table = Table::from_raw(raw, &self.card.schema)?;
         let (predictions, transform) = self.predict_table(&table, rows)?;
         let notes = PredictNotes::new(&self.card, &table, transform, &predictions, rows);
@@ -196,7 +221,7 @@ impl Model {
     pub(crate) fn predict_table(
         &self,
         table: &Table,
-        rows: &[usize],
+        rows: &[RowIdx],
     ) -> Result<(Predictions, TransformNotes)> {
         // Part by part: all rows at once would take as much memory as there are rows times inputs.
         let part_rows = (PREPARED_NUMBERS / self.card.n_inputs.max(1)).max(1);
@@ -249,7 +274,7 @@ impl PredictNotes {
         table: &Table,
         transform: TransformNotes,
         predictions: &Predictions,
-        rows: &[usize],
+        rows: &[RowIdx],
     ) -> Self {
         let mut ignored = table.ignored().to_vec();
         ignored.retain(|name| *name != card.target.column);
@@ -260,20 +285,22 @@ impl PredictNotes {
 }
 
 /// The numbered rows whose predictions hold a number that is not finite.
-fn not_finite(predictions: &Predictions, rows: &[usize]) -> Vec<usize> {
+fn not_finite(predictions: &Predictions, rows: &[RowIdx]) -> Vec<usize> {
     let (n, numbers) = match predictions {
         Predictions::Values(values) => (1, values),
         Predictions::Probabilities { n_classes, p } => (*n_classes, p),
     };
     let parts = numbers.chunks(n.max(1)).zip(rows);
-    parts.filter(|(part, _)| part.iter().any(|v| !v.is_finite())).map(|(_, &row)| row).collect()
+    parts.filter(|(part, _)| part.iter().any(|v| !v.is_finite())).map(|(_, &row)| row as usize).collect()
 }
 
 /// The truth of the rows numbered in `rows`, in the form that metrics take.
-pub fn truth_of(target: &Target, rows: &[usize]) -> OwnedTruth {
+pub fn truth_of(target: &Target, rows: &[RowIdx]) -> OwnedTruth {
     match target {
-        Target::Values(values) => OwnedTruth::Values(rows.iter().map(|&r| values[r]).collect()),
-        Target::Classes { codes, .. } => OwnedTruth::Classes(rows.iter().map(|&r| codes[r]).collect()),
+        Target::Values(values) => OwnedTruth::Values(rows.iter().map(|&r| values[r as usize]).collect()),
+        Target::Classes { codes, .. } => {
+            OwnedTruth::Classes(rows.iter().map(|&r| codes[r as usize]).collect())
+        }
     }
 }
 

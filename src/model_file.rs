@@ -19,10 +19,11 @@ use crate::model_check::{check_card, check_layers};
 use crate::nn::{Network, View};
 use crate::stored::{self, Stored, Stores};
 
-/// The newest version of the layout, that of several members; a newer one is refused.
-const FORMAT_VERSION: u32 = 4;
-/// That of one model: 2 brought binary and sparse weights, 3 the steps of preparation. Older ones are read.
-const SINGLE_VERSION: u32 = 3;
+/// The newest version of the layout, that of several members (as 4 is); a newer one is refused.
+const FORMAT_VERSION: u32 = 6;
+/// That of one model: 2 brought binary and sparse weights, 3 the steps of preparation, 5 the parts of dates. Older ones are
+/// read.
+const SINGLE_VERSION: u32 = 5;
 /// The entry of the file's metadata that describes the model.
 const METADATA_KEY: &str = "statera";
 /// The most members of a file.
@@ -115,11 +116,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Bag> {
         ));
     }
     let sealed: Sealed = serde_json::from_str(text).map_err(unreadable)?;
-    let (cards, bag) = if version < FORMAT_VERSION {
-        (vec![serde_json::from_str::<Card>(sealed.card.get()).map_err(unreadable)?], None)
-    } else {
+    let (cards, bag) = if matches!(version, 4 | FORMAT_VERSION) {
         let mut card: BagCard = serde_json::from_str(sealed.card.get()).map_err(unreadable)?;
         (std::mem::take(&mut card.members), Some(card))
+    } else {
+        (vec![serde_json::from_str::<Card>(sealed.card.get()).map_err(unreadable)?], None)
     };
     if bag.is_some() {
         check_members(&cards).map_err(damaged)?;
@@ -222,7 +223,7 @@ fn check_members(cards: &[Card]) -> std::result::Result<(), String> {
 }
 
 /// SHA-256 of the card and the tensors, in hexadecimal.
-fn checksum<'t>(card: &str, tensors: impl Iterator<Item = &'t [u8]>) -> String {
+pub(crate) fn checksum<'t>(card: &str, tensors: impl Iterator<Item = &'t [u8]>) -> String {
     let mut hasher = Sha256::new();
     hasher.update(card.as_bytes());
     tensors.for_each(|tensor| hasher.update(tensor));

@@ -1,6 +1,7 @@
 //! A trained model on tables of any size: block after block of rows, as they are read.
 
 use crate::bag::Bag;
+use crate::data::RowIdx;
 use crate::data::{RawTable, TableReader};
 use crate::error::Result;
 use crate::model::{OwnedTruth, PredictNotes, truth_of};
@@ -14,7 +15,7 @@ pub fn predict_table(
 ) -> Result<PredictNotes> {
     let mut notes = PredictNotes::default();
     while let Some(block) = reader.next_block()? {
-        let rows: Vec<usize> = (0..block.n_rows()).collect();
+        let rows: Vec<RowIdx> = (0..block.n_rows() as RowIdx).collect();
         let (predictions, more) = model.predict_rows(&block, &rows)?;
         notes.append(more, block.first_row());
         take(predictions)?;

@@ -41,16 +41,16 @@ impl Stored {
 pub(crate) trait Stores: Scalar {
     /// Its name.
     const DTYPE: Dtype;
-    /// The bytes of a number, the lowest first.
-    fn bytes(self) -> impl Iterator<Item = u8>;
+    /// Writes the bytes of a number, the lowest first.
+    fn write(self, to: &mut [u8]);
     /// The number of these bytes.
     fn from_bytes(bytes: &[u8]) -> Self;
 }
 
 impl Stores for f32 {
     const DTYPE: Dtype = Dtype::F32;
-    fn bytes(self) -> impl Iterator<Item = u8> {
-        self.to_le_bytes().into_iter()
+    fn write(self, to: &mut [u8]) {
+        to.copy_from_slice(&self.to_le_bytes());
     }
     fn from_bytes(bytes: &[u8]) -> Self {
         Self::from_le_bytes(bytes.try_into().unwrap_or_default())
@@ -59,16 +59,18 @@ impl Stores for f32 {
 
 impl Stores for f64 {
     const DTYPE: Dtype = Dtype::F64;
-    fn bytes(self) -> impl Iterator<Item = u8> {
-        self.to_le_bytes().into_iter()
+    fn write(self, to: &mut [u8]) {
+        to.copy_from_slice(&self.to_le_bytes());
     }
     fn from_bytes(bytes: &[u8]) -> Self {
         Self::from_le_bytes(bytes.try_into().unwrap_or_default())
     }
 }
 
-fn numbers<T: Stores>(name: String, shape: &[usize], numbers: &[T]) -> Stored {
-    let data = numbers.iter().flat_map(|x| x.bytes()).collect();
+/// These numbers in that shape.
+pub(crate) fn numbers<T: Stores>(name: String, shape: &[usize], numbers: &[T]) -> Stored {
+    let mut data = vec![0; size_of_val(numbers)];
+    data.chunks_exact_mut(size_of::<T>()).zip(numbers).for_each(|(to, x)| x.write(to));
     Stored { name, dtype: T::DTYPE, shape: shape.to_vec(), data }
 }
 

@@ -2,7 +2,7 @@
 
 use statera::config::Config;
 use statera::run::{Plan, execute};
-use statera::train::events::Answer;
+use statera::train::events::{Answer, Event};
 
 /// The least squares baseline is near 6,000, and the table's own noise near 4,350: what is left to learn is
 /// mostly learned below 4,900. The mean over ten seeds is the mean over ten splits.
@@ -22,7 +22,7 @@ fn the_defaults_learn_the_insurance_table() {
             "evaluate.bootstrap=0".into(),
         ];
         let plan = Plan::new(Config::load(None, &sets).unwrap()).unwrap();
-        let report = execute(&plan, &mut |_| Answer::GoOn).unwrap().report;
+        let report = execute(&plan, &mut |_: &Event| Answer::GoOn).unwrap().report;
         assert_eq!(report.n_rows.test, 201);
         network += report.test.iter().find(|m| m.name == "rmse").unwrap().value / 10.0;
         let baseline = report.baselines.iter().find(|b| b.name == "least_squares").unwrap();

@@ -46,7 +46,7 @@ fn uses() -> Vec<Case> {
             "a run that was killed",
             "summary runs/a-1",
             1,
-            &["ended before its model was saved", "statera train --config runs/a-1/config.toml"],
+            &["ended before its model was saved", "statera train --resume runs/a-1"],
         ),
         with(
             "runs/a-1/ablation.csv",
@@ -184,7 +184,7 @@ fn models() -> Vec<Case> {
         model(
             "a newer model",
             with_description(good, |d| d["format_version"] = json!(99)),
-            &["format version 99; this Statera reads up to 4", "install a newer Statera"],
+            &["format version 99; this Statera reads up to 6", "install a newer Statera"],
         ),
         whole("a header of 10^15 numbers", elements, &["f.safetensors: expected", "train again"]),
         whole("a header whose product overflows", overflow, &["f.safetensors: expected", "train again"]),

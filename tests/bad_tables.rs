@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
-use statera::data::{ReadOptions, TableReader, read_table};
+use statera::data::{ReadOptions, Table, TableReader, infer_schema, read_table};
 
 use cli::cases::{Case, case, check, with};
 
@@ -60,6 +60,12 @@ fn cases() -> Vec<Case> {
         file("t.parquet", footer, "a hostile footer", &["t.parquet is no whole Parquet file"]),
         file("t.parquet", b"x,y\n1,2\n".to_vec(), "no Parquet", &["t.parquet is not what its name says"]),
         file("t.arrow", stream[..stream.len() / 2].to_vec(), "Arrow cut short", &["it is cut short"]),
+        file(
+            "t.arrow",
+            include_bytes!("../fuzz/corpus/table/damaged.arrow").to_vec(),
+            "a buffer before the file's begin",
+            &["error: t.arrow is no whole Arrow file or stream: its content contradicts itself"],
+        ),
         file("t.arrow", long, "a message of two gigabytes", &["longer than any can be"]),
         file(
             "b.csv.gz",
@@ -207,4 +213,61 @@ fn what_the_disk_refuses_is_told() {
     // The memory of the process itself: its first page can be opened and not read.
     let message = failure(Path::new("/proc/self/mem"));
     assert!(message.contains("cannot read /proc/self/mem"), "{message}");
+}
+
+/// The seeds of the fuzz targets, each with its name.
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let folders = std::fs::read_dir(corpus).unwrap().map(|folder| folder.unwrap().path());
+    let files =
+        folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|file| file.unwrap().path());
+    let seed = |path: PathBuf| {
+        (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap())
+    };
+    let mut seeds: Vec<(String, Vec<u8>)> = files.map(seed).collect();
+    seeds.sort_unstable();
+    assert!(seeds.len() > 10);
+    seeds
+}
+
+/// A short run of what `make fuzz` does for longer, without its tools.
+#[test]
+fn damaged_files_are_read_or_refused_and_what_is_inferred_fits_the_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = 7u64;
+    let mut random = move |below: usize| {
+        // Marsaglia's xorshift.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    for (name, seed) in seeds() {
+        let path = folder.path().join(&name);
+        for _ in 0..60 {
+            let mut bytes = seed.clone();
+            for _ in 0..=random(4) {
+                let at = random(bytes.len());
+                match random(5) {
+                    0 => bytes.truncate(at),
+                    1 => bytes.insert(at.min(bytes.len()), random(256) as u8),
+                    2 => {
+                        let more = bytes[at..(at + random(40)).min(bytes.len())].to_vec();
+                        bytes.splice(at..at, more);
+                    }
+                    3 => bytes.iter_mut().skip(at).take(1 + random(8)).for_each(|byte| *byte = 0xff),
+                    _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random(256) as u8),
+                }
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            match read_table(std::slice::from_ref(&path), &ReadOptions::default()) {
+                Ok(raw) => {
+                    let Ok(schema) = infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new()) else { continue };
+                    let table = Table::from_raw(&raw, &schema).unwrap();
+                    assert!(table.notes().is_empty(), "{name}: {:?}", table.notes());
+                }
+                Err(error) => assert!(error.to_string().contains("\n  try: "), "{name}: {error}"),
+            }
+        }
+    }
 }

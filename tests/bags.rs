@@ -74,7 +74,7 @@ fn a_bag_predicts_the_mean_of_its_members_before_and_after_saving() {
     let bytes = std::fs::read(folder.path().join("run/model.safetensors")).unwrap();
     assert_eq!(bag.to_bytes().unwrap(), bytes);
     let raw = read_table(&[folder.path().join("t.csv")], &ReadOptions::default()).unwrap();
-    let rows: Vec<usize> = (0..raw.n_rows()).collect();
+    let rows: Vec<u32> = (0..raw.n_rows() as u32).collect();
     let values = |predictions: Predictions| match predictions {
         Predictions::Values(values) => values,
         other @ Predictions::Probabilities { .. } => panic!("{other:?}"),
@@ -85,7 +85,7 @@ fn a_bag_predicts_the_mean_of_its_members_before_and_after_saving() {
     assert_ne!(each[0], each[1]);
     for (row, y) in all.iter().enumerate() {
         assert_eq!(*y, (each[0][row] + each[1][row] + each[2][row]) / 3.0);
-        let alone = values(bag.predict_rows(&raw, &[row]).unwrap().0);
+        let alone = values(bag.predict_rows(&raw, &[row as u32]).unwrap().0);
         assert_eq!(alone[0].to_bits(), y.to_bits());
     }
     // The command line takes it as it takes any model.
@@ -210,7 +210,7 @@ fn damaged_bags_are_refused_with_the_reason() {
         assert!(message.contains(words), "{message}\n  lacks: {words}");
     };
     let cases: Vec<(Alter, &str)> = vec![
-        (Box::new(|d| d["format_version"] = json!(5)), "format version 5; this Statera reads up to 4"),
+        (Box::new(|d| d["format_version"] = json!(7)), "format version 7; this Statera reads up to 6"),
         // Read as of an older version, it is no card.
         (Box::new(|d| d["format_version"] = json!(3)), "the description of the model cannot be read"),
         (Box::new(|d| d["card"]["members"] = json!([])), "the bag has no members"),
@@ -276,9 +276,9 @@ fn a_row_that_a_fold_holds_out_changes_no_bit_of_its_network() {
     let folds = statera::run::Folds::new(config).unwrap();
     let text = std::fs::read_to_string(path.join("t.csv")).unwrap();
     // Poison what the first fold holds out, and what is kept for the test.
-    let poisoned: Vec<usize> = folds.plans[0].split.test.iter().chain(&folds.test).copied().collect();
+    let poisoned: Vec<u32> = folds.plans[0].split.test.iter().chain(&folds.test).copied().collect();
     let lines = text.lines().enumerate().map(|(i, line)| match i.checked_sub(1) {
-        Some(row) if poisoned.contains(&row) => "-5555,77,poison,1e5".to_owned(),
+        Some(row) if poisoned.contains(&(row as u32)) => "-5555,77,poison,1e5".to_owned(),
         _ => line.to_owned(),
     });
     let text = lines.collect::<Vec<_>>().join("\n");

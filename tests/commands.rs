@@ -121,8 +121,15 @@ fn a_run_folder_holds_everything_about_its_run() {
     let mut names: Vec<String> =
         std::fs::read_dir(&run).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort_unstable();
-    let expected =
-        ["config.toml", "events.jsonl", "history.csv", "metrics.json", "model.safetensors", "schema.json"];
+    let expected = [
+        "config.toml",
+        "events.jsonl",
+        "history.csv",
+        "metrics.json",
+        "model.safetensors",
+        "run.json",
+        "schema.json",
+    ];
     assert_eq!(names, expected);
 
     let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();

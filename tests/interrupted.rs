@@ -89,7 +89,7 @@ fn a_second_interruption_leaves_nothing_half_written() {
     let before = content(folder.path());
     for signal in ["-INT", "-TERM"] {
         // Testing takes seconds with so many resamples: time for a second signal.
-        let more = ["--set", "evaluate.bootstrap=1000000"];
+        let more = ["--set", "evaluate.bootstrap=1000000", "--set", "checkpoint.resumable=false"];
         let mut running = Running::start(folder.path(), &endless(&more));
         running.until("val_loss");
         assert!(folder.path().join("runs/t-1/events.jsonl").exists());
@@ -102,6 +102,49 @@ fn a_second_interruption_leaves_nothing_half_written() {
         let after = content(folder.path());
         assert!(after == before, "left behind: {:?}", after.keys());
     }
+}
+
+#[test]
+fn a_run_interrupted_twice_goes_on_as_one_that_was_not() {
+    let folder = folder();
+    let args = |out| {
+        let sets = [
+            "--set",
+            "train.epochs=1500",
+            "--set",
+            "train.batch_size=2",
+            "--set",
+            "early_stopping.enabled=false",
+            "--out",
+            out,
+        ];
+        [&["train", "t.csv", "--target", "y"], &QUICK[2..], &sets].concat()
+    };
+    call(folder.path(), &args("whole")).done();
+    // The number of resamples has no part in training, and gives time for a second signal.
+    let long = [&args("broken")[..], &["--set", "evaluate.bootstrap=1000000"]].concat();
+    let mut running = Running::start(folder.path(), &long);
+    running.until("val_loss");
+    running.signal("-INT");
+    let broken = folder.path().join("broken");
+    let begin = Instant::now();
+    while !broken.join("checkpoints/state-000001.safetensors").exists()
+        && begin.elapsed() < Duration::from_secs(10)
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.signal("-INT");
+    let (code, ..) = running.end();
+    assert_eq!(code, Some(130));
+    assert!(broken.join("checkpoints").exists(), "the state stays");
+    let resumed = call(folder.path(), &["train", "--resume", "broken", "--json"]).done();
+    assert_eq!(resumed.json()["epochs_run"], 1500);
+    let tensors = |run: &str| {
+        let bytes = std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
+    };
+    assert!(tensors("broken") == tensors("whole"));
 }
 
 #[test]

@@ -205,6 +205,25 @@ fn a_cache_that_is_damaged_or_of_another_version_is_made_anew_and_said() {
     }
 }
 
+#[test]
+fn what_was_not_used_for_longest_makes_room_and_is_told() {
+    let folder = folder(300);
+    let with = |out: &'static str, seed: &'static str, size: &'static str| {
+        let set = ["--set", size, "--seed", seed];
+        call(folder.path(), &train("y", out, &[&ALWAYS[..], &set].concat())).done().err
+    };
+    with("one", "0", "data.cache_size='1GiB'");
+    let before = entries(folder.path());
+    // Of so little nothing has room but what the run itself reads from: the columns, and its own rows.
+    let told = with("two", "1", "data.cache_size='1KiB'");
+    assert!(told.contains("from the cache, which is to hold at most data.cache_size = 1.0 KiB"), "{told}");
+    let after = entries(folder.path());
+    assert!(before.len() == 2 && after.len() == 2 && before[0] == after[0] && before[1] != after[1]);
+    let set = ["--set", "data.cache_size=much"];
+    let refused = call(folder.path(), &train("y", "three", &[&ALWAYS[..], &set].concat()));
+    assert!(refused.code == 2 && refused.err.contains("--set data.cache_size=64GiB"), "{}", refused.err);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_nothing_half_written() {

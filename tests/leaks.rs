@@ -6,7 +6,7 @@ use statera::config::Config;
 use statera::data::Split;
 use statera::model::{Model, Params};
 use statera::run::{Plan, execute};
-use statera::train::events::Answer;
+use statera::train::events::{Answer, Event};
 
 const N: usize = 240;
 const HEADER: [&str; 8] = ["x", "k", "colour", "born", "patient", "day", "y", "grade"];
@@ -73,14 +73,14 @@ fn trained(folder: &Path, text: &str, target: &str, sets: &[&str]) -> (Fitted, S
     let path = folder.join("t.csv");
     std::fs::write(&path, text).unwrap();
     let plan = Plan::new(config(&path, target, sets)).unwrap();
-    let model = execute(&plan, &mut |_| Answer::GoOn).unwrap().model;
+    let model = execute(&plan, &mut |_: &Event| Answer::GoOn).unwrap().model;
     (fitted(&model), (*plan.split).clone())
 }
 
 /// The table with the inputs of `rows` replaced, and where `targets` says so what is predicted.
-fn poisoned(rows: &[usize], targets: bool) -> Vec<[String; 8]> {
+fn poisoned(rows: &[u32], targets: bool) -> Vec<[String; 8]> {
     let mut table = table();
-    for &row in rows {
+    for row in rows.iter().map(|&row| row as usize) {
         let cells = &mut table[row];
         cells[0] = "-77777".into();
         cells[1] = if row % 2 == 0 { String::new() } else { "1e6".into() };
@@ -95,13 +95,13 @@ fn poisoned(rows: &[usize], targets: bool) -> Vec<[String; 8]> {
 }
 
 /// The table with the cells of `rows` handed on from one of them to the next, but for those that the split looks at.
-fn permuted(rows: &[usize]) -> Vec<[String; 8]> {
+fn permuted(rows: &[u32]) -> Vec<[String; 8]> {
     let from = table();
     let mut to = from.clone();
     for (i, &row) in rows.iter().enumerate() {
-        let other = rows[(i + 1) % rows.len()];
+        let other = rows[(i + 1) % rows.len()] as usize;
         for cell in [0, 1, 2, 3, 6, 7] {
-            to[row][cell].clone_from(&from[other][cell]);
+            to[row as usize][cell].clone_from(&from[other][cell]);
         }
     }
     to
@@ -227,7 +227,7 @@ fn a_model_is_the_same_without_its_test_rows() {
             sets.iter().copied().chain(drops.into_iter().skip(usize::from(grouped))).collect();
         let (honest, split) = trained(folder, &csv(&HEADER, &plain(&table())), "y", &own);
         let part = |row: usize| {
-            let is_in = |rows: &[usize]| rows.contains(&row);
+            let is_in = |rows: &[u32]| rows.contains(&(row as u32));
             if is_in(&split.test) {
                 "test"
             } else if is_in(&split.val) {

@@ -72,7 +72,11 @@ fn every_step_trains_predicts_and_tells_itself() {
             &["rare, target, standard", "as prepare.categories says"],
         ),
         (
-            &[r#"prepare.categories=[{step="hashing", n_buckets=6}]"#, "data.columns.day.scale=min_max"],
+            &[
+                r#"prepare.categories=[{step="hashing", n_buckets=6}]"#,
+                "data.columns.day.scale=min_max",
+                "prepare.dates=['days', 'hour', 'weekday_cycle']",
+            ],
             &["hashing"],
         ),
     ];

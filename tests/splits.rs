@@ -146,8 +146,9 @@ fn no_group_is_in_two_parts_of_a_plan() {
         config.data.target = "result".into();
         let plan = statera::run::Plan::new(config).unwrap();
         let column = plan.raw.column_index("patient").unwrap();
-        let of =
-            |rows: &[usize]| rows.iter().map(|&row| plan.raw.value(row, column)).collect::<BTreeSet<_>>();
+        let of = |rows: &[u32]| {
+            rows.iter().map(|&row| plan.raw.value(row as usize, column)).collect::<BTreeSet<_>>()
+        };
         let parts = [plan.split.train.rows(), &plan.split.val, &plan.split.test].map(of);
         assert_eq!(parts.iter().map(BTreeSet::len).sum::<usize>(), 30);
         assert!(parts.iter().all(|part| part.len() >= 3), "{parts:?}");

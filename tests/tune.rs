@@ -121,64 +121,124 @@ fn a_study_goes_on_where_it_ended_and_may_be_widened() {
     assert_eq!(grid("[4, 8, 16, 32]", ["--resume", "wider"]), ["8", "16", "4", "32"], "nothing is run twice");
 }
 
+/// Whether SQLite finds the study's file whole.
+#[track_caller]
+fn assert_whole(study: &Path) {
+    let file = study.join("study.db");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let found: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "ok", "{}", file.display());
+}
+
+/// Kills at moments spread over the time that the study takes, whatever the machine: during trials, between them, and in
+/// the last trainings.
 #[test]
 fn killed_at_any_moment_it_comes_to_the_same_end() {
+    const KILLS: u32 = 72;
     let folder = folder();
-    let options = |place: [&'static str; 2]| {
-        [
-            &[
-                "--sampler",
-                "random",
-                "--trials",
-                "24",
-                "--jobs",
-                "2",
-                "--set",
-                "train.epochs=300",
-                "--set",
-                "early_stopping.enabled=false",
-            ][..],
-            &place,
-        ]
-        .concat()
+    let args = |place: [&'static str; 2], name: &str| -> Vec<String> {
+        let random = ["--sampler", "random", "--trials", "40", "--jobs", "2", "--set", "train.epochs=80"];
+        let on = ["--set", "early_stopping.enabled=false"];
+        let table = ["tune", "t.csv", "--target", "y", "--quiet"];
+        let all = [&table[..], &QUICK, &RATE, &random, &on, &place[..1], &[name]].concat();
+        all.into_iter().map(String::from).collect()
+    };
+    let run = |place: [&'static str; 2], name: &str| {
+        let args = args(place, name);
+        call(folder.path(), &args.iter().map(String::as_str).collect::<Vec<_>>()).done()
     };
     let begin = std::time::Instant::now();
-    tune(folder.path(), &options(["--out", "whole"])).done();
-    // Shares of the study's own time: the first six kills together take half of it, so they meet a
-    // process at work on a machine of any speed.
+    run(["--out", ""], "whole");
     let time = begin.elapsed();
-    let waits = (0..12).map(|i| time.mul_f64(0.03 + 0.02 * f64::from(i)));
     let whole = trials(folder.path(), "whole");
-    let mut kills = 0;
-    for (i, wait) in waits.enumerate() {
-        let place = if i == 0 { ["--out", "killed"] } else { ["--resume", "killed"] };
-        let args =
-            [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, &RATE, &options(place)].concat();
-        let mut command = std::process::Command::new(statera(folder.path(), &[]).get_program());
-        let mut child = command
-            .current_dir(folder.path())
-            .args(&args)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        if i == 0 {
+    let (mut kills, mut studies) = (0, 0);
+    while kills < KILLS {
+        let name = format!("killed{studies}");
+        let study = folder.path().join(&name);
+        studies += 1;
+        loop {
             // As long as there is no study there is nothing to go on with.
-            while !folder.path().join("killed/space.toml").exists() {
-                std::thread::sleep(Duration::from_millis(2));
+            let is_new = !study.join("space.toml").exists();
+            let args = args(if is_new { ["--out", ""] } else { ["--resume", ""] }, &name);
+            let mut child = std::process::Command::new(statera(folder.path(), &[]).get_program())
+                .current_dir(folder.path())
+                .args(&args)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            while is_new && !study.join("space.toml").exists() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // Shares of the study's time, evenly spread (the golden ratio's multiples), no two alike.
+            let share = (f64::from(kills) * 0.618_034).fract();
+            std::thread::sleep(time.mul_f64(0.02 + 0.23 * share));
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            assert_whole(&study);
+            if kills == KILLS {
+                break;
             }
         }
-        std::thread::sleep(wait);
-        kills += u32::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        run(["--resume", ""], &name);
+        assert_eq!(trials(folder.path(), &name), whole, "{name}");
+        assert!(study.join("best/model.safetensors").is_file());
+        let files = std::fs::read_dir(&study).unwrap().map(|entry| entry.unwrap().path());
+        let locks = files.filter(|path| path.extension().is_some_and(|end| end == "lock"));
+        assert_eq!(locks.count(), 0, "those of the killed are cleared away");
     }
-    assert!(kills > 3, "only {kills} of the processes were still at work");
-    tune(folder.path(), &options(["--resume", "killed"])).done();
-    assert_eq!(trials(folder.path(), "killed"), whole);
-    let left: Vec<_> =
-        std::fs::read_dir(folder.path().join("killed")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(folder.path().join("killed/best/model.safetensors").is_file(), "{left:?}");
+}
+
+/// A long trial is not begun anew: it goes on from the state that it kept.
+#[test]
+fn a_killed_trial_goes_on_where_it_was() {
+    let folder = folder();
+    let args = |place: &'static str, name: &'static str| {
+        let random = ["--sampler", "random", "--trials", "2", "--jobs", "1", "--set", "train.epochs=8000"];
+        let on = ["--set", "early_stopping.enabled=false", "--set", "train.batch_size={ choices = [2, 3] }"];
+        [&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK[..6], &RATE, &random, &on, &[place, name]]
+            .concat()
+    };
+    call(folder.path(), &args("--out", "whole")).done();
+    let mut child = std::process::Command::new(statera(folder.path(), &[]).get_program())
+        .current_dir(folder.path())
+        .args(args("--out", "killed"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let study = folder.path().join("killed");
+    let ask = |question: &str| {
+        let connection = rusqlite::Connection::open(study.join("study.db")).ok()?;
+        connection.query_row(question, [], |row| row.get::<_, Option<i64>>(0)).ok().flatten()
+    };
+    let mut kept = None;
+    while kept.is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "a trial takes more than a second");
+        std::thread::sleep(Duration::from_millis(10));
+        if study.join("space.toml").exists() {
+            kept = ask("SELECT epochs FROM checkpoints");
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_whole(&study);
+    let (trial, kept) =
+        (ask("SELECT trial FROM checkpoints").unwrap(), ask("SELECT epochs FROM checkpoints").unwrap());
+    assert!(kept > 0);
+    // One that had begun anew would write over the figures of its first epochs.
+    let mark = format!("UPDATE epochs SET train_loss = 77 WHERE trial = {trial} AND epoch <= {kept}");
+    rusqlite::Connection::open(study.join("study.db")).unwrap().execute(&mark, []).unwrap();
+    call(folder.path(), &args("--resume", "killed")).done();
+    let marked =
+        ask(&format!("SELECT COUNT(*) FROM epochs WHERE trial = {trial} AND train_loss = 77")).unwrap();
+    assert_eq!(marked, kept, "no epoch before the checkpoint was trained again");
+    assert_eq!(trials(folder.path(), "killed"), trials(folder.path(), "whole"));
+    assert_eq!(ask("SELECT COUNT(*) FROM checkpoints"), Some(0));
 }
 
 #[test]
@@ -195,6 +255,7 @@ fn several_processes_share_the_trials_of_one_study() {
     });
     let shared = trials(folder.path(), "s");
     assert_eq!(shared.len(), 40);
+    assert_whole(&folder.path().join("s"));
     tune(folder.path(), &[&random[..], &["--trials", "40", "--out", "alone"]].concat()).done();
     assert_eq!(shared, trials(folder.path(), "alone"));
 }
@@ -224,14 +285,87 @@ fn best_settings_are_trained_with_other_seeds_where_asked() {
 }
 
 #[test]
+fn the_best_trials_predict_together_where_asked() {
+    let folder = folder();
+    let path = folder.path();
+    // The parts by a column, so that the test rows are known.
+    let table = cli::table(&["x", "k", "colour", "y"], 0..120);
+    let mut lines = table.lines();
+    let head = format!("{},part", lines.next().unwrap());
+    let part = |i: usize| if i.is_multiple_of(5) { "test" } else { ["train", "train", "val"][i % 3] };
+    let rows: Vec<String> = lines.enumerate().map(|(i, line)| format!("{line},{}", part(i))).collect();
+    let write = |name: &str, rows: &[&str]| {
+        std::fs::write(path.join(name), format!("{head}\n{}\n", rows.join("\n"))).unwrap();
+    };
+    let all: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let test: Vec<&str> = all.iter().copied().filter(|row| row.ends_with("test")).collect();
+    write("t.csv", &all);
+    write("test.csv", &test);
+    let split = ["--set", "split.column=part", "--sampler", "random", "--trials", "6"];
+    let found = |more: &[&str]| tune(path, &[&split[..], more, &["--json"]].concat()).done().json();
+    let three = found(&["--ensemble", "3", "--out", "three"]);
+    let alone = found(&["--out", "alone"]);
+    let members = three["ensemble"].as_array().unwrap();
+    let vals: Vec<f64> = members.iter().map(|member| member["val"].as_f64().unwrap()).collect();
+    assert!(vals.len() == 3 && vals.is_sorted(), "{vals:?}");
+    assert_eq!(three["best"], alone["best"]);
+    assert!(alone["ensemble"].is_null());
+    assert_ne!(three["tuned"]["test"], alone["tuned"]["test"]);
+    // What is reported of the test rows is what the kept model reaches on them.
+    let args = ["evaluate", "three/best", "test.csv", "--json"];
+    let evaluated = call(path, &args).done().json();
+    let [reported, measured] =
+        [&three["tuned"]["test"]["rmse"]["value"], &evaluated["metrics"]["rmse"]["value"]];
+    assert!(reported.is_f64() && reported == measured, "{reported} and {evaluated}");
+    let configs = ["config.toml", "config-2.toml", "config-3.toml"];
+    assert!(configs.iter().all(|name| path.join("three/best").join(name).is_file()));
+    // Trials that differ in how long they might have gone on alone are one member.
+    let epochs = ["--set", "train.epochs={ choices = [30, 40] }", "--set", "train.batch_size=16"];
+    let stop = ["--set", "early_stopping.patience=1", "--set", "optimizer.learning_rate=0.1"];
+    let more = ["--sampler", "grid", "--ensemble", "2", "--out", "same", "--json"];
+    let same = tune(path, &[&split[..2], &epochs, &stop, &more].concat()).done().json();
+    assert!(same["trials"]["all"] == 2 && same["ensemble"].is_null(), "{same}");
+}
+
+#[test]
+fn the_last_training_cuts_the_learning_rate_where_the_best_trial_did() {
+    let folder = folder();
+    let cut = ["--set", "reduce_on_plateau.patience=1", "--set", "reduce_on_plateau.factor=0.25"];
+    let long = ["--set", "train.epochs=60", "--set", "early_stopping.enabled=false", "--trials", "3"];
+    tune(folder.path(), &[&cut[..], &long, &["--out", "c"]].concat()).done();
+    let kept = std::fs::read_to_string(folder.path().join("c/best/config.toml")).unwrap();
+    let kept: toml::Table = kept.parse().unwrap();
+    let cuts = kept["schedule"]["cuts"].as_array().unwrap();
+    assert!(!cuts.is_empty(), "{}", kept["schedule"]);
+    assert!(cuts.iter().all(|cut| cut.as_integer() < kept["train"]["epochs"].as_integer()));
+    assert_eq!(kept["schedule"]["cut"].as_float(), Some(0.25));
+    assert_eq!(kept["reduce_on_plateau"]["enabled"].as_bool(), Some(false));
+}
+
+#[test]
 fn what_cannot_be_searched_or_resumed_is_refused() {
     let folder = folder();
     let path = folder.path();
     tune(path, &["--trials", "1", "--out", "s"]).done();
     std::fs::write(path.join("other.csv"), cli::table(&["x", "k", "colour", "y"], 0..80)).unwrap();
     std::fs::write(path.join("broken.db"), [7_u8; 5000]).unwrap();
+    let copy = |name: &str| {
+        std::fs::create_dir(path.join(name)).unwrap();
+        for file in ["study.db", "config.toml", "space.toml"] {
+            std::fs::copy(path.join("s").join(file), path.join(name).join(file)).unwrap();
+        }
+        path.join(name).join("study.db")
+    };
+    let torn = copy("torn");
+    let mut bytes = std::fs::read(&torn).unwrap();
+    bytes[4096..].fill(0xff);
+    std::fs::write(&torn, bytes).unwrap();
+    let older = rusqlite::Connection::open(copy("older")).unwrap();
+    older.pragma_update(None, "user_version", 1).unwrap();
+    drop(older);
+    let large = ["train.epochs={ low = 1, high = 1001 }", "train.batch_size={ low = 1, high = 1001 }"];
     let base = ["tune", "t.csv", "--target", "y"];
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["--set", "train.epochs={ low = 9, high = 3 }"], 2, "`low` = 9 is above `high` = 3"),
         (&["--set", "train.epochs={ choices = ['many'] }"], 2, "expected a whole number"),
         (&["--sampler", "grid"], 2, "there is no end of values"),
@@ -240,6 +374,15 @@ fn what_cannot_be_searched_or_resumed_is_refused() {
         (&["--resume", "broken.db"], 2, "not a SQLite database"),
         (&["--resume", "s", "--set", "network.hidden=[9]"], 2, "the trials of the study were run with"),
         (&["--max-seconds", "0"], 2, "above 0"),
+        (
+            &["--set", "seed={ low = 1, high = 3 }"],
+            2,
+            "so that trials with different values cannot be compared",
+        ),
+        (&["--sampler", "grid", "--set", large[0], "--set", large[1]], 2, "the grid has 1002001 trials"),
+        (&["--ensemble", "0"], 2, "1.."),
+        (&["--resume", "torn"], 1, "study.db is damaged"),
+        (&["--resume", "older"], 2, "is a study of version 1; this programme reads version 3"),
     ];
     for (more, code, words) in cases {
         let outcome = call(path, &[&base[..], more].concat());

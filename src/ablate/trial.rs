@@ -1,6 +1,5 @@
 //! Trials: one variant trained with one seed, and what came of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,11 +10,12 @@ use super::{Study, same_data};
 use crate::config::{Config, Precision};
 use crate::data::{RawTable, ReadOptions};
 use crate::error::{Error, Result};
-use crate::model::{Params, truth_of};
+use crate::model::truth_of;
 use crate::run::Plan;
 use crate::run::execute::{Untested, train};
 use crate::run::report::primary;
-use crate::train::events::{Answer, Event, Listener};
+use crate::train::checkpoint::Saving;
+use crate::train::events::{Answer, Callbacks, Event, Listener};
 use crate::train::fit::Rows;
 use crate::train::metrics::metrics;
 use crate::work;
@@ -133,15 +133,14 @@ fn with_seed(config: &Config, seed: u64) -> Config {
     Config { seed, ..config.clone() }
 }
 
-/// The work's result, its error or its panic in words.
-pub(crate) fn guarded<R>(work: impl FnOnce() -> Result<R>) -> std::result::Result<R, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(Error::training(format!("the trial panicked: {text}"), ""))
-    });
-    // One line for one cell of a table.
-    outcome.map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
+/// The work's result, its error or its panic in words, on one line for one cell of a table.
+pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> std::result::Result<R, String> {
+    match work::caught(job) {
+        Ok(done) => {
+            done.map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
+        }
+        Err(panicked) => Err(format!("the trial {panicked}")),
+    }
 }
 
 /// What a trial came to before it is put on record.
@@ -191,9 +190,12 @@ pub(super) fn run_all(
         slot.leave();
         on_record(variant, seed, judged)
     };
-    let mut tell_ended = |trial: &Option<Trial>| trial.iter().for_each(&mut *tell);
-    let mut trials: Vec<Trial> =
-        work::share_out(jobs.len(), threads, job, &mut tell_ended)?.into_iter().flatten().collect();
+    // Their panics are on record by then.
+    let mut tell_ended = |_, trial: &work::Outcome<Option<Trial>>| {
+        trial.iter().flatten().for_each(&mut *tell);
+    };
+    let ended = work::share_out(jobs.len(), threads, job, &mut tell_ended)?;
+    let mut trials: Vec<Trial> = ended.into_iter().flatten().flatten().collect();
     trials.sort_by_key(|t| (t.variant, t.seed));
     Ok(trials)
 }
@@ -227,22 +229,31 @@ fn judge(ready: &Ready, config: Config, stop: &AtomicBool) -> Result<Option<Judg
         }
         Answer::GoOn
     };
-    let judged = validated(ready, config, &mut listener);
+    let judged = validated(ready, config, &mut listener, None);
     // Before the error that no epoch was trained, which is none of the trial's own.
     if stopped { Ok(None) } else { judged.map(Some) }
 }
 
-/// Trains these settings, telling `listener`, and measures them on the validation rows.
-pub(crate) fn validated(ready: &Ready, config: Config, listener: &mut Listener) -> Result<Judged> {
+/// Trains these settings, telling `listener` and keeping checkpoints if there is a place for them, and measures them on
+/// the validation rows.
+pub(crate) fn validated(
+    ready: &Ready,
+    mut config: Config,
+    listener: &mut Listener,
+    saving: Option<Saving>,
+) -> Result<Judged> {
+    // Many trials go astray, and nobody asks what each of them should have been given instead.
+    config.train.suggest = false;
     let plan = ready.plan.with_learner(config)?;
     let mut diverged = false;
     let mut hear = |event: &Event| {
         diverged |= matches!(event, Event::Diverged { .. });
-        listener(event)
+        Answer::GoOn
     };
+    let mut both = Callbacks(vec![listener, &mut hear]);
     let untested = match &ready.rows {
-        Prepared::F32(rows) => train(&plan, rows, &mut hear, Params::F32),
-        Prepared::F64(rows) => train(&plan, rows, &mut hear, Params::F64),
+        Prepared::F32(rows) => train(&plan, rows, &mut both, saving),
+        Prepared::F64(rows) => train(&plan, rows, &mut both, saving),
     };
     let Untested { model, best_epoch, history, reason, seconds } = untested?;
     let truth = truth_of(&plan.labels.target, &plan.split.val);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Cache, Found, open, told};
+use super::{Cache, Found, InUse, open, told};
 use crate::checked_file::{Seal, SealedWriter};
 use crate::data::read::{Cells, Dictionary, Skipped};
 use crate::data::schema::FEW_NUMBERS;
@@ -66,6 +66,8 @@ pub struct Columns {
     source: PathBuf,
     folder: PathBuf,
     manifest: Manifest,
+    /// The files are read as long as this lives.
+    _in_use: InUse,
 }
 
 fn input_file(kept: usize) -> String {
@@ -101,7 +103,9 @@ impl Columns {
         let folder = cache.entry("columns", key)?;
         let source = sources.first().cloned().unwrap_or_default();
         match open(&folder, seals) {
-            Found::Whole(manifest) => return Ok(Self { source, folder, manifest }),
+            Found::Whole(manifest, in_use) => {
+                return Ok(Self { source, folder, manifest, _in_use: in_use });
+            }
             Found::Absent => {}
             Found::Unfit(why) => tell(&format!("the columns in {} are made anew: {why}", folder.display())),
         }
@@ -109,8 +113,8 @@ impl Columns {
         let looked = looked_at(sources, options, key, schema_of, tell)?;
         let written = write(building.path(), sources, options, key, looked, tell);
         let manifest = written.map_err(|error| told(cache, error))?;
-        building.publish(&folder, &manifest)?;
-        Ok(Self { source, folder, manifest })
+        let in_use = cache.publish(building, &folder, &manifest, tell)?;
+        Ok(Self { source, folder, manifest, _in_use: in_use })
     }
 
     /// The number of rows.
@@ -462,7 +466,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("t.csv");
         std::fs::write(&source, "x,y\n1,2\n3,4\n").unwrap();
-        let cache = Cache::open(&folder.path().join("cache")).unwrap();
+        let cache = Cache::open(&folder.path().join("cache"), u64::MAX).unwrap();
         let sources = [source.clone()];
         let sha256 = crate::data::read::sha256_of(&sources).unwrap();
         let key = ColumnsKey { sha256: &sha256, settings: String::new(), others: vec![("y", false)] };

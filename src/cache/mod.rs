@@ -4,9 +4,11 @@
 //! compared with its files, and their checksums, before memory is taken.
 
 pub mod columns;
+mod evict;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -29,13 +31,22 @@ const LOCK: &str = "lock";
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
+    /// The most bytes that it holds.
+    most: u64,
+}
+
+/// Says that an entry is read from: no process removes it for want of room as long as this lives.
+#[derive(Debug)]
+pub struct InUse {
+    /// The manifest, locked in common with other readers.
+    _manifest: File,
 }
 
 /// What is found where an entry should be.
 #[derive(Debug)]
 pub enum Found<M> {
     /// It, complete and undamaged.
-    Whole(M),
+    Whole(M, InUse),
     /// Nothing.
     Absent,
     /// Something else, in words.
@@ -52,11 +63,11 @@ struct Sealed<'a> {
 
 impl Cache {
     /// The cache in `folder`; if that is empty, in `statera` of the user's folder for caches (`$XDG_CACHE_HOME`, or
-    /// `.cache` at home). What killed processes have left there is removed.
-    pub fn open(folder: &Path) -> Result<Self> {
+    /// `.cache` at home), of at most so many bytes. What killed processes have left there is removed.
+    pub fn open(folder: &Path, most: u64) -> Result<Self> {
         let root = if folder.as_os_str().is_empty() { usual_place()? } else { folder.to_owned() };
         std::fs::create_dir_all(&root).map_err(|e| unwritable(&root, &e))?;
-        let cache = Self { root };
+        let cache = Self { root, most };
         cache.remove_remains();
         Ok(cache)
     }
@@ -84,6 +95,36 @@ impl Cache {
         Ok(Building { folder, lock })
     }
 
+    /// Describes the files of an entry and gives it its name, in place of what is there; then removes what has not been
+    /// used for longest, if there is more than the cache is to hold, and tells of it.
+    pub fn publish(
+        &self,
+        building: Building,
+        entry: &Path,
+        manifest: &impl Serialize,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<InUse> {
+        let failed = |e| unwritable(entry, &e);
+        let content = serde_json::to_string(manifest)
+            .map_err(|e| Error::output(format!("the cache cannot be described: {e}"), ""))?;
+        let sha256 = hex_of(content.as_bytes());
+        let text = format!(r#"{{"version":{VERSION},"sha256":"{sha256}","content":{content}}}"#);
+        let path = building.path().join(MANIFEST);
+        std::fs::write(&path, text).map_err(failed)?;
+        // From before it has its name, so that no other process finds it unused.
+        let in_use = InUse::of(&path).map_err(failed)?;
+        std::fs::remove_file(building.path().join(LOCK)).map_err(failed)?;
+        if entry.exists() {
+            std::fs::remove_dir_all(entry).map_err(failed)?;
+        }
+        std::fs::rename(building.path(), entry).map_err(failed)?;
+        // It has another name now; there is nothing to remove.
+        let _ = building.folder.keep();
+        drop(building.lock);
+        evict::to_fit(&self.root, self.most, tell);
+        Ok(in_use)
+    }
+
     fn remove_remains(&self) {
         for entry in std::fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let is_building = entry.file_name().to_string_lossy().starts_with(BUILDING);
@@ -92,6 +133,17 @@ impl Cache {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
+    }
+}
+
+impl InUse {
+    /// Marks the entry of this manifest as used, now.
+    fn of(manifest: &Path) -> std::io::Result<Self> {
+        let file = File::options().read(true).write(true).open(manifest)?;
+        // Where files cannot be locked, or times not be set, entries are removed by what is known.
+        let _ = file.lock_shared();
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Self { _manifest: file })
     }
 }
 
@@ -123,7 +175,7 @@ pub fn told(cache: &Cache, error: Error) -> Error {
     }
 }
 
-/// An entry that is not complete: dropped, it is removed.
+/// An entry that is not complete, until [`Cache::publish`]: dropped, it is removed.
 #[derive(Debug)]
 pub struct Building {
     folder: tempfile::TempDir,
@@ -134,25 +186,6 @@ impl Building {
     /// Where its files are to be.
     pub fn path(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Describes the files and gives the entry its name, in place of what is there.
-    pub fn publish(self, entry: &Path, manifest: &impl Serialize) -> Result<()> {
-        let failed = |e| unwritable(entry, &e);
-        let content = serde_json::to_string(manifest)
-            .map_err(|e| Error::output(format!("the cache cannot be described: {e}"), ""))?;
-        let sha256 = hex_of(content.as_bytes());
-        let text = format!(r#"{{"version":{VERSION},"sha256":"{sha256}","content":{content}}}"#);
-        std::fs::write(self.path().join(MANIFEST), text).map_err(failed)?;
-        std::fs::remove_file(self.path().join(LOCK)).map_err(failed)?;
-        if entry.exists() {
-            std::fs::remove_dir_all(entry).map_err(failed)?;
-        }
-        std::fs::rename(self.path(), entry).map_err(failed)?;
-        // It has another name now; there is nothing to remove.
-        let _ = self.folder.keep();
-        drop(self.lock);
-        Ok(())
     }
 }
 
@@ -168,7 +201,9 @@ pub fn open<M: DeserializeOwned>(entry: &Path, seals: impl Fn(&M) -> Vec<(String
         return Found::Absent;
     }
     let path = entry.join(MANIFEST);
-    let read = || -> std::result::Result<M, String> {
+    let read = || -> std::result::Result<(M, InUse), String> {
+        // Before anything is read, so that it is not removed meanwhile.
+        let in_use = InUse::of(&path).map_err(|e| format!("{MANIFEST}: {e}"))?;
         let length = path.metadata().map_err(|e| format!("{MANIFEST}: {e}"))?.len();
         if length > MOST {
             return Err(format!("{MANIFEST} holds {length} bytes"));
@@ -187,10 +222,10 @@ pub fn open<M: DeserializeOwned>(entry: &Path, seals: impl Fn(&M) -> Vec<(String
         let manifest: M =
             serde_json::from_str(sealed.content.get()).map_err(|e| format!("{MANIFEST}: {e}"))?;
         let fault = seals(&manifest).into_iter().find_map(|(name, seal)| seal.fault(&entry.join(name)));
-        fault.map_or(Ok(manifest), Err)
+        fault.map_or(Ok((manifest, in_use)), Err)
     };
     match read() {
-        Ok(manifest) => Found::Whole(manifest),
+        Ok((manifest, in_use)) => Found::Whole(manifest, in_use),
         Err(why) => Found::Unfit(why),
     }
 }

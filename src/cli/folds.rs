@@ -4,38 +4,68 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use serde_json::Value;
 use statera::config::Config;
+use statera::run::checkpoints::{self, CHECKPOINTS};
 use statera::run::cross_validation::{CrossValidation, OverFolds};
 use statera::run::folds::FoldDone;
-use statera::run::{Folds, Report};
+use statera::run::resume::{Beginning, FoldSaving, every};
+use statera::run::{Folds, Report, RunFolder};
 use statera::train::events::Event;
 
 use super::interrupt::Interruption;
-use super::train::{Arguments, introduce, make_folder, next_steps, tested, write_settings};
+use super::results::{next_steps, tested};
+use super::resume::{self, tell_damaged};
+use super::train::{Arguments, introduce, make_folder, write_settings};
 use super::{INTERRUPTED, text};
 
 /// Trains and tests the folds, and keeps their networks as one model.
 pub(super) fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let folds = Folds::new(config)?;
-    let (first, n) = (&folds.plans[0], folds.plans.len());
+    let first = &folds.plans[0];
     if !arguments.quiet {
         introduce(first);
     }
     let interruption = Interruption::watch();
-    let mut folder = make_folder(arguments, &first.raw.source, &interruption)?;
-    write_settings(&folder, &folds.config, &first.schema)?;
+    let folder = make_folder(arguments, &first.raw.source, &interruption)?;
+    let beginning = Beginning::new(&first.raw.sha256, false);
+    let settings = write_settings(&folder, &folds.config, &first.schema, &beginning)?;
+    carry_out(&folds, folder, &interruption, arguments, beginning.about(&settings))
+}
+
+/// Trains what is left to be trained, tests it and tells what came of it. `about` stands in every checkpoint.
+pub(super) fn carry_out(
+    folds: &Folds,
+    mut folder: RunFolder,
+    interruption: &Interruption,
+    arguments: &Arguments,
+    about: Value,
+) -> anyhow::Result<ExitCode> {
+    let (first, n, settings) = (&folds.plans[0], folds.plans.len(), &folds.config.checkpoint);
+    let checkpoints = folder.path().join(CHECKPOINTS);
+    let saving = settings.resumable.then(|| FoldSaving {
+        folder: checkpoints.clone(),
+        run: folder.undo(),
+        about,
+        every: every(settings),
+        force: arguments.force,
+    });
     let mut n_done = 0;
     let mut tell = |done: &FoldDone| {
         n_done += 1;
+        tell_damaged(&done.damaged);
         if !arguments.quiet {
             text::note(&format!("  {}", told(done, n)));
         }
     };
-    let done = folds.run(folds.config.threads, interruption.asked(), &mut tell)?;
+    let done = folds.run(folds.config.threads, saving.as_ref(), interruption.asked(), &mut tell)?;
     let Some((done, events)) = done else {
-        text::note(&format!(
-            "interrupted after {n_done} of {n} folds; a bag takes all of them, so nothing is kept"
-        ));
+        let told = format!("interrupted after {n_done} of {n} folds; a bag takes all of them");
+        text::note(&if settings.resumable {
+            format!("{told}; go on with: {}", resume::command(folder.path()))
+        } else {
+            format!("{told}, so nothing is kept")
+        });
         return Ok(ExitCode::from(INTERRUPTED));
     };
     for (i, events) in events.iter().enumerate() {
@@ -43,6 +73,7 @@ pub(super) fn train(arguments: &Arguments, config: Config) -> anyhow::Result<Exi
         events.iter().try_for_each(|event| folder.tell(event))?;
     }
     folder.finish(done.bag.to_bytes()?, &done.report)?;
+    checkpoints::remove_all(&checkpoints);
     let mut out = std::io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&done.report.to_json())?)?;

@@ -9,7 +9,7 @@ use statera::inspect::kinds::{KindCost, Time};
 use statera::inspect::twin::{self, Twin};
 use statera::model::Model;
 use statera::run::report::primary;
-use statera::train::events::Answer;
+use statera::train::events::{Answer, Event};
 use statera::train::metrics::higher_is_better;
 
 use super::progress::Progress;
@@ -136,7 +136,7 @@ pub(super) fn twin_of(model: &Model, path: &Path, data: &Path) -> anyhow::Result
     let mut progress = Progress::new(false);
     text::note("the continuous twin, trained with the same settings, seed and split:");
     let twin = pool.install(|| {
-        twin::twin(model, config, &mut |event| {
+        twin::twin(model, config, &mut |event: &Event| {
             progress.show(event);
             Answer::GoOn
         })

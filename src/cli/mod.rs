@@ -12,11 +12,14 @@ mod predict;
 mod profile;
 mod progress;
 mod reading;
+mod results;
+mod resume;
 mod summary;
 mod text;
 mod train;
 mod trials;
 mod tune;
+mod tune_progress;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -111,6 +114,10 @@ impl Settings {
 
 /// The settings for what looks at a single split; that folds say nothing there is told.
 fn for_one_split(config: Config) -> Result<Config> {
+    let saved = [("checkpoint.best", &config.checkpoint.best), ("checkpoint.last", &config.checkpoint.last)];
+    for (key, _) in saved.into_iter().filter(|(_, name)| !name.is_empty()) {
+        text::note(&format!("note: {key} says nothing here: models of epochs are saved by statera train"));
+    }
     if config.split.folds == 0 {
         return Ok(config);
     }
@@ -130,8 +137,19 @@ fn load(file: Option<&Path>, sets: &[String]) -> Result<Config> {
 /// Interrupted by the user, as shells count it: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
+/// A decoder that panics is told as damage of its file; the words of the panic would say nothing more.
+fn be_silent_about_damaged_files() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !statera::data::read::is_guarded() {
+            usual(info);
+        }
+    }));
+}
+
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong use, 130 for interrupted.
 pub(crate) fn main() -> ExitCode {
+    be_silent_about_damaged_files();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         if let Some(meant) = setting_meant(&error) {
             text::note(&format!("error: {meant}"));

@@ -59,6 +59,21 @@ impl Progress {
                     bar.set_length((epochs * steps_per_epoch) as u64);
                 }
             }
+            Event::Resumed { epoch, step, epochs, steps_per_epoch } => {
+                (self.epochs, self.steps_per_epoch) = (*epochs, *steps_per_epoch);
+                (self.begin, self.last_line) = (Instant::now(), Instant::now());
+                if let Some(bar) = &self.bar {
+                    bar.set_length((epochs * steps_per_epoch) as u64);
+                    bar.set_position(((epoch - 1) * steps_per_epoch + step) as u64);
+                    bar.reset_eta();
+                }
+            }
+            // Said at the end too, and there even if no notes are wanted.
+            Event::NotSaved { why, .. } => {
+                self.line(&format!(
+                    "  warning: the state of training could not be kept ({why}); training goes on"
+                ));
+            }
             Event::Progress { epoch, step, train_loss, rows_per_second } => {
                 let seconds = self.begin.elapsed().as_secs_f64();
                 let message = self.describe([*epoch, *step], *train_loss, *rows_per_second, seconds);

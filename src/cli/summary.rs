@@ -45,14 +45,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             other => other,
         })?;
-        let (model, n) = (bag.first(), bag.members.len());
+        let model = bag.first();
         let card = &model.card;
         let task = match card.target.task {
             TaskKind::Regression => "regression",
             TaskKind::Binary => "binary classification",
             TaskKind::Multiclass => "multiclass classification",
         };
-        let trained = if n == 1 { "trained on" } else { "trained on folds of" };
+        let folds = bag.members.iter().any(|model| model.card.provenance.n_train < bag.n_train);
+        let trained = if folds { "trained on folds of" } else { "trained on" };
         let header = format!(
             "{task} of `{}`, {trained} {} by Statera {} with seed {}\n",
             card.target.column,
@@ -104,7 +105,8 @@ fn others(bag: &Bag) -> String {
     }
     let counts = || bag.members.iter().map(|model| model.network.n_params());
     let alike = counts().all(|count| count == bag.first().network.n_params());
-    let inputs = if alike { "each" } else { "each with the inputs that its own rows ask for" };
+    let inputs =
+        if alike { "each" } else { "each with the inputs and layers that its own rows or settings ask for" };
     format!(
         "\nThe first of {n} networks, {inputs} with a preparation of its own; {} in all. The prediction is their mean.\n",
         text::counted(counts().sum(), "parameter")

@@ -7,30 +7,58 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
+use serde_json::Value;
 use statera::config::{Config, OptimizerName};
 use statera::data::Schema;
 use statera::data::read::{Skipped, stem_of};
 use statera::error::Error;
+use statera::model::Card;
 use statera::profile::{Noticed, of_training_rows};
-use statera::run::{Overview, Plan, Report, RunFolder, StreamedPlan, budget, execute, streamed_run};
-use statera::train::events::{Answer, Event};
+use statera::run::checkpoints::{self, CHECKPOINTS, Checkpoints};
+use statera::run::execute::card_of;
+use statera::run::resume::{Beginning, every};
+use statera::run::saved_models::SavedModels;
+use statera::run::{Overview, Plan, Report, RunFolder, StreamedPlan, budget, execute_saved, streamed_run};
+use statera::train::checkpoint::{Checkpoint, Saving};
+use statera::train::events::{Answer, Callbacks, Event};
 
 use super::interrupt::Interruption;
 use super::progress::Progress;
 use super::reading::{Learning, tell_skipped};
-use super::{INTERRUPTED, Settings, folds, profile, summary, text, thread_pool, within};
-
-/// With fewer test rows than this, the results say that they are rough.
-const FEW_TEST_ROWS: usize = 30;
+use super::results::{next_steps, results};
+use super::{INTERRUPTED, Settings, folds, profile, resume, summary, text, thread_pool, within};
 
 const AFTER_HELP: &str = "\
 What is left behind: a run folder with model.safetensors, metrics.json, history.csv, events.jsonl,
-config.toml and schema.json; nothing at all when training fails.
+config.toml, run.json and schema.json; nothing at all when training fails. Every few seconds the
+state of training is kept there too: a run that was killed or interrupted goes on with --resume RUN,
+and comes to the same bits as one that was not.
 
 Exit codes: 0 done, and also when the loss stops being finite after the first epoch: the best
 weights are kept and tested, with a warning; 1 failed, and nothing is kept; 2 wrong use; 130
-interrupted by Ctrl-C: the best weights so far are kept and tested. A second Ctrl-C ends at once
-and leaves no run folder.";
+interrupted by Ctrl-C: the best weights so far are kept and tested, and --resume goes on. A second
+Ctrl-C ends at once.";
+
+/// What a run that goes on has decided already.
+const RESUME_TAKES_NO: [&str; 17] = [
+    "data",
+    "target",
+    "task",
+    "split_column",
+    "folds",
+    "repeats",
+    "memory",
+    "cache",
+    "seed",
+    "out",
+    "config",
+    "sets",
+    "schema",
+    "null",
+    "delimiter",
+    "decimal",
+    "bad_rows",
+];
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -67,10 +95,16 @@ pub(crate) struct Arguments {
     seed: Option<u64>,
     /// Threads; 0 takes one a core; the result does not depend on them
     #[arg(long, value_parser = within::<usize>("threads"), allow_negative_numbers = true)]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
     /// The run folder to make (default: the next free one in runs/)
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
+    /// Go on with the run in this folder, which was killed or interrupted
+    #[arg(long, value_name = "RUN", conflicts_with_all = RESUME_TAKES_NO)]
+    pub(super) resume: Option<PathBuf>,
+    /// With --resume: go on although the table has changed
+    #[arg(long)]
+    pub(super) force: bool,
     /// Print the metrics as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -108,6 +142,13 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(run) = &arguments.resume {
+        return resume::resume(run, arguments);
+    }
+    if arguments.force {
+        let what = "--force goes on with a run although its table has changed, and there is no --resume";
+        return Err(Error::setting(what, "leave it out, or --resume RUN").into());
+    }
     let config = arguments.config()?;
     let pool = thread_pool(config.threads)?;
     pool.install(|| train(arguments, config))
@@ -128,8 +169,21 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     }
     tell_skipped(run.skipped());
     let interruption = Interruption::watch();
-    let mut folder = make_folder(arguments, told.source, &interruption)?;
-    let outcome = train_into(&run, &mut folder, &interruption, arguments.quiet)?;
+    let folder = make_folder(arguments, told.source, &interruption)?;
+    let settings = write_settings(&folder, told.config, told.schema, &run.beginning())?;
+    carry_out(&run, folder, &interruption, arguments, (None, run.beginning().about(&settings)))
+}
+
+/// Trains, tests and tells what came of it; from a checkpoint on, if there is one. Beside it stands what is written
+/// into those to come.
+pub(super) fn carry_out(
+    run: &Run,
+    mut folder: RunFolder,
+    interruption: &Interruption,
+    arguments: &Arguments,
+    saved: (Option<Checkpoint>, Value),
+) -> anyhow::Result<ExitCode> {
+    let outcome = train_into(run, &mut folder, interruption, arguments.quiet, saved)?;
     if !arguments.quiet {
         text::note("");
     }
@@ -139,7 +193,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&report.to_json())?)?;
     } else {
         write!(out, "{}", results(&report))?;
-        write!(out, "{}", next_steps(told.source, &folder))?;
+        write!(out, "{}", next_steps(run.overview().source, &folder))?;
     }
     out.flush()?;
     for warning in warnings {
@@ -147,13 +201,16 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     }
     if interrupted {
         text::note(&format!("interrupted; what was trained so far is saved in {}", folder.path().display()));
+        if run.overview().config.checkpoint.resumable {
+            text::note(&format!("go on with: {}", resume::command(folder.path())));
+        }
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Decides everything, about a table in memory or, where it would take too much of it, on disk.
-fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
+pub(super) fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
     let tell = |what: &str| {
         if !quiet {
             text::note(what);
@@ -161,10 +218,15 @@ fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
     };
     match budget::streamed(&config)? {
         None => {
-            if config.data.cache != Path::new("") {
-                tell(
-                    "note: data.cache says nothing: the table fits in memory; --set data.stream=always reads it from disk",
-                );
+            let (data, default) = (&config.data, Config::default().data);
+            let set = [
+                ("data.cache", data.cache != default.cache),
+                ("data.cache_size", data.cache_size != default.cache_size),
+            ];
+            for (key, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
+                tell(&format!(
+                    "note: {key} says nothing: the table fits in memory; --set data.stream=always reads it from disk"
+                ));
             }
             Ok(Run::Memory(Box::new(Plan::new(config)?)))
         }
@@ -197,12 +259,24 @@ pub(super) fn make_folder(
     interruption.create(make, RunFolder::undo)
 }
 
-/// Writes the settings and the schema into the run's folder.
-pub(super) fn write_settings(folder: &RunFolder, config: &Config, schema: &Schema) -> Result<(), Error> {
+/// Writes what the run is begun with, settings and schema, into its folder; returns the text of the settings.
+pub(super) fn write_settings(
+    folder: &RunFolder,
+    config: &Config,
+    schema: &Schema,
+    beginning: &Beginning,
+) -> Result<String, Error> {
     let mut config = config.with_starts();
     // The folder is to be read from anywhere.
     config.data = config.data.from_anywhere();
-    folder.write("config.toml", config.to_toml().as_bytes())?;
+    let settings = config.to_toml();
+    beginning.write(folder, &settings)?;
+    write_schema(folder, schema)?;
+    Ok(settings)
+}
+
+/// Writes what the columns are taken as into the run's folder.
+pub(super) fn write_schema(folder: &RunFolder, schema: &Schema) -> Result<(), Error> {
     let schema = serde_json::to_string_pretty(schema)
         .map_err(|e| Error::output(format!("the schema cannot be written as JSON: {e}"), ""))?;
     folder.write("schema.json", (schema + "\n").as_bytes())
@@ -210,10 +284,10 @@ pub(super) fn write_settings(folder: &RunFolder, config: &Config, schema: &Schem
 
 /// Said when training is asked to stop.
 const INTERRUPTING: &str =
-    "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once and keeps nothing";
+    "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once";
 
 /// A run that is ready to train.
-enum Run {
+pub(super) enum Run {
     /// On rows in memory.
     Memory(Box<Plan>),
     /// On rows that are read from disk meanwhile.
@@ -221,7 +295,7 @@ enum Run {
 }
 
 impl Run {
-    fn overview(&self) -> Overview<'_> {
+    pub(super) fn overview(&self) -> Overview<'_> {
         match self {
             Self::Memory(plan) => plan.overview(),
             Self::Streamed(plan) => plan.overview(),
@@ -232,6 +306,18 @@ impl Run {
         match self {
             Self::Memory(plan) => &plan.raw.skipped,
             Self::Streamed(plan) => &plan.decided.skipped,
+        }
+    }
+
+    fn beginning(&self) -> Beginning {
+        Beginning::new(self.overview().sha256, matches!(self, Self::Streamed(_)))
+    }
+
+    /// All of its model but the parameters.
+    fn card(&self) -> Card {
+        match self {
+            Self::Memory(plan) => card_of(plan),
+            Self::Streamed(plan) => streamed_run::card_of(plan),
         }
     }
 }
@@ -250,37 +336,65 @@ fn train_into(
     folder: &mut RunFolder,
     interruption: &Interruption,
     quiet: bool,
+    (from, about): (Option<Checkpoint>, Value),
 ) -> Result<Outcome, Error> {
-    let (told, skipped) = (run.overview(), run.skipped());
-    write_settings(folder, told.config, told.schema)?;
+    let skipped = run.skipped();
     if skipped.count > 0 {
         folder.write("skipped-rows.csv", skipped.to_csv().as_bytes())?;
     }
+    let settings = &run.overview().config.checkpoint;
+    let mut saved_models = SavedModels::new(settings, run.card(), folder.path())?;
+    let checkpoints = folder.path().join(CHECKPOINTS);
+    let keeper = if settings.resumable {
+        Some(Checkpoints::new(&checkpoints, folder.logs()?.into(), folder.undo())?)
+    } else {
+        None
+    };
+    let mut keep =
+        |checkpoint, waits| keeper.as_ref().map_or(Ok(()), |keeper| keeper.keep(checkpoint, waits));
+    let every = every(settings);
+    let saving = settings.resumable.then_some(Saving { from, every, at_end: false, about, keep: &mut keep });
     let mut progress = Progress::new(quiet);
-    let (mut interrupted, mut warnings, mut write_error) = (false, Vec::new(), None);
-    let mut listener = |event: &Event| {
+    let (mut interrupted, mut warnings, mut not_kept) = (false, Vec::new(), None);
+    let mut show = |event: &Event| {
         progress.show(event);
-        if let Err(error) = folder.tell(event) {
-            write_error.get_or_insert(error);
-        }
         warnings.extend(went_astray(event));
+        if let Event::NotSaved { why, .. } = event {
+            not_kept.get_or_insert_with(|| why.clone());
+        }
         // Stopped before its first step, training would leave nothing to save.
-        let may_stop = !matches!(event, Event::Started { .. } | Event::Finished { .. });
+        let may_stop =
+            !matches!(event, Event::Started { .. } | Event::Resumed { .. } | Event::Finished { .. });
         if may_stop && interruption.asked().load(Ordering::SeqCst) {
             if !interrupted && !quiet {
                 progress.line(INTERRUPTING);
             }
             interrupted = true;
-            return Answer::Stop("interrupted".into());
+            return Answer::Interrupt("interrupted".into());
         }
         Answer::GoOn
     };
+    let mut callbacks = Callbacks(vec![&mut *folder, &mut show]);
+    if let Some(saved_models) = &mut saved_models {
+        callbacks.0.push(saved_models);
+    }
     let trained = match run {
-        Run::Memory(plan) => execute(plan, &mut listener),
-        Run::Streamed(plan) => streamed_run::execute(plan, &mut listener),
+        Run::Memory(plan) => execute_saved(plan, &mut callbacks, saving),
+        Run::Streamed(plan) => streamed_run::execute(plan, &mut callbacks, saving),
     }?;
     folder.finish(trained.model.to_bytes()?, &trained.report)?;
-    warnings.extend(write_error.map(|error| format!("the event log is incomplete: {error}")));
+    // The last of them is written before they go.
+    let last = keeper.map_or(Ok(()), Checkpoints::finish);
+    let not_kept = not_kept.or(last.err().map(|error| error.to_string()));
+    let not_kept = not_kept.map(|why| format!("not every state of training could be kept: {why}"));
+    if !interrupted {
+        checkpoints::remove_all(&checkpoints);
+    }
+    let not_logged = folder.take_failure().map(|error| format!("the event log is incomplete: {error}"));
+    let not_saved = saved_models.and_then(|mut models| models.take_failure());
+    let not_saved = not_saved
+        .map(|error| format!("not all models of checkpoint.best and checkpoint.last are saved: {error}"));
+    warnings.extend([not_kept, not_logged, not_saved].into_iter().flatten());
     Ok(Outcome { report: trained.report, interrupted, warnings })
 }
 
@@ -429,65 +543,4 @@ fn columns(schema: &Schema) -> String {
             writeln!(out, "  … and {n}, {dropped} of them dropped; schema.json in the run folder has all");
     }
     out + "  override: --set data.columns.NAME.kind=category (or number, date), data.columns.NAME.drop=true\n"
-}
-
-/// The test results beside the baselines.
-fn results(report: &Report) -> String {
-    text::wrap(&report.proof(), 0) + "\n" + &tested(report)
-}
-
-/// The test results beside the baselines, of a run with a single split or of a bag.
-pub(super) fn tested(report: &Report) -> String {
-    let mut out = String::new();
-    if report.n_rows.test == 0 {
-        out += "No test rows, so no test figures. On the validation rows, which chose the epoch and so flatter:\n\n";
-        let rows: Vec<Vec<String>> =
-            report.val.iter().map(|(name, v)| vec![(*name).to_owned(), text::number(*v)]).collect();
-        return out + &text::table(&rows, &[false, true]);
-    }
-    let n = text::counted(report.n_rows.test, "test row");
-    if report.test.is_empty() {
-        return out + &format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
-    }
-    let _ = write!(out, "Test on {} kept out of training", text::counted(report.n_rows.test, "row"));
-    if report.resamples > 0 {
-        let (percent, n) = (report.percent(), text::count(report.resamples));
-        let _ = write!(out, " ({percent} % intervals from {n} bootstrap resamples)");
-    }
-    out += "\n\n";
-    let mut header = vec!["metric".to_owned(), "network".to_owned(), String::new()];
-    header.extend(report.baselines.iter().map(|b| b.name.replace('_', " ")));
-    let mut rows = vec![header];
-    for m in &report.test {
-        let others: Vec<Option<f64>> = report
-            .baselines
-            .iter()
-            .map(|b| b.metrics.iter().find(|(name, _)| *name == m.name).map(|(_, v)| *v))
-            .collect();
-        let largest = others.iter().flatten().fold(m.value.abs(), |largest, v| largest.max(v.abs()));
-        let number = |x| text::number_beside(x, largest);
-        let interval = m.interval.map_or(String::new(), |[a, b]| format!("[{}, {}]", number(a), number(b)));
-        let mut row = vec![m.name.to_owned(), number(m.value), interval];
-        row.extend(others.into_iter().map(|v| v.map_or("–".into(), number)));
-        rows.push(row);
-    }
-    out += &text::table(&rows, &[false, true, false, true, true]);
-    if let Some(verdict) = report.verdict() {
-        let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
-    }
-    if report.n_rows.test < FEW_TEST_ROWS {
-        let _ = write!(out, "\n{}", text::wrap(&format!("With only {n} these figures are rough."), 0));
-    }
-    out
-}
-
-pub(super) fn next_steps(source: &Path, folder: &RunFolder) -> String {
-    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(source)));
-    let rows = [
-        ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
-        ["measure on another", &format!("statera evaluate {run} OTHER.csv")],
-        ["show the layers", &format!("statera summary {run}")],
-    ];
-    let rows = rows.map(|row| row.map(String::from).to_vec());
-    format!("\nSaved in {}\n{}", folder.path().display(), text::table(&rows, &[]))
 }

@@ -11,6 +11,13 @@ fn head(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
+/// Settings in a few words: `epochs=64 batch_size=8`.
+pub(super) fn short_settings(settings: &[(String, String)]) -> String {
+    let words: Vec<String> =
+        settings.iter().map(|(key, v)| format!("{}={}", head(key), v.trim_matches('"'))).collect();
+    words.join(" ")
+}
+
 /// The trials as a table, the best first, then those without a figure.
 pub(super) fn listing(trials: &[Trial], top: usize) -> String {
     let mut sorted: Vec<&Trial> = trials.iter().filter(|trial| trial.state != State::Running).collect();
@@ -64,16 +71,15 @@ pub(super) fn listing(trials: &[Trial], top: usize) -> String {
 /// What the best settings are worth.
 pub(super) fn results(chosen: &Chosen) -> String {
     let tested = &chosen.tested;
-    let metric = tested.tuned.report.primary();
+    let metric = tested.tuned.primary();
     let mut out = String::new();
-    let best: Vec<String> = chosen
-        .trial
+    let best: Vec<String> = chosen.trials[0]
         .settings
         .iter()
         .map(|(key, v)| format!("--set {}", text::shell(&format!("{key}={}", v.trim_matches('"')))))
         .collect();
     out += "\n";
-    out += &text::wrap(&format!("Best, trial {}: {}", chosen.trial.number, best.join(" ")), 0);
+    out += &text::wrap(&format!("Best, trial {}: {}", chosen.trials[0].number, best.join(" ")), 0);
     if let Some(shares) = &chosen.importances {
         let mut shares: Vec<&(String, f64)> = shares.iter().collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -91,7 +97,7 @@ pub(super) fn results(chosen: &Chosen) -> String {
                 text::number(mean),
                 text::number(least),
                 text::number(greatest),
-                chosen.trial.metric.map_or("none".into(), text::number)
+                chosen.trials[0].metric.map_or("none".into(), text::number)
             ),
             None => format!("With {n} the same settings could not be trained"),
         };
@@ -99,7 +105,21 @@ pub(super) fn results(chosen: &Chosen) -> String {
         out += "\n";
         out += &text::wrap(&format!("{words}{failed}."), 0);
     }
-    let (tuned, untuned) = (&tested.tuned.report, &tested.untuned);
+    let tuned = &tested.tuned;
+    let numbers: Vec<String> = chosen.trials.iter().map(|trial| trial.number.to_string()).collect();
+    if numbers.len() > 1 {
+        let who = format!("{} best trials predict together: {}", numbers.len(), numbers.join(", "));
+        out += "\n";
+        out += &text::wrap(&format!("The models of the {who}."), 0);
+    }
+    let untuned = match &tested.untuned {
+        Ok(untuned) => Some(untuned),
+        Err(why) => {
+            out += "\n";
+            out += &text::wrap(&format!("The untuned settings could not be trained: {why}"), 0);
+            None
+        }
+    };
     if tuned.test.is_empty() {
         out += "\nNo test rows, so no test figures.\n";
         return out;
@@ -109,13 +129,13 @@ pub(super) fn results(chosen: &Chosen) -> String {
         "\nTest on {}, looked at once; tuned: trained on {} for {}\n\n",
         text::counted(tuned.n_rows.test, "row"),
         text::counted(tuned.n_rows.train, "row"),
-        text::counted(tuned.epochs_run, "epoch"),
+        epochs(&chosen.trials),
     );
     let mut header = ["metric", "tuned", "", "untuned", ""].map(String::from).to_vec();
     header.extend(tuned.baselines.iter().map(|b| b.name.replace('_', " ")));
     let mut rows = vec![header];
     for m in &tuned.test {
-        let other = untuned.test.iter().find(|other| other.name == m.name);
+        let other = untuned.and_then(|untuned| untuned.test.iter().find(|other| other.name == m.name));
         let interval = |interval: Option<[f64; 2]>| {
             interval.map_or(String::new(), |[a, b]| format!("[{}, {}]", text::number(a), text::number(b)))
         };
@@ -145,6 +165,17 @@ pub(super) fn results(chosen: &Chosen) -> String {
         );
     }
     out
+}
+
+/// For how many epochs each of these was trained anew: `12 epochs`, `12, 40 and 7 epochs`.
+fn epochs(trials: &[Trial]) -> String {
+    let epochs: Vec<usize> = trials.iter().map(|trial| trial.best_epoch.unwrap_or(1)).collect();
+    let (last, before) = epochs.split_last().expect("there is a best trial");
+    if before.is_empty() {
+        return text::counted(*last, "epoch");
+    }
+    let before: Vec<String> = before.iter().map(ToString::to_string).collect();
+    format!("{} and {}", before.join(", "), text::counted(*last, "epoch"))
 }
 
 pub(super) fn csv(trials: &[Trial]) -> anyhow::Result<Vec<u8>> {

@@ -1,25 +1,22 @@
 //! `statera tune`
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera::config::{Config, Space};
 use statera::error::Error;
 use statera::run::{Folder, Plan};
-use statera::tune::{
-    Chosen, Header, Outcome, Pruner, Sampler, State, Store, Told, Trial, Tuning, View, choose,
-};
+use statera::tune::{Chosen, Header, Pruner, Sampler, State, Store, Trial, Tuning, View, Wish, choose};
 
 use super::interrupt::Interruption;
 use super::reading::{Learning, tell_skipped};
 use super::trials::{csv, listing, results};
+use super::tune_progress::Progress;
 use super::{INTERRUPTED, Settings, for_one_split, text, within};
 
 const AFTER_HELP: &str = "\
@@ -86,6 +83,10 @@ pub(crate) struct Arguments {
     /// Run a grid of more than a million trials
     #[arg(long)]
     large_grid: bool,
+    /// Let the models of the best N trials predict together
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    ensemble: u16,
     /// Train the best settings with so many other seeds, to tell luck
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     confirm: usize,
@@ -133,7 +134,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    let mut tuning = tuning(arguments)?;
+    let tuning = tuning(arguments)?;
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
@@ -166,10 +167,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let trials = store.trials()?;
     drop(store);
     write_csv(&folder, &trials)?;
-    let interrupted = interruption.asked().load(Ordering::SeqCst);
-    tuning.trials = tuning.trials.max(trials.len() as u64);
     let mut out = std::io::stdout().lock();
-    if interrupted {
+    let wish = Wish { ensemble: usize::from(arguments.ensemble), confirm: arguments.confirm };
+    let chosen = if interruption.asked().load(Ordering::SeqCst) {
+        None
+    } else {
+        if !arguments.quiet {
+            text::note("Training the best settings anew, and the untuned ones beside them.\n");
+        }
+        choose(&tuning, &trials, wish, interruption.asked())?
+    };
+    let Some(chosen) = chosen else {
         let ended = trials.iter().filter(|trial| trial.state != State::Running).count();
         writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         text::note(&format!(
@@ -178,8 +186,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             text::shell(&text::path(&folder))
         ));
         return Ok(ExitCode::from(INTERRUPTED));
-    }
-    let chosen = choose(&tuning, &trials, arguments.confirm)?;
+    };
     let json = serde_json::to_string_pretty(&chosen.to_json(&trials))? + "\n";
     statera::files::write_atomically(&folder.join("tune.json"), json.as_bytes())?;
     keep_best(&folder, &chosen)?;
@@ -343,19 +350,22 @@ fn describe(tuning: &Tuning, before: &[Trial]) -> String {
     format!("{}\n{}", text::wrap(&first, 0), text::wrapped_table(&rows))
 }
 
-/// Writes the chosen model and its settings.
+/// Writes the chosen model, and the settings of each of its members: `config.toml`, `config-2.toml` and so on.
 fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
     let best = folder.join("best");
     std::fs::create_dir_all(&best).map_err(|e| Error::io("create", &best, e))?;
-    let mut config = chosen.tested.config.clone();
-    config.data = config.data.from_anywhere();
-    let metrics = serde_json::to_string_pretty(&chosen.tested.tuned.report.to_json())
+    let metrics = serde_json::to_string_pretty(&chosen.tested.tuned.to_json())
         .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
-    let files = [
-        ("model.safetensors", chosen.tested.tuned.model.to_bytes()?),
-        ("config.toml", config.to_toml().into_bytes()),
-        ("metrics.json", (metrics + "\n").into_bytes()),
+    let mut files = vec![
+        ("model.safetensors".to_owned(), chosen.tested.bag.to_bytes()?),
+        ("metrics.json".to_owned(), (metrics + "\n").into_bytes()),
     ];
+    for (i, config) in chosen.tested.configs.iter().enumerate() {
+        let mut config = config.clone();
+        config.data = config.data.from_anywhere();
+        let name = if i == 0 { "config.toml".to_owned() } else { format!("config-{}.toml", i + 1) };
+        files.push((name, config.to_toml().into_bytes()));
+    }
     files.iter().try_for_each(|(name, bytes)| statera::files::write_atomically(&best.join(name), bytes))
 }
 
@@ -408,109 +418,4 @@ fn list(arguments: &Arguments, study: &Path) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Trials done, the best so far and the time left, on standard error.
-struct Progress {
-    bar: Option<ProgressBar>,
-    quiet: bool,
-    n_trials: Option<u64>,
-    ended: usize,
-    began: usize,
-    pruned: usize,
-    best: Option<(u64, f64)>,
-    begin: Instant,
-    last_line: Instant,
-}
-
-impl Progress {
-    fn new(quiet: bool, tuning: &Tuning, before: &[Trial]) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("  {spinner:.cyan} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
-        let combinations =
-            tuning.space.parameters.iter().try_fold(1_u64, |n, p| {
-                p.domain.values().map(|values| n.saturating_mul(values.len() as u64))
-            });
-        let all = match tuning.sampler {
-            Sampler::Grid => combinations.map(|n| n.min(tuning.trials)),
-            _ => Some(combinations.map_or(tuning.trials, |n| n.min(tuning.trials))),
-        };
-        let done = before.iter().filter(|trial| trial.state != State::Running).count() as u64;
-        let best = before.iter().filter_map(|trial| Some((trial.number, trial.metric?)));
-        let now = Instant::now();
-        Self {
-            bar,
-            quiet,
-            n_trials: all.map(|all| all.saturating_sub(done)),
-            ended: 0,
-            began: 0,
-            pruned: 0,
-            best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
-            begin: now,
-            last_line: now,
-        }
-    }
-
-    fn tell(&mut self, told: &Told) {
-        match told {
-            Told::Began(_) => self.began += 1,
-            Told::Epoch(..) => {}
-            Told::Ended(trial, Outcome { state, metric, .. }) => {
-                self.ended += 1;
-                self.pruned += usize::from(*state == State::Pruned);
-                if let Some(metric) = metric.filter(|m| self.best.is_none_or(|(_, best)| *m < best)) {
-                    self.best = Some((trial.number, metric));
-                }
-            }
-        }
-        if self.quiet {
-            return;
-        }
-        let is_last = self.n_trials == Some(self.ended as u64);
-        let line = self.line();
-        if let Some(bar) = &self.bar {
-            bar.set_message(line);
-            bar.tick();
-        } else if self.last_line.elapsed() > Duration::from_secs(1)
-            || (is_last && matches!(told, Told::Ended(..)))
-        {
-            // In a pipe: a line a second, and the last.
-            self.last_line = Instant::now();
-            text::note(&format!("  {line}"));
-        }
-    }
-
-    fn line(&self) -> String {
-        let took = self.begin.elapsed().as_secs_f64();
-        let of = self.n_trials.map_or(String::new(), |n| format!("/{n}"));
-        let mut line = format!("{}{of} trials", self.ended);
-        if let Some((trial, metric)) = self.best {
-            let _ = write!(line, "  best {} (trial {trial})", text::number(metric));
-        }
-        let running = self.began - self.ended;
-        let _ = write!(line, "  {running} running");
-        if self.pruned > 0 {
-            let _ = write!(line, "  {} pruned", self.pruned);
-        }
-        if let Some(n) = self.n_trials.filter(|n| self.ended > 0 && *n > self.ended as u64) {
-            let left = took / self.ended as f64 * (n - self.ended as u64) as f64;
-            let _ = write!(line, "  about {} left", text::seconds(left));
-        }
-        line
-    }
-
-    /// Takes the line away; the seconds since the beginning.
-    fn end(&mut self) -> f64 {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-        if !self.quiet {
-            text::note("");
-        }
-        self.begin.elapsed().as_secs_f64()
-    }
 }

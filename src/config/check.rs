@@ -5,11 +5,12 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::data::COLUMN_KEYS;
 use super::fault::{
     ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, meant as meant_name, quote,
     quote_short, section_remedy, tidy, unknown, unknown_within,
 };
-use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, NOT_NEGATIVE, find, sections};
+use super::keys::{KEYS, Key, Kind, NOT_NEGATIVE, find, sections};
 use super::layers::{LAYER_KEYS, Variant};
 use super::meaning::idle;
 use crate::error::{Error, Result};
@@ -265,6 +266,9 @@ impl Reader<'_> {
                 Ok(Value::String(text.to_string()))
             }
             (Kind::PathList, DeValue::Array(items)) => self.list(&Kind::Path, spot, items.iter()),
+            (Kind::ChoiceList(names), DeValue::Array(items)) => {
+                self.list(&Kind::Choice(names), spot, items.iter())
+            }
             (Kind::TextList, DeValue::Array(items)) => self.list(&Kind::Text, spot, items.iter()),
             (Kind::IntList { min, max }, DeValue::Array(items)) => {
                 self.list(&Kind::Int { min: *min, max: *max }, spot, items.iter())

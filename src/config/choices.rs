@@ -159,6 +159,30 @@ choices! {
         Identifier = "identifier",
     }
 
+    /// What a date becomes an input of, or two.
+    DatePart {
+        /// Days since 1970-01-01, the time as a fraction.
+        Days = "days",
+        /// The year.
+        Year = "year",
+        /// The month, 1 to 12.
+        Month = "month",
+        /// The day of the month, 1 to 31.
+        Day = "day",
+        /// The day of the week, 0 for Monday to 6.
+        Weekday = "weekday",
+        /// Hours since midnight, minutes and seconds as a fraction.
+        Hour = "hour",
+        /// The month as a point on a circle.
+        MonthCycle = "month_cycle",
+        /// The day of the month likewise.
+        DayCycle = "day_cycle",
+        /// The day of the week likewise.
+        WeekdayCycle = "weekday_cycle",
+        /// The time of day likewise.
+        HourCycle = "hour_cycle",
+    }
+
     /// How a number column is brought to a common size.
     Scale {
         /// Mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`.
@@ -482,5 +506,15 @@ choices! {
         ValAccuracy = "val_accuracy",
         /// Loss on the training rows.
         TrainLoss = "train_loss",
+    }
+
+    /// Which of two values of a figure is better.
+    CheckpointMode {
+        /// The larger accuracy, else the smaller.
+        Auto = "auto",
+        /// The smaller.
+        Min = "min",
+        /// The larger.
+        Max = "max",
     }
 }

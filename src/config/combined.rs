@@ -91,7 +91,17 @@ fn check_folds(config: &Config) -> Result<()> {
             "--folds 5 --repeats 3",
         ));
     }
-    Ok(())
+    let c = &config.checkpoint;
+    let saved = [("checkpoint.best", &c.best), ("checkpoint.last", &c.last)];
+    match saved.into_iter().find(|(_, name)| folds > 0 && !name.is_empty()) {
+        None => Ok(()),
+        Some((key, name)) => Err(Error::setting(
+            format!(
+                "`{key}` = \"{name}\" names models of one training, and `split.folds` = {folds} trains several at a time"
+            ),
+            format!("leave `{key}` out, or split.folds = 0"),
+        )),
+    }
 }
 
 /// What is said of weights: where, λ of L1, the constraint, and a norm of the place's own.

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::choices::{BadRows, CellFormat, ColumnKind, Decimal, Delimiter, Encode, Quote, Scale, StreamMode};
+use super::keys::{Key, Kind, unset};
 use super::read_file;
-use super::steps::StepSpec;
+use super::steps::{STEPS, StepSpec};
 use crate::{Error, Result};
 
 /// The table.
@@ -37,6 +38,8 @@ pub struct DataConfig {
     pub stream: StreamMode,
     /// The folder of what is kept on disk for that; empty for the user's folder of caches.
     pub cache: PathBuf,
+    /// The most bytes that it holds, as `64GiB`.
+    pub cache_size: String,
     /// The column of the rows' weights; empty for none.
     pub weight: String,
     /// Whether repeated rows are left out.
@@ -67,9 +70,35 @@ impl DataConfig {
             path if path.as_os_str().is_empty() || path == Path::new("-") => path.clone(),
             path => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         };
-        Self { path: absolute(&self.path), also: self.also.iter().map(absolute).collect(), ..self.clone() }
+        Self {
+            path: absolute(&self.path),
+            also: self.also.iter().map(absolute).collect(),
+            cache: absolute(&self.cache),
+            ..self.clone()
+        }
     }
 }
+
+/// What can be said of one column, under `data.columns.<name>`; unset means decided from the data.
+#[rustfmt::skip]
+pub static COLUMN_KEYS: &[Key] = &[
+    unset("kind", Kind::Choice(ColumnKind::NAMES),
+        "What the cells of this column mean."),
+    unset("format", Kind::Choice(CellFormat::NAMES),
+        "How its cells are written: numbers with thousands set apart, a currency or per cent (decimal_point, decimal_comma), words for yes and no, or dates with the day or the month first."),
+    unset("null", Kind::TextList,
+        "Cells of this column with exactly one of these texts count as missing, besides those of data.null."),
+    unset("levels", Kind::TextList,
+        "The values that its cells may have, as a category; any other is an error."),
+    unset("scale", Kind::Choice(Scale::NAMES),
+        "How this column is scaled, in place of prepare.scale."),
+    unset("steps", Kind::Steps(STEPS),
+        "The steps that prepare this column, one by one, in place of those of its kind."),
+    unset("encode", Kind::Choice(Encode::NAMES),
+        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, target, ordinal, count or hashing; a number by none, plr, pbld or ple."),
+    unset("drop", Kind::Bool,
+        "Whether this column is left out of learning."),
+];
 
 /// What is known of one column; whatever is `None` is decided from the data.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -107,6 +107,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Choice(names) => quote(names[names.len() / 2]),
         Kind::Bool => "true".into(),
         Kind::Text | Kind::Path => "\"text\"".into(),
+        Kind::ChoiceList(names) => format!("[{}]", quote(names[0])),
         Kind::TextList | Kind::PathList | Kind::IntList { .. } => "[]".into(),
         Kind::Layers => "[{ type = \"dense\", units = 64 }]".into(),
         Kind::Initializer(kinds) => quote(kinds[0].name),

@@ -70,6 +70,18 @@ fn check_schedule(config: &Config) -> Result<()> {
     let (s, epochs) = (&config.schedule, config.train.epochs);
     let refuse = |what: String, instead: String| Err(Error::setting(what, instead));
     let stays = "the learning rate would stay as it is";
+    if let Some(cut) = s.cuts.iter().find(|cut| **cut >= epochs) {
+        return refuse(
+            format!(
+                "`schedule.cuts` holds {cut}, which is not below `train.epochs` = {epochs}: {stays} there"
+            ),
+            if epochs > 1 {
+                format!("schedule.cuts = [{}]", (2 * epochs).div_ceil(3).min(epochs - 1))
+            } else {
+                "schedule.cuts = []".into()
+            },
+        );
+    }
     match s.name {
         Step if s.every >= epochs as f64 => refuse(
             format!("`schedule.every` = {} is not below `train.epochs` = {epochs}: {stays}", s.every),

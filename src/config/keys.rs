@@ -3,165 +3,24 @@
 //! Checks, error messages, the listing of defaults and the resolved file all read these tables.
 //! A new setting is a row here and a field of the same name in its section's struct.
 
-use std::ops::Bound::{self, Excluded, Included, Unbounded};
-use std::ops::RangeBounds;
+use std::ops::Bound::{Excluded, Included};
 
 use super::choices::{
-    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
-    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
+    Activation, AverageKind, BadRows, CategoryEncoding, CheckpointMode, ClassWeighting, Constraint,
+    CurriculumBy, DatePart, Decimal, Delimiter, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
     MomentumForm, Monitor, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization, Precision, Quote,
     Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
 };
-use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, Variant};
-use super::meaning::When::{self, AnyOn, Is, IsOr, Not, Off, On};
+pub(super) use super::key::{ANY, BELOW_ONE, NOT_NEGATIVE, POSITIVE, UNIT, bare, key, unset};
+pub use super::key::{Key, Kind};
+use super::layers::{BIAS_INITIALIZERS, INITIALIZERS};
+use super::meaning::When::{AnyOn, Is, IsOr, Not, Off, On};
 use super::steps::STEPS;
 use Kind::{
-    Bool, Choice, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path, PathList, Steps,
-    Text, TextList,
+    Bool, Choice, ChoiceList, ClassWeights, Columns, Float, Initializer, Int, IntList, Layers, Path,
+    PathList, Steps, Text, TextList,
 };
 
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// The dotted path, as `train.batch_size`; inside a layer or a column, the bare name.
-    pub path: &'static str,
-    /// The type and range of its value.
-    pub kind: Kind,
-    /// The default as a TOML literal; none where a value must be given, or where being unset has a
-    /// meaning of its own, as for a column.
-    pub default: Option<&'static str>,
-    /// Meaning and unit, in one sentence.
-    pub help: &'static str,
-    /// What must hold for it to have an effect; within a layer, of the layer's other settings.
-    pub when: &'static [When],
-    /// Whether a value has to be given; where one has not and there is no default, being unset says something.
-    pub required: bool,
-}
-
-impl Key {
-    /// The same with an effect only where all of these hold; one that is idle is refused, or set aside and told.
-    pub(super) const fn when(self, when: &'static [When]) -> Self {
-        Self { when, ..self }
-    }
-
-    /// The section, empty for a setting outside all sections.
-    pub fn section(&self) -> &'static str {
-        self.path.rsplit_once('.').map_or("", |(section, _)| section)
-    }
-
-    /// The name within the section.
-    pub fn name(&self) -> &'static str {
-        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
-    }
-}
-
-/// The type and range of a setting's value.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// True or false.
-    Bool,
-    /// A whole number within bounds that are both allowed.
-    Int {
-        /// The smallest value allowed.
-        min: i64,
-        /// The largest value allowed.
-        max: i64,
-    },
-    /// A finite number within bounds.
-    Float {
-        /// The lower bound.
-        low: Bound<f64>,
-        /// The upper bound.
-        high: Bound<f64>,
-    },
-    /// Any text.
-    Text,
-    /// A file or folder; in a configuration file, relative to that file's folder.
-    Path,
-    /// A list of files or folders, each as [`Kind::Path`].
-    PathList,
-    /// One of these names.
-    Choice(&'static [&'static str]),
-    /// A list of texts.
-    TextList,
-    /// A list of whole numbers, each within bounds.
-    IntList {
-        /// The smallest value allowed.
-        min: i64,
-        /// The largest value allowed.
-        max: i64,
-    },
-    /// An initialiser: its name, or a table of its name and settings.
-    Initializer(&'static [Variant]),
-    /// A list of layers, each a table told apart by its `type`.
-    Layers,
-    /// A list of steps, each its name, or a table of its name and settings.
-    Steps(&'static [Variant]),
-    /// A table of tables: a column's name, then its settings out of [`COLUMN_KEYS`].
-    Columns,
-    /// One of these names, or a table of weights by the name of a class.
-    ClassWeights(&'static [&'static str]),
-}
-
-impl Kind {
-    /// What is expected, as the end of "expected ...".
-    pub fn expected(&self) -> String {
-        match self {
-            Bool => "true or false".into(),
-            Int { min, max } => format!("a whole number from {min} to {max}"),
-            Float { low, high } => format!("a number{}", range_words(*low, *high)),
-            Text => "a text in quotes".into(),
-            Path => "a path in quotes".into(),
-            Choice(names) => format!("one of {}", names.join(", ")),
-            TextList => "a list of texts in quotes".into(),
-            PathList => "a list of paths in quotes".into(),
-            IntList { min, max } => format!("a list of whole numbers from {min} to {max}"),
-            Initializer(kinds) => {
-                let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-                format!("one of {}", names.join(", "))
-            }
-            Layers => "a list of layers".into(),
-            Steps(kinds) => {
-                let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-                format!("a list of steps out of {}", names.join(", "))
-            }
-            Columns => "a table for each column's name".into(),
-            ClassWeights(names) => {
-                format!("{}, or a table of weights of at least 0 as {{ yes = 5 }}", names.join(", "))
-            }
-        }
-    }
-
-    /// Whether a number lies within the range of a [`Kind::Float`]; infinities and NaN never do.
-    pub(super) fn holds_float(low: Bound<f64>, high: Bound<f64>, x: f64) -> bool {
-        x.is_finite() && (low, high).contains(&x)
-    }
-}
-
-fn range_words(low: Bound<f64>, high: Bound<f64>) -> String {
-    match (low, high) {
-        (Included(a), Included(b)) => format!(" from {a} to {b}"),
-        (Included(a), Excluded(b)) => format!(" of at least {a} and below {b}"),
-        (Excluded(a), Included(b)) => format!(" above {a} and at most {b}"),
-        (Excluded(a), Excluded(b)) => format!(" above {a} and below {b}"),
-        (Included(a), Unbounded) => format!(" of at least {a}"),
-        (Excluded(a), Unbounded) => format!(" above {a}"),
-        (Unbounded, Included(b)) => format!(" of at most {b}"),
-        (Unbounded, Excluded(b)) => format!(" below {b}"),
-        (Unbounded, Unbounded) => String::new(),
-    }
-}
-
-/// Any number above zero.
-pub(super) const POSITIVE: Kind = Float { low: Excluded(0.0), high: Unbounded };
-/// Zero or any number above.
-pub(super) const NOT_NEGATIVE: Kind = Float { low: Included(0.0), high: Unbounded };
-/// A share that leaves something over.
-pub(super) const BELOW_ONE: Kind = Float { low: Included(0.0), high: Excluded(1.0) };
-/// A share.
-pub(super) const UNIT: Kind = Float { low: Included(0.0), high: Included(1.0) };
-/// Any finite number.
-pub(super) const ANY: Kind = Float { low: Unbounded, high: Unbounded };
 /// Strictly between nothing and everything.
 const INNER: Kind = Float { low: Excluded(0.0), high: Excluded(1.0) };
 /// The share of a table that a split may set aside.
@@ -187,21 +46,6 @@ const DECOUPLED: &[&str] = &["adamw", "lion", "muon", "schedule_free_adamw"];
 
 /// The largest number of units of one layer.
 pub(super) const MAX_UNITS: i64 = 65_536;
-
-/// A row whose default is the TOML literal `default`.
-pub(super) const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
-    Key { path, kind, default: Some(default), help, required: false, when: &[] }
-}
-
-/// A row whose value must be given.
-pub(super) const fn bare(path: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { path, kind, default: None, help, required: true, when: &[] }
-}
-
-/// A row that may be left unset, which says that something else decides.
-pub(super) const fn unset(path: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { path, kind, default: None, help, required: false, when: &[] }
-}
 
 /// Every setting, section by section.
 #[rustfmt::skip]
@@ -236,6 +80,8 @@ pub static KEYS: &[Key] = &[
         "Whether rows are read from disk while they are learned from: if the table needs more than data.memory, always, or never."),
     key("data.cache", Path, "''",
         "The folder where columns and prepared rows of such a table are kept for later runs; empty for statera in the user's folder of caches."),
+    key("data.cache_size", Text, "'64GiB'",
+        "The most bytes that it holds: what has not been used for longest is removed when more is added, but for what a run reads from."),
     key("data.weight", Text, "''",
         "A column of numbers of at least 0 by which the loss counts each row, and which is no input; empty for none. Test metrics stay unweighted."),
     key("data.drop_duplicates", Bool, "false",
@@ -274,6 +120,8 @@ pub static KEYS: &[Key] = &[
         "Whether a column with missing cells brings a second input that says where they were."),
     key("prepare.numbers", Steps(STEPS), "[]",
         "The steps of number columns and of the days of dates, one by one, in place of prepare.scale; without a step that fills in missing cells, prepare.impute comes first. `statera config --expanded` shows the lists that the short forms stand for."),
+    key("prepare.dates", ChoiceList(DatePart::NAMES), "['days', 'month_cycle', 'weekday_cycle', 'hour_cycle']",
+        "What dates become, each an input, a cycle two; what is the same in all training rows is left out, but for days."),
     key("prepare.categories", Steps(STEPS), "[]",
         "The steps of category columns one by one, in place of embedding.categories."),
     key("prepare.max_categories", Int { min: 0, max: 1_000_000 }, "256",
@@ -401,6 +249,8 @@ pub static KEYS: &[Key] = &[
         "Size that each number of the gradient is cut to, before clip_norm; 0 leaves all as they are."),
     key("train.clip_norm", NOT_NEGATIVE, "0.0",
         "Length that the gradient of all trained parameters together is shortened to (Pascanu 2013); 0 leaves it as it is."),
+    key("train.suggest", Bool, "true",
+        "Whether a training that goes astray runs a short range test, to suggest a learning rate; trials of studies do not."),
 
     key("optimizer.name", Choice(OptimizerName::NAMES), "'adamw'",
         "The rule that turns gradients into steps."),
@@ -507,6 +357,11 @@ pub static KEYS: &[Key] = &[
     key("schedule.start", Float { low: Included(0.0), high: Included(1.0) }, "0.04",
         "Where one_cycle begins, as a share of the learning rate (PyTorch's 1/25).")
         .when(&[Is("schedule.name", &["one_cycle"])]),
+    key("schedule.cuts", IntList { min: 1, max: 1_000_000 }, "[]",
+        "Epochs after each of which the learning rate is multiplied by schedule.cut, whatever the curve (PyTorch's MultiStepLR)."),
+    key("schedule.cut", INNER, "0.1",
+        "What each of schedule.cuts multiplies the learning rate by (PyTorch's default).")
+        .when(&[On("schedule.cuts")]),
 
     key("imbalance.kind", Choice(ImbalanceKind::NAMES), "'none'",
         "What is done about classes of few training rows: rows made between neighbours (smote; smote_nc where there are categories), rows repeated (oversample), or rows of frequent classes left out (undersample). Validation and test rows stay as they are."),
@@ -598,6 +453,17 @@ pub static KEYS: &[Key] = &[
         "The figure by which the best epoch is chosen."),
     key("checkpoint.restore_best", Bool, "true",
         "Whether the model ends with the weights of the best epoch in place of the last; when the loss stops being finite it does in any case."),
+    key("checkpoint.mode", Choice(CheckpointMode::NAMES), "'auto'",
+        "Which of two values of that figure is better: the smaller (min), the larger (max), or as the figure means it (auto)."),
+    key("checkpoint.best", Text, "''",
+        "The name of a model file that is saved after each epoch that is the best so far, as 'model-{epoch:02}-{val_rmse:.2}'; empty saves none."),
+    key("checkpoint.last", Text, "''",
+        "The name of a model file that is saved after every epoch, as 'last' or 'epoch-{epoch:04}'; empty saves none."),
+    key("checkpoint.resumable", Bool, "true",
+        "Whether the state of training is kept from time to time, so that a run that was broken off can go on."),
+    key("checkpoint.every_seconds", NOT_NEGATIVE, "5.0",
+        "Seconds between such states, in the middle of an epoch too; 0 keeps one at the end of every epoch.")
+        .when(&[On("checkpoint.resumable")]),
 
     key("evaluate.bootstrap", Int { min: 0, max: 1_000_000 }, "1000",
         "Resamples of the test rows behind each interval; 0 for no intervals."),
@@ -606,27 +472,6 @@ pub static KEYS: &[Key] = &[
         .when(&[On("evaluate.bootstrap")]),
     key("evaluate.baselines", Bool, "true",
         "Whether simple models are fitted to the same rows, to compare with."),
-];
-
-/// What can be said of one column, under `data.columns.<name>`; unset means decided from the data.
-#[rustfmt::skip]
-pub static COLUMN_KEYS: &[Key] = &[
-    unset("kind", Choice(ColumnKind::NAMES),
-        "What the cells of this column mean."),
-    unset("format", Choice(CellFormat::NAMES),
-        "How its cells are written: numbers with thousands set apart, a currency or per cent (decimal_point, decimal_comma), words for yes and no, or dates with the day or the month first."),
-    unset("null", TextList,
-        "Cells of this column with exactly one of these texts count as missing, besides those of data.null."),
-    unset("levels", TextList,
-        "The values that its cells may have, as a category; any other is an error."),
-    unset("scale", Choice(Scale::NAMES),
-        "How this column is scaled, in place of prepare.scale."),
-    unset("steps", Steps(STEPS),
-        "The steps that prepare this column, one by one, in place of those of its kind."),
-    unset("encode", Choice(Encode::NAMES),
-        "How this column enters the network, in place of the embedding settings: a category by one_hot, embedding, target, ordinal, count or hashing; a number by none, plr, pbld or ple."),
-    unset("drop", Bool,
-        "Whether this column is left out of learning."),
 ];
 
 /// The setting of this dotted path.

@@ -44,6 +44,7 @@ const OBSTACLES: &[Obstacle] = &[
     ("train.accumulate", |c| c.train.accumulate > 1, ALL_ROWS, "--set train.accumulate=1"),
     ("schedule.name", |c| c.schedule.name != ScheduleName::Constant, LINE_SEARCH, "--set schedule.name=constant"),
     ("schedule.warmup", |c| c.schedule.warmup > 0.0, LINE_SEARCH, "--set schedule.warmup=0"),
+    ("schedule.cuts", |c| !c.schedule.cuts.is_empty(), LINE_SEARCH, "--set schedule.cuts=[]"),
     ("lr_factor", |c| has(c, |l| l.lr_factors() != [1.0; 2]), "a line search finds one length for the whole step",
         "network.layers without lr_factor and bias_lr_factor"),
     ("average.kind", |c| c.average.kind != AverageKind::None,

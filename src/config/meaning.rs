@@ -122,6 +122,7 @@ fn switched_on(path: &str) -> String {
         Some(Kind::Choice(names)) => {
             names.iter().find(|name| **name != "none").map_or_else(String::new, |n| quote(n))
         }
+        Some(Kind::IntList { .. }) if path == "schedule.cuts" => "[30, 60]".to_owned(),
         Some(Kind::IntList { .. }) => "[64, 64]".to_owned(),
         Some(kind) => example(&kind),
         None => "true".to_owned(),
@@ -286,6 +287,7 @@ mod tests {
                         format!("{path}={}", decides.default.unwrap())
                     }
                     Kind::Choice(names) => format!("{path}={}", names[names.len() - 1]),
+                    Kind::IntList { .. } => format!("{path}=[2]"),
                     _ => format!("{path}=2"),
                 }
             }

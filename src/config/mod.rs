@@ -15,6 +15,7 @@ pub mod embedding;
 mod expand;
 mod fault;
 mod idle;
+mod key;
 pub mod keys;
 pub mod layers;
 mod lbfgs;
@@ -35,10 +36,11 @@ use toml::{Table, Value};
 pub(crate) use blocks::check_blocks;
 use check::{Given, Origin};
 pub use choices::{
-    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, ClassWeighting, ColumnKind, Constraint,
-    CurriculumBy, Decimal, Delimiter, Encode, EndWeights, EnsembleKind, ImbalanceKind, Impute, LossName,
-    MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding, OptimizerName, Pacing, Parametrization,
-    Precision, QuantileOutput, Quote, Scale, ScheduleName, StreamMode, TargetScale, Task, WeightKind,
+    Activation, AverageKind, BadRows, CategoryEncoding, CellFormat, CheckpointMode, ClassWeighting,
+    ColumnKind, Constraint, CurriculumBy, DatePart, Decimal, Delimiter, Encode, EndWeights, EnsembleKind,
+    ImbalanceKind, Impute, LossName, MomentumForm, Monitor, NeighborWeights, Norm, NumericEmbedding,
+    OptimizerName, Pacing, Parametrization, Precision, QuantileOutput, Quote, Scale, ScheduleName,
+    StreamMode, TargetScale, Task, WeightKind,
 };
 pub use data::{ColumnConfig, DataConfig, column_settings};
 pub use domain::Domain;
@@ -140,6 +142,8 @@ pub struct PrepareConfig {
     pub numbers: Vec<StepSpec>,
     /// The steps of category columns, in place of `embedding.categories`; empty for those that it stands for.
     pub categories: Vec<StepSpec>,
+    /// What dates become inputs of.
+    pub dates: Vec<DatePart>,
     /// The most inputs of a one-hot category; 0 for no limit.
     pub max_categories: usize,
     /// How the target of a regression is scaled.
@@ -238,6 +242,8 @@ pub struct TrainConfig {
     pub clip_value: f64,
     /// Length that the gradient is shortened to; 0 for none.
     pub clip_norm: f64,
+    /// Whether a learning rate is looked for where training goes astray.
+    pub suggest: bool,
 }
 
 /// How gradients become steps.
@@ -322,6 +328,10 @@ pub struct ScheduleConfig {
     pub rise: f64,
     /// Where one_cycle begins.
     pub start: f64,
+    /// Epochs after which the learning rate is cut besides.
+    pub cuts: Vec<usize>,
+    /// What each of these multiplies it by.
+    pub cut: f64,
 }
 
 /// What is done about classes of few training rows.
@@ -434,6 +444,16 @@ pub struct CheckpointConfig {
     pub monitor: Monitor,
     /// Whether the model ends with that epoch's weights.
     pub restore_best: bool,
+    /// Which of two values of the figure is better.
+    pub mode: CheckpointMode,
+    /// The name of model files of the best epoch so far; empty for none.
+    pub best: String,
+    /// The name of model files of every epoch; empty for none.
+    pub last: String,
+    /// Whether the state of training is kept, so that it can go on.
+    pub resumable: bool,
+    /// How often; 0 for every epoch.
+    pub every_seconds: f64,
 }
 
 /// How the result is judged.

@@ -10,9 +10,10 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Value};
 
 use super::check::{Origin, key_path, read, value_of};
+use super::data::COLUMN_KEYS;
 use super::domain::{Domain, literal_of, shortened};
 use super::fault::{describe, key_segment, line_column, plain, quote};
-use super::keys::{COLUMN_KEYS, Key, Kind, find};
+use super::keys::{Key, Kind, find};
 use super::meaning::idle;
 use super::{Config, Source};
 use crate::error::{Error, Result, nearest};
@@ -260,6 +261,17 @@ impl Finder<'_> {
     fn parameter(&self, place: &str, path: &str, key: &Key, range: &DeTable<'_>) -> Result<Parameter> {
         let fail =
             |what: String, remedy: String| Err(Error::setting(format!("{place}`{path}`: {what}"), remedy));
+        if decides_the_judgement(path) {
+            return fail(
+                "it decides on which rows, or how, trials are judged, so that trials with different values cannot be \
+                 compared"
+                    .to_owned(),
+                match path {
+                    "seed" => "seed = 0, and `--confirm 5`, which trains the best settings with other seeds".to_owned(),
+                    _ => format!("{path} = {}", key.default.unwrap_or("…")),
+                },
+            );
+        }
         for name in range.keys() {
             if !RANGE_KEYS.contains(&name.get_ref().as_ref()) {
                 let what = format!("a range has no `{}`, expected {}", name.get_ref(), RANGE_KEYS.join(", "));
@@ -408,6 +420,15 @@ impl Finder<'_> {
     }
 }
 
+/// Whether a setting decides which rows trials learn from and are judged on, or how they are judged.
+fn decides_the_judgement(path: &str) -> bool {
+    let of = |section: &str| path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+    ["seed", "task", "threads"].contains(&path)
+        || of("split")
+        || of("evaluate")
+        || (of("data") && !of("data.columns"))
+}
+
 /// Whether a table in the place of a value is a range, and not a value that is a table.
 fn is_range(kind: &Kind, table: &DeTable<'_>) -> bool {
     let has = |name: &str| table.keys().any(|key| key.get_ref() == name);
@@ -519,6 +540,9 @@ mod tests {
             ("optimizer.learning_rate = { low = 0.1, hihg = 0.2 }", "a range has no `hihg`"),
             ("optimizer.learning_rate = { low = -1.0, high = 0.2 }", "`low` = -1.0: expected a number"),
             ("train.epochs = { low = 5, high = 9, steps = 1 }", "`steps` = 1, expected"),
+            ("seed = { low = 1, high = 9 }", "so that trials with different values cannot be compared"),
+            ("split.val = { low = 0.1, high = 0.3 }", "compared\n  try: split.val = 0.15"),
+            ("data.null = { choices = [['a'], ['b']] }", "on which rows, or how, trials are judged"),
         ] {
             let message = refusal(text);
             assert!(message.contains(words) && message.contains("line 1: "), "{message}\n  lacks {words}");

@@ -343,6 +343,7 @@ impl Config {
         config.prepare = PrepareConfig {
             numbers: self.steps_of_numbers(),
             categories: self.steps_of_categories(),
+            dates: self.prepare.dates.clone(),
             target_scale: self.prepare.target_scale,
             ..defaults.prepare
         };
@@ -379,6 +380,18 @@ pub(super) fn check(config: &Config) -> Result<()> {
         return Err(Error::setting(
             format!("`prepare.numbers`: {} is a step of categories", step.name()),
             format!("prepare.categories = [\"{}\"]", step.name()),
+        ));
+    }
+    let dates = &prepare.dates;
+    if let Some(twice) =
+        dates.iter().enumerate().find_map(|(i, part)| dates[..i].contains(part).then_some(part))
+    {
+        return Err(Error::setting(format!("`prepare.dates` holds {twice} twice"), "name every part once"));
+    }
+    if dates.is_empty() {
+        return Err(Error::setting(
+            "`prepare.dates` = [] leaves nothing of a date",
+            "prepare.dates = [\"days\"]; a column is left out by data.columns.NAME.drop = true",
         ));
     }
     check_list("prepare.categories", &prepare.categories)?;

@@ -5,7 +5,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::check::default_of;
-use super::keys::{COLUMN_KEYS, KEYS, Kind};
+use super::data::COLUMN_KEYS;
+use super::keys::{KEYS, Kind};
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, LAYER_KEYS, Variant};
 use super::*;
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use toml::{Table, Value};
 
+use super::data::COLUMN_KEYS;
 use super::fault::{key_segment, plain, tidy};
-use super::keys::{COLUMN_KEYS, KEYS, Key, Kind, sections};
+use super::keys::{KEYS, Key, Kind, sections};
 use super::layers::{BIAS_INITIALIZERS, INITIALIZERS, LAYER_KEYS, Variant};
 use super::meaning::When;
 

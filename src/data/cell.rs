@@ -256,13 +256,32 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day_of_year - (153 * month_from_march + 2) / 5 + 1)
 }
 
-/// The month (0 is January) and the weekday (0 is Monday) of a count of days since 1970-01-01.
-pub(super) fn month_and_weekday(days: f64) -> (u32, u32) {
-    // Ten million days are some 27,000 years: cells hold years of four digits.
-    let days = days.floor().clamp(-1e7, 1e7) as i64;
-    let (_, month, _) = civil_from_days(days);
-    // 1970-01-01 was a Thursday.
-    ((month - 1) as u32, (days + 3).rem_euclid(7) as u32)
+/// What a calendar and a clock say of a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Moment {
+    pub(super) year: i64,
+    /// From 1 on.
+    pub(super) month: i64,
+    /// Of the month, from 1 on.
+    pub(super) day: i64,
+    pub(super) days_in_month: i64,
+    /// 0 for Monday.
+    pub(super) weekday: i64,
+    /// Since midnight, with a fraction.
+    pub(super) hours: f64,
+}
+
+impl Moment {
+    /// The moment of a count of days since 1970-01-01.
+    pub(super) fn of(days: f64) -> Self {
+        let hours = (days - days.floor()) * 24.0;
+        // Ten million days are some 27,000 years: cells hold years of four digits.
+        let days = days.floor().clamp(-1e7, 1e7) as i64;
+        let (year, month, day) = civil_from_days(days);
+        // 1970-01-01 was a Thursday.
+        let weekday = (days + 3).rem_euclid(7);
+        Self { year, month, day, days_in_month: days_in_month(year, month), weekday, hours }
+    }
 }
 
 #[cfg(test)]
@@ -318,24 +337,25 @@ mod tests {
     }
 
     #[test]
-    fn month_and_weekday_invert_the_day_count() {
+    fn moments_invert_the_day_count() {
         let mut weekday = 0;
         for year in [1600, 1899, 1900, 1970, 2000, 2023, 2024] {
             for month in 1..=12 {
                 for day in 1..=days_in_month(year, month) {
                     let days = days_from_civil(year, month, day) as f64;
-                    let (found, at) = month_and_weekday(days + 0.75);
-                    assert_eq!(i64::from(found) + 1, month, "{year}-{month}-{day}");
+                    let found = Moment::of(days + 0.75);
+                    assert_eq!((found.year, found.month, found.day), (year, month, day));
+                    assert_eq!((found.hours, found.days_in_month), (18.0, days_in_month(year, month)));
                     if day > 1 {
-                        assert_eq!(at, (weekday + 1) % 7);
+                        assert_eq!(found.weekday, (weekday + 1) % 7);
                     }
-                    weekday = at;
+                    weekday = found.weekday;
                 }
             }
         }
-        assert_eq!(month_and_weekday(19_782.0), (1, 3), "29 February 2024 was a Thursday");
-        month_and_weekday(f64::INFINITY);
-        month_and_weekday(f64::NAN);
+        assert_eq!(Moment::of(19_782.0).weekday, 3, "29 February 2024 was a Thursday");
+        Moment::of(f64::INFINITY);
+        Moment::of(f64::NAN);
     }
 
     #[test]

@@ -147,7 +147,8 @@ fn decided(column: &Pending) -> Result<ColumnSchema> {
         && !survey.varies
         && let Some(first) = &survey.first
     {
-        verdict.dropped = Some(format!("constant: every cell is {}", shown(&first.text)));
+        let rounded = if survey.rounded > 0 { ", rounded to the 16 digits of a 64-bit float" } else { "" };
+        verdict.dropped = Some(format!("constant: every cell is {}{rounded}", shown(&first.text)));
     }
     let Verdict { kind, format, mut reason, dropped } = verdict;
     let levels = match (kind, format) {
@@ -461,6 +462,15 @@ mod tests {
             ),
             ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
             ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
+            (
+                "x",
+                cycle(&["9223372036854775807", "9223372036854775806"]),
+                Number,
+                Some(
+                    "constant: every cell is `9223372036854775807`, rounded to the 16 digits of a 64-bit float",
+                ),
+                "100 cells beyond 2^53",
+            ),
             ("x", cells(100, |i| format!("{i} {}", "long ".repeat(20))), Text, Some("text"), "long text"),
             (
                 "x",

@@ -16,6 +16,12 @@ use crate::{Error, Result};
 /// The code of a missing cell in [`ColumnData::Category`].
 pub const MISSING: u32 = u32::MAX;
 
+/// The number of a row of a table, from 0 on: of a table of many rows, lists of such numbers are what memory goes to.
+pub type RowIdx = u32;
+
+/// The most rows of a table that are told apart by number.
+pub const MOST_ROWS: usize = RowIdx::MAX as usize;
+
 /// The cells of one column, by its kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ColumnData {

@@ -9,7 +9,7 @@ use super::cell::finite;
 use super::cell_format::{CellFormat, Dress};
 use super::read::RawTable;
 use super::schema::FEW_NUMBERS;
-use super::table::MISSING;
+use super::table::{MISSING, MOST_ROWS, RowIdx};
 use super::words::{counted, instead, listed, null_option, shown, thousands};
 use crate::{Error, Result};
 
@@ -57,16 +57,18 @@ pub enum Target {
 impl Target {
     /// Groups of rows that a stratified split keeps in proportion: the classes, or for numbers
     /// ten bands with as many of `rows` each; [`MISSING`] for rows not in `rows`.
-    pub fn strata(&self, rows: &[usize]) -> Vec<u32> {
+    pub fn strata(&self, rows: &[RowIdx]) -> Vec<u32> {
         match self {
             Self::Classes { codes, .. } => codes.clone(),
             Self::Values(values) => {
                 let mut strata = vec![MISSING; values.len()];
-                let mut order: Vec<usize> = rows.to_vec();
+                let mut order: Vec<RowIdx> = rows.to_vec();
                 // Ties by row, so that the bands do not depend on the order of `rows`.
-                order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
+                order.sort_unstable_by(|&a, &b| {
+                    values[a as usize].total_cmp(&values[b as usize]).then(a.cmp(&b))
+                });
                 for (rank, &row) in order.iter().enumerate() {
-                    strata[row] = (rank * BANDS / order.len()) as u32;
+                    strata[row as usize] = (rank * BANDS / order.len()) as u32;
                 }
                 strata
             }
@@ -82,9 +84,9 @@ pub struct Labels {
     /// Its values or classes.
     pub target: Target,
     /// The rows that have a target, in order: those to learn from and to measure on.
-    pub rows: Vec<usize>,
+    pub rows: Vec<RowIdx>,
     /// The rows without one, which are left out of everything.
-    pub missing: Vec<usize>,
+    pub missing: Vec<RowIdx>,
 }
 
 impl Labels {
@@ -94,14 +96,14 @@ impl Labels {
         let labels = Self::read(raw, index, task, None)?;
         match &labels.target {
             Target::Values(values) => {
-                let first = values[labels.rows[0]];
-                if labels.rows.iter().all(|&row| values[row] == first) {
-                    return Err(constant(raw, index, labels.rows[0]));
+                let first = values[labels.rows[0] as usize];
+                if labels.rows.iter().all(|&row| values[row as usize] == first) {
+                    return Err(constant(raw, index, labels.rows[0] as usize));
                 }
             }
             Target::Classes { codes, classes } => {
                 if classes.len() == 1 {
-                    return Err(constant(raw, index, labels.rows[0]));
+                    return Err(constant(raw, index, labels.rows[0] as usize));
                 }
                 if task == TaskKind::Binary && classes.len() != 2 {
                     // A column of nearly as many numbers as rows is no column of classes.
@@ -142,8 +144,11 @@ impl Labels {
     }
 
     fn read(raw: &RawTable, index: usize, task: TaskKind, known: Option<&[String]>) -> Result<Self> {
-        let (missing, rows): (Vec<usize>, Vec<usize>) =
-            (0..raw.n_rows()).partition(|&row| raw.is_missing(row, index));
+        if raw.n_rows() > MOST_ROWS {
+            return Err(too_many_rows(raw));
+        }
+        let (missing, rows): (Vec<RowIdx>, Vec<RowIdx>) =
+            (0..raw.n_rows() as RowIdx).partition(|&row| raw.is_missing(row as usize, index));
         if rows.is_empty() {
             return Err(all_missing(raw, index, known.is_some()));
         }
@@ -156,6 +161,19 @@ impl Labels {
         };
         Ok(Self { column: raw.name(index).to_owned(), target, rows, missing })
     }
+}
+
+/// The error of rows that have no number.
+fn too_many_rows(raw: &RawTable) -> Error {
+    Error::data(
+        format!(
+            "{} has {}, more than the {} that are told apart",
+            raw.source.display(),
+            counted(raw.n_rows(), "row"),
+            thousands(MOST_ROWS)
+        ),
+        "train on a sample of them",
+    )
 }
 
 /// Decides what task a target makes, and says why; `wanted` is what the user asks for.
@@ -498,13 +516,14 @@ mod tests {
     #[test]
     fn strata_of_numbers_are_bands_of_equal_size() {
         let values: Vec<f64> = (0..50).map(|i| f64::from(i * 7 % 50)).collect();
-        let rows: Vec<usize> = (0..50).filter(|row| row % 5 != 0).collect();
+        let rows: Vec<RowIdx> = (0..50).filter(|row| row % 5 != 0).collect();
         let strata = Target::Values(values.clone()).strata(&rows);
         for band in 0..10 {
             assert_eq!(strata.iter().filter(|&&stratum| stratum == band).count(), 4);
         }
         assert_eq!(strata[0], MISSING);
-        let lowest = rows.iter().min_by(|&&a, &&b| values[a].total_cmp(&values[b])).unwrap();
-        assert_eq!(strata[*lowest], 0);
+        let lowest =
+            rows.iter().min_by(|&&a, &&b| values[a as usize].total_cmp(&values[b as usize])).unwrap();
+        assert_eq!(strata[*lowest as usize], 0);
     }
 }

@@ -37,7 +37,7 @@ const EMBEDDED: [&str; 2] = ["embedding.categories=embedding", "embedding.numeri
 #[derive(serde::Deserialize)]
 struct Golden {
     train: usize,
-    rows: Vec<usize>,
+    rows: Vec<RowIdx>,
     edits: Vec<(usize, String, String)>,
     cases: Vec<GoldenCase>,
 }
@@ -61,7 +61,7 @@ fn the_matrix_is_that_of_scikit_learn() {
     let lines: Vec<String> = lines.into_iter().map(|cells| cells.join(",")).collect();
     let raw = raw(&lines.join("\n"));
     let table = Table::from_raw(&raw, &schema_of(&raw).without(&["charges"])).unwrap();
-    let train = TrainRows::for_test((0..golden.train).collect());
+    let train = TrainRows::for_test((0..golden.train as RowIdx).collect());
     assert_eq!(golden.cases.len(), 3);
     for case in golden.cases {
         let options =
@@ -122,7 +122,7 @@ fn the_insurance_table_has_eleven_inputs() {
 }
 
 /// A table of numbers, categories and dates, some missing: forty rows to train on, then others.
-fn table_with(held_out: &[String]) -> (String, Vec<usize>) {
+fn table_with(held_out: &[String]) -> (String, Vec<RowIdx>) {
     let mut text = String::from("n,c,d\n");
     for i in 0..40 {
         let n = if i % 7 == 0 { String::new() } else { format!("{}", (i * i % 31) as f64 / 8.0) };
@@ -152,6 +152,10 @@ fn held_out_rows_do_not_change_a_bit_of_the_pipeline() {
         vec!["prepare.scale=robust", "prepare.impute=most_frequent"],
         vec!["prepare.scale=none", "prepare.impute=zero", "embedding.numeric=ple"],
         vec!["prepare.scale=log", "prepare.max_categories=2"],
+        vec![
+            "prepare.dates=['year', 'month', 'day', 'weekday', 'hour', 'day_cycle', 'hour_cycle']",
+            "prepare.impute=knn",
+        ],
         vec!["prepare.scale=yeo_johnson", "prepare.categories=['most_frequent', 'count', 'standard']"],
         vec!["prepare.scale=quantile", "prepare.categories=[{step='rare', min_frequency=12}, 'ordinal']"],
         vec![
@@ -198,7 +202,9 @@ fn embedded_columns_become_codes_and_places() {
     let (text, train) = table_with(&["99,w,1969-07-20".to_owned(), ",,2024-01-01".to_owned()]);
     let raw = raw(&text);
     let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
-    let options = options(&[EMBEDDED[0], EMBEDDED[1], "embedding.n_bins=4"]);
+    let dates = "prepare.dates=['days', 'month_cycle', 'weekday_cycle']";
+    let plain_options = options(&[dates]);
+    let options = options(&[EMBEDDED[0], EMBEDDED[1], "embedding.n_bins=4", dates]);
     let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train.clone()), &options).unwrap();
     let features: Vec<_> = pipeline.features().iter().map(|f| (f.name.as_str(), f.kind)).collect();
     let n_bins = 4;
@@ -227,7 +233,7 @@ fn embedded_columns_become_codes_and_places() {
     assert!(column(0)[4] > 4.0, "99 lies above all bins");
 
     // Without embedding, the same pipeline is the plain one.
-    let plain = Pipeline::fit(&table, &TrainRows::for_test(train), &PipelineOptions::default()).unwrap();
+    let plain = Pipeline::fit(&table, &TrainRows::for_test(train), &plain_options).unwrap();
     assert_eq!(pipeline.plain(), plain);
     assert_eq!(plain.plain(), plain);
     let saved = serde_json::to_string(&pipeline).unwrap();
@@ -245,7 +251,7 @@ fn edges_are_those_of_numpy() {
     let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
     let n_bins = format!("embedding.n_bins={n_bins}");
     let options = options(&["prepare.scale=none", "embedding.numeric=ple", &n_bins]);
-    let train = TrainRows::for_test((0..raw.n_rows()).collect());
+    let train = TrainRows::for_test((0..raw.n_rows() as RowIdx).collect());
     let pipeline = Pipeline::fit(&table, &train, &options).unwrap();
     let FittedColumn::Number { bins: Some(bins), .. } = &pipeline.columns()[0] else {
         panic!("{pipeline:?}")
@@ -261,7 +267,7 @@ fn a_row_is_prepared_alike_alone_and_among_others() {
     let raw = raw(&text);
     let table = Table::from_raw(&raw, &schema_of(&raw)).unwrap();
     let pipeline = Pipeline::fit(&table, &TrainRows::for_test(train), &PipelineOptions::default()).unwrap();
-    let rows: Vec<usize> = (0..600).map(|i| i % 41).collect();
+    let rows: Vec<RowIdx> = (0..600).map(|i| i % 41).collect();
     let (matrix, _) = pipeline.transform(&table, &rows).unwrap();
     for (row, expected) in rows.iter().zip(matrix.chunks(pipeline.features().len())) {
         assert_eq!(pipeline.transform(&table, &[*row]).unwrap().0, expected);
@@ -290,7 +296,7 @@ fn walk(bytes: &[u8]) -> Result<()> {
     for task in [task, TaskKind::Regression, TaskKind::Multiclass, TaskKind::Binary] {
         let Ok(labels) = Labels::for_training(&raw, &target, task) else { continue };
         let strata = labels.target.strata(&labels.rows);
-        assert!(labels.rows.iter().all(|&row| strata[row] != MISSING));
+        assert!(labels.rows.iter().all(|&row| strata[row as usize] != MISSING));
         let _ = Split::by_column(&raw, &target, &labels.rows, Some(&strata), true, 0.2, 1);
         let Ok(split) = Split::random(&labels.rows, Some(&strata), 0.15, 0.15, 1) else { continue };
         for sets in [

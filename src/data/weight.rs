@@ -2,6 +2,7 @@
 
 use super::cell::finite;
 use super::read::RawTable;
+use super::table::RowIdx;
 use super::words::{instead, shown};
 use crate::{Error, Result};
 
@@ -9,7 +10,7 @@ use crate::{Error, Result};
 /// learned from.
 ///
 /// A cell that is missing, negative or no number is an error that names its row and line.
-pub fn read_weights(raw: &RawTable, column: &str, rows: &[usize]) -> Result<Vec<f64>> {
+pub fn read_weights(raw: &RawTable, column: &str, rows: &[RowIdx]) -> Result<Vec<f64>> {
     let index = raw.column_index(column).ok_or_else(|| {
         Error::setting(
             format!("data.weight: there is no column {} in {}", shown(column), raw.source.display()),
@@ -17,7 +18,7 @@ pub fn read_weights(raw: &RawTable, column: &str, rows: &[usize]) -> Result<Vec<
         )
     })?;
     let mut weights = vec![0.0; raw.n_rows()];
-    for &row in rows {
+    for row in rows.iter().map(|&row| row as usize) {
         match raw.value(row, index).and_then(finite) {
             Some(weight) if weight >= 0.0 => weights[row] = weight,
             _ => {

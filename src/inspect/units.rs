@@ -6,6 +6,7 @@ use statera_kernels::{Activation, CpuLevel, Scalar};
 
 use super::start::{Kind, LayerScale, Trouble, each_layer, scales, without_noise};
 use crate::config::{self, LayerSpec};
+use crate::data::RowIdx;
 use crate::data::{Labels, RawTable, Table, Target};
 use crate::error::Result;
 use crate::model::{Model, Params};
@@ -79,20 +80,22 @@ pub struct LayerReport {
 /// # Errors
 ///
 /// Where the table lacks columns of the model.
-pub fn report(model: &Model, raw: &RawTable, labels: &Labels, rows: &[usize]) -> Result<LayerReport> {
+pub fn report(model: &Model, raw: &RawTable, labels: &Labels, rows: &[RowIdx]) -> Result<LayerReport> {
     let card = &model.card;
     let width: usize = model.network.layers().iter().map(Layer::out_features).sum();
     let most = (NUMBERS / width.max(1)).clamp(1, ROWS);
     let mut drawn = some_rows(card.provenance.seed, rows.len(), most);
     drawn.sort_unstable();
-    let rows: Vec<usize> = drawn.iter().map(|&i| rows[i as usize]).collect();
+    let rows: Vec<RowIdx> = drawn.iter().map(|&i| rows[i as usize]).collect();
     let table = Table::from_raw(raw, &card.schema)?;
     let (x, _) = card.pipeline.transform(&table, &rows)?;
     let targets = match &labels.target {
-        Target::Values(values) => {
-            OwnedTargets::Values(rows.iter().map(|&row| card.target.scaler.transform(values[row])).collect())
+        Target::Values(values) => OwnedTargets::Values(
+            rows.iter().map(|&row| card.target.scaler.transform(values[row as usize])).collect(),
+        ),
+        Target::Classes { codes, .. } => {
+            OwnedTargets::Classes(rows.iter().map(|&row| codes[row as usize]).collect())
         }
-        Target::Classes { codes, .. } => OwnedTargets::Classes(rows.iter().map(|&row| codes[row]).collect()),
     };
     let params = match &model.params {
         Params::F32(params) => params.iter().map(|&p| f64::from(p)).collect(),

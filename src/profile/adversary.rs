@@ -14,7 +14,7 @@ use crate::data::TargetScaler;
 use crate::data::table::MISSING;
 use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
-use crate::train::events::Answer;
+use crate::train::events::{Answer, Event};
 use crate::train::fit::{OwnedTargets, RowFacts, Rows, fit};
 
 /// Rows of each table, at most.
@@ -253,10 +253,17 @@ fn judge(
     let loss = Loss::BinaryCrossentropy;
     let facts = RowFacts::default();
     let unit = &TargetScaler::IDENTITY;
-    let fitted =
-        fit(&network, loss, level, &config, &rows(learned), &facts, &rows(watched), unit, &mut |_| {
-            Answer::GoOn
-        });
+    let fitted = fit(
+        &network,
+        loss,
+        level,
+        &config,
+        &rows(learned),
+        &facts,
+        &rows(watched),
+        unit,
+        &mut |_: &Event| Answer::GoOn,
+    );
     let params = fitted.ok()?.params;
     let mut judged = Judged { network, params, auc: 0.0, variance: 0.0 };
     (judged.auc, judged.variance) = area(&judged.scores(&picked(inputs, test)), test, n_here);

@@ -31,8 +31,8 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::data::TaskKind;
 use crate::data::words::{counted, shown, thousands};
+use crate::data::{RowIdx, TaskKind};
 use crate::run::Plan;
 use against::{Against, against};
 use associations::{Associations, associations};
@@ -258,7 +258,7 @@ impl Noticed {
 
 /// Of `rows`, which are read column by column, those to look at: as many as make at most 4 million cells with `n_columns`
 /// columns, and 100,000 at most.
-pub(crate) fn rows_to_look_at(rows: &[usize], n_columns: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn rows_to_look_at(rows: &[RowIdx], n_columns: usize, seed: u64) -> Vec<usize> {
     const CELLS: usize = 1 << 22;
     sample::of(rows, MOST_TRAINING_ROWS.min(CELLS / n_columns.max(1)).max(1_000), seed)
 }

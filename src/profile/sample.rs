@@ -1,5 +1,6 @@
 //! Which rows stand for all of them where all would take too long.
 
+use crate::data::RowIdx;
 use crate::random::{Purpose, Stream};
 
 /// At most `most` of `n_rows` rows in their order, spread evenly: one drawn by the seed out of each of `most` equal
@@ -14,10 +15,10 @@ pub fn rows(n_rows: usize, most: usize, seed: u64) -> Option<Vec<usize>> {
 }
 
 /// At most `most` of these rows, drawn in the same way.
-pub fn of(all: &[usize], most: usize, seed: u64) -> Vec<usize> {
+pub fn of(all: &[RowIdx], most: usize, seed: u64) -> Vec<usize> {
     match rows(all.len(), most, seed) {
-        None => all.to_vec(),
-        Some(drawn) => drawn.into_iter().map(|i| all[i]).collect(),
+        None => all.iter().map(|&row| row as usize).collect(),
+        Some(drawn) => drawn.into_iter().map(|i| all[i] as usize).collect(),
     }
 }
 

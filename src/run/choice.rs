@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{loss_name, task_by_loss};
 use crate::config::{Config, LossName, Task};
+use crate::data::RowIdx;
 use crate::data::words::{counted, shown};
 use crate::data::{Labels, RawTable, Schema, Target, TaskKind, infer_task};
 use crate::error::Result;
@@ -89,9 +90,9 @@ pub(super) fn of_task(config: &Config, raw: &RawTable, target: &str) -> Result<(
 }
 
 /// Whether each number stands in rows enough to train, validate and test a class.
-fn may_be_classes(rows: &[usize], values: &[f64]) -> bool {
+fn may_be_classes(rows: &[RowIdx], values: &[f64]) -> bool {
     const FEWEST: usize = 3;
-    let mut sorted: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
+    let mut sorted: Vec<f64> = rows.iter().map(|&row| values[row as usize]).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.chunk_by(|a, b| a == b).all(|same| same.len() >= FEWEST)
 }

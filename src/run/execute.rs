@@ -8,14 +8,16 @@ use super::plan::Plan;
 use super::reach::{check_reach, furthest};
 use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
 use crate::config::{EvaluateConfig, Precision, name_starts};
+use crate::data::RowIdx;
 
 use crate::error::{Error, Result};
 use crate::model::{Card, Model, Params, Provenance, truth_of};
 use crate::train::astray::instead;
 use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
+use crate::train::checkpoint::Saving;
 use crate::train::events::{EpochRecord, Listener};
-use crate::train::fit::{Fitted, Rows, fit};
+use crate::train::fit::{FitRows, Fitted, Rows, fit_saved};
 use crate::train::metrics::{Predictions, Truth, higher_is_better, metrics};
 
 /// Standard deviations, or whatever a column is scaled by, beyond which a cell is more likely to be wrong than rare.
@@ -34,20 +36,25 @@ pub struct Trained {
 
 /// Trains the plan's network, telling `listener`, and tests it once on the test rows.
 pub fn execute(plan: &Plan, listener: &mut Listener) -> Result<Trained> {
+    execute_saved(plan, listener, None)
+}
+
+/// The same, keeping checkpoints, and going on from one if there is one.
+pub fn execute_saved(plan: &Plan, listener: &mut Listener, saving: Option<Saving>) -> Result<Trained> {
     match plan.config.network.precision {
-        Precision::F32 => execute_in::<f32>(plan, listener, Params::F32),
-        Precision::F64 => execute_in::<f64>(plan, listener, Params::F64),
+        Precision::F32 => execute_in::<f32>(plan, listener, saving),
+        Precision::F64 => execute_in::<f64>(plan, listener, saving),
     }
 }
 
 fn execute_in<T: Scalar + 'static>(
     plan: &Plan,
     listener: &mut Listener,
-    wrap: impl Fn(Vec<T>) -> Params,
+    saving: Option<Saving>,
 ) -> Result<Trained> {
     check_reach(plan)?;
     let rows = [plan.training_rows::<T>()?, plan.prepared::<T>(&plan.split.val)?];
-    let Untested { mut model, best_epoch, history, reason, seconds } = train(plan, &rows, listener, wrap)?;
+    let Untested { mut model, best_epoch, history, reason, seconds } = train(plan, &rows, listener, saving)?;
     let mut report = Report {
         n_rows: RowCounts::of(plan),
         best_epoch,
@@ -88,16 +95,29 @@ pub fn train<T: Scalar + 'static>(
     plan: &Plan,
     [train, val]: &[Rows<T>; 2],
     listener: &mut Listener,
-    wrap: impl Fn(Vec<T>) -> Params,
+    saving: Option<Saving>,
 ) -> Result<Untested> {
     let level = CpuLevel::detect();
     let unit = &plan.target.scaler;
     let facts = plan.facts()?;
-    let fitted = fit(&plan.network, plan.loss, level, &plan.config, train, &facts, val, unit, listener)?;
+    let rows = FitRows { train: train.into(), val: val.into(), facts: &facts, unit };
+    let fitted = fit_saved(&plan.network, plan.loss, level, &plan.config, rows, listener, saving)?;
+    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
+    Ok(Untested {
+        model: Model::new(card_of(plan), Params::of(params)),
+        best_epoch,
+        history,
+        reason,
+        seconds,
+    })
+}
+
+/// All of the plan's model but its parameters and what they will be worth.
+pub fn card_of(plan: &Plan) -> Card {
     // The same network is the same file, whether its start was named or left to `auto`.
     let mut layers = plan.network.specs().to_vec();
     name_starts(&mut layers);
-    let card = Card {
+    Card {
         target: plan.target.clone(),
         loss: plan.loss,
         n_inputs: plan.network.n_inputs(),
@@ -112,9 +132,7 @@ pub fn train<T: Scalar + 'static>(
             data_sha256: plan.raw.sha256.clone(),
             n_train: plan.split.train.rows().len(),
         },
-    };
-    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
-    Ok(Untested { model: Model::new(card, wrap(params)), best_epoch, history, reason, seconds })
+    }
 }
 
 /// What the model reaches on the validation rows; where that is nothing, an error that tells why, and what to try as
@@ -144,7 +162,7 @@ pub(super) fn judge_val(
 }
 
 /// Simple models fitted to the plan's training rows, and what they predict of `rows`.
-pub(super) fn rivals(plan: &Plan, rows: &[usize]) -> Result<Vec<(&'static str, Predictions)>> {
+pub(super) fn rivals(plan: &Plan, rows: &[RowIdx]) -> Result<Vec<(&'static str, Predictions)>> {
     let train = plan.split.train.rows();
     let truth = truth_of(&plan.labels.target, train);
     // A linear model takes a category one-hot, and a number as it is, whatever the network does with them.

@@ -6,12 +6,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::checkpoints::{CHECKPOINTS, is_left_over};
+use super::report::Report;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
-use crate::model::MODEL_FILE;
-use crate::train::events::{EpochRecord, Event};
-
-use super::report::Report;
+use crate::model::{MODEL_FILE, Params};
+use crate::train::events::{Answer, Callback, EpochRecord, Event};
 
 /// A folder of results that is being written; taken away again unless it is kept.
 #[derive(Debug)]
@@ -34,6 +37,14 @@ struct Fate {
 pub struct Undo(Arc<Mutex<Fate>>);
 
 impl Undo {
+    /// Writes something into the folder for which it stays from then on, whatever becomes of the run.
+    pub fn keep(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut fate = lock(&self.0);
+        write()?;
+        fate.kept = true;
+        Ok(())
+    }
+
     /// Removes the folder unless it is kept, then calls `then` with whether it is kept.
     ///
     /// Until `then` is done nobody writes into the folder: a `then` that ends the process leaves nothing
@@ -107,7 +118,12 @@ impl Drop for Folder {
     }
 }
 
-/// A folder that a run is being written to; taken away again unless training comes to its end.
+/// The two files of a run that grow.
+const EVENTS: &str = "events.jsonl";
+const HISTORY: &str = "history.csv";
+
+/// A folder that a run is being written to; taken away again unless training comes to its end, or a checkpoint is kept
+/// from which it can go on.
 #[derive(Debug)]
 pub struct RunFolder {
     folder: Folder,
@@ -115,6 +131,16 @@ pub struct RunFolder {
     history: File,
     /// The fold that is told of, of a cross-validation.
     fold: Option<usize>,
+    /// What went wrong first as the two files grew.
+    failure: Option<Error>,
+}
+
+/// How long the two files were.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lengths {
+    events: u64,
+    history: u64,
 }
 
 impl RunFolder {
@@ -134,8 +160,81 @@ impl RunFolder {
                 .open(&file)
                 .map_err(|e| Error::io("create", &file, e))
         };
-        let (events, history) = (open("events.jsonl")?, open("history.csv")?);
-        Ok(Self { folder, events, history, fold: None })
+        let (events, history) = (open(EVENTS)?, open(HISTORY)?);
+        let run = Self { folder, events, history, fold: None, failure: None };
+        run.claim()?;
+        Ok(run)
+    }
+
+    /// Takes up the folder of a run that was broken off, to begin anew or to go on where a checkpoint says; it stays,
+    /// whatever happens. What a killed process left half-written is taken away.
+    pub fn reopen(path: &Path) -> Result<Self> {
+        let open = |name: &str| {
+            let file = path.join(name);
+            OpenOptions::new().append(true).open(&file).map_err(|e| Error::io("write", &file, e))
+        };
+        let fate = Fate { path: path.to_owned(), parents: Vec::new(), kept: true };
+        let folder = Folder { path: path.to_owned(), fate: Arc::new(Mutex::new(fate)) };
+        let run = Self { folder, events: open(EVENTS)?, history: open(HISTORY)?, fold: None, failure: None };
+        run.claim()?;
+        for folder in [path, &path.join(CHECKPOINTS)] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if is_left_over(&entry.path()) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        Ok(run)
+    }
+
+    /// Keeps other processes from writing into the folder, until this one ends.
+    fn claim(&self) -> Result<()> {
+        match self.events.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => Err(Error::output(
+                format!("another process is writing the run {}", self.path().display()),
+                "wait for it, or end it first",
+            )),
+            // Some file systems have no locks.
+            Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(()),
+        }
+    }
+
+    /// Makes the two files empty, for a run that begins anew.
+    pub fn begin_anew(&mut self) -> Result<()> {
+        self.cut(&Lengths { events: 0, history: 0 })
+    }
+
+    /// Makes the two files as long as they were; a file that is shorter has lost what it is to have.
+    fn cut(&self, to: &Lengths) -> Result<()> {
+        for (file, name, length) in [(&self.events, EVENTS, to.events), (&self.history, HISTORY, to.history)]
+        {
+            let path = self.path().join(name);
+            let there = file.metadata().map_err(|e| Error::io("read", &path, e))?.len();
+            if there < length {
+                return Err(Error::output(
+                    format!(
+                        "{} has {there} bytes; it had {length} when the checkpoint was taken",
+                        path.display()
+                    ),
+                    "put it back as it was, or train anew",
+                ));
+            }
+            file.set_len(length).map_err(|e| Error::io("write", &path, e))?;
+        }
+        Ok(())
+    }
+
+    /// The two files, to be flushed to disk before a checkpoint that counts on them.
+    pub fn logs(&self) -> Result<[File; 2]> {
+        let copy = |file: &File, name: &str| {
+            file.try_clone().map_err(|e| Error::io("write", &self.path().join(name), e))
+        };
+        Ok([copy(&self.events, EVENTS)?, copy(&self.history, HISTORY)?])
+    }
+
+    /// What went wrong first as events were written, if anything did.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
     }
 
     /// Where it is.
@@ -163,7 +262,7 @@ impl RunFolder {
         line.push('\n');
         self.events
             .write_all(line.as_bytes())
-            .map_err(|e| Error::io("write", &self.path().join("events.jsonl"), e))?;
+            .map_err(|e| Error::io("write", &self.path().join(EVENTS), e))?;
         match event {
             Event::Fold { fold, .. } => self.fold = Some(*fold),
             Event::Epoch(record) => self.tell_history(record)?,
@@ -198,7 +297,7 @@ impl RunFolder {
         );
         self.history
             .write_all(lines.as_bytes())
-            .map_err(|e| Error::io("write", &self.path().join("history.csv"), e))
+            .map_err(|e| Error::io("write", &self.path().join(HISTORY), e))
     }
 
     /// Writes what training and testing came to, the bytes of the model file among it; what is written stays, even if
@@ -211,8 +310,30 @@ impl RunFolder {
         let sync = |file: &File, name: &str| {
             file.sync_all().map_err(|e| Error::io("write", &self.path().join(name), e))
         };
-        sync(&self.events, "events.jsonl")?;
-        sync(&self.history, "history.csv")
+        sync(&self.events, EVENTS)?;
+        sync(&self.history, HISTORY)
+    }
+}
+
+impl Callback for RunFolder {
+    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+        // Training is worth more than its log.
+        if let Err(error) = self.tell(event) {
+            self.failure.get_or_insert(error);
+        }
+        Answer::GoOn
+    }
+
+    fn state(&self) -> Value {
+        let length = |file: &File| file.metadata().map_or(0, |there| there.len());
+        let lengths = Lengths { events: length(&self.events), history: length(&self.history) };
+        serde_json::to_value(lengths).unwrap_or_default()
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let unreadable =
+            |e| Error::model(format!("the lengths of the logs cannot be read: {e}"), "train anew");
+        self.cut(&Lengths::deserialize(state).map_err(unreadable)?)
     }
 }
 

@@ -3,24 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use statera_kernels::{CpuLevel, Scalar};
 
+use super::checkpoints::{self, Checkpoints};
 use super::cross_validation::{CrossValidation, FoldReport, joined};
 use super::execute::{Untested, judge_test, judge_val, rivals, train};
 use super::plan::{Ground, Plan};
 use super::reach::check_reach;
 use super::report::{Baseline, Report, RowCounts};
+use super::resume::{FoldSaving, check_about};
 use super::split;
 use crate::bag::{self, Bag};
 use crate::config::{Config, Precision};
 use crate::data::RawTable;
+use crate::data::RowIdx;
 use crate::error::{Error, Problem, Result};
 use crate::model::{Model, Params, truth_of};
 use crate::train::astray::instead;
-use crate::train::events::{Answer, Event};
+use crate::train::checkpoint::Saving;
+use crate::train::events::{Answer, Callback, Event};
+use crate::train::fit::Rows;
 use crate::train::metrics::{Predictions, metrics};
-use crate::work;
+use crate::work::{self, Outcome};
 
 /// A cross-validation that is ready to train.
 #[derive(Debug)]
@@ -29,7 +35,7 @@ pub struct Folds {
     /// preparation, and its own seed: that of the settings, counted up.
     pub plans: Vec<Plan>,
     /// The rows apart, which no fold sees.
-    pub test: Vec<usize>,
+    pub test: Vec<RowIdx>,
     /// The settings, with those that were decided for all folds.
     pub config: Config,
 }
@@ -43,6 +49,8 @@ pub struct FoldDone {
     pub report: FoldReport,
     /// What happened in training.
     pub events: Vec<Event>,
+    /// Checkpoints that were damaged and not gone on from, in words.
+    pub damaged: Vec<String>,
     model: Model,
     /// Of the network and of the simple models: the rows held out, then the test rows.
     predictions: [Predictions; 2],
@@ -81,29 +89,34 @@ impl Folds {
 
     /// Trains the folds, `threads` at a time (0: one a core), each on one thread, and judges them and their bag.
     ///
-    /// `tell` hears of each fold as it ends; none comes of a run that `stop` ends. The result does not depend on the
-    /// number of threads.
+    /// `tell` hears of each fold as it ends; none comes of a run that `stop` ends. Each fold keeps checkpoints where
+    /// `saving` says, and goes on from its last one: those that had ended are judged again. The result does not depend on
+    /// the number of threads.
     pub fn run(
         &self,
         threads: usize,
+        saving: Option<&FoldSaving>,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&FoldDone),
     ) -> Result<Option<(CrossValidated, Vec<Vec<Event>>)>> {
         let job = |i: usize| {
             let plan = &self.plans[i];
             match plan.config.network.precision {
-                Precision::F32 => fold::<f32>(i, plan, &self.test, stop, Params::F32),
-                Precision::F64 => fold::<f64>(i, plan, &self.test, stop, Params::F64),
+                Precision::F32 => fold::<f32>(i, plan, &self.test, saving, stop),
+                Precision::F64 => fold::<f64>(i, plan, &self.test, saving, stop),
             }
             .map_err(|error| of_fold(i, error))
         };
-        let mut told = |done: &Result<Option<FoldDone>>| {
-            if let Ok(Some(done)) = done {
+        let mut told = |_, done: &Outcome<Result<Option<FoldDone>>>| {
+            if let Ok(Ok(Some(done))) = done {
                 tell(done);
             }
         };
         let done = work::share_out(self.plans.len(), threads, job, &mut told)?;
-        let done: Option<Vec<FoldDone>> = done.into_iter().collect::<Result<Vec<_>>>()?.into_iter().collect();
+        let done = done.into_iter().enumerate().map(|(i, done)| {
+            done.unwrap_or_else(|panicked| Err(of_fold(i, Error::training(panicked.to_string(), ""))))
+        });
+        let done: Option<Vec<FoldDone>> = done.collect::<Result<Vec<_>>>()?.into_iter().collect();
         Ok(done.map(|done| self.summed_up(done)))
     }
 
@@ -139,7 +152,7 @@ impl Folds {
         let mut out_of_fold = Vec::new();
         let mut held_out = held_out.into_iter();
         for plans in self.plans.chunks(s.folds) {
-            let rows: Vec<usize> = plans.iter().flat_map(|plan| plan.split.test.iter().copied()).collect();
+            let rows: Vec<RowIdx> = plans.iter().flat_map(|plan| plan.split.test.iter().copied()).collect();
             let all = joined(held_out.by_ref().take(plans.len()).collect());
             out_of_fold.push(metrics(&all, truth_of(target, &rows).view()));
         }
@@ -187,30 +200,24 @@ fn of_fold(i: usize, error: Error) -> Error {
 
 /// Trains one fold's network and judges it on the rows held out; predicts the test rows too, of which nothing is measured
 /// here. None if it was stopped.
-fn fold<T: Scalar>(
+fn fold<T: Scalar + 'static>(
     i: usize,
     plan: &Plan,
-    test: &[usize],
+    test: &[RowIdx],
+    saving: Option<&FoldSaving>,
     stop: &AtomicBool,
-    wrap: impl Fn(Vec<T>) -> Params,
 ) -> Result<Option<FoldDone>> {
     if stop.load(Ordering::SeqCst) {
         return Ok(None);
     }
     check_reach(plan)?;
     let rows = [plan.training_rows::<T>()?, plan.prepared::<T>(&plan.split.val)?];
-    let (mut events, mut stopped) = (Vec::new(), false);
-    let mut listener = |event: &Event| {
-        if !matches!(event, Event::Progress { .. }) {
-            events.push(event.clone());
-        }
-        if stop.load(Ordering::SeqCst) && !matches!(event, Event::Finished { .. }) {
-            stopped = true;
-            return Answer::Stop("interrupted".into());
-        }
-        Answer::GoOn
+    let mut heard = Heard { events: Vec::new(), stop, stopped: false };
+    let (trained, damaged) = match saving {
+        None => (train(plan, &rows, &mut heard, None), Vec::new()),
+        Some(saving) => train_saved(i, plan, &rows, &mut heard, saving)?,
     };
-    let trained = train(plan, &rows, &mut listener, wrap);
+    let Heard { events, stopped, .. } = heard;
     if stopped {
         return Ok(None);
     }
@@ -220,7 +227,7 @@ fn fold<T: Scalar>(
     judge_val(plan, &model, &reason, &remedy)?;
     let held_out = &plan.split.test;
     let truth = truth_of(&plan.labels.target, held_out);
-    let of = |rows: &[usize]| Ok::<_, Error>(model.predict_prepared(&plan.inputs(rows)?));
+    let of = |rows: &[RowIdx]| Ok::<_, Error>(model.predict_prepared(&plan.inputs(rows)?));
     let predictions = [of(held_out)?, of(test)?];
     let both = [held_out, test].concat();
     let rivals = if plan.config.evaluate.baselines { rivals(plan, &both)? } else { Vec::new() };
@@ -241,7 +248,60 @@ fn fold<T: Scalar>(
     let measured: serde_json::Map<_, _> =
         report.metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     model.card.metrics = json!({ "fold": i + 1, "held_out": measured });
-    Ok(Some(FoldDone { fold: i, report, events, model, predictions, rivals }))
+    Ok(Some(FoldDone { fold: i, report, events, damaged, model, predictions, rivals }))
+}
+
+/// Trains fold `i`, going on from its last checkpoint if there is one; tells which were damaged.
+fn train_saved<T: Scalar + 'static>(
+    i: usize,
+    plan: &Plan,
+    rows: &[Rows<T>; 2],
+    heard: &mut Heard,
+    saving: &FoldSaving,
+) -> Result<(Result<Untested>, Vec<String>)> {
+    let folder = saving.folder.join(format!("fold-{}", i + 1));
+    let (mut from, damaged) = checkpoints::last_in(&folder)?;
+    if let Some(from) = &mut from {
+        check_about(from, &saving.about, &folder, saving.force)?;
+        if saving.force {
+            from.begin_epoch_anew();
+        }
+    }
+    let checkpoints = Checkpoints::new(&folder, Vec::new(), saving.run.clone())?;
+    let mut keep = |checkpoint, waits| checkpoints.keep(checkpoint, waits);
+    let saving =
+        Saving { from, every: saving.every, at_end: true, about: saving.about.clone(), keep: &mut keep };
+    Ok((train(plan, rows, heard, Some(saving)), damaged))
+}
+
+/// Hears what happens in a fold, to be told later, and whether the run is to stop.
+struct Heard<'a> {
+    events: Vec<Event>,
+    stop: &'a AtomicBool,
+    stopped: bool,
+}
+
+impl Callback for Heard<'_> {
+    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+        if !matches!(event, Event::Progress { .. }) {
+            self.events.push(event.clone());
+        }
+        if self.stop.load(Ordering::SeqCst) && !matches!(event, Event::Finished { .. }) {
+            self.stopped = true;
+            return Answer::Interrupt("interrupted".into());
+        }
+        Answer::GoOn
+    }
+
+    fn state(&self) -> Value {
+        serde_json::to_value(&self.events).unwrap_or_default()
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let unreadable = |e| Error::model(format!("the events of a fold cannot be read: {e}"), "train anew");
+        self.events = Vec::deserialize(state).map_err(unreadable)?;
+        Ok(())
+    }
 }
 
 /// The predictions of the first `n` rows, and those of the others.

@@ -12,12 +12,15 @@ pub(super) fn check(config: &Config, network: &Network, n_train: usize) -> Resul
         n => n,
     };
     match available() {
-        Some(available) => compare(needed(config, network, n_train, threads), available, network.n_params()),
+        Some(available) => {
+            let resumable = config.checkpoint.resumable;
+            compare(needed(config, network, n_train, threads), available, network.n_params(), resumable)
+        }
         None => Ok(()),
     }
 }
 
-fn compare(needed: usize, available: usize, n_params: usize) -> Result<()> {
+fn compare(needed: usize, available: usize, n_params: usize, resumable: bool) -> Result<()> {
     if needed <= available {
         return Ok(());
     }
@@ -29,7 +32,10 @@ fn compare(needed: usize, available: usize, n_params: usize) -> Result<()> {
             gib(needed),
             gib(available)
         ),
-        "fewer units, as --set 'network.hidden=[128, 128]', or fewer members of an ensemble",
+        format!(
+            "fewer units, as --set 'network.hidden=[128, 128]', or fewer members of an ensemble{}",
+            if resumable { "; or no states to go on from: --set checkpoint.resumable=false" } else { "" }
+        ),
     ))
 }
 
@@ -49,10 +55,14 @@ fn needed(config: &Config, network: &Network, n_train: usize, threads: usize) ->
         OptimizerName::Amsgrad => 3,
         _ => 2,
     };
+    let of_average = usize::from(config.average.kind != AverageKind::None);
+    // A state that is copied while another one, in the memory of two, is written.
+    let of_states = if config.checkpoint.resumable { 3 * (2 + of_optimizer + of_average) } else { 0 };
     let vectors = 2
         + of_optimizer
         + n_sums
-        + usize::from(config.average.kind != AverageKind::None)
+        + of_average
+        + of_states
         + usize::from(train.accumulate > 1)
         + usize::from(config.noise.gradients > 0.0)
         + 2 * usize::from(config.noise.weights > 0.0);
@@ -97,7 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_needed_grows_with_the_network_and_is_compared_with_what_there_is() {
-        let config = Config::default();
+        let mut config = Config::default();
+        config.checkpoint.resumable = false;
         let of = |units: usize| {
             let layers = vec![LayerSpec::dense(units, Activation::Relu, Initializer::Auto)];
             needed(&config, &Network::new(&layers, units, 1), 10_000, 1)
@@ -105,11 +116,11 @@ mod tests {
         // Five vectors of 1000² and some weights, in four bytes each, and little more.
         assert!((20_000_000..25_000_000).contains(&of(1000)), "{}", of(1000));
         assert!(of(65_536) > 80 << 30, "{}", of(65_536));
-        let refused = compare(3 << 30, 1 << 29, 1234).unwrap_err().to_string();
-        for words in ["1,234 parameters", "about 3.0 GiB", "0.5 GiB are available"] {
+        let refused = compare(3 << 30, 1 << 29, 1234, true).unwrap_err().to_string();
+        for words in ["1,234 parameters", "about 3.0 GiB", "0.5 GiB are available", "resumable=false"] {
             assert!(refused.contains(words), "{refused}");
         }
-        assert!(compare(5, 5, 1).is_ok());
+        assert!(compare(5, 5, 1, true).is_ok());
     }
 
     #[test]

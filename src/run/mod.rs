@@ -1,6 +1,7 @@
 //! One run: from a table to a tested model in a folder.
 
 pub mod budget;
+pub mod checkpoints;
 mod choice;
 pub mod cross_validation;
 pub(crate) mod embedding;
@@ -12,17 +13,19 @@ mod objective;
 pub mod plan;
 mod preparation;
 mod reach;
-mod refit;
+pub(crate) mod refit;
 pub mod report;
 pub(crate) mod resample;
+pub mod resume;
 mod rows;
+pub mod saved_models;
 mod split;
 pub mod streamed;
 pub mod streamed_run;
 mod weights;
 
 pub use choice::{Choice, Overview};
-pub use execute::{Trained, execute};
+pub use execute::{Trained, execute, execute_saved};
 pub use folder::{Folder, RunFolder, Undo};
 pub use folds::Folds;
 pub use plan::Plan;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::config::{ClassWeighting, ClassWeights, Config, LossName, TargetScale};
+use crate::data::RowIdx;
 use crate::data::{self, Labels, RawTable, Target, TaskKind, TrainRows};
 use crate::error::{Error, Result, nearest};
 use crate::nn::{LARGEST_LOG_RATE, Loss};
@@ -118,11 +119,11 @@ fn check_counts(config: &Config, labels: &Labels, raw: &RawTable) -> Result<()> 
         return Ok(());
     };
     let largest = LARGEST_LOG_RATE.exp();
-    match labels.rows.iter().find(|&&row| !(0.0..=largest).contains(&values[row])) {
+    match labels.rows.iter().find(|&&row| !(0.0..=largest).contains(&values[row as usize])) {
         None => Ok(()),
         Some(&row) => Err(data::unfit_number(
             raw,
-            row,
+            row as usize,
             column,
             &format!("a number from 0 to {largest:.0e} for the poisson loss"),
             "--set loss.name=mse, or leave such rows out",
@@ -158,7 +159,7 @@ pub(super) fn weights_of(
     labels: &Labels,
     raw: &RawTable,
     train: &TrainRows,
-    val: &[usize],
+    val: &[RowIdx],
 ) -> Result<Option<(Vec<f64>, Weighting)>> {
     let by_class = class_weights(config, labels, train)?;
     let column = &config.data.weight;
@@ -178,7 +179,7 @@ pub(super) fn weights_of(
         }
         weights = data::read_weights(raw, column, &labels.rows)?;
         // Of the training rows alone: what is held out changes no bit of what is fitted.
-        let largest = train.rows().iter().map(|&row| weights[row]).fold(0.0, f64::max);
+        let largest = train.rows().iter().map(|&row| weights[row as usize]).fold(0.0, f64::max);
         divide(&mut weights, largest);
         told.push("by column");
         reasons.push(format!("column `{column}`, as set by data.weight, is no input"));
@@ -188,7 +189,7 @@ pub(super) fn weights_of(
         let largest = shares.iter().copied().fold(0.0, f64::max);
         divide(&mut shares, largest);
         for &row in &labels.rows {
-            weights[row] *= shares[codes[row] as usize];
+            weights[row as usize] *= shares[codes[row as usize] as usize];
         }
         let each: Vec<String> =
             classes.iter().zip(&by_class).map(|(name, weight)| format!("`{name}` {weight:.4}")).collect();
@@ -200,7 +201,7 @@ pub(super) fn weights_of(
         reasons.push(format!("{why}: {}", short(&each)));
     }
     for (part, rows) in [("training", train.rows()), ("validation", val)] {
-        if rows.iter().all(|&row| weights[row] == 0.0) {
+        if rows.iter().all(|&row| weights[row as usize] == 0.0) {
             return Err(Error::data(
                 format!("the weights of all {} {part} rows are 0", rows.len()),
                 "give some of them a weight above 0",
@@ -258,7 +259,7 @@ fn class_weights(config: &Config, labels: &Labels, train: &TrainRows) -> Result<
     };
     let ClassWeights::Table(table) = wanted else {
         let mut counts = vec![0.0; classes.len()];
-        train.rows().iter().for_each(|&row| counts[codes[row] as usize] += 1.0);
+        train.rows().iter().for_each(|&row| counts[codes[row as usize] as usize] += 1.0);
         let even = train.rows().len() as f64 / classes.len() as f64;
         // A split by a column may leave a class without training rows, whose weight then says nothing.
         return Ok(Some(counts.into_iter().map(|n| if n > 0.0 { even / n } else { 1.0 }).collect()));

@@ -20,6 +20,7 @@ use crate::config::{
     ColumnConfig, Config, EmbeddingSpec, EnsembleKind, ImbalanceKind, Initializer, LayerSpec, Monitor,
     OptimizerName, check_blocks,
 };
+use crate::data::RowIdx;
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
     self, ColumnKind, ColumnSchema, Inference, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable,
@@ -132,7 +133,7 @@ impl Plan {
     }
 
     /// The prepared inputs (rows×inputs) of some rows; training rows as they are learned from.
-    pub fn inputs(&self, rows: &[usize]) -> Result<Vec<f64>> {
+    pub fn inputs(&self, rows: &[RowIdx]) -> Result<Vec<f64>> {
         self.pipeline.transform_to_learn(&self.table, rows, &self.out_of_fold)
     }
 
@@ -143,7 +144,7 @@ impl Plan {
 
     /// The inputs of some rows as a model without embedding takes them, and how many a row has: where it can take
     /// none, a single one that is always 0.
-    pub fn plain_inputs(&self, rows: &[usize]) -> Result<(Vec<f64>, usize)> {
+    pub fn plain_inputs(&self, rows: &[RowIdx]) -> Result<(Vec<f64>, usize)> {
         let plain = self.pipeline.plain();
         match plain.features().len() {
             0 => Ok((vec![0.0; rows.len()], 1)),
@@ -160,18 +161,23 @@ impl Plan {
     }
 
     /// Inputs, scaled targets and weights of some rows, in the precision of training.
-    pub fn prepared<T: Scalar>(&self, rows: &[usize]) -> Result<Rows<T>> {
+    pub fn prepared<T: Scalar>(&self, rows: &[RowIdx]) -> Result<Rows<T>> {
         let x = self.inputs(rows)?.into_iter().map(T::from_f64).collect();
         let targets = match &self.labels.target {
             Target::Values(values) => {
-                let scaled = rows.iter().map(|&r| T::from_f64(self.target.scaler.transform(values[r])));
+                let scaled =
+                    rows.iter().map(|&r| T::from_f64(self.target.scaler.transform(values[r as usize])));
                 OwnedTargets::Values(scaled.collect())
             }
-            Target::Classes { codes, .. } => OwnedTargets::Classes(rows.iter().map(|&r| codes[r]).collect()),
+            Target::Classes { codes, .. } => {
+                OwnedTargets::Classes(rows.iter().map(|&r| codes[r as usize]).collect())
+            }
         };
         let targets = match &self.weights {
             None => targets,
-            Some(weights) => targets.weighted(rows.iter().map(|&r| T::from_f64(weights[r])).collect()),
+            Some(weights) => {
+                targets.weighted(rows.iter().map(|&r| T::from_f64(weights[r as usize])).collect())
+            }
         };
         Ok(Rows { x, targets })
     }
@@ -268,7 +274,7 @@ fn leave_out_repeated(labels: &mut Labels, table: &Table) -> usize {
     let columns: Vec<_> = columns.chain([source::view_of_target(&labels.target)]).collect();
     let repeated = duplicates(&columns.iter().collect::<Vec<_>>(), table.n_rows());
     let before = labels.rows.len();
-    labels.rows.retain(|row| repeated.binary_search(row).is_err());
+    labels.rows.retain(|row| repeated.binary_search(&(*row as usize)).is_err());
     before - labels.rows.len()
 }
 

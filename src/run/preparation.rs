@@ -1,7 +1,7 @@
 //! What is told of the preparation: the steps of each kind of column, what was joined or drawn, and a skewed target.
 
 use super::choice::Choice;
-use crate::config::{CategoryEncoding, Config, StepSpec, TargetScale};
+use crate::config::{CategoryEncoding, Config, DatePart, StepSpec, TargetScale};
 use crate::data::words::{counted, listed, thousands};
 use crate::data::{FittedColumn, Labels, Pipeline, PipelineOptions, Split, Target};
 use crate::profile::moments::moments;
@@ -31,6 +31,7 @@ pub(super) fn choices(
         };
         choices.push(steps("numbers", &options.numbers, by, &numbers, options, instead));
     }
+    choices.extend(dates(config, &numbers));
     if !categories.is_empty() {
         let by =
             if config.prepare.categories.is_empty() { "embedding.categories" } else { "prepare.categories" };
@@ -66,6 +67,32 @@ pub(super) fn choices(
     }
     choices.extend(target(config, labels, split));
     choices
+}
+
+/// What dates become, and what of it is left out.
+fn dates(config: &Config, columns: &[&FittedColumn]) -> Option<Choice> {
+    let of_date = |column: &&FittedColumn| match column {
+        FittedColumn::Date(date) => Some(date.clone()),
+        _ => None,
+    };
+    let dates: Vec<_> = columns.iter().filter_map(of_date).collect();
+    let asked = &config.prepare.dates;
+    let lacks = |part: &DatePart| dates.iter().all(|date| date.parts.iter().all(|has| has.part != *part));
+    let (out, kept): (Vec<DatePart>, Vec<DatePart>) = asked.iter().partition(|part| lacks(part));
+    let names = |parts: &[DatePart]| parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
+    let left_out = match out.len() {
+        0 => String::new(),
+        1 => format!("; {} is the same in all training rows and left out", names(&out)),
+        _ => format!("; {} are the same in all training rows and left out", names(&out)),
+    };
+    dates.first()?;
+    let instead = if kept == [DatePart::Days] { "['days', 'year']" } else { "['days']" };
+    Some(Choice {
+        subject: "dates".into(),
+        choice: names(&kept),
+        reason: format!("as prepare.dates says{left_out}"),
+        instead: format!("--set \"prepare.dates={instead}\""),
+    })
 }
 
 /// The steps of a kind of column, as the settings have them.
@@ -127,7 +154,7 @@ fn target(config: &Config, labels: &Labels, split: &Split) -> Option<Choice> {
     };
     match config.prepare.target_scale {
         TargetScale::None | TargetScale::Standard => {
-            let train: Vec<f64> = split.train.rows().iter().map(|&row| values[row]).collect();
+            let train: Vec<f64> = split.train.rows().iter().map(|&row| values[row as usize]).collect();
             let skewness = moments(&train).skewness.filter(|skewness| skewness.abs() >= SKEWED)?;
             let reason = format!(
                 "it is skewed ({skewness:.1}); whether a curve serves better, `statera ablate` tells"

@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use crate::config::Precision;
+use crate::data::RowIdx;
 use crate::data::Target;
 use crate::data::words::{null_option, shown};
 use crate::error::{Error, Result};
@@ -45,9 +46,9 @@ pub(super) fn check_reach(plan: &Plan) -> Result<()> {
 }
 
 /// The cell of these rows, the target's among them, that is scaled to the number furthest from 0, beyond `least`.
-pub(super) fn furthest(plan: &Plan, rows: &[usize], least: f64) -> Result<Option<Far>> {
+pub(super) fn furthest(plan: &Plan, rows: &[RowIdx], least: f64) -> Result<Option<Far>> {
     let features = plan.pipeline.features();
-    let mut found: Option<(usize, &str, f64)> = None;
+    let mut found: Option<(RowIdx, &str, f64)> = None;
     let mut done = 0;
     plan.pipeline.transform_parts(&plan.table, rows, PART, |part| {
         for (i, x) in part.iter().enumerate() {
@@ -61,7 +62,7 @@ pub(super) fn furthest(plan: &Plan, rows: &[usize], least: f64) -> Result<Option
     let mut leaves_out = false;
     if let Target::Values(values) = &plan.labels.target {
         for &row in rows {
-            let y = plan.target.scaler.transform(values[row]);
+            let y = plan.target.scaler.transform(values[row as usize]);
             if y.abs() > found.map_or(least, |f| f.2.abs()) {
                 (found, leaves_out) = (Some((row, plan.target.column.as_str(), y)), true);
             }
@@ -69,11 +70,11 @@ pub(super) fn furthest(plan: &Plan, rows: &[usize], least: f64) -> Result<Option
     }
     Ok(found.and_then(|(row, name, scaled)| {
         let column = plan.raw.column_index(name)?;
-        let cell = plan.raw.value(row, column)?;
+        let cell = plan.raw.value(row as usize, column)?;
         let null = null_option([cell]);
         let does = if leaves_out { "leaves the row out" } else { "takes the cell as missing" };
         Some(Far {
-            place: format!("{}: {}", plan.raw.place(row, column), shown(cell)),
+            place: format!("{}: {}", plan.raw.place(row as usize, column), shown(cell)),
             scaled,
             remedy: format!("correct the cell, or {null}, which {does}"),
         })

@@ -2,20 +2,50 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+use statera_kernels::{CpuLevel, Scalar};
+
+use super::execute::{Untested, judge_test, judge_val, rivals, train};
 use super::objective::weights_of;
 use super::plan::{Plan, network_of, target_spec};
+use super::reach::check_reach;
+use super::report::{Report, RowCounts};
+use crate::bag::{self, Bag};
+use crate::config::Precision;
 use crate::data::{Pipeline, PipelineOptions};
 use crate::error::Result;
+use crate::model::{Model, truth_of};
+use crate::train::astray::instead;
+use crate::train::events::Listener;
+use crate::train::metrics::Predictions;
+
+/// A network trained anew, and what it predicts of the test rows, of which nothing is measured yet.
+#[derive(Debug)]
+pub(crate) struct Member {
+    model: Model,
+    epochs: usize,
+    reason: String,
+    seconds: f64,
+    test: Predictions,
+}
 
 impl Plan {
     /// The plan with the validation rows among the training rows: preparation and all else that is fitted are fitted on
     /// both, and `epochs` are trained whatever they say. The test rows stay as they are.
     ///
-    /// What watching would have decided is off: early stopping, the cut of the learning rate and the choice of the best
-    /// epoch.
-    pub fn refit(&self, epochs: usize) -> Result<Self> {
+    /// What watching would decide is decided: early stopping and the choice of the best epoch are off, and the learning
+    /// rate is cut after the epochs of `cuts`, where it was cut while the validation rows were watched.
+    pub fn refit(&self, epochs: usize, cuts: &[usize]) -> Result<Self> {
         let mut config = self.config.clone();
         config.train.epochs = epochs;
+        let (schedule, factor) = (&mut config.schedule, config.reduce_on_plateau.factor);
+        // One factor stands for all cuts: those of the settings, where they have another, are kept alone.
+        if !cuts.is_empty() && (schedule.cuts.is_empty() || schedule.cut == factor) {
+            schedule.cut = factor;
+            schedule.cuts.extend(cuts);
+            schedule.cuts.sort_unstable();
+        }
+        schedule.cuts.retain(|cut| *cut < epochs);
         config.early_stopping.enabled = false;
         config.reduce_on_plateau.enabled = false;
         config.checkpoint.restore_best = false;
@@ -37,4 +67,66 @@ impl Plan {
             ..self.clone()
         })
     }
+
+    /// Trains the plan's network, telling `listener`; what it predicts of the test rows waits for the others of its bag.
+    pub(crate) fn train_member(&self, listener: &mut Listener) -> Result<Member> {
+        match self.config.network.precision {
+            Precision::F32 => self.member_in::<f32>(listener),
+            Precision::F64 => self.member_in::<f64>(listener),
+        }
+    }
+
+    fn member_in<T: Scalar + 'static>(&self, listener: &mut Listener) -> Result<Member> {
+        check_reach(self)?;
+        let rows = [self.training_rows::<T>()?, self.prepared::<T>(&self.split.val)?];
+        let Untested { model, history, reason, seconds, .. } = train(self, &rows, listener, None)?;
+        let (rate, level) = (self.config.optimizer.learning_rate, CpuLevel::detect());
+        let remedy =
+            || instead(rate, &self.network, self.loss, level, &self.config, (&rows[0]).into()).remedy;
+        judge_val(self, &model, &reason, &remedy)?;
+        let test = model.predict_prepared(&self.inputs(&self.split.test)?);
+        Ok(Member { model, epochs: history.len(), reason, seconds, test })
+    }
+}
+
+/// The bag of members trained by these plans, one at least, all with the same test rows; tested once.
+///
+/// Each member's own figures are `of_member`'s.
+pub(crate) fn tested_together(
+    plans: &[Plan],
+    members: Vec<Member>,
+    of_member: impl Fn(usize) -> Value,
+) -> Result<(Bag, Report, Predictions)> {
+    let first = &plans[0];
+    let mut report = Report {
+        // The validation rows have been learned from: what they say is no judgement.
+        n_rows: RowCounts { val: 0, ..RowCounts::of(first) },
+        best_epoch: members[0].epochs,
+        epochs_run: members[0].epochs,
+        stopped: members[0].reason.clone(),
+        fit_seconds: members.iter().map(|member| member.seconds).sum(),
+        ..Report::unmeasured(first)
+    };
+    let (mut models, tests): (Vec<Model>, Vec<Predictions>) =
+        members.into_iter().map(|member| (member.model, member.test)).unzip();
+    let together = bag::mean(tests);
+    let rows = &first.split.test;
+    if !rows.is_empty() {
+        let e = &first.config.evaluate;
+        let simple = if e.baselines { rivals(first, rows)? } else { Vec::new() };
+        judge_test(&mut report, &together, truth_of(&first.labels.target, rows).view(), &simple, e);
+    }
+    let mut metrics = report.to_json();
+    // The same study is the same file, however long it took.
+    if let Some(metrics) = metrics.as_object_mut() {
+        metrics.remove("fit_seconds");
+    }
+    match &mut models[..] {
+        [only] => only.card.metrics = metrics.clone(),
+        several => {
+            several.iter_mut().enumerate().for_each(|(i, model)| model.card.metrics = of_member(i));
+        }
+    }
+    let bag = Bag { members: models, metrics, n_train: report.n_rows.train };
+    Ok((bag, report, together))
 }

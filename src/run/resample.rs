@@ -65,7 +65,7 @@ pub(super) fn choice(
         ));
     };
     check_inputs(kind, &inputs(schema, pipeline), pipeline)?;
-    let before = counts(train.rows().iter().map(|&row| codes[row]), classes.len());
+    let before = counts(train.rows().iter().map(|&row| codes[row as usize]), classes.len());
     let after = wanted(&before, settings);
     let [n_before, n_after] = [&before, &after].map(|counts| counts.iter().sum::<usize>());
     if n_after < MIN_TRAIN {
@@ -163,7 +163,7 @@ fn told(
 /// Whether the plan's training rows are others than those of its split.
 pub(crate) fn changes(plan: &Plan) -> bool {
     let Target::Classes { codes, classes } = &plan.labels.target else { return false };
-    let before = counts(plan.split.train.rows().iter().map(|&row| codes[row]), classes.len());
+    let before = counts(plan.split.train.rows().iter().map(|&row| codes[row as usize]), classes.len());
     wanted(&before, &plan.config.imbalance) != before
 }
 
@@ -175,8 +175,11 @@ pub(super) fn rows<T: Scalar>(plan: &Plan) -> Result<Rows<T>> {
     };
     let rows = ClassRows {
         x: plan.inputs(train)?,
-        classes: train.iter().map(|&row| codes[row]).collect(),
-        weights: plan.weights.as_ref().map(|weights| train.iter().map(|&row| weights[row]).collect()),
+        classes: train.iter().map(|&row| codes[row as usize]).collect(),
+        weights: plan
+            .weights
+            .as_ref()
+            .map(|weights| train.iter().map(|&row| weights[row as usize]).collect()),
     };
     let inputs = inputs(&plan.schema, &plan.pipeline);
     let rows = resample(rows, &inputs, classes.len(), &plan.config.imbalance, plan.config.seed);

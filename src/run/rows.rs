@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use crate::config::{Config, CurriculumBy};
+use crate::data::RowIdx;
 use crate::data::words::{instead, shown};
 use crate::data::{self, FeatureKind, Pipeline, TaskKind};
 use crate::error::{Error, Result};
@@ -101,11 +102,11 @@ fn numbers_in(plan: &Plan, column: &str) -> Result<Vec<f64>> {
             instead(column, raw.names()),
         )
     })?;
-    let number = |&row: &usize| match raw.value(row, index) {
+    let number = |&row: &RowIdx| match raw.value(row as usize, index) {
         None => Ok(f64::NAN),
         Some(cell) => data::cell::finite(cell).ok_or_else(|| {
             let remedy = "name a column of numbers, or --set curriculum.by=loss";
-            data::unfit_number(raw, row, index, "a number that says how hard the row is", remedy)
+            data::unfit_number(raw, row as usize, index, "a number that says how hard the row is", remedy)
         }),
     };
     plan.split.train.rows().iter().map(number).collect()

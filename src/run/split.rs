@@ -2,6 +2,7 @@
 
 use super::choice::Choice;
 use crate::config::Config;
+use crate::data::RowIdx;
 use crate::data::words::{counted, null_option, shown, thousands};
 use crate::data::{Groups, Labels, RawTable, Rule, Split, Target, Times};
 use crate::error::{Error, Result};
@@ -88,7 +89,7 @@ pub(super) fn folds_of(
     config: &Config,
     raw: &RawTable,
     labels: &Labels,
-) -> Result<(Vec<Split>, Vec<usize>, Choice)> {
+) -> Result<(Vec<Split>, Vec<RowIdx>, Choice)> {
     let s = &config.split;
     let (whole, _) = split_of(config, raw, labels)?;
     let basis = Basis::of(config, raw, labels)?;
@@ -148,7 +149,7 @@ fn of_one_mix(config: &Config, target: &Target) -> &'static str {
 
 fn by_column(config: &Config, split: &Split, raw: &RawTable) -> String {
     let (s, default) = (&config.split, Config::default().split);
-    let cell = |&row: &usize| raw.column_index(&s.column).and_then(|column| raw.value(row, column));
+    let cell = |&row: &RowIdx| raw.column_index(&s.column).and_then(|column| raw.value(row as usize, column));
     let drawn = split.val.first().and_then(cell).is_some_and(|c| c.eq_ignore_ascii_case("train"));
     let mut reason = format!("as column `{}` says", s.column);
     if drawn {
@@ -182,10 +183,10 @@ fn by_group(config: &Config, groups: &Groups, split: &Split, target: &Target) ->
 }
 
 fn by_time(times: &Times, split: &Split, raw: &RawTable) -> String {
-    let cell = |row: usize| {
-        raw.column_index(&times.column).and_then(|column| raw.value(row, column)).unwrap_or_default()
+    let cell = |row: RowIdx| {
+        raw.column_index(&times.column).and_then(|column| raw.value(row as usize, column)).unwrap_or_default()
     };
-    let span = |part: &str, rows: &[usize]| {
+    let span = |part: &str, rows: &[RowIdx]| {
         let [first, last] = times.span(rows)?.map(cell);
         Some(format!(
             "{part} {}",
@@ -207,15 +208,16 @@ fn check_classes(config: &Config, split: &Split, raw: &RawTable, labels: &Labels
     };
     let Target::Classes { codes, classes } = &labels.target else { return Ok(()) };
     let mut trained = vec![false; classes.len()];
-    split.train.rows().iter().for_each(|&row| trained[codes[row] as usize] = true);
-    let Some(&row) = split.val.iter().chain(&split.test).find(|&&row| !trained[codes[row] as usize]) else {
+    split.train.rows().iter().for_each(|&row| trained[codes[row as usize] as usize] = true);
+    let Some(&row) = split.val.iter().chain(&split.test).find(|&&row| !trained[codes[row as usize] as usize])
+    else {
         return Ok(());
     };
-    let class = classes[codes[row] as usize].as_str();
+    let class = classes[codes[row as usize] as usize].as_str();
     Err(Error::data(
         format!(
             "{}: no training row is of the class {} of {}: {why}",
-            raw.row_place(row),
+            raw.row_place(row as usize),
             shown(class),
             shown(&labels.column)
         ),

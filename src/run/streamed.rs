@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statera_kernels::Scalar;
 
-use super::budget::Streamed;
+use super::budget::{Streamed, bytes_of};
 use super::choice::{self, Choice, Overview};
 use super::memory;
 use super::objective::{loss_name, loss_of};
@@ -18,7 +18,7 @@ use super::rows::check_noise;
 use super::split::split_of;
 use super::{embedding, weights};
 use crate::cache::columns::{Columns, ColumnsKey, Pass};
-use crate::cache::{Building, Cache, Found, open, told};
+use crate::cache::{Building, Cache, Found, InUse, open, told};
 use crate::checked_file::{Seal, SealedWriter};
 use crate::config::steps::{Needs, StepSpec};
 use crate::config::{
@@ -28,8 +28,8 @@ use crate::data::read::Skipped;
 use crate::data::target::find;
 use crate::data::words::{counted, shown, thousands};
 use crate::data::{
-    ColumnSchema, FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, Schema,
-    Split, Target, TaskKind,
+    ColumnSchema, FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, RowIdx,
+    Schema, Split, Target, TaskKind,
 };
 use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, TargetSpec};
@@ -61,6 +61,8 @@ pub struct StreamedPlan {
     /// What was decided, in the order of deciding.
     pub choices: Vec<Choice>,
     folder: PathBuf,
+    /// The rows are read from it as long as this lives.
+    _in_use: InUse,
 }
 
 /// What is decided from the rows of a table; it is kept beside the rows that were prepared by it.
@@ -117,11 +119,11 @@ impl StreamedPlan {
     pub fn new(mut config: Config, why: &Streamed, tell: &mut dyn FnMut(&str)) -> Result<Self> {
         check_settings(&config)?;
         let sources = config.data.sources();
-        let cache = Cache::open(&config.data.cache)?;
+        let cache = Cache::open(&config.data.cache, cache_size(&config)?)?;
         let sha256 = crate::data::read::sha256_of(&sources)?;
         let folder = cache.entry("rows", &key(&config, &sha256)?)?;
         let found = match open(&folder, seals) {
-            Found::Whole(decided) => Some(decided),
+            Found::Whole(decided, in_use) => Some((decided, in_use)),
             Found::Absent => None,
             Found::Unfit(why) => {
                 tell(&format!("the rows in {} are made anew: {why}", folder.display()));
@@ -129,8 +131,8 @@ impl StreamedPlan {
             }
         };
         let was_there = found.is_some();
-        let decided = match found {
-            Some(decided) => decided,
+        let (decided, in_use) = match found {
+            Some(found) => found,
             None => prepared(&config, &sources, &sha256, &cache, &folder, tell)?,
         };
         let mut choices = vec![Choice {
@@ -171,7 +173,7 @@ impl StreamedPlan {
         choices.extend(weights::choices(&config, &network));
         choices.extend(plan::starts(&config, &network));
         let source = sources.first().cloned().unwrap_or_default();
-        Ok(Self { config, source, decided, loss, network, choices, folder })
+        Ok(Self { config, source, decided, loss, network, choices, folder, _in_use: in_use })
     }
 
     /// What a user is told of it.
@@ -206,6 +208,17 @@ impl StreamedPlan {
             _ => OwnedTruth::Classes(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()),
         })
     }
+}
+
+/// The most bytes that the cache is to hold.
+fn cache_size(config: &Config) -> Result<u64> {
+    let set = &config.data.cache_size;
+    bytes_of(set).ok_or_else(|| {
+        Error::setting(
+            format!("data.cache_size is `{set}`; expected a number of bytes as 64GiB or 500MB"),
+            "--set data.cache_size=64GiB",
+        )
+    })
 }
 
 fn is_pipe(path: &Path) -> bool {
@@ -281,7 +294,7 @@ fn key(config: &Config, sha256: &str) -> Result<(String, String)> {
     settings
         .retain(|name, _| ["task", "seed", "data", "split", "prepare", "embedding", "loss"].contains(&name));
     if let Some(toml::Value::Table(data)) = settings.get_mut("data") {
-        data.retain(|name, _| !["path", "also", "memory", "stream", "cache"].contains(&name));
+        data.retain(|name, _| !["path", "also", "memory", "stream", "cache", "cache_size"].contains(&name));
     }
     let precision = config.network.precision.to_string();
     Ok((sha256.to_owned(), format!("{precision}\n{settings}")))
@@ -295,7 +308,7 @@ fn prepared(
     cache: &Cache,
     folder: &Path,
     tell: &mut dyn FnMut(&str),
-) -> Result<Decided> {
+) -> Result<(Decided, InUse)> {
     let options = ReadOptions::of(&config.data);
     let data = &config.data;
     let are_classes = matches!(config.task, Task::Binary | Task::Multiclass);
@@ -384,15 +397,15 @@ fn prepared(
         layout,
         parts,
     };
-    building.publish(folder, &decided)?;
-    Ok(decided)
+    let in_use = cache.publish(building, folder, &decided, tell)?;
+    Ok((decided, in_use))
 }
 
 /// The part of each row of the table.
 fn parts_of(split: &Split, n_rows: usize) -> Vec<u8> {
     let mut part_of = vec![NO_PART; n_rows];
     for (rows, part) in [split.train.rows(), &split.val, &split.test].into_iter().zip(0..) {
-        rows.iter().for_each(|&row| part_of[row] = part);
+        rows.iter().for_each(|&row| part_of[row as usize] = part);
     }
     part_of
 }
@@ -468,7 +481,7 @@ impl Work<'_> {
         let n_inputs = self.pipeline.features().len();
         let rows = || Rows { x: Vec::new(), targets: self.no_targets() };
         let mut block = Block { rows: [rows(), rows(), rows()], truth: Default::default() };
-        let all: Vec<usize> = (0..range.len()).collect();
+        let all: Vec<RowIdx> = (0..range.len() as RowIdx).collect();
         let (x, _) = self.pipeline.transform(&table, &all)?;
         for (row, x) in range.zip(x.chunks_exact(n_inputs)) {
             let part = usize::from(self.part_of[row]);

@@ -11,8 +11,9 @@ use crate::model::{Card, Model, OwnedTruth, Params, Provenance};
 use crate::profile::sample;
 use crate::train::astray::instead;
 use crate::train::baselines::{Baseline, fit_baselines};
+use crate::train::checkpoint::Saving;
 use crate::train::events::Listener;
-use crate::train::fit::{Fitted, RowFacts, fit};
+use crate::train::fit::{FitRows, Fitted, RowFacts, fit_saved};
 use crate::train::metrics::{Predictions, metrics};
 use crate::train::row_file::RowFile;
 use crate::train::source::Source;
@@ -21,43 +22,50 @@ use crate::train::source::Source;
 const TOGETHER: usize = 1 << 15;
 
 /// Trains the plan's network, telling `listener`, and tests it once on the test rows.
-pub fn execute(plan: &StreamedPlan, listener: &mut Listener) -> Result<Trained> {
+/// It keeps checkpoints if there is a place for them, and goes on from one if there is one.
+pub fn execute(plan: &StreamedPlan, listener: &mut Listener, saving: Option<Saving>) -> Result<Trained> {
     match plan.config.network.precision {
-        Precision::F32 => execute_in::<f32>(plan, listener, Params::F32),
-        Precision::F64 => execute_in::<f64>(plan, listener, Params::F64),
+        Precision::F32 => execute_in::<f32>(plan, listener, saving),
+        Precision::F64 => execute_in::<f64>(plan, listener, saving),
     }
 }
 
-fn execute_in<T: Scalar + 'static>(
-    plan: &StreamedPlan,
-    listener: &mut Listener,
-    wrap: impl Fn(Vec<T>) -> Params,
-) -> Result<Trained> {
-    let (decided, config, level) = (&plan.decided, &plan.config, CpuLevel::detect());
-    let [train, val, test] = [0, 1, 2].map(|part| plan.rows(part));
-    let facts = RowFacts { numeric_inputs: decided.pipeline.numeric_features(), ..RowFacts::default() };
-    let unit = &decided.target.scaler;
-    let fitted = fit::<T>(&plan.network, plan.loss, level, config, &train, &facts, &val, unit, listener)?;
-    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
+/// All of the plan's model but its parameters and what they will be worth.
+pub fn card_of(plan: &StreamedPlan) -> Card {
+    let decided = &plan.decided;
     let mut layers = plan.network.specs().to_vec();
     name_starts(&mut layers);
-    let card = Card {
+    Card {
         target: decided.target.clone(),
         loss: plan.loss,
         n_inputs: plan.network.n_inputs(),
         layers,
         schema: decided.schema.clone(),
         pipeline: decided.pipeline.clone(),
-        null: config.data.null.clone(),
+        null: plan.config.data.null.clone(),
         metrics: serde_json::Value::Null,
         provenance: Provenance {
             statera: env!("CARGO_PKG_VERSION").into(),
-            seed: config.seed,
+            seed: plan.config.seed,
             data_sha256: decided.sha256.clone(),
-            n_train: train.len(),
+            n_train: plan.rows(0).len(),
         },
-    };
-    let mut model = Model::new(card, wrap(params));
+    }
+}
+
+fn execute_in<T: Scalar + 'static>(
+    plan: &StreamedPlan,
+    listener: &mut Listener,
+    saving: Option<Saving>,
+) -> Result<Trained> {
+    let (decided, config, level) = (&plan.decided, &plan.config, CpuLevel::detect());
+    let [train, val, test] = [0, 1, 2].map(|part| plan.rows(part));
+    let facts = RowFacts { numeric_inputs: decided.pipeline.numeric_features(), ..RowFacts::default() };
+    let unit = &decided.target.scaler;
+    let rows = FitRows::<T> { train: (&train).into(), val: (&val).into(), facts: &facts, unit };
+    let fitted = fit_saved(&plan.network, plan.loss, level, config, rows, listener, saving)?;
+    let Fitted { params, best_epoch, history, reason, seconds } = fitted;
+    let mut model = Model::new(card_of(plan), Params::of(params));
     let mut report = Report {
         task: decided.target.task,
         target: decided.target.column.clone(),

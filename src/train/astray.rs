@@ -23,7 +23,7 @@ pub struct Instead {
 /// Finds out what to try in place of the settings of `config`, with which training went astray at the learning rate
 /// `rate`.
 ///
-/// A rate is suggested where a range test finds one. Noise that is far beyond the data is named before any rate, as are
+/// A rate is suggested where a range test finds one, if `train.suggest` lets it be made. Noise that is far beyond the data is named before any rate, as are
 /// other such settings where no rate makes the loss fall.
 pub fn instead<T: Scalar>(
     rate: f64,
@@ -43,6 +43,12 @@ pub fn instead<T: Scalar>(
     let too_large = |Suspect { key, size, .. }: &Suspect| format!("{key} = {size:?} is far beyond the data");
     if let Some(suspect) = suspect.as_ref().filter(|s| s.size > FAR_BEYOND) {
         return told(None, format!("{}: {}", suspect.remedy, too_large(suspect)));
+    }
+    if !config.train.suggest {
+        return told(
+            None,
+            suspect.map_or("a lower optimizer.learning_rate", |suspect| suspect.remedy).into(),
+        );
     }
     match (instead_of(rate, network, loss, level, config, train), suspect) {
         (Some(rate), _) => told(Some(rate), rate_remedy(rate)),

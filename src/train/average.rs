@@ -9,9 +9,9 @@ use crate::config::{AverageConfig, AverageKind};
 #[derive(Debug)]
 pub struct Average<T> {
     settings: AverageConfig,
-    mean: Vec<T>,
+    pub(super) mean: Vec<T>,
     /// Parameters taken in so far.
-    n: u32,
+    pub(super) n: u32,
 }
 
 impl<T: Scalar> Average<T> {

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use statera_kernels::Scalar;
 
+use super::checkpoint::exact;
 use super::events::EpochRecord;
-use crate::config::{EarlyStoppingConfig, Monitor, ReduceOnPlateauConfig};
+use crate::config::{CheckpointConfig, CheckpointMode, EarlyStoppingConfig, Monitor, ReduceOnPlateauConfig};
 use crate::nn::View;
 
 /// The figure of an epoch that `monitor` names, turned so that less is better; NaN if the epoch lacks it.
@@ -20,9 +22,22 @@ pub fn monitored(monitor: Monitor, record: &EpochRecord) -> f64 {
     }
 }
 
+/// The figure of an epoch that the best one is chosen by, turned so that less is better.
+pub fn deciding(settings: &CheckpointConfig, record: &EpochRecord) -> f64 {
+    let less_is_better = monitored(settings.monitor, record);
+    let raw = if settings.monitor == Monitor::ValAccuracy { -less_is_better } else { less_is_better };
+    match settings.mode {
+        CheckpointMode::Auto => less_is_better,
+        CheckpointMode::Min => raw,
+        CheckpointMode::Max => -raw,
+    }
+}
+
 /// Which epoch has been the best so far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BestEpoch {
+    #[serde(with = "exact")]
     figure: f64,
     epoch: usize,
 }
@@ -47,9 +62,12 @@ impl BestEpoch {
 }
 
 /// Counts the epochs since a figure last fell by more than `min_delta`.
-#[derive(Debug, Clone)]
-struct Patience {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patience {
+    #[serde(with = "exact")]
     best: f64,
+    #[serde(with = "exact")]
     min_delta: f64,
     waited: usize,
 }
@@ -76,9 +94,9 @@ impl Patience {
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     settings: EarlyStoppingConfig,
-    patience: Patience,
+    pub(super) patience: Patience,
     /// The figures of the last `window` + 1 epochs.
-    recent: VecDeque<f64>,
+    pub(super) recent: VecDeque<f64>,
 }
 
 impl EarlyStopping {
@@ -131,7 +149,7 @@ pub struct WeightChange<T> {
     /// Where the trained numbers are.
     trained: Vec<Range<usize>>,
     /// All parameters at the end of the epoch before.
-    before: Vec<T>,
+    pub(super) before: Vec<T>,
 }
 
 impl<T: Scalar> WeightChange<T> {
@@ -165,7 +183,7 @@ pub fn out_of_time(max_seconds: f64, seconds: f64) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct ReduceOnPlateau {
     settings: ReduceOnPlateauConfig,
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 impl ReduceOnPlateau {

@@ -1,6 +1,10 @@
-//! What training tells while it runs. The trainer does not know who listens.
+//! What training tells while it runs, and who hears of it. The trainer does not know who listens.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::error;
+use crate::model::Params;
 
 /// JSON has no numbers that are not finite; they are written as null, which is read as NaN.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
@@ -62,6 +66,24 @@ pub enum Event {
         epochs: usize,
         /// Steps in an epoch.
         steps_per_epoch: usize,
+    },
+    /// A training that was broken off goes on; what was told before is not told again.
+    Resumed {
+        /// The epoch that it goes on in, from 1 on.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+        /// The most epochs there can be.
+        epochs: usize,
+        /// Steps in an epoch.
+        steps_per_epoch: usize,
+    },
+    /// The state of the training could not be kept; it goes on all the same.
+    NotSaved {
+        /// The epoch under way, from 1 on.
+        epoch: usize,
+        /// Why, in words.
+        why: String,
     },
     /// A part of an epoch is done; told a few times a second, and not kept in the event log.
     Progress {
@@ -150,17 +172,102 @@ pub enum Event {
     },
 }
 
-/// What a listener answers.
+/// What a callback answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Go on.
     GoOn,
-    /// Stop here, for this reason; the best weights so far are kept.
+    /// Stop, because; the best weights so far are kept, and training has come to its end.
     Stop(String),
+    /// Break off, because: as [`Answer::Stop`], but training may be taken up again, and then goes on as if it had not
+    /// been broken off.
+    Interrupt(String),
 }
 
-/// Someone who hears the events and may stop training.
-pub type Listener<'a> = dyn FnMut(&Event) -> Answer + 'a;
+/// Someone who hears the events and may stop training: what users write for themselves.
+///
+/// Every closure that takes an event and gives an answer is one.
+///
+/// ```
+/// use serde_json::{Value, json};
+/// use statera::error::Result;
+/// use statera::model::Params;
+/// use statera::train::events::{Answer, Callback, Event};
+///
+/// /// Stops at the third epoch whose validation loss is above the one before.
+/// struct ThreeRises {
+///     last: f64,
+///     rises: u64,
+/// }
+///
+/// impl Callback for ThreeRises {
+///     fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+///         let Event::Epoch(record) = event else { return Answer::GoOn };
+///         self.rises += u64::from(record.val_loss > self.last);
+///         self.last = record.val_loss;
+///         if self.rises < 3 { Answer::GoOn } else { Answer::Stop("val_loss has risen three times".into()) }
+///     }
+///     fn state(&self) -> Value {
+///         json!([self.last, self.rises])
+///     }
+///     fn restore(&mut self, state: &Value) -> Result<()> {
+///         (self.last, self.rises) = serde_json::from_value(state.clone()).unwrap_or((f64::INFINITY, 0));
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Callback {
+    /// Hears an event. `weights` copies the parameters that would be validated and kept at this moment, each time that
+    /// it is called.
+    fn hear(&mut self, event: &Event, weights: &dyn Fn() -> Params) -> Answer;
+
+    /// What it needs to go on where it is now: a part of every checkpoint. A number that is not finite has no place in
+    /// it.
+    fn state(&self) -> Value {
+        Value::Null
+    }
+
+    /// Takes up what [`Callback::state`] has given, before it hears that training was resumed.
+    fn restore(&mut self, _state: &Value) -> error::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&Event) -> Answer> Callback for F {
+    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+        self(event)
+    }
+}
+
+/// Several callbacks, which all hear every event in this order; the first that does not want to go on is followed. As a
+/// callback its state is the list of theirs.
+pub struct Callbacks<'a>(pub Vec<&'a mut dyn Callback>);
+
+impl Callback for Callbacks<'_> {
+    fn hear(&mut self, event: &Event, weights: &dyn Fn() -> Params) -> Answer {
+        let mut first = Answer::GoOn;
+        for callback in &mut self.0 {
+            let answer = callback.hear(event, weights);
+            if first == Answer::GoOn {
+                first = answer;
+            }
+        }
+        first
+    }
+
+    fn state(&self) -> Value {
+        self.0.iter().map(|callback| callback.state()).collect()
+    }
+
+    fn restore(&mut self, state: &Value) -> error::Result<()> {
+        // One that was not there when the state was kept begins anew.
+        let states = state.as_array().map_or(&[][..], Vec::as_slice);
+        self.0.iter_mut().zip(states).try_for_each(|(callback, state)| callback.restore(state))
+    }
+}
+
+/// A [`Callback`] of whatever kind.
+pub type Listener<'a> = dyn Callback + 'a;
 
 #[cfg(test)]
 mod tests {

@@ -6,26 +6,23 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::astray::{Instead, grown, instead, named};
 use super::augment::Augment;
-use super::average::Average;
 use super::awake::while_running;
-use super::callbacks::{BestEpoch, EarlyStopping, ReduceOnPlateau, WeightChange, monitored, out_of_time};
+use super::callbacks::out_of_time;
+use super::checkpoint::{Saving, Timetable};
 use super::curriculum::Curriculum;
 use super::events::{Answer, EpochRecord, Event, Listener};
-use super::full_batch::FullBatch;
 use super::noise::LabelNoise;
-use super::optimizer::Optimizer;
-use super::prune::Pruning;
 pub use super::rows::{OwnedTargets, RowFacts, Rows};
 use super::schedule::Schedule;
 use super::source::{Feed, Source};
 use super::start::start;
-use super::step::Stepper;
+use super::state::{At, Training};
 use super::watch::Watch;
 use super::windows::Windows;
 use crate::config::{Config, CurriculumBy, OptimizerName};
 use crate::data::TargetScaler;
 use crate::error::{Error, Result};
-use crate::nn::buffer::Buffer;
+use crate::model::Params;
 use crate::nn::{Loss, Network};
 use crate::random::{Purpose, Stream};
 
@@ -92,9 +89,35 @@ pub fn fit<'a, T: Scalar + 'static>(
     unit: &TargetScaler,
     listener: &mut Listener,
 ) -> Result<Fitted<T>> {
-    let (train, val): (Source<T>, Source<T>) = (train.into(), val.into());
-    let shares = rows_of_a_batch(config, train.len()) > network.shard_rows(config.train.shard_rows);
-    while_running(shares, || fit_awake(network, loss, level, config, train, facts, val, unit, listener))
+    let rows = FitRows { train: train.into(), val: val.into(), facts, unit };
+    fit_saved(network, loss, level, config, rows, listener, None)
+}
+
+/// The rows of a training, and what is known of them.
+pub struct FitRows<'a, T> {
+    /// To learn from.
+    pub train: Source<'a, T>,
+    /// To watch.
+    pub val: Source<'a, T>,
+    /// What some settings ask of the training rows besides.
+    pub facts: &'a RowFacts,
+    /// From the outputs to the target's own units.
+    pub unit: &'a TargetScaler,
+}
+
+/// The same as [`fit`], keeping checkpoints, and going on from one if there is one: to the bits of a training that was
+/// not broken off.
+pub fn fit_saved<T: Scalar + 'static>(
+    network: &Network,
+    loss: Loss,
+    level: CpuLevel,
+    config: &Config,
+    rows: FitRows<T>,
+    listener: &mut Listener,
+    saving: Option<Saving>,
+) -> Result<Fitted<T>> {
+    let shares = rows_of_a_batch(config, rows.train.len()) > network.shard_rows(config.train.shard_rows);
+    while_running(shares, || fit_awake(network, loss, level, config, rows, listener, saving))
 }
 
 /// The same on the threads that are awake.
@@ -103,14 +126,12 @@ fn fit_awake<T: Scalar + 'static>(
     loss: Loss,
     level: CpuLevel,
     config: &Config,
-    train: Source<T>,
-    facts: &RowFacts,
-    val: Source<T>,
-    unit: &TargetScaler,
+    FitRows { train, val, facts, unit }: FitRows<T>,
     listener: &mut Listener,
+    mut saving: Option<Saving>,
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
-    let takes_all = config.optimizer.name == OptimizerName::Lbfgs;
+    let (epochs, takes_all) = (config.train.epochs, config.optimizer.name == OptimizerName::Lbfgs);
     check_source(&train, config)?;
     let batch_size = rows_of_a_batch(config, n_train);
     // What looks at all rows takes them in one window; the others may be too many for it.
@@ -122,21 +143,9 @@ fn fit_awake<T: Scalar + 'static>(
     };
     let mut bounds = Vec::with_capacity(windows.max_rows() / batch_size + 1);
     let steps_per_epoch = count_batches(n_train, batch_size);
-    let mut params = Buffer::of(&start(network, level, seed, train)?, 0);
-    let mut kept = params.to_vec();
-    let mut optimizer = Optimizer::new(&config.optimizer, network.views());
-    let mut full_batch = takes_all.then(|| FullBatch::new(&config.optimizer, &params));
-    let max_rows = batch_size + 1;
-    let mut stepper = Stepper::new(network, loss, level, seed, max_rows, config.train.shard_rows)
-        .with_settings(&config.train)
-        .with_noise(&config.noise);
     let updates_per_epoch = steps_per_epoch.div_ceil(config.train.accumulate);
-    let schedule = Schedule::new(&config.schedule, config.train.epochs, updates_per_epoch);
-    let mut average = Average::new(&config.average, params.len());
-    let mut pruning = Pruning::new(&config.weights, network.views());
-    // What is validated and kept where that is not what is trained.
-    let is_apart = optimizer.keeps_other_weights() || network.trains_latent_weights();
-    let mut apart = vec![T::ZERO; if is_apart { params.len() } else { 0 }];
+    let schedule = Schedule::new(&config.schedule, epochs, updates_per_epoch);
+    let max_rows = batch_size + 1;
     // Rows that are all taken as they are need no place of their own.
     let gathered = if takes_all { 1 } else { max_rows };
     let mut augment = Augment::new(&config.augment, seed, &facts.numeric_inputs, gathered);
@@ -147,64 +156,84 @@ fn fit_awake<T: Scalar + 'static>(
     };
     let mut batch = train.batch(gathered, n_inputs, augment.mixes());
     let mut watch = Watch::new(network, loss, level, val, unit)?;
-    if network.trains_latent_weights() {
-        network.write_weights_in_use(level, &mut kept);
-    }
-    let initial_val_loss = watch.look(&kept)?.0;
     let mut order: Vec<u32> = Vec::with_capacity(windows.max_rows());
     let mut groups = Vec::new();
-    let mut feed = Feed::new(train, &windows, seed, config.train.shuffle, config.train.epochs)?;
     let curriculum = Curriculum::new(&config.curriculum, &facts.difficulty, batch_size);
 
-    let mut early_stopping = EarlyStopping::new(&config.early_stopping);
-    let mut weight_change = WeightChange::new(&config.early_stopping, network.views(), &params);
-    let mut plateau = ReduceOnPlateau::new(&config.reduce_on_plateau);
-    let (mut best, mut best_epoch, mut diverges) = (BestEpoch::default(), 0, false);
-    let mut rate = config.optimizer.learning_rate;
-    let mut history: Vec<EpochRecord> = Vec::new();
-    let mut reason = format!("all {} epochs are done", config.train.epochs);
-    let begin = Instant::now();
-    let mut steps = 0_u32;
-    let mut last_progress = begin;
-
-    let mut stop = match listener(&Event::Started {
-        n_train,
-        n_val: val.len(),
-        n_params: network.n_params(),
-        epochs: config.train.epochs,
-        steps_per_epoch,
-    }) {
-        Answer::GoOn => None,
-        Answer::Stop(why) => Some(why),
+    let from = saving.as_mut().and_then(|saving| saving.from.take());
+    let params = match from {
+        Some(_) => vec![T::ZERO; network.n_params()],
+        None => start(network, level, seed, train)?,
     };
-    'epochs: for epoch in 1..=config.train.epochs {
-        if stop.is_some() {
+    let mut t = Training::new(network, loss, level, config, &params, max_rows, n_train);
+    let told = if let Some(from) = from {
+        let state = t.restore(from).map_err(|what| {
+            let what = format!("the checkpoint is of another network or other settings: {what}");
+            Error::model(what, "the run folder that it was made in, or train anew")
+        })?;
+        listener.restore(&state)?;
+        let At { epoch, step, .. } = t.at;
+        Event::Resumed { epoch, step, epochs, steps_per_epoch }
+    } else {
+        if network.trains_latent_weights() {
+            network.write_weights_in_use(level, &mut t.kept);
+        }
+        t.at.initial_val_loss = watch.look(&t.kept)?.0;
+        let n_params = network.n_params();
+        Event::Started { n_train, n_val: val.len(), n_params, epochs, steps_per_epoch }
+    };
+    let first_epoch = t.at.epoch;
+    let mut feed = Feed::new(train, &windows, seed, config.train.shuffle, first_epoch..=epochs)?;
+    let (is_saved, at_end) = (saving.is_some(), saving.as_ref().is_some_and(|saving| saving.at_end));
+    let mut timetable = Timetable::new(saving.as_ref().map_or(Duration::ZERO, |saving| saving.every));
+    let tell = |t: &Training<T>, listener: &mut Listener, event: &Event| {
+        listener.hear(event, &|| t.copy_in_use(network, level))
+    };
+    let mut save = |t: &Training<T>, listener: &mut Listener, waits: bool, timetable: &mut Timetable| {
+        let Some(saving) = &mut saving else { return };
+        let begin = Instant::now();
+        let checkpoint = t.checkpoint(saving.about.clone(), listener.state());
+        let failed = (saving.keep)(checkpoint, waits).err();
+        timetable.taken(begin);
+        if let Some(error) = failed {
+            tell(t, listener, &Event::NotSaved { epoch: t.at.epoch, why: error.to_string() });
+        }
+    };
+    (t.begin, t.epoch_begin) = (Instant::now(), Instant::now());
+    let (mut interrupted, mut diverges) = (None, false);
+    let mut last_progress = t.begin;
+    match tell(&t, listener, &told) {
+        Answer::GoOn => {}
+        Answer::Stop(why) => t.at.ended = t.at.ended.take().or(Some(why)),
+        Answer::Interrupt(why) => interrupted = Some(why),
+    }
+    'epochs: for epoch in first_epoch..=epochs {
+        if interrupted.is_some() || t.at.ended.is_some() {
             break;
         }
-        let epoch_begin = Instant::now();
-        if let Some(masks) = pruning.as_mut().and_then(|pruning| pruning.before_epoch(epoch, &params)) {
-            optimizer.prune(level, masks, &mut params);
-            average.change(|mean| optimizer.mask(level, mean));
-            let is_last = pruning.as_ref().is_some_and(|pruning| pruning.is_done_before(epoch));
-            listener(&Event::Pruned { epoch: epoch - 1, share: optimizer.pruned_share(), is_last });
-            // Weights from before, with fewer zeros, are no rivals to those from now on.
-            best = BestEpoch::default();
+        // Batches of this epoch that were done before training was broken off.
+        let done_before = t.at.step;
+        t.epoch_begin = Instant::now();
+        if done_before == 0 {
+            t.at.begin_epoch(epoch);
+            if let Some((share, is_last)) = t.prune_before(level, epoch) {
+                tell(&t, listener, &Event::Pruned { epoch: epoch - 1, share, is_last });
+            }
         }
         // From the same order every time: an epoch's order follows from seed and epoch alone.
         windows.order(seed, epoch, config.train.shuffle, &mut groups);
         let mut shuffle = Stream::new(seed, Purpose::Shuffle, epoch as u32);
-        let (mut n_done, mut loss_sum, mut weight_sum) = (0, 0.0, 0.0);
-        let (mut step, mut updates, mut rate_now) = (0, 0, rate);
-        if let (Some(solver), Source::Memory(train)) = (&mut full_batch, train) {
-            let done = solver.epoch(&mut stepper, network, train, &mut params);
+        if let (Some(solver), Source::Memory(train)) = (&mut t.full_batch, train) {
+            let done = solver.epoch(&mut t.stepper, network, train, &mut t.params);
             if !done.loss.is_finite() {
-                let layer = stepper.first_non_finite_layer(0, &params, &train.x);
+                let layer = t.stepper.first_non_finite_layer(0, &t.params, &train.x);
                 return Err(unfit_start(network, layer));
             }
-            (loss_sum, weight_sum, rate_now) = (done.loss, 1.0, done.step);
-            n_done = done.evaluations * n_train;
-            stop = done.ended;
+            (t.at.loss_sum, t.at.weight_sum, t.at.rate_now) = (done.loss, 1.0, done.step);
+            t.at.n_done = done.evaluations * n_train;
+            t.at.ended = done.ended;
         }
+        let mut step = 0;
         'windows: for window in 0..if takes_all { 0 } else { windows.len() } {
             let rows = feed.next(&windows, &groups, window, &mut order)?;
             if by_curriculum {
@@ -223,66 +252,83 @@ fn fit_awake<T: Scalar + 'static>(
             };
             let mut first = 0;
             for &end in &bounds {
+                step += 1;
+                if step <= done_before {
+                    first = end;
+                    continue;
+                }
                 let n_rows = end - first;
-                augment.gather(level, steps, (&rows.x, targets), &order[first..end], n_inputs, &mut batch);
+                augment.gather(
+                    level,
+                    t.at.steps,
+                    (&rows.x, targets),
+                    &order[first..end],
+                    n_inputs,
+                    &mut batch,
+                );
                 let x = &batch.x[..n_rows * n_inputs];
                 let targets = batch.targets.view().slice(0..n_rows);
                 // An epoch of fewer rows takes as much of the schedule as any other.
-                let time = (epoch - 1) * updates_per_epoch + updates * updates_per_epoch / updates_now;
-                rate_now = rate * schedule.factor(time);
-                let mean = stepper.step(steps, rate_now, &mut params, &mut optimizer, x, targets);
-                steps = steps.wrapping_add(1);
-                (first, n_done, step) = (end, n_done + n_rows, step + 1);
-                let weight = targets.total_weight();
-                (loss_sum, weight_sum) = (loss_sum + mean * weight, weight_sum + weight);
+                let time = (epoch - 1) * updates_per_epoch + t.at.updates * updates_per_epoch / updates_now;
+                t.at.rate_now = t.at.rate * schedule.factor(time);
+                let mean = t.step(x, targets);
+                first = end;
                 if !mean.is_finite() {
-                    let grown = || grown(network, level, seed, &params, train).map(|grown| grown.layer);
-                    let (layer, told) = if let Some(layer) = stepper.not_finite() {
+                    let grown = || grown(network, level, seed, &t.params, train).map(|grown| grown.layer);
+                    let (layer, which) = if let Some(layer) = t.stepper.not_finite() {
                         (Some(layer), "the first numbers that are not finite come out of")
                     } else {
                         (grown(), "those that have grown most come out of")
                     };
                     let layer = layer.map_or("the loss".into(), |layer| named(network, layer));
                     let Instead { learning_rate, remedy } =
-                        instead(rate, network, loss, level, config, train);
-                    reason = format!("the loss is not finite in epoch {epoch}, step {step}; {told} {layer}");
-                    listener(&Event::Diverged {
-                        epoch,
-                        step,
-                        layer,
-                        suggested_learning_rate: learning_rate,
-                        remedy: remedy.clone(),
-                    });
-                    if history.is_empty() {
+                        instead(t.at.rate, network, loss, level, config, train);
+                    let reason =
+                        format!("the loss is not finite in epoch {epoch}, step {step}; {which} {layer}");
+                    tell(
+                        &t,
+                        listener,
+                        &Event::Diverged {
+                            epoch,
+                            step,
+                            layer,
+                            suggested_learning_rate: learning_rate,
+                            remedy: remedy.clone(),
+                        },
+                    );
+                    if t.history.is_empty() {
                         return Err(Error::training(reason, remedy));
                     }
+                    t.at.ended = Some(reason);
                     diverges = true;
                     break 'epochs;
                 }
-                if step == n_steps {
-                    // The last group of an epoch may be a smaller one.
-                    stepper.flush(rate_now, &mut params, &mut optimizer);
-                }
-                if !stepper.holds() {
-                    updates += 1;
-                    average.after_step(level, &params);
+                t.finish_step(level, step == n_steps);
+                if is_saved && timetable.is_due(false) {
+                    save(&t, listener, false, &mut timetable);
                 }
                 if last_progress.elapsed() > Duration::from_millis(100) {
                     last_progress = Instant::now();
-                    let answer = listener(&Event::Progress {
-                        epoch,
-                        step,
-                        train_loss: loss_sum / weight_sum,
-                        rows_per_second: n_done as f64 / epoch_begin.elapsed().as_secs_f64(),
-                    });
-                    let asked = match answer {
-                        Answer::Stop(why) => Some(why),
-                        Answer::GoOn => out_of_time(config.train.max_seconds, begin.elapsed().as_secs_f64()),
-                    };
-                    if asked.is_some() {
-                        stop = asked;
+                    match tell(
+                        &t,
+                        listener,
+                        &Event::Progress {
+                            epoch,
+                            step,
+                            train_loss: t.at.loss_sum / t.at.weight_sum,
+                            rows_per_second: t.rows_per_second(),
+                        },
+                    ) {
+                        Answer::Stop(why) => t.at.ended = Some(why),
+                        Answer::Interrupt(why) => interrupted = Some(why),
+                        Answer::GoOn => t.at.ended = out_of_time(config.train.max_seconds, t.seconds()),
+                    }
+                    if interrupted.is_some() {
+                        save(&t, listener, true, &mut timetable);
+                    }
+                    if interrupted.is_some() || t.at.ended.is_some() {
                         // A first epoch that is cut short still leaves weights to keep.
-                        if !history.is_empty() {
+                        if !t.history.is_empty() {
                             break 'epochs;
                         }
                         break 'windows;
@@ -290,55 +336,52 @@ fn fit_awake<T: Scalar + 'static>(
                 }
             }
         }
-        let rows_per_second = n_done as f64 / epoch_begin.elapsed().as_secs_f64();
-        average.after_epoch(level, epoch, &params);
-        let used = weights_to_use(network, level, &params, &optimizer, &average, &mut apart);
+        let was_interrupted = interrupted.is_some();
+        let rows_per_second = t.rows_per_second();
+        t.average.after_epoch(level, epoch, &t.params);
+        let used = t.in_use(network, level);
         let (val_loss, metrics) = watch.look(used)?;
         let mut record = EpochRecord {
             epoch,
-            train_loss: loss_sum / weight_sum,
+            train_loss: t.at.loss_sum / t.at.weight_sum,
             val_loss,
             metrics,
-            learning_rate: rate_now,
+            learning_rate: t.at.rate_now,
             rows_per_second,
-            seconds: begin.elapsed().as_secs_f64(),
+            seconds: t.seconds(),
             best: false,
         };
-        if best.observe(epoch, monitored(config.checkpoint.monitor, &record)) {
-            record.best = true;
-            best_epoch = epoch;
-            kept.copy_from_slice(used);
+        t.look_at(&mut record, config, network, level);
+        match tell(&t, listener, &Event::Epoch(record.clone())) {
+            Answer::GoOn => {}
+            Answer::Stop(why) => t.at.ended = t.at.ended.take().or(Some(why)),
+            Answer::Interrupt(why) => interrupted = interrupted.or(Some(why)),
         }
-        history.push(record.clone());
-        if let Answer::Stop(why) = listener(&Event::Epoch(record.clone())) {
-            stop = Some(why);
+        if let Some((to, why)) = t.apply_rules(&record, config) {
+            tell(&t, listener, &Event::LearningRateReduced { epoch, from: t.at.rate, to, reason: why });
+            t.at.rate = to;
         }
-        let still = weight_change.as_mut().and_then(|rule| rule.observe(&params));
-        // While weights are being pruned no figure stands for the network that is to come out.
-        let is_pruned = pruning.as_ref().is_none_or(|pruning| pruning.is_done_before(epoch));
-        if let Some(why) =
-            still.filter(|_| is_pruned).or_else(|| out_of_time(config.train.max_seconds, record.seconds))
-        {
-            stop.get_or_insert(why);
+        // What was broken off in the middle of its first epoch goes on there, and not behind what is left of it here.
+        if was_interrupted {
+            break;
         }
-        if !is_pruned {
-            continue;
-        }
-        if let Some(why) = early_stopping.observe(&record) {
-            stop.get_or_insert(why);
-        } else if let (false, Some((to, why))) = (takes_all, plateau.observe(&record, rate)) {
-            listener(&Event::LearningRateReduced { epoch, from: rate, to, reason: why });
-            rate = to;
+        t.at.begin_epoch(epoch + 1);
+        if interrupted.is_some() || is_saved && timetable.is_due(true) {
+            save(&t, listener, interrupted.is_some(), &mut timetable);
         }
     }
-    if let Some(why) = stop {
-        reason = why;
+    let epochs_run = t.history.len();
+    let mut reason = match (&interrupted, &t.at.ended) {
+        (Some(why), _) | (None, Some(why)) => why.clone(),
+        (None, None) => format!("all {epochs} epochs are done"),
+    };
+    if at_end && interrupted.is_none() {
+        save(&t, listener, true, &mut timetable);
     }
-    let epochs_run = history.len();
-    if let Some(pruning) = pruning.filter(|pruning| !pruning.is_done_before(epochs_run)) {
+    if let Some(pruning) = t.pruning.as_ref().filter(|pruning| !pruning.is_done_before(epochs_run)) {
         reason = format!("{reason}; {}", pruning.unfinished(epochs_run));
     }
-    let seconds = begin.elapsed().as_secs_f64();
+    let seconds = t.seconds();
     if epochs_run == 0 {
         return Err(Error::training(
             format!("no epoch was trained: {reason}"),
@@ -347,21 +390,22 @@ fn fit_awake<T: Scalar + 'static>(
     }
     // Steps before numbers ceased to be finite leave weights that nobody wants.
     if !config.checkpoint.restore_best && !diverges {
-        kept.copy_from_slice(weights_to_use(network, level, &params, &optimizer, &average, &mut apart));
-        best_epoch = epochs_run;
+        t.kept = t.in_use(network, level).to_vec();
+        t.at.best_epoch = epochs_run;
     }
-    let val_loss = history.get(best_epoch.wrapping_sub(1)).map_or(f64::NAN, |record| record.val_loss);
+    let (best_epoch, initial_val_loss) = (t.at.best_epoch, t.at.initial_val_loss);
+    let val_loss = t.history.get(best_epoch.wrapping_sub(1)).map_or(f64::NAN, |record| record.val_loss);
     let is_worse = val_loss > initial_val_loss && {
         let mut initial = start(network, level, seed, train)?;
         if network.trains_latent_weights() {
             network.write_weights_in_use(level, &mut initial);
         }
-        watch.is_worse(&kept, &initial)?
+        watch.is_worse(&t.kept, &initial)?
     };
     if is_worse {
-        let Instead { learning_rate, remedy } = instead(rate, network, loss, level, config, train);
-        if let Some(grown) = grown(network, level, seed, &kept, train) {
-            listener(&Event::Worsened {
+        let Instead { learning_rate, remedy } = instead(t.at.rate, network, loss, level, config, train);
+        if let Some(grown) = grown(network, level, seed, &t.kept, train) {
+            let worsened = Event::Worsened {
                 epoch: best_epoch,
                 val_loss,
                 initial_val_loss,
@@ -370,11 +414,13 @@ fn fit_awake<T: Scalar + 'static>(
                 size: grown.after,
                 suggested_learning_rate: learning_rate,
                 remedy,
-            });
+            };
+            listener.hear(&worsened, &|| Params::of(t.kept.clone()));
         }
     }
-    listener(&Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds });
-    Ok(Fitted { params: kept, best_epoch, history, reason, seconds })
+    let finished = Event::Finished { reason: reason.clone(), best_epoch, epochs_run, seconds };
+    listener.hear(&finished, &|| Params::of(t.kept.clone()));
+    Ok(Fitted { params: t.kept, best_epoch, history: t.history, reason, seconds })
 }
 
 /// Refuses what has to look at all training rows at once where they lie in a file.
@@ -392,28 +438,6 @@ fn check_source<T>(train: &Source<T>, config: &Config) -> Result<()> {
             format!("--set {instead}, or rows in memory"),
         )),
     }
-}
-
-/// The weights that are validated and kept: an average, schedule_free_adamw's x, or those that are trained; of latent
-/// ones the signs.
-fn weights_to_use<'a, T: Scalar>(
-    network: &Network,
-    level: CpuLevel,
-    params: &'a [T],
-    optimizer: &Optimizer<T>,
-    average: &'a Average<T>,
-    apart: &'a mut [T],
-) -> &'a [T] {
-    let used = average.weights().unwrap_or(params);
-    if optimizer.keeps_other_weights() {
-        optimizer.write_weights_to_use(params, apart);
-    } else if network.trains_latent_weights() {
-        apart.copy_from_slice(used);
-    } else {
-        return used;
-    }
-    network.write_weights_in_use(level, apart);
-    apart
 }
 
 /// The error of initial weights whose loss is not finite over all rows.

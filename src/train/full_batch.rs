@@ -14,7 +14,7 @@ use crate::nn::{Network, View};
 /// each parameter, m being `optimizer.lbfgs_memory`.
 #[derive(Debug)]
 pub struct FullBatch<T> {
-    solver: Lbfgs,
+    pub(super) solver: Lbfgs,
     /// The parameters of an evaluation, in the precision of training.
     params: Vec<T>,
     iterations: usize,

@@ -88,6 +88,31 @@ impl Lbfgs {
         self.line.step
     }
 
+    /// All that the iterations to come depend on: the value, the length of the last step and the weights of the pairs;
+    /// then where it is, the gradient there, and the pairs, the oldest first.
+    pub(super) fn state(&self) -> (Option<f64>, f64, Vec<f64>, Vec<&[f64]>) {
+        let pairs = &self.memory.pairs;
+        let vectors = [&self.line.x, &self.line.gradient].into_iter();
+        let vectors = vectors.chain(pairs.iter().flat_map(|pair| [&pair.s, &pair.y])).map(Vec::as_slice);
+        (self.value, self.line.step, pairs.iter().map(|pair| pair.inverse).collect(), vectors.collect())
+    }
+
+    /// Goes on from such a state, of a minimisation of as many numbers that remembers as much.
+    pub(super) fn restore(&mut self, value: Option<f64>, step: f64, inverses: &[f64], vectors: &[&[f64]]) {
+        self.memory.forget();
+        (self.value, self.line.step) = (value, step);
+        let [x, gradient, pairs @ ..] = vectors else { return };
+        self.line.x.copy_from_slice(x);
+        self.line.gradient.copy_from_slice(gradient);
+        for (both, &inverse) in pairs.chunks_exact(2).zip(inverses) {
+            let Some(mut pair) = self.memory.free.pop() else { return };
+            pair.s.copy_from_slice(both[0]);
+            pair.y.copy_from_slice(both[1]);
+            pair.inverse = inverse;
+            self.memory.pairs.push_back(pair);
+        }
+    }
+
     /// Up to `max_iterations` more iterations; `f` has to be the same function every time.
     pub fn run(&mut self, max_iterations: usize, mut f: impl FnMut(&[f64], &mut [f64]) -> f64) -> Outcome {
         let Self { settings, memory, line, before, value: known } = self;

@@ -106,7 +106,7 @@ pub(super) struct GradientNoise<T> {
     seed: u64,
     eta: f64,
     draws: Vec<T>,
-    steps: u32,
+    pub(super) steps: u32,
 }
 
 impl<T: Scalar> GradientNoise<T> {

@@ -5,11 +5,13 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use statera_kernels::{
     AdadeltaStep, AdagradStep, AdamStep, CpuLevel, LionStep, MuonStep, NadamStep, RmspropStep, Scalar,
     ScheduleFreeStep, SgdStep,
 };
 
+use super::checkpoint::exact;
 use super::constraint::Constraints;
 use super::muon::Orthogonal;
 use super::proximal;
@@ -24,7 +26,7 @@ pub struct Optimizer<T> {
     settings: OptimizerConfig,
     runs: Vec<Run>,
     /// What is kept from step to step; which of the three are used stands in [`n_states`].
-    state: [Buffer<T>; 3],
+    pub(super) state: [Buffer<T>; 3],
     /// Scratch of muon.
     orthogonal: Orthogonal<T>,
     /// What weights are brought back to.
@@ -32,12 +34,21 @@ pub struct Optimizer<T> {
     /// Latent weights of binary layers, which are kept within −1 and 1.
     latent: Vec<Range<usize>>,
     /// Which weights of sparse layers are left.
-    masks: Masks,
+    pub(super) masks: Masks,
+    pub(super) counts: Counts,
+}
+
+/// What an optimiser counts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Counts {
     /// Steps made so far.
     steps: u32,
     /// Of nadam: μ₁⋯μₜ.
+    #[serde(with = "exact")]
     momentum_product: f64,
     /// Of schedule_free_adamw: the sum of squared learning rates.
+    #[serde(with = "exact")]
     rate_squares: f64,
 }
 
@@ -169,9 +180,7 @@ impl<T: Scalar> Optimizer<T> {
             constraints: Constraints::new(settings, views),
             latent: views.iter().filter(|v| v.kind() == Some(WeightKind::Binary)).map(View::range).collect(),
             masks: Masks::default(),
-            steps: 0,
-            momentum_product: 1.0,
-            rate_squares: 0.0,
+            counts: Counts { steps: 0, momentum_product: 1.0, rate_squares: 0.0 },
         }
     }
 
@@ -182,23 +191,23 @@ impl<T: Scalar> Optimizer<T> {
     /// step, see `proximal.rs`; what is pruned stays zero, latent weights stay within −1 and 1, and what a constraint does
     /// not allow is brought back last.
     pub fn step(&mut self, level: CpuLevel, rate: f64, params: &mut [T], grads: &[T]) {
-        self.steps += 1;
+        self.counts.steps += 1;
         let s = &self.settings;
         let f = T::from_f64;
-        let t = f64::from(self.steps);
+        let t = f64::from(self.counts.steps);
         let (power1, power2) = (s.beta1.powf(t), s.beta2.powf(t));
         let inv_root_correction = || f(1.0 / (1.0 - power2).sqrt());
         // Dozat's μ of this step and of the next, and the products up to them.
         let momentum_at = |t: f64| s.beta1 * (1.0 - 0.5 * 0.96_f64.powf(t * s.momentum_decay));
         let (mu, next_mu) = (momentum_at(t), momentum_at(t + 1.0));
-        self.momentum_product *= mu;
-        self.rate_squares += rate * rate;
-        let share = if self.rate_squares > 0.0 { rate * rate / self.rate_squares } else { 0.0 };
-        if s.name == OptimizerName::ScheduleFreeAdamw && self.steps == 1 {
+        self.counts.momentum_product *= mu;
+        self.counts.rate_squares += rate * rate;
+        let share = if self.counts.rate_squares > 0.0 { rate * rate / self.counts.rate_squares } else { 0.0 };
+        if s.name == OptimizerName::ScheduleFreeAdamw && self.counts.steps == 1 {
             self.state[0].copy_from_slice(params);
             self.state[2].copy_from_slice(params);
         }
-        let (product, number) = (self.momentum_product, self.steps);
+        let (product, number) = (self.counts.momentum_product, self.counts.steps);
         let [first, second, third] = &mut self.state;
         for run in &self.runs {
             let l2 = f(run.l2);
@@ -358,7 +367,7 @@ impl<T: Scalar> Optimizer<T> {
     /// Running statistics are those that training at y has left.
     pub fn write_weights_to_use(&self, params: &[T], to: &mut [T]) {
         to.copy_from_slice(params);
-        if self.keeps_other_weights() && self.steps > 0 {
+        if self.keeps_other_weights() && self.counts.steps > 0 {
             for run in &self.runs {
                 to[run.range.clone()].copy_from_slice(&self.state[2][run.range.clone()]);
             }

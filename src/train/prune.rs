@@ -26,6 +26,16 @@ struct Mask {
 }
 
 impl Masks {
+    /// Those of some layers, a byte for each of their weights.
+    pub(super) fn of(layers: Vec<(Range<usize>, Vec<u8>)>) -> Self {
+        Self { layers: layers.into_iter().map(|(range, kept)| Mask { range, kept }).collect() }
+    }
+
+    /// Of each layer a byte for each of its weights.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.layers.iter().map(|mask| &mask.kept[..])
+    }
+
     /// The share of the weights of all these layers that are not left.
     pub(super) fn pruned_share(&self) -> f64 {
         let all: usize = self.layers.iter().map(|mask| mask.kept.len()).sum();
@@ -45,7 +55,7 @@ impl Masks {
 #[derive(Debug)]
 pub(super) struct Pruning {
     settings: WeightsConfig,
-    layers: Vec<Range<usize>>,
+    pub(super) layers: Vec<Range<usize>>,
     /// Scratch: the places of a layer's weights.
     order: Vec<u32>,
 }

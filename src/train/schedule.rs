@@ -43,7 +43,19 @@ impl Schedule {
     /// | one_cycle | half a cosine wave from start up to 1, then one down to end (Smith & Topin 2019) |
     /// | coslog4 | ½(1 − cos(2π·log₂(1 + 15t))) (Holzmüller, Grinsztajn & Steinwart 2024) |
     /// | flat_cos | 1 until t = ½, then half a cosine wave down to end (the same) |
+    ///
+    /// Whatever the curve, `schedule.cut` to the power of the [`cuts`](ScheduleConfig::cuts) that lie behind.
     pub fn factor(&self, step: usize) -> f64 {
+        self.curve(step) * self.cuts(step)
+    }
+
+    fn cuts(&self, step: usize) -> f64 {
+        let epochs = step as f64 / self.steps_per_epoch + 1e-9;
+        let behind = self.settings.cuts.iter().filter(|&&cut| cut as f64 <= epochs).count();
+        self.settings.cut.powi(behind as i32)
+    }
+
+    fn curve(&self, step: usize) -> f64 {
         if step < self.warmup_steps {
             return (step + 1) as f64 / self.warmup_steps as f64;
         }
@@ -117,6 +129,8 @@ mod tests {
         near(&every(S::Step, 3.0), 10, &[(0, 1.0), (29, 1.0), (30, 0.25), (59, 0.25), (60, 0.0625)]);
         near(&every(S::Exponential, 2.0), 10, &[(0, 1.0), (10, 0.5), (20, 0.25), (40, 0.0625)]);
         near(&every(S::InverseTime, 2.0), 10, &[(0, 1.0), (20, 0.5), (60, 0.25)]);
+        let cuts = ScheduleConfig { cuts: vec![2, 5], cut: 0.5, ..of(S::Constant) };
+        near(&cuts, 10, &[(0, 1.0), (19, 1.0), (20, 0.5), (49, 0.5), (50, 0.25), (99, 0.25)]);
         let polynomial = ScheduleConfig { power: 2.0, end: 0.2, ..of(S::Polynomial) };
         near(&polynomial, 10, &[(0, 1.0), (50, 0.2 + 0.8 * 0.25), (100, 0.2), (200, 0.2)]);
         let half = 0.5_f64.sqrt();

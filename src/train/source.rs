@@ -1,5 +1,6 @@
 //! Where rows come from: memory, or a file that is read ahead of the one who learns from it.
 
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -69,18 +70,18 @@ pub(super) enum Feed<'a, T> {
 }
 
 impl<'a, T: Scalar + 'static> Feed<'a, T> {
-    /// The windows of `epochs` epochs.
+    /// The windows of these epochs.
     pub(super) fn new(
         source: Source<'a, T>,
         windows: &Windows,
         seed: u64,
         shuffle: bool,
-        epochs: usize,
+        epochs: RangeInclusive<usize>,
     ) -> Result<Self> {
         Ok(match source {
             Source::Memory(rows) => Self::Memory(rows),
             Source::File(file) => {
-                let epochs = Epochs { windows: windows.clone(), seed, shuffle, n: epochs };
+                let epochs = Epochs { windows: windows.clone(), seed, shuffle, all: epochs };
                 Self::File(ReadAhead::start(file.reader()?, file.layout(), epochs)?)
             }
         })
@@ -116,7 +117,7 @@ struct Epochs {
     windows: Windows,
     seed: u64,
     shuffle: bool,
-    n: usize,
+    all: RangeInclusive<usize>,
 }
 
 /// Where windows come from, and where those that have been learned from go to be filled again.
@@ -173,7 +174,7 @@ fn read_ahead<T: Scalar>(
     full: &SyncSender<Result<Rows<T>>>,
 ) {
     let mut groups = Vec::new();
-    for epoch in 1..=epochs.n {
+    for epoch in epochs.all.clone() {
         epochs.windows.order(epochs.seed, epoch, epochs.shuffle, &mut groups);
         for window in 0..epochs.windows.len() {
             let Ok(mut rows) = empty.recv() else { return };

@@ -34,11 +34,11 @@ pub struct Stepper<'n, T> {
     clip_value: f64,
     clip_norm: f64,
     /// Σ weight·gradient over the batches since the last step; empty where each batch makes a step.
-    held: Vec<T>,
-    held_weight: f64,
-    held_batches: usize,
+    pub(super) held: Vec<T>,
+    pub(super) held_weight: f64,
+    pub(super) held_batches: usize,
     weight_noise: Option<WeightNoise<T>>,
-    gradient_noise: Option<GradientNoise<T>>,
+    pub(super) gradient_noise: Option<GradientNoise<T>>,
     /// The first layer of the last step whose output was not finite.
     not_finite: Option<usize>,
 }

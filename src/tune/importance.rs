@@ -92,6 +92,7 @@ mod tests {
                     settings: keys.zip(values).collect(),
                     metric: Some((x - 0.3).powi(2)),
                     best_epoch: None,
+                    cuts: Vec::new(),
                     epochs: 1,
                     seconds: 0.0,
                     reason: String::new(),

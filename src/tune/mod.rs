@@ -14,6 +14,6 @@ mod tpe;
 pub use importance::importances;
 pub use prune::Pruner;
 pub use record::{FILE, Header, Outcome, State, Trial, View};
-pub use report::{Chosen, Spread, Tested, choose};
+pub use report::{Chosen, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
-pub use study::{Claim, Next, Store};
+pub use study::{Claim, EpochFigures, Next, Store};

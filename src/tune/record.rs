@@ -7,8 +7,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use crate::error::{Error, Result};
 
-/// The version of the tables; a file of a newer one is refused.
-pub(super) const VERSION: i64 = 1;
+/// The version of the tables; a file of another one is refused.
+pub(super) const VERSION: i64 = 3;
 /// How long a process waits for another that writes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name of the file in the folder of a study.
@@ -63,9 +63,11 @@ pub struct Trial {
     pub metric: Option<f64>,
     /// The epoch of these weights.
     pub best_epoch: Option<usize>,
+    /// The epochs after which the learning rate was cut because the validation figure stood still.
+    pub cuts: Vec<usize>,
     /// Epochs trained.
     pub epochs: usize,
-    /// Seconds of training.
+    /// Seconds from its beginning to its end.
     pub seconds: f64,
     /// Why it ended.
     pub reason: String,
@@ -80,7 +82,9 @@ pub struct Outcome {
     pub metric: Option<f64>,
     /// The epoch of the weights that were kept.
     pub best_epoch: Option<usize>,
-    /// Seconds of training.
+    /// The epochs after which the learning rate was cut.
+    pub cuts: Vec<usize>,
+    /// Seconds from its beginning to its end.
     pub seconds: f64,
     /// Why it ended.
     pub reason: String,
@@ -175,10 +179,14 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> 
         )),
         other => Err(Error::setting(
             format!(
-                "{} is a study of version {other}; this programme knows version {VERSION}",
+                "{} is a study of version {other}; this programme reads version {VERSION}",
                 path.display()
             ),
-            "a newer statera",
+            if other > VERSION {
+                "a newer statera"
+            } else {
+                "begin a new study, or take the statera that made this one"
+            },
         )),
     }
 }
@@ -205,15 +213,20 @@ pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
 }
 
 pub(super) fn trials(connection: &Connection, path: &Path) -> Result<Vec<Trial>> {
+    trials_from(connection, path, 0)
+}
+
+/// The trials from this number on.
+pub(super) fn trials_from(connection: &Connection, path: &Path, first: u64) -> Result<Vec<Trial>> {
     let fail = |e| problem(path, &e);
     let mut statement = connection
         .prepare_cached(
-            "SELECT number, candidate, state, settings, metric, best_epoch, seconds, reason,
-                 (SELECT COUNT(*) FROM epochs WHERE trial = number) FROM trials ORDER BY number",
+            "SELECT number, candidate, state, settings, metric, best_epoch, seconds, reason, cuts,
+                 (SELECT COUNT(*) FROM epochs WHERE trial = number) FROM trials WHERE number >= ?1 ORDER BY number",
         )
         .map_err(fail)?;
     let rows = statement
-        .query_map([], |row| {
+        .query_map([first as i64], |row| {
             let settings: String = row.get(3)?;
             let state: String = row.get(2)?;
             Ok(Trial {
@@ -225,7 +238,8 @@ pub(super) fn trials(connection: &Connection, path: &Path) -> Result<Vec<Trial>>
                 best_epoch: row.get::<_, Option<i64>>(5)?.map(|epoch| epoch as usize),
                 seconds: row.get(6)?,
                 reason: row.get(7)?,
-                epochs: row.get::<_, i64>(8)? as usize,
+                cuts: serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default(),
+                epochs: row.get::<_, i64>(9)? as usize,
             })
         })
         .map_err(fail)?;

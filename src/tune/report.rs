@@ -1,14 +1,18 @@
 //! What a study came to: the settings that are best on the validation rows, tested once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use super::importance::importances;
 use super::record::{State, Trial};
 use super::run::Tuning;
 use crate::ablate::{Ready, guarded, validated};
+use crate::bag::Bag;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::truth_of;
+use crate::run::refit::{Member, tested_together};
 use crate::run::{Plan, Report, Trained, execute};
 use crate::train::bootstrap::{Gain, gain};
 use crate::train::events::{Answer, Event};
@@ -17,14 +21,23 @@ use crate::work::share_out;
 /// The chosen settings and what they are worth.
 #[derive(Debug)]
 pub struct Chosen {
-    /// The best trial.
-    pub trial: Trial,
-    /// What the same settings reach with other seeds; none where nobody asked.
+    /// The best trials, one, or as many as an ensemble has members; the best first.
+    pub trials: Vec<Trial>,
+    /// What the settings of the best reach with other seeds; none where nobody asked.
     pub spread: Option<Spread>,
-    /// Tuned and untuned on the test rows; none where there are none.
+    /// Tuned and untuned on the test rows.
     pub tested: Tested,
     /// The share of every searched setting in what makes trials good; none where there are too few trials.
     pub importances: Option<Vec<(String, f64)>>,
+}
+
+/// What is asked of the best trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// How many of them predict together; 1 for the best alone.
+    pub ensemble: usize,
+    /// With how many other seeds the best settings are trained.
+    pub confirm: usize,
 }
 
 /// The metric on the validation rows with seeds other than that of the study.
@@ -49,73 +62,128 @@ impl Spread {
 #[derive(Debug)]
 pub struct Tested {
     /// Trained on training and validation rows with the chosen settings.
-    pub tuned: Trained,
-    /// The settings of that training.
-    pub config: Config,
-    /// What the settings that are not searched come to by themselves.
-    pub untuned: Report,
+    pub bag: Bag,
+    /// What they reach together on the test rows.
+    pub tuned: Report,
+    /// The settings of each member.
+    pub configs: Vec<Config>,
+    /// What the settings that are not searched come to by themselves, or why they do not.
+    pub untuned: std::result::Result<Report, String>,
     /// By how much the main metric is better on the test rows.
     pub gain: Option<Gain>,
 }
 
-/// Takes the best trial, trains it anew on training and validation rows, and tests it once, beside the base settings.
+/// A training after the search.
+enum Last {
+    Member(Box<Result<Member>>),
+    Untuned(Box<std::result::Result<Trained, String>>),
+    Seed(u64, Option<f64>),
+}
+
+/// Takes the best trials, trains them anew on training and validation rows, and tests them once, beside the base settings.
 ///
-/// With `confirm`, its settings are also trained with so many other seeds, on the same split. Nothing before this has
-/// looked at a test row.
-pub fn choose(tuning: &Tuning, trials: &[Trial], confirm: usize) -> Result<Chosen> {
-    let best = trials
+/// With [`Wish::confirm`], the best settings are also trained with so many other seeds, on the same split. Nothing before
+/// this has looked at a test row. All of it is [shared out](share_out) over as many threads as the trials; none comes of it
+/// where `stop` ends it.
+pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) -> Result<Option<Chosen>> {
+    let mut done: Vec<(&Trial, f64)> = trials
         .iter()
         .filter(|trial| trial.state == State::Done)
         .filter_map(|trial| Some((trial, trial.metric?)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(trial, _)| trial.clone());
-    let Some(trial) = best else {
+        .collect();
+    done.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let (best, plans) = members(tuning, &done, wish.ensemble.max(1))?;
+    if best.is_empty() {
         let why = trials.iter().find(|trial| trial.state == State::Failed).map(|trial| trial.reason.clone());
         return Err(Error::training(
             format!("no trial came to its end{}", why.map_or(String::new(), |why| format!(": {why}"))),
             "`statera tune --list STUDY` shows why each ended; widen the space, or take the reason away",
         ));
-    };
-    let config = tuning.config(&trial.settings)?;
-    let spread = (confirm > 0).then(|| confirmed(tuning, &config, confirm)).transpose()?;
-    let mut quiet = |_: &Event| Answer::GoOn;
+    }
+    let config = tuning.config(&best[0].settings)?;
     let base = Plan::of(tuning.base.clone(), tuning.raw.clone())?;
-    let untuned = execute(&base, &mut quiet)?;
-    let plan = Plan::of(config, tuning.raw.clone())?.refit(trial.best_epoch.unwrap_or(1))?;
-    let mut tuned = execute(&plan, &mut quiet)?;
-    // They have been learned from: what they say is no judgement.
-    tuned.report.val.clear();
-    tuned.report.n_rows.val = 0;
-    tuned.model.card.metrics = tuned.report.to_json();
-    let gain = if plan.split.test.is_empty() {
-        None
-    } else {
-        let truth = truth_of(&plan.labels.target, &plan.split.test);
-        let ours = tuned.model.predict_prepared(&plan.inputs(&plan.split.test)?);
-        let theirs = untuned.model.predict_prepared(&base.inputs(&base.split.test)?);
-        let e = &plan.config.evaluate;
-        let metric = tuned.report.primary();
-        gain(metric, [&ours, &theirs], truth.view(), e.bootstrap, e.confidence, tuning.base.seed)
+    let ready = (wish.confirm > 0).then(|| Ready::new(config.clone(), tuning.raw.clone())).transpose()?;
+    let seed_of = |i: usize| config.seed.wrapping_add(1 + i as u64);
+    let go_on = |event: &Event| match event {
+        Event::Finished { .. } => Answer::GoOn,
+        _ if stop.load(Ordering::SeqCst) => Answer::Stop("interrupted".into()),
+        _ => Answer::GoOn,
+    };
+    let n_members = plans.len();
+    // The members first: they take longest, on the most rows.
+    let job = |i: usize| match i.checked_sub(n_members) {
+        None => Last::Member(Box::new(plans[i].train_member(&mut { go_on }))),
+        Some(0) => Last::Untuned(Box::new(guarded(|| execute(&base, &mut { go_on })))),
+        Some(at) => {
+            let seed = seed_of(at - 1);
+            let with_seed = Config { seed, ..config.clone() };
+            let judged =
+                ready.as_ref().map(|ready| guarded(|| validated(ready, with_seed, &mut { go_on }, None)));
+            Last::Seed(seed, judged.and_then(std::result::Result::ok).map(|judged| judged.metric))
+        }
+    };
+    let ended = share_out(n_members + 1 + wish.confirm, tuning.jobs, job, &mut |_, _| ())?;
+    if stop.load(Ordering::SeqCst) {
+        return Ok(None);
+    }
+    let (mut members, mut untuned, mut seeds) = (Vec::new(), Err(String::new()), Vec::new());
+    for (i, last) in ended.into_iter().enumerate() {
+        match last {
+            Ok(Last::Member(member)) => members.push((*member).map_err(|e| of_trial(&best[i], e))?),
+            Ok(Last::Untuned(trained)) => untuned = *trained,
+            Ok(Last::Seed(seed, metric)) => seeds.push((seed, metric)),
+            Err(panicked) => return Err(Error::training(format!("the last training {panicked}"), "")),
+        }
+    }
+    let of_member = |i: usize| json!({ "trial": best[i].number, "val": best[i].metric });
+    let (bag, tuned, ours) = tested_together(&plans, members, of_member)?;
+    let gain = match &untuned {
+        Ok(untuned) if !base.split.test.is_empty() => {
+            let truth = truth_of(&base.labels.target, &base.split.test);
+            let theirs = untuned.model.predict_prepared(&base.inputs(&base.split.test)?);
+            let e = &base.config.evaluate;
+            let both = [&ours, &theirs];
+            gain(tuned.primary(), both, truth.view(), e.bootstrap, e.confidence, tuning.base.seed)
+        }
+        _ => None,
     };
     let named =
         |shares: Vec<f64>| tuning.space.parameters.iter().map(|p| p.key.clone()).zip(shares).collect();
-    Ok(Chosen {
-        trial,
-        spread,
-        tested: Tested { tuned, config: plan.config.clone(), untuned: untuned.report, gain },
+    let configs = plans.into_iter().map(|plan| plan.config).collect();
+    Ok(Some(Chosen {
+        trials: best,
+        spread: (wish.confirm > 0).then_some(Spread { metrics: seeds }),
+        tested: Tested { bag, tuned, configs, untuned: untuned.map(|trained| trained.report), gain },
         importances: importances(&tuning.space, trials).map(named),
-    })
+    }))
 }
 
-fn confirmed(tuning: &Tuning, config: &Config, n: usize) -> Result<Spread> {
-    let ready = Ready::new(config.clone(), tuning.raw.clone())?;
-    let seed_of = |i: usize| config.seed.wrapping_add(1 + i as u64);
-    let job = |i: usize| {
-        let with_seed = Config { seed: seed_of(i), ..config.clone() };
-        let judged = guarded(|| validated(&ready, with_seed, &mut |_: &Event| Answer::GoOn));
-        (seed_of(i), judged.ok().map(|judged| judged.metric))
-    };
-    Ok(Spread { metrics: share_out(n, tuning.jobs, job, &mut |_| ())? })
+/// The `n` best trials, and the plans that train them anew on training and validation rows. Trials that come to the same
+/// training, as those that only differ in how long they might have gone on, count once.
+fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Trial>, Vec<Plan>)> {
+    let (mut best, mut plans) = (Vec::new(), Vec::<Plan>::new());
+    for (trial, _) in done {
+        let plan = Plan::of(tuning.config(&trial.settings)?, tuning.raw.clone())?;
+        let plan = plan.refit(trial.best_epoch.unwrap_or(1), &trial.cuts)?;
+        // A bag reads a table once, so its members take its columns alike.
+        if plans.iter().all(|known| known.config != plan.config && known.schema == plan.schema) {
+            best.push((*trial).clone());
+            plans.push(plan);
+        }
+        if plans.len() == n {
+            break;
+        }
+    }
+    Ok((best, plans))
+}
+
+/// The error of a last training, with its trial.
+fn of_trial(trial: &Trial, error: Error) -> Error {
+    let what = format!("trial {}, trained anew on training and validation rows", trial.number);
+    match error {
+        Error::Training(p) => Error::training(format!("{what}: {}", p.what), p.remedy),
+        other => other,
+    }
 }
 
 impl Chosen {
@@ -125,8 +193,16 @@ impl Chosen {
         let settings = |trial: &Trial| -> Value {
             trial.settings.iter().map(|(key, literal)| (key.clone(), json!(literal))).collect()
         };
+        let of = |trial: &Trial| {
+            json!({
+                "trial": trial.number,
+                "settings": settings(trial),
+                "val": trial.metric,
+                "best_epoch": trial.best_epoch,
+            })
+        };
         json!({
-            "metric": self.tested.tuned.report.primary(),
+            "metric": self.tested.tuned.primary(),
             "trials": {
                 "all": trials.len(),
                 "done": count(State::Done),
@@ -134,18 +210,14 @@ impl Chosen {
                 "diverged": count(State::Diverged),
                 "failed": count(State::Failed),
             },
-            "best": {
-                "trial": self.trial.number,
-                "settings": settings(&self.trial),
-                "val": self.trial.metric,
-                "best_epoch": self.trial.best_epoch,
-            },
+            "best": of(&self.trials[0]),
+            "ensemble": (self.trials.len() > 1).then(|| self.trials.iter().map(of).collect::<Vec<_>>()),
             "spread": self.spread.as_ref().map(|spread| &spread.metrics),
             "importance": self.importances.as_ref().map(|shares| {
                 shares.iter().map(|(key, share)| (key.clone(), json!(share))).collect::<Value>()
             }),
-            "tuned": self.tested.tuned.report.to_json(),
-            "untuned": self.tested.untuned.to_json(),
+            "tuned": self.tested.tuned.to_json(),
+            "untuned": self.tested.untuned.as_ref().map_or_else(|why| json!({ "failed": why }), Report::to_json),
             "gain": self.tested.gain.map(|gain| json!({ "share": gain.share, "interval": gain.interval })),
         })
     }

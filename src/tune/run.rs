@@ -1,19 +1,27 @@
 //! Runs the trials of a study, several at a time, each on one thread.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
 use super::sample::{Grid, quasi_random, random};
-use super::study::{Claim, Next, Store};
+use super::study::{Claim, EpochFigures, Next, Store};
 use super::tpe::{Observation, suggest};
 use crate::ablate::{Judged, Ready, guarded, same_data, validated};
 use crate::config::{Config, Space};
 use crate::data::RawTable;
 use crate::error::{Error, Result};
-use crate::train::events::{Answer, EpochRecord, Event};
+use crate::model::Params;
+use crate::train::checkpoint::{Checkpoint, Saving};
+use crate::train::events::{Answer, Callback, EpochRecord, Event};
+use crate::work::draw_on;
 
 /// How the next settings are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +56,10 @@ impl Sampler {
 const MOST_REPEATS: u64 = 10_000;
 /// How long figures of epochs wait to be written together.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long a trial goes on before its state is kept again.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+/// How long a worker that waits for others goes without looking.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is to be tuned, and how.
 #[derive(Debug)]
@@ -77,8 +89,15 @@ pub struct Tuning {
 pub enum Told {
     /// A trial begins.
     Began(Trial),
-    /// An epoch of a trial: its number, and the record.
-    Epoch(u64, EpochRecord),
+    /// An epoch of a trial, told a few times a second.
+    Epoch {
+        /// Its number.
+        trial: u64,
+        /// The epoch, from 1 on.
+        epoch: usize,
+        /// The validation rmse in the target's own unit, or the validation loss of classes.
+        metric: f64,
+    },
     /// A trial has ended.
     Ended(Trial, Outcome),
 }
@@ -90,9 +109,24 @@ struct Shared<'a> {
     store: Mutex<Store>,
     /// Told where a trial has ended.
     ended: Condvar,
+    tried: Mutex<Tried>,
     ready: Mutex<Vec<Arc<Slot>>>,
+    /// Of trials that have ended, what a pruner asks of them.
+    curves: Mutex<HashMap<u64, Arc<[f64]>>>,
     stop: &'a AtomicBool,
     deadline: Option<Instant>,
+    /// Why the first worker ended, or what went wrong in one.
+    over: Mutex<Option<Result<String>>>,
+}
+
+/// The settings of the trials so far.
+#[derive(Default)]
+struct Tried {
+    settings: HashSet<Vec<(String, String)>>,
+    /// How many trials they are of.
+    n_trials: usize,
+    /// The combinations of a grid before this one have been tried.
+    passed: u64,
 }
 
 /// Prepared rows, made by the first trial that asks for them.
@@ -161,38 +195,18 @@ impl Tuning {
             grid,
             store: Mutex::new(store),
             ended: Condvar::new(),
-            ready: Mutex::new(Vec::new()),
+            tried: Mutex::default(),
+            ready: Mutex::default(),
+            curves: Mutex::default(),
             stop,
             deadline: self.max_seconds.map(|s| Instant::now() + Duration::from_secs_f64(s)),
+            over: Mutex::new(None),
         };
-        let jobs = self.jobs.max(1);
-        // What a trial would share out further stays on its worker.
-        let pools = (0..jobs).map(|_| rayon::ThreadPoolBuilder::new().num_threads(1).build());
-        let pools = pools
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| Error::output(format!("{jobs} threads cannot be started: {e}"), "--jobs 1"))?;
-        let mut over = Ok(String::new());
-        std::thread::scope(|scope| {
-            let (sender, told) = mpsc::channel();
-            let workers: Vec<_> = pools
-                .iter()
-                .map(|pool| {
-                    let (sender, shared) = (sender.clone(), &shared);
-                    scope.spawn(move || pool.install(|| shared.work(&sender)))
-                })
-                .collect();
-            drop(sender);
-            told.iter().for_each(|told| tell(&told));
-            for worker in workers {
-                let ended = worker.join().unwrap_or_else(|_| Err(Error::training("a worker panicked", "")));
-                match ended {
-                    Ok(why) if over.as_ref().is_ok_and(String::is_empty) => over = Ok(why),
-                    Ok(_) => {}
-                    Err(error) => over = Err(error),
-                }
-            }
-        });
-        Ok((shared.store.into_inner().unwrap_or_else(PoisonError::into_inner), over?))
+        let work = |trial: Trial, say: &dyn Fn(Told)| shared.perform(trial, say);
+        draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
+        let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let why = over.unwrap_or_else(|| Ok(String::new()))?;
+        Ok((shared.store.into_inner().unwrap_or_else(PoisonError::into_inner), why))
     }
 }
 
@@ -204,166 +218,201 @@ impl Shared<'_> {
         self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| "the time is up")
     }
 
-    /// Runs one trial after another; why it stopped.
-    fn work(&self, sender: &mpsc::Sender<Told>) -> Result<String> {
+    /// The next trial; none where there is no more, or where something went wrong.
+    fn draw(&self) -> Option<Trial> {
+        let drawn = self.claimed();
+        match drawn {
+            Ok(Ok(trial)) => Some(trial),
+            Ok(Err(why)) => {
+                lock(&self.over).get_or_insert(Ok(why));
+                None
+            }
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        let mut over = lock(&self.over);
+        if over.as_ref().is_none_or(Result::is_ok) {
+            *over = Some(Err(error));
+        }
+    }
+
+    /// A trial that is claimed, or why there is none.
+    fn claimed(&self) -> Result<std::result::Result<Trial, String>> {
         loop {
             if let Some(why) = self.is_over() {
-                return Ok(why.to_owned());
+                return Ok(Err(why.to_owned()));
+            }
+            if lock(&self.over).as_ref().is_some_and(Result::is_err) {
+                return Ok(Err("a worker failed".to_owned()));
             }
             let mut store = lock(&self.store);
             match store.claim(&mut |known| self.next(known))? {
-                Claim::Over(why) => return Ok(why),
-                Claim::Wait => {
-                    // Other processes do not tell: look again from time to time.
-                    drop(self.ended.wait_timeout(store, Duration::from_millis(20)));
-                }
-                Claim::Trial(trial) => {
-                    drop(store);
-                    let _ = sender.send(Told::Began(trial.clone()));
-                    let outcome = self.trial(&trial, sender)?;
-                    let mut store = lock(&self.store);
-                    match outcome {
-                        Some(outcome) => {
-                            store.tell_end(trial.number, &outcome)?;
-                            let _ = sender.send(Told::Ended(trial, outcome));
-                        }
-                        None => store.give_back(trial.number)?,
-                    }
-                    drop(store);
-                    self.ended.notify_all();
-                }
+                Claim::Over(why) => return Ok(Err(why)),
+                // Other processes do not tell: look again from time to time.
+                Claim::Wait => drop(self.ended.wait_timeout(store, LOOK_AGAIN)),
+                Claim::Trial(trial) => return Ok(Ok(trial)),
             }
+        }
+    }
+
+    /// Trains a trial that is claimed, and puts it on record.
+    fn perform(&self, trial: Trial, say: &dyn Fn(Told)) {
+        say(Told::Began(trial.clone()));
+        let put = self.trial(&trial, say).and_then(|outcome| {
+            let mut store = lock(&self.store);
+            match &outcome {
+                Some(outcome) => store.tell_end(trial.number, outcome)?,
+                None => store.give_back(trial.number)?,
+            }
+            Ok(outcome)
+        });
+        self.ended.notify_all();
+        match put {
+            Ok(Some(outcome)) => say(Told::Ended(trial, outcome)),
+            Ok(None) => {}
+            Err(error) => self.fail(error),
         }
     }
 
     fn next(&self, known: &[Trial]) -> Result<Next> {
         let tuning = self.tuning;
         let number = known.len() as u64;
+        // The last to end chooses the best: not before the trials of other processes have ended too.
+        let over = |why: String| {
+            let under_way = known.iter().any(|trial| trial.state == State::Running);
+            Ok(if under_way { Next::Wait } else { Next::Over(why) })
+        };
         if number >= tuning.trials {
-            return Ok(Next::Over(format!("all {} trials are done", tuning.trials)));
+            return over(format!("all {} trials are done", tuning.trials));
         }
         let seen = number.saturating_sub(tuning.lag() - 1);
-        let past: Vec<&Trial> = known.iter().filter(|trial| trial.number < seen).collect();
+        let past = &known[..seen as usize];
         if tuning.looks_back() && past.iter().any(|trial| trial.state == State::Running) {
             return Ok(Next::Wait);
         }
+        let mut tried = lock(&self.tried);
+        let Tried { settings: before, n_trials, passed } = &mut *tried;
+        before.extend(known[*n_trials..].iter().map(|trial| trial.settings.clone()));
+        *n_trials = known.len();
         let first = match &self.grid {
             // A wider space is gone through anew, and what was tried is passed over.
-            Some(_) => 0,
+            Some(_) => *passed,
             None => known.last().map_or(0, |trial| trial.candidate + 1),
         };
-        let tried: std::collections::HashSet<&Vec<(String, String)>> =
-            known.iter().map(|trial| &trial.settings).collect();
         let end = self.grid.as_ref().map_or(first + MOST_REPEATS, |grid| grid.len() as u64);
         let seed = tuning.base.seed;
         for candidate in first..end {
+            *passed = candidate;
             let values = match (&self.grid, tuning.sampler) {
                 (Some(grid), _) => grid.get(candidate),
                 (None, Sampler::QuasiRandom) => quasi_random(&tuning.space, seed, candidate),
                 (None, Sampler::Tpe) => {
-                    suggest(&tuning.space, &tuning.base, &self.observed(&past), seed, candidate)
+                    suggest(&tuning.space, &tuning.base, &self.observed(past), seed, candidate)
                 }
                 (None, _) => random(&tuning.space, seed, candidate),
             };
             let settings = tuning.settings(&values)?;
-            if !tried.contains(&settings) {
+            if !before.contains(&settings) {
                 return Ok(Next::Try(candidate, settings));
             }
         }
-        Ok(Next::Over(format!("every combination has been tried ({number})")))
+        over(format!("every combination has been tried ({number})"))
     }
 
     /// The trials as the sampler that learns sees them.
-    fn observed(&self, past: &[&Trial]) -> Vec<Observation> {
+    fn observed(&self, past: &[Trial]) -> Vec<Observation> {
         let parameters = &self.tuning.space.parameters;
         let place = |trial: &Trial, key: &str, domain: &crate::config::Domain| {
             trial.settings.iter().find(|(k, _)| k == key).and_then(|(_, literal)| domain.place(literal))
         };
-        let observe = |trial: &&Trial| Observation {
+        let observe = |trial: &Trial| Observation {
             places: parameters.iter().map(|p| place(trial, &p.key, &p.domain)).collect(),
             value: trial.metric.unwrap_or(f64::INFINITY),
         };
         past.iter().map(observe).collect()
     }
 
-    /// Trains one trial; none if it was stopped and is to be run again.
-    fn trial(&self, trial: &Trial, sender: &mpsc::Sender<Told>) -> Result<Option<Outcome>> {
-        let seen: Vec<u64> = (0..trial.number.saturating_sub(self.tuning.lag() - 1)).collect();
-        let mut stopped = false;
-        let mut pruned = None;
-        let mut waiting: Vec<(u64, usize, [f64; 3])> = Vec::new();
-        let mut written = Instant::now();
-        let mut failure = None;
-        let mut best = f64::INFINITY;
-        let mut hear = |event: &Event| {
-            if matches!(event, Event::Finished { .. }) {
-                return Answer::GoOn;
-            }
-            if let Some(why) = self.is_over() {
-                stopped = true;
-                return Answer::Stop(why.into());
-            }
-            let Event::Epoch(record) = event else { return Answer::GoOn };
-            let metric = watched(record);
-            if metric < best {
-                best = metric;
-            }
-            waiting.push((trial.number, record.epoch, [metric, record.val_loss, record.train_loss]));
-            let looks = self.tuning.pruner.looks_at(record.epoch);
-            if looks || written.elapsed() > GATHER {
-                let mut store = lock(&self.store);
-                if let Err(error) = store.tell_epochs(&waiting) {
-                    failure = Some(error);
-                    return Answer::Stop("the study cannot be written".into());
-                }
-                waiting.clear();
-                written = Instant::now();
-                let _ = sender.send(Told::Epoch(trial.number, record.clone()));
-                if looks {
-                    match store.best_until(record.epoch, &seen) {
-                        Ok(mut others) => {
-                            if let Some(why) = self.tuning.pruner.gives_up(record.epoch, best, &mut others) {
-                                pruned = Some(why.clone());
-                                return Answer::Stop(why);
-                            }
-                        }
-                        Err(error) => {
-                            failure = Some(error);
-                            return Answer::Stop("the study cannot be read".into());
-                        }
-                    }
-                }
-            }
-            Answer::GoOn
+    /// Trains one trial, from its checkpoint on if it has one; none if it was stopped and is to be gone on with.
+    fn trial(&self, trial: &Trial, say: &dyn Fn(Told)) -> Result<Option<Outcome>> {
+        let from = lock(&self.store).checkpoint(trial.number)?;
+        // One that cannot be read is none: the trial begins anew.
+        let from = from.and_then(|bytes| Checkpoint::read(&bytes).ok());
+        let waiting = RefCell::new(Vec::new());
+        let mut under_way = UnderWay {
+            shared: self,
+            trial: trial.number,
+            say,
+            waiting: &waiting,
+            written: Instant::now(),
+            course: Course { best: None, cuts: Vec::new(), pruned: None },
+            stopped: false,
+            failure: None,
         };
+        let mut keep = |checkpoint: Checkpoint, _| {
+            let [epoch, _] = checkpoint.place();
+            let bytes = checkpoint.into_bytes()?;
+            let mut waiting = waiting.borrow_mut();
+            lock(&self.store).keep_checkpoint(&waiting, trial.number, epoch - 1, &bytes)?;
+            waiting.clear();
+            Ok(())
+        };
+        let saving = Saving { from, every: KEEP_AGAIN, at_end: false, about: Value::Null, keep: &mut keep };
+        let begin = Instant::now();
         let judged = self
             .tuning
             .config(&trial.settings)
             .map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
             .and_then(|config| {
                 let ready = self.ready(&config)?;
-                guarded(|| validated(&ready, config, &mut hear))
+                guarded(|| validated(&ready, config, &mut under_way, Some(saving)))
             });
+        let UnderWay { course: Course { cuts, pruned, .. }, stopped, failure, .. } = under_way;
         if let Some(error) = failure {
             return Err(error);
         }
         if stopped {
             return Ok(None);
         }
-        lock(&self.store).tell_epochs(&waiting)?;
+        lock(&self.store).tell_epochs(&waiting.borrow())?;
+        let here = begin.elapsed().as_secs_f64();
         Ok(Some(match judged {
-            Ok(Judged { diverged, metric, best_epoch, seconds, reason, .. }) => {
+            Ok(Judged { diverged, metric, best_epoch, reason, seconds, .. }) => {
                 let state = match (diverged, &pruned) {
                     (true, _) => State::Diverged,
                     (false, Some(_)) => State::Pruned,
                     (false, None) => State::Done,
                 };
-                Outcome { state, metric: Some(metric), best_epoch: Some(best_epoch), seconds, reason }
+                // Of a trial that was gone on with, the training of all processes.
+                let seconds = here.max(seconds);
+                Outcome { state, metric: Some(metric), best_epoch: Some(best_epoch), cuts, seconds, reason }
             }
             Err(reason) => {
-                Outcome { state: State::Failed, metric: None, best_epoch: None, seconds: 0.0, reason }
+                Outcome { state: State::Failed, metric: None, best_epoch: None, cuts, seconds: here, reason }
             }
         }))
+    }
+
+    /// The best figures up to this epoch of the trials that one of this number looks at, of those that came as far. They
+    /// have ended.
+    fn others(&self, number: u64, epoch: usize) -> Result<Vec<f64>> {
+        let mut curves = lock(&self.curves);
+        let mut others = Vec::new();
+        for seen in 0..number.saturating_sub(self.tuning.lag() - 1) {
+            let curve = if let Some(curve) = curves.get(&seen) {
+                Arc::clone(curve)
+            } else {
+                let curve: Arc<[f64]> = lock(&self.store).curve(seen)?.into();
+                curves.insert(seen, Arc::clone(&curve));
+                curve
+            };
+            others.extend(curve.get(epoch - 1));
+        }
+        Ok(others)
     }
 
     /// The prepared rows that these settings ask for; the last few are kept.
@@ -383,6 +432,98 @@ impl Shared<'_> {
         };
         let make = || guarded(|| Ready::new(slot.config.clone(), Arc::clone(&self.tuning.raw)).map(Arc::new));
         lock(&slot.ready).get_or_insert_with(make).clone()
+    }
+}
+
+/// Hears what happens in a trial: puts its epochs on record, and gives it up where the pruner or the study's end say so.
+struct UnderWay<'a> {
+    shared: &'a Shared<'a>,
+    trial: u64,
+    say: &'a dyn Fn(Told),
+    /// Figures that wait to be written together.
+    waiting: &'a RefCell<Vec<EpochFigures>>,
+    written: Instant,
+    course: Course,
+    /// Whether it was stopped with the study.
+    stopped: bool,
+    failure: Option<Error>,
+}
+
+/// What has come of a trial so far, which its checkpoints hold too.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Course {
+    /// The best figure; none as long as there was no number.
+    best: Option<f64>,
+    /// Epochs after which the learning rate was cut.
+    cuts: Vec<usize>,
+    /// Why it was given up, if it was.
+    pruned: Option<String>,
+}
+
+impl UnderWay<'_> {
+    /// Takes an epoch; returns why the trial is given up, if it is.
+    fn epoch(&mut self, record: &EpochRecord) -> Result<Option<String>> {
+        let metric = watched(record);
+        let best = self.course.best.unwrap_or(f64::INFINITY);
+        let best = if metric < best { metric } else { best };
+        self.course.best = best.is_finite().then_some(best);
+        self.waiting.borrow_mut().push((
+            self.trial,
+            record.epoch,
+            [metric, record.val_loss, record.train_loss],
+        ));
+        if self.written.elapsed() > GATHER {
+            let mut waiting = self.waiting.borrow_mut();
+            lock(&self.shared.store).tell_epochs(&waiting)?;
+            waiting.clear();
+            self.written = Instant::now();
+            (self.say)(Told::Epoch { trial: self.trial, epoch: record.epoch, metric });
+        }
+        let pruner = &self.shared.tuning.pruner;
+        if pruner.looks_at(record.epoch) {
+            let mut others = self.shared.others(self.trial, record.epoch)?;
+            self.course.pruned = pruner.gives_up(record.epoch, best, &mut others);
+        }
+        Ok(self.course.pruned.clone())
+    }
+}
+
+impl Callback for UnderWay<'_> {
+    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+        if matches!(event, Event::Finished { .. }) {
+            return Answer::GoOn;
+        }
+        if let Some(why) = self.shared.is_over() {
+            self.stopped = true;
+            return Answer::Interrupt(why.into());
+        }
+        match event {
+            Event::LearningRateReduced { epoch, .. } => {
+                self.course.cuts.push(*epoch);
+                Answer::GoOn
+            }
+            Event::Epoch(record) => match self.epoch(record) {
+                Ok(None) => Answer::GoOn,
+                Ok(Some(why)) => Answer::Stop(why),
+                Err(error) => {
+                    self.failure = Some(error);
+                    Answer::Stop("the study cannot be read or written".into())
+                }
+            },
+            _ => Answer::GoOn,
+        }
+    }
+
+    fn state(&self) -> Value {
+        serde_json::to_value(&self.course).unwrap_or_default()
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let unreadable =
+            |e| Error::model(format!("the course of a trial cannot be read: {e}"), "a new study");
+        self.course = Course::deserialize(state).map_err(unreadable)?;
+        Ok(())
     }
 }
 

@@ -186,6 +186,29 @@ mod tests {
     }
 
     #[test]
+    fn points_and_their_permuted_digits_are_those_of_scipy() {
+        let golden = include_str!("../../tests/golden/halton.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
+        let number = |name: &str, i: usize, j: usize| golden[name][i][j].as_f64().unwrap();
+        for (j, base) in golden["bases"].as_array().unwrap().iter().enumerate() {
+            let base = base.as_u64().unwrap() as u32;
+            assert_eq!(base, PRIMES[j]);
+            let of_base = &golden["permutations"][j];
+            let permuted = |digit: u32, place: u32| {
+                let digits = &of_base[place as usize];
+                // Beyond SciPy's last place nothing that a double shows is left.
+                digits.get(digit as usize).map_or(0, |digit| digit.as_u64().unwrap() as u32)
+            };
+            for i in 0..40 {
+                let [plain, mixed] =
+                    [halton(i as u64, base, |digit, _| digit), halton(i as u64, base, permuted)];
+                assert!((plain - number("plain", i, j)).abs() < 1e-15, "point {i}, base {base}");
+                assert!((mixed - number("mixed", i, j)).abs() < 1e-14, "mixed point {i}, base {base}");
+            }
+        }
+    }
+
+    #[test]
     fn halton_points_cover_more_evenly_than_chance() {
         // Of 4×9 cells, powers of the two bases, 36 points fill each once; chance leaves 1/e of them empty.
         let space = space(
@@ -205,6 +228,52 @@ mod tests {
             let chance = filled(&|i| random(&space, seed, i));
             assert!(even == 36 && chance < 32, "seed {seed}: {even} and {chance} of 36 cells");
         }
+    }
+
+    /// The order of a grid and the first settings of every sampler, as they have always been: a study goes on with them.
+    ///
+    /// `tests/golden/sequences.txt` is this programme's own; where a sampler is changed on purpose, the text that the
+    /// failure prints takes its place, and studies begun before go on otherwise.
+    #[test]
+    fn sequences_are_those_on_record() {
+        use super::super::tpe::{Observation, suggest};
+
+        let space = space(
+            "optimizer.name = { choices = ['sgd', 'adam', 'lion'] }\n\
+             optimizer.momentum = { low = 0.0, high = 0.9, steps = 2, if = { \"optimizer.name\" = 'sgd' } }\n\
+             train.batch_size = { low = 8, high = 10 }\n\
+             optimizer.learning_rate = { low = 1e-4, high = 1e-1, log = true, steps = 4 }\n",
+        );
+        let open = Space::from_toml_str(
+            "optimizer.name = { choices = ['sgd', 'adam', 'lion'] }\n\
+             optimizer.momentum = { low = 0.0, high = 0.9, if = { \"optimizer.name\" = 'sgd' } }\n\
+             train.batch_size = { low = 8, high = 256, log = true }\n\
+             optimizer.learning_rate = { low = 1e-4, high = 1e-1, log = true }\n",
+        )
+        .unwrap();
+        let config = Config::default();
+        let grid = Grid::new(&space, &config, false).unwrap();
+        let mut text = String::new();
+        let mut write = |what: &str, number: u64, values: &[String]| {
+            text += &format!("{what} {number}: {}\n", values.join(" "));
+        };
+        (0..grid.len() as u64).for_each(|i| write("grid", i, &grid.get(i)));
+        (0..12).for_each(|i| write("random", i, &random(&open, 5, i)));
+        (0..12).for_each(|i| write("quasi_random", i, &quasi_random(&open, 5, i)));
+        let mut past: Vec<Observation> = Vec::new();
+        for number in 0..30 {
+            let values = suggest(&open, &config, &past, 5, number);
+            let active = open.active(&values, &config);
+            let places: Vec<Option<f64>> = (0..values.len())
+                .map(|i| active[i].then(|| open.parameters[i].domain.place(&values[i])).flatten())
+                .collect();
+            let of = |i: usize| places[i].unwrap_or(0.5);
+            let value = (of(0) - 1.0).abs() + (of(1) - 0.3).abs() + (of(2) - 0.2).abs() + (of(3) - 0.6).abs();
+            write("tpe", number, &values);
+            past.push(Observation { places, value });
+        }
+        let golden = include_str!("../../tests/golden/sequences.txt");
+        assert!(text == golden, "the sequences are now:\n{text}");
     }
 
     #[test]

@@ -4,18 +4,19 @@
 //! so that none is claimed twice. Every process that works holds a lock on a file of its own in the folder of the study;
 //! where that lock is free, the process has ended, and the trials that it left running are claimed again.
 
-use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::record::{
     FILE, Header, Outcome, State, Trial, VERSION, check_version, entry, file_of, header, open, problem,
-    trials,
+    trials, trials_from,
 };
-
 use crate::error::{Error, Result};
+
+/// The figures of an epoch: its trial, its number, and metric, validation loss and training loss.
+pub type EpochFigures = (u64, usize, [f64; 3]);
 
 /// What is to be tried next.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +46,8 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     worker: Worker,
+    /// The trials as they were when they were last looked at.
+    known: Vec<Trial>,
 }
 
 /// The lock of this process.
@@ -78,11 +81,12 @@ impl Store {
                  CREATE TABLE trials (
                      number INTEGER PRIMARY KEY, candidate INTEGER NOT NULL, state TEXT NOT NULL,
                      settings TEXT NOT NULL, metric REAL, best_epoch INTEGER, seconds REAL NOT NULL DEFAULT 0,
-                     reason TEXT NOT NULL DEFAULT '', worker INTEGER NOT NULL,
+                     reason TEXT NOT NULL DEFAULT '', cuts TEXT NOT NULL DEFAULT '[]', worker INTEGER NOT NULL,
                      started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, ended TEXT);
                  CREATE TABLE epochs (
                      trial INTEGER NOT NULL, epoch INTEGER NOT NULL, metric REAL, val_loss REAL, train_loss REAL,
-                     PRIMARY KEY (trial, epoch)) WITHOUT ROWID;",
+                     PRIMARY KEY (trial, epoch)) WITHOUT ROWID;
+                 CREATE TABLE checkpoints (trial INTEGER PRIMARY KEY, epochs INTEGER NOT NULL, bytes BLOB NOT NULL);",
             )
             .map_err(fail)?;
         let entries = [
@@ -112,14 +116,18 @@ impl Store {
         connection.execute("INSERT INTO workers DEFAULT VALUES", []).map_err(|e| problem(&path, &e))?;
         let id = connection.last_insert_rowid();
         let lock = lock_path(&path, id);
+        // It gets its name when it is locked: a file of that name that nobody holds is that of a process that has ended.
+        let unnamed = lock.with_extension("new");
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&lock)
-            .map_err(|e| Error::io("create", &lock, e))?;
-        file.lock().map_err(|e| Error::io("lock", &lock, e))?;
-        Ok(Self { connection, path, worker: Worker { id, path: lock, _file: file } })
+            .open(&unnamed)
+            .map_err(|e| Error::io("create", &unnamed, e))?;
+        file.lock().map_err(|e| Error::io("lock", &unnamed, e))?;
+        std::fs::rename(&unnamed, &lock).map_err(|e| Error::io("create", &lock, e))?;
+        clear_away(&path);
+        Ok(Self { connection, path, worker: Worker { id, path: lock, _file: file }, known: Vec::new() })
     }
 
     /// Where it is.
@@ -139,51 +147,160 @@ impl Store {
 
     /// Claims a trial that nobody works on any more, or the next one, which `next` chooses given all trials before it.
     /// `next` is not called where a trial is claimed again.
+    ///
+    /// The choice is made without a lock, and made again where another process was faster.
     pub fn claim(&mut self, next: &mut dyn FnMut(&[Trial]) -> Result<Next>) -> Result<Claim> {
-        let (path, worker) = (&self.path, self.worker.id);
+        loop {
+            self.look()?;
+            let claimed = match self.left_running()? {
+                Some((number, worker)) => self.take_over(number, worker)?,
+                None => match next(&self.known)? {
+                    Next::Try(candidate, settings) => self.begin(candidate, settings)?,
+                    Next::Wait => return Ok(Claim::Wait),
+                    Next::Over(why) => return Ok(Claim::Over(why)),
+                },
+            };
+            if let Some(trial) = claimed {
+                return Ok(Claim::Trial(trial));
+            }
+        }
+    }
+
+    /// Brings what is known of the trials up to date: those that have ended stay as they are.
+    fn look(&mut self) -> Result<()> {
+        let open = self.known.iter().position(|trial| trial.state == State::Running);
+        self.known.truncate(open.unwrap_or(self.known.len()));
+        let later = trials_from(&self.connection, &self.path, self.known.len() as u64)?;
+        self.known.extend(later);
+        Ok(())
+    }
+
+    /// Takes a trial from a worker that has ended; none where another process did.
+    fn take_over(&mut self, number: u64, from: i64) -> Result<Option<Trial>> {
+        let path = &self.path;
         let fail = |e| problem(path, &e);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        let known = trials(&transaction, path)?;
-        if let Some(left) = left_running(&transaction, path, worker)? {
-            transaction.execute("DELETE FROM epochs WHERE trial = ?1", [left as i64]).map_err(fail)?;
-            transaction
-                .execute(
-                    "UPDATE trials SET worker = ?1, started = CURRENT_TIMESTAMP WHERE number = ?2",
-                    params![worker, left as i64],
-                )
-                .map_err(fail)?;
-            transaction.commit().map_err(fail)?;
-            let trial = known.into_iter().find(|trial| trial.number == left);
-            return Ok(trial.map_or(Claim::Wait, Claim::Trial));
+        let taken = transaction
+            .execute(
+                "UPDATE trials SET worker = ?1, started = CURRENT_TIMESTAMP
+                     WHERE number = ?2 AND state = 'running' AND worker = ?3",
+                params![self.worker.id, number as i64, from],
+            )
+            .map_err(fail)?;
+        // What came after the checkpoint that it goes on from comes again.
+        let epochs = transaction
+            .query_row("SELECT epochs FROM checkpoints WHERE trial = ?1", [number as i64], |row| row.get(0))
+            .optional()
+            .map_err(fail)?
+            .unwrap_or(0_i64);
+        transaction
+            .execute("DELETE FROM epochs WHERE trial = ?1 AND epoch > ?2", [number as i64, epochs])
+            .map_err(fail)?;
+        if taken == 0 {
+            // What was begun is undone where it is dropped.
+            return Ok(None);
         }
-        let (candidate, settings) = match next(&known)? {
-            Next::Try(candidate, settings) => (candidate, settings),
-            Next::Wait => return Ok(Claim::Wait),
-            Next::Over(why) => return Ok(Claim::Over(why)),
-        };
-        let number = known.last().map_or(0, |trial| trial.number + 1);
-        insert(&transaction, path, worker, number, candidate, &settings)?;
         transaction.commit().map_err(fail)?;
-        Ok(Claim::Trial(Trial {
+        let trial = self.known.get(number as usize).cloned();
+        Ok(trial.map(|trial| Trial { epochs: epochs as usize, ..trial }))
+    }
+
+    /// Puts a new trial on record; none where another process had one of its number.
+    fn begin(&mut self, candidate: u64, settings: Vec<(String, String)>) -> Result<Option<Trial>> {
+        let number = self.known.len() as u64;
+        let text = serde_json::to_string(&settings)
+            .map_err(|e| Error::output(format!("settings cannot be written as JSON: {e}"), ""))?;
+        let begun = self
+            .connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO trials (number, candidate, state, settings, worker)
+                     VALUES (?1, ?2, 'running', ?3, ?4)",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![number as i64, candidate as i64, text, self.worker.id])
+            })
+            .map_err(|e| problem(&self.path, &e))?;
+        let trial = Trial {
             number,
             candidate,
             state: State::Running,
             settings,
             metric: None,
             best_epoch: None,
+            cuts: Vec::new(),
             epochs: 0,
             seconds: 0.0,
             reason: String::new(),
-        }))
+        };
+        Ok((begun == 1).then_some(trial))
+    }
+
+    /// A trial that is running, but whose process has ended, and its worker.
+    fn left_running(&self) -> Result<Option<(u64, i64)>> {
+        let fail = |e| problem(&self.path, &e);
+        let open = self.known.iter().position(|trial| trial.state == State::Running);
+        let Some(open) = open else { return Ok(None) };
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT number, worker FROM trials WHERE state = 'running' AND number >= ?1 ORDER BY number",
+            )
+            .map_err(fail)?;
+        let rows = statement
+            .query_map([open as i64], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+            .map_err(fail)?;
+        for row in rows {
+            let (number, worker) = row.map_err(fail)?;
+            if worker != self.worker.id && has_ended(&lock_path(&self.path, worker)) {
+                return Ok(Some((number as u64, worker)));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the figures of epochs: trial, epoch, and metric, validation loss and training loss.
-    pub fn tell_epochs(&mut self, epochs: &[(u64, usize, [f64; 3])]) -> Result<()> {
+    pub fn tell_epochs(&mut self, epochs: &[EpochFigures]) -> Result<()> {
+        self.write_epochs(epochs, None)
+    }
+
+    /// Writes the figures of epochs, and with them the state of their trial after `n_epochs` epochs, from which it goes on
+    /// if this process ends.
+    pub fn keep_checkpoint(
+        &mut self,
+        epochs: &[EpochFigures],
+        trial: u64,
+        n_epochs: usize,
+        bytes: &[u8],
+    ) -> Result<()> {
+        self.write_epochs(epochs, Some((trial, n_epochs, bytes)))
+    }
+
+    /// The bytes of the checkpoint of a trial, if it has one.
+    pub fn checkpoint(&self, trial: u64) -> Result<Option<Vec<u8>>> {
+        self.connection
+            .query_row("SELECT bytes FROM checkpoints WHERE trial = ?1", [trial as i64], |row| row.get(0))
+            .optional()
+            .map_err(|e| problem(&self.path, &e))
+    }
+
+    fn write_epochs(
+        &mut self,
+        epochs: &[EpochFigures],
+        checkpoint: Option<(u64, usize, &[u8])>,
+    ) -> Result<()> {
         let path = &self.path;
         let fail = |e| problem(path, &e);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        if let Some((trial, n_epochs, bytes)) = checkpoint {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3)",
+                    params![trial as i64, n_epochs as i64, bytes],
+                )
+                .map_err(fail)?;
+        }
         {
             let mut statement = transaction
                 .prepare_cached("INSERT OR REPLACE INTO epochs VALUES (?1, ?2, ?3, ?4, ?5)")
@@ -196,11 +313,16 @@ impl Store {
         transaction.commit().map_err(fail)
     }
 
-    /// Writes how a trial ended.
+    /// Writes how a trial ended, which has no use for a checkpoint any more.
     pub fn tell_end(&mut self, trial: u64, outcome: &Outcome) -> Result<()> {
-        self.connection
+        let path = &self.path;
+        let fail = |e| problem(path, &e);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        transaction.execute("DELETE FROM checkpoints WHERE trial = ?1", [trial as i64]).map_err(fail)?;
+        transaction
             .execute(
-                "UPDATE trials SET state = ?2, metric = ?3, best_epoch = ?4, seconds = ?5, reason = ?6,
+                "UPDATE trials SET state = ?2, metric = ?3, best_epoch = ?4, seconds = ?5, reason = ?6, cuts = ?7,
                      ended = CURRENT_TIMESTAMP WHERE number = ?1",
                 params![
                     trial as i64,
@@ -208,33 +330,29 @@ impl Store {
                     outcome.metric,
                     outcome.best_epoch.map(|epoch| epoch as i64),
                     outcome.seconds,
-                    outcome.reason
+                    outcome.reason,
+                    serde_json::json!(outcome.cuts).to_string()
                 ],
             )
-            .map(|_| ())
-            .map_err(|e| problem(&self.path, &e))
+            .map_err(fail)?;
+        transaction.commit().map_err(fail)
     }
 
-    /// The best metric up to `epoch` of each of these trials that came as far.
-    pub fn best_until(&self, epoch: usize, trials: &[u64]) -> Result<Vec<f64>> {
+    /// The best metric of a trial up to each of its epochs; infinite as long as none was a number.
+    pub fn curve(&self, trial: u64) -> Result<Vec<f64>> {
         let fail = |e| problem(&self.path, &e);
-        let wanted: HashSet<i64> = trials.iter().map(|&trial| trial as i64).collect();
         let mut statement = self
             .connection
-            .prepare_cached(
-                "SELECT trial, MIN(metric) FROM epochs WHERE epoch <= ?1 AND trial IN
-                     (SELECT trial FROM epochs WHERE epoch = ?1) GROUP BY trial",
-            )
+            .prepare_cached("SELECT metric FROM epochs WHERE trial = ?1 ORDER BY epoch")
             .map_err(fail)?;
-        let rows = statement
-            .query_map([epoch as i64], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<f64>>(1)?)))
-            .map_err(fail)?;
-        let mut best = Vec::new();
-        for row in rows {
-            let (trial, metric) = row.map_err(fail)?;
-            best.extend(metric.filter(|_| wanted.contains(&trial)));
+        let rows = statement.query_map([trial as i64], |row| row.get::<_, Option<f64>>(0)).map_err(fail)?;
+        let mut best = f64::INFINITY;
+        let mut curve = Vec::new();
+        for metric in rows {
+            best = best.min(metric.map_err(fail)?.unwrap_or(f64::INFINITY));
+            curve.push(best);
         }
-        Ok(best)
+        Ok(curve)
     }
 
     /// Keeps a text by its name, or replaces it.
@@ -259,23 +377,6 @@ impl Store {
     }
 }
 
-/// A trial that is running, but whose process has ended.
-fn left_running(transaction: &Transaction<'_>, path: &Path, own: i64) -> Result<Option<u64>> {
-    let fail = |e| problem(path, &e);
-    let mut statement = transaction
-        .prepare_cached("SELECT number, worker FROM trials WHERE state = 'running' ORDER BY number")
-        .map_err(fail)?;
-    let rows =
-        statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).map_err(fail)?;
-    for row in rows {
-        let (number, worker) = row.map_err(fail)?;
-        if worker != own && has_ended(&lock_path(path, worker)) {
-            return Ok(Some(number as u64));
-        }
-    }
-    Ok(None)
-}
-
 /// Whether nobody holds the lock of a worker.
 fn has_ended(lock: &Path) -> bool {
     match OpenOptions::new().write(true).open(lock) {
@@ -284,27 +385,21 @@ fn has_ended(lock: &Path) -> bool {
     }
 }
 
-fn lock_path(study: &Path, worker: i64) -> PathBuf {
-    study.with_file_name(format!("worker-{worker}.lock"))
+/// Removes the locks of processes that were killed; where that fails they do no harm.
+fn clear_away(study: &Path) {
+    let folder = study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_lock = name.starts_with("worker-") && path.extension().is_some_and(|end| end == "lock");
+        if is_lock && has_ended(&path) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }
 
-fn insert(
-    transaction: &Transaction<'_>,
-    path: &Path,
-    worker: i64,
-    number: u64,
-    candidate: u64,
-    settings: &[(String, String)],
-) -> Result<()> {
-    let settings = serde_json::to_string(settings)
-        .map_err(|e| Error::output(format!("settings cannot be written as JSON: {e}"), ""))?;
-    transaction
-        .execute(
-            "INSERT INTO trials (number, candidate, state, settings, worker) VALUES (?1, ?2, 'running', ?3, ?4)",
-            params![number as i64, candidate as i64, settings, worker],
-        )
-        .map(|_| ())
-        .map_err(|e| problem(path, &e))
+fn lock_path(study: &Path, worker: i64) -> PathBuf {
+    study.with_file_name(format!("worker-{worker}.lock"))
 }
 
 #[cfg(test)]
@@ -342,6 +437,7 @@ mod tests {
             state: State::Done,
             metric: Some(metric),
             best_epoch: Some(2),
+            cuts: vec![1],
             seconds: 0.5,
             reason: "end".into(),
         }
@@ -359,8 +455,8 @@ mod tests {
             .unwrap();
         other.tell_epochs(&[(1, 1, [9.0, 0.2, 0.1])]).unwrap();
         one.tell_end(0, &done(1.5)).unwrap();
-        assert_eq!(one.best_until(1, &[0, 1]).unwrap(), [2.0, 9.0]);
-        assert_eq!(one.best_until(3, &[0, 1]).unwrap(), [1.5]);
+        assert_eq!(one.curve(0).unwrap(), [2.0, 1.5, 1.5]);
+        assert_eq!(one.curve(1).unwrap(), [9.0]);
         // The third has ended without a word: its trial is free.
         let again = claimed(&mut one);
         assert_eq!((again.number, again.candidate), (2, 12));
@@ -374,6 +470,7 @@ mod tests {
             (first.state, first.metric, first.best_epoch, first.epochs),
             (State::Done, Some(1.5), Some(2), 3)
         );
+        assert_eq!(first.cuts, [1]);
         assert_eq!(first.settings, [("train.epochs".to_owned(), "0".to_owned())]);
         assert_eq!(view.epochs(0).unwrap()[1], (2, [Some(1.5), Some(0.3), Some(0.1)]));
         assert_eq!(view.header().unwrap(), header());
@@ -391,6 +488,25 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_goes_on_from_its_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::create(folder.path(), &header()).unwrap();
+        claimed(&mut store);
+        assert_eq!(store.checkpoint(0).unwrap(), None);
+        store.keep_checkpoint(&[(0, 1, [2.0, 0.2, 0.1]), (0, 2, [2.0, 0.2, 0.1])], 0, 2, b"two").unwrap();
+        store.tell_epochs(&[(0, 3, [1.0, 0.1, 0.1])]).unwrap();
+        store.give_back(0).unwrap();
+        let again = claimed(&mut store);
+        assert_eq!((again.number, again.epochs), (0, 2));
+        assert_eq!(store.trials().unwrap()[0].epochs, 2, "the third comes again");
+        assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"two");
+        store.keep_checkpoint(&[], 0, 3, b"three").unwrap();
+        assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"three");
+        store.tell_end(0, &done(1.0)).unwrap();
+        assert_eq!(store.checkpoint(0).unwrap(), None);
+    }
+
+    #[test]
     fn what_is_no_study_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let message = |path: &Path| Store::open(path).unwrap_err().to_string();
@@ -403,6 +519,28 @@ mod tests {
         assert!(message(&foreign).contains("no study of Statera"));
         Connection::open(&foreign).unwrap().pragma_update(None, "user_version", 99).unwrap();
         assert!(message(&foreign).contains("version 99"));
+    }
+
+    #[test]
+    fn what_others_lock_or_nobody_may_write_is_told_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::create(folder.path(), &header()).unwrap();
+        claimed(&mut store);
+        let path = folder.path().join(FILE);
+        let foreign = Connection::open(&path).unwrap();
+        foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // Not a minute, for the test's sake.
+        store.connection.busy_timeout(std::time::Duration::from_millis(20)).unwrap();
+        let message = store.tell_end(0, &done(1.0)).unwrap_err().to_string();
+        for words in ["study.db has been locked by another process", "try: end the process that holds it"] {
+            assert!(message.contains(words), "{message}");
+        }
+        foreign.execute_batch("COMMIT").unwrap();
+        store.connection.pragma_update(None, "query_only", true).unwrap();
+        let message = store.tell_end(0, &done(1.0)).unwrap_err().to_string();
+        for words in ["study.db cannot be written", "try: check the permissions"] {
+            assert!(message.contains(words), "{message}");
+        }
     }
 
     #[test]

@@ -153,3 +153,18 @@ pub(crate) fn with_card(model: &[u8], alter: impl FnOnce(&mut Value)) -> Vec<u8>
         description["sha256"] = hex.into();
     })
 }
+
+/// The library that makes a disk fail, compiled for this test.
+#[cfg(unix)]
+pub(crate) fn failing_disk(folder: &Path) -> PathBuf {
+    let library = folder.join("disk.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/disk.c");
+    let compiled = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl")
+        .status();
+    assert!(compiled.expect("a C compiler, which the SQLite inside needs too").success());
+    library
+}

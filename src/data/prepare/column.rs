@@ -1,19 +1,18 @@
 //! How one column becomes features: fitted on training rows, then bound to a table and filled in.
 
 use std::collections::HashMap;
-use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::month_and_weekday;
 use super::super::split::TrainRows;
-use super::super::table::{Column, ColumnData, MISSING};
+use super::super::table::{Column, ColumnData, MISSING, RowIdx};
 use super::super::target::Target;
 use super::super::words::{column_setting, counted, shown};
 use super::bins::Bins;
 use super::category::{self, Encoding, Levels, Lookup};
+use super::date::FittedDate;
 use super::neighbors::BoundNeighbors;
-use super::number::{NumberStep, Unfit, apply_all, fit_all};
+use super::number::{self, NumberStep, Unfit, apply_all, fit_all};
 use super::options::PipelineOptions;
 use super::pipeline::{FeatureKind, Known};
 use super::target::{self, ColumnFolds};
@@ -43,17 +42,8 @@ pub enum FittedColumn {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bins: Option<Bins>,
     },
-    /// Days after their steps, month and weekday as points on a circle, and whether it was missing.
-    ///
-    /// A missing date stands at the centre of both circles.
-    Date {
-        /// The column.
-        column: String,
-        /// What becomes of the days since 1970, one step after another.
-        steps: Vec<NumberStep>,
-        /// Whether a last feature says where cells are missing.
-        indicator: bool,
-    },
+    /// The parts of a date, and whether it was missing.
+    Date(FittedDate),
     /// What an encoding makes of the place of each level.
     Category {
         /// The column.
@@ -71,7 +61,8 @@ impl FittedColumn {
     /// The column of the table that this prepares.
     pub fn column(&self) -> &str {
         match self {
-            Self::Number { column, .. } | Self::Date { column, .. } | Self::Category { column, .. } => column,
+            Self::Number { column, .. } | Self::Category { column, .. } => column,
+            Self::Date(date) => &date.column,
         }
     }
 
@@ -79,7 +70,7 @@ impl FittedColumn {
     pub fn n_levels(&self) -> Option<usize> {
         match self {
             Self::Category { levels, .. } => Some(levels.n_places()),
-            Self::Number { .. } | Self::Date { .. } => None,
+            Self::Number { .. } | Self::Date(_) => None,
         }
     }
 
@@ -95,7 +86,7 @@ impl FittedColumn {
                 }
                 *encoding = Encoding::OneHot;
             }
-            Self::Category { .. } | Self::Date { .. } => {}
+            Self::Category { .. } | Self::Date(_) => {}
         }
         Some(plain)
     }
@@ -118,7 +109,7 @@ impl FittedColumn {
     pub(super) fn n_features(&self) -> usize {
         let (n, indicator) = match self {
             Self::Number { indicator, .. } => (1, indicator),
-            Self::Date { indicator, .. } => (5, indicator),
+            Self::Date(date) => return date.n_features(),
             Self::Category { levels, indicator, encoding, .. } => {
                 let n = match encoding {
                     Encoding::OneHot => levels.n_places(),
@@ -144,9 +135,8 @@ impl FittedColumn {
                 };
                 (vec![(column.to_owned(), kind)], indicator)
             }
-            Self::Date { indicator, .. } => {
-                let parts = ["days", "month_sin", "month_cos", "weekday_sin", "weekday_cos"];
-                (parts.map(|name| part(format!("{column}.{name}"))).to_vec(), indicator)
+            Self::Date(date) => {
+                (date.ends().map(|end| part(format!("{column}.{end}"))).collect(), &date.indicator)
             }
             Self::Category { levels, indicator, encoding, .. } => {
                 let features = match encoding {
@@ -183,9 +173,11 @@ impl FittedColumn {
         known: &Known,
     ) -> Result<Option<(Self, Option<ColumnFolds>)>> {
         let name = column.name.clone();
+        let taken =
+            |numbers: &[f64]| train.rows().iter().map(|&row| numbers[row as usize]).collect::<Vec<f64>>();
         let fitted = match &column.data {
             ColumnData::Number(numbers) => {
-                let (steps, indicator, values) = fit_numbers(&name, numbers, train, options, known)?;
+                let (steps, indicator, values) = fit_numbers(&name, taken(numbers), train, options, known)?;
                 let bins = (options.embedding_of(&name) == NumericEmbedding::Ple)
                     .then(|| Bins::fit(&mut { values }, options.embedding.n_bins));
                 if bins.as_ref().is_some_and(|bins| !bins.are_sound()) {
@@ -194,8 +186,7 @@ impl FittedColumn {
                 Self::Number { column: name, steps, indicator, bins }
             }
             ColumnData::Date(days) => {
-                let (steps, indicator, _) = fit_numbers(&name, days, train, options, known)?;
-                Self::Date { column: name, steps, indicator }
+                Self::Date(FittedDate::fit(&name, &taken(days), train, options, known)?)
             }
             ColumnData::Category { codes, levels } => {
                 return fit_category(name, codes, levels, train, options, known.target).map(Some);
@@ -207,12 +198,14 @@ impl FittedColumn {
 
     /// How numbers are filled in from neighbours, if they are: how many, and how much each counts.
     pub(super) fn knn(&self) -> Option<(usize, NeighborWeights)> {
-        match self {
-            Self::Number { steps, .. } | Self::Date { steps, .. } => match steps.first() {
-                Some(NumberStep::Knn { n_neighbors, weights, .. }) => Some((*n_neighbors, *weights)),
-                _ => None,
-            },
-            Self::Category { .. } => None,
+        let steps = match self {
+            Self::Number { steps, .. } => steps,
+            Self::Date(date) => date.steps_of_days()?,
+            Self::Category { .. } => return None,
+        };
+        match steps.first() {
+            Some(NumberStep::Knn { n_neighbors, weights, .. }) => Some((*n_neighbors, *weights)),
+            _ => None,
         }
     }
 
@@ -222,15 +215,8 @@ impl FittedColumn {
             Self::Number { bins: Some(bins), .. } if !bins.are_sound() => {
                 Some("the edges of its bins are not finite and rising")
             }
-            Self::Number { steps, .. } | Self::Date { steps, .. } => {
-                let is_knn = |step: &NumberStep| matches!(step, NumberStep::Knn { .. });
-                let imputes = steps.iter().any(|s| is_knn(s) || matches!(s, NumberStep::Impute { .. }));
-                if steps.iter().skip(1).any(is_knn) {
-                    return Some("neighbours are looked for behind another step");
-                }
-                let none = (!imputes).then_some("no step fills in missing cells");
-                steps.iter().find_map(NumberStep::fault).or(none)
-            }
+            Self::Number { steps, .. } => number::fault(steps),
+            Self::Date(date) => date.fault(),
             Self::Category { levels, .. } if !levels.are_sound() => {
                 Some("the levels are not sorted, or one of them stands there twice")
             }
@@ -252,16 +238,15 @@ impl FittedColumn {
     }
 }
 
-/// Fits the steps of a column of numbers to the training rows: the steps, whether missing cells are marked, and what
-/// the steps make of the training rows.
-fn fit_numbers(
+/// Fits the steps of a column of numbers to those of the training rows: the steps, whether missing cells are marked, and
+/// what the steps make of the numbers.
+pub(super) fn fit_numbers(
     name: &str,
-    numbers: &[f64],
+    mut values: Vec<f64>,
     train: &TrainRows,
     options: &PipelineOptions,
     known: &Known,
 ) -> Result<(Vec<NumberStep>, bool, Vec<f64>)> {
-    let mut values: Vec<f64> = train.rows().iter().map(|&row| numbers[row]).collect();
     let (steps, is_asked) = options.steps_of(name, false);
     let indicator = marks(steps) && values.iter().any(|v| v.is_nan());
     let fit_all = |steps: &[StepSpec], values: &mut [f64]| {
@@ -282,7 +267,7 @@ fn fit_numbers(
 }
 
 /// Whether missing cells are marked, where training has any.
-fn marks(steps: &[StepSpec]) -> bool {
+pub(super) fn marks(steps: &[StepSpec]) -> bool {
     steps.iter().any(|step| match *step {
         StepSpec::Median { indicator }
         | StepSpec::Mean { indicator }
@@ -302,7 +287,8 @@ fn fit_category(
     target: Option<&Target>,
 ) -> Result<(FittedColumn, Option<ColumnFolds>)> {
     let (steps, is_asked) = options.steps_of(&name, true);
-    let (mut levels, mut counts) = Levels::fit(train.rows().iter().map(|&row| codes[row]), level_names);
+    let (mut levels, mut counts) =
+        Levels::fit(train.rows().iter().map(|&row| codes[row as usize]), level_names);
     let has_missing = levels.missing;
     let mut indicator = marks(steps) && has_missing;
     let (mut encoding, mut folds) = (Encoding::OneHot, None);
@@ -326,7 +312,7 @@ fn fit_category(
             }
             StepSpec::Ordinal | StepSpec::Count { .. } | StepSpec::Target { .. } => {
                 let of_level: Vec<_> = level_names.iter().map(|level| levels.place(level)).collect();
-                let place = |&row: &usize| levels.place_of_code(&of_level, codes[row]);
+                let place = |&row: &RowIdx| levels.place_of_code(&of_level, codes[row as usize]);
                 let places: Vec<Option<usize>> = train.rows().iter().map(place).collect();
                 let mut features = match *step {
                     StepSpec::Count { normalize } => vec![category::count(&counts, normalize)],
@@ -341,7 +327,7 @@ fn fit_category(
                     _ => vec![category::ordinal(&levels)],
                 };
                 for (output, lookup) in features.iter_mut().enumerate() {
-                    let of_row = |(row, place): (&usize, &Option<usize>)| {
+                    let of_row = |(row, place): (&RowIdx, &Option<usize>)| {
                         let own = folds.as_ref().and_then(|folds| folds.of(*row));
                         own.map_or(&*lookup, |lookups| &lookups[output]).of(*place)
                     };
@@ -457,7 +443,8 @@ pub(super) struct Bound<'a> {
     knn: Option<(&'a BoundNeighbors<'a>, usize, NeighborWeights)>,
     /// How training rows are encoded, where they are told apart.
     folds: Option<&'a ColumnFolds>,
-    /// The numbers of a block of rows on their way through the steps.
+    /// The numbers of a block of rows as they stand in the cells, and on their way through the steps.
+    cells_of_rows: Vec<f64>,
     numbers: Vec<f64>,
     /// What it has met in the rows that it has filled.
     pub(super) notes: ColumnNotes,
@@ -469,8 +456,8 @@ enum Cells<'a> {
         numbers: &'a [f64],
         steps: &'a [NumberStep],
         bins: Option<&'a Bins>,
-        /// Whether they are days, of which month and weekday are features, too.
-        are_days: bool,
+        /// The parts that are made of them, if they are days.
+        date: Option<&'a FittedDate>,
     },
     Codes {
         codes: &'a [u32],
@@ -501,10 +488,10 @@ impl<'a> Bound<'a> {
         })?;
         let (cells, indicator) = match (fitted, &column.data) {
             (FittedColumn::Number { steps, indicator, bins, .. }, ColumnData::Number(numbers)) => {
-                (Cells::Numbers { numbers, steps, bins: bins.as_ref(), are_days: false }, *indicator)
+                (Cells::Numbers { numbers, steps, bins: bins.as_ref(), date: None }, *indicator)
             }
-            (FittedColumn::Date { steps, indicator, .. }, ColumnData::Date(numbers)) => {
-                (Cells::Numbers { numbers, steps, bins: None, are_days: true }, *indicator)
+            (FittedColumn::Date(date), ColumnData::Date(numbers)) => {
+                (Cells::Numbers { numbers, steps: &[], bins: None, date: Some(date) }, date.indicator)
             }
             (
                 FittedColumn::Category { levels, indicator, encoding, .. },
@@ -529,47 +516,48 @@ impl<'a> Bound<'a> {
             indicator: indicator.then(|| at + fitted.n_features() - 1),
             knn: neighbors.zip(fitted.knn()).map(|(neighbors, (n, weights))| (neighbors, n, weights)),
             folds,
+            cells_of_rows: Vec::new(),
             numbers: Vec::new(),
             notes: ColumnNotes { column: name.to_owned(), ..ColumnNotes::default() },
         })
     }
 
     /// Fills this column's features in the rows of a block of the matrix, which starts as zeros.
-    pub(super) fn fill(&mut self, rows: &[usize], block: &mut [f64], n_features: usize) {
+    pub(super) fn fill(&mut self, rows: &[RowIdx], block: &mut [f64], n_features: usize) {
         let (notes, at) = (&mut self.notes, self.at);
         match &self.cells {
-            Cells::Numbers { numbers, steps, bins, are_days } => {
-                self.numbers.clear();
-                self.numbers.extend(rows.iter().map(|&row| numbers[row]));
+            Cells::Numbers { numbers, steps, bins, date } => {
+                self.cells_of_rows.clear();
+                self.cells_of_rows.extend(rows.iter().map(|&row| numbers[row as usize]));
+                self.numbers.clone_from(&self.cells_of_rows);
                 if let Some((neighbors, n, weights)) = self.knn {
                     neighbors.fill(&notes.column, n, weights, rows, &mut self.numbers);
                 }
-                apply_all(steps, &mut self.numbers);
-                let cells = rows.iter().map(|&row| numbers[row]).zip(&self.numbers);
-                for ((cell, &number), out) in cells.zip(block.chunks_exact_mut(n_features)) {
-                    out[at] = bins.map_or(number, |bins| bins.position(number));
-                    if cell.is_nan() {
-                        notes.missing += 1;
-                        if let Some(indicator) = self.indicator {
-                            out[indicator] = 1.0;
-                        }
-                    } else if *are_days {
-                        let (month, weekday) = month_and_weekday(cell);
-                        (out[at + 1], out[at + 2]) = (TAU * f64::from(month) / 12.0).sin_cos();
-                        (out[at + 3], out[at + 4]) = (TAU * f64::from(weekday) / 7.0).sin_cos();
+                let blocks = self.cells_of_rows.iter().zip(block.chunks_exact_mut(n_features));
+                for (_, out) in blocks.filter(|(cell, _)| cell.is_nan()) {
+                    notes.missing += 1;
+                    if let Some(indicator) = self.indicator {
+                        out[indicator] = 1.0;
                     }
+                }
+                if let Some(date) = date {
+                    return date.fill(&self.cells_of_rows, &mut self.numbers, block, n_features, at);
+                }
+                apply_all(steps, &mut self.numbers);
+                for (&number, out) in self.numbers.iter().zip(block.chunks_exact_mut(n_features)) {
+                    out[at] = bins.map_or(number, |bins| bins.position(number));
                 }
             }
             Cells::Codes { codes, names, levels, encoding, places, missing } => {
                 for (&row, out) in rows.iter().zip(block.chunks_exact_mut(n_features)) {
-                    let place = if codes[row] == MISSING {
+                    let place = if codes[row as usize] == MISSING {
                         notes.missing += 1;
                         if let Some(indicator) = self.indicator {
                             out[indicator] = 1.0;
                         }
                         *missing
                     } else {
-                        let code = codes[row] as usize;
+                        let code = codes[row as usize] as usize;
                         if !places[code].1 {
                             notes.unseen += 1;
                             if notes.examples.len() < EXAMPLES && !notes.examples.contains(&names[code]) {
@@ -601,7 +589,7 @@ impl<'a> Bound<'a> {
 fn mismatch(fitted: &FittedColumn, data: &ColumnData) -> Error {
     let expected = match fitted {
         FittedColumn::Number { .. } => "number",
-        FittedColumn::Date { .. } => "date",
+        FittedColumn::Date(_) => "date",
         FittedColumn::Category { .. } => "category",
     };
     let found = match data {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::split::TrainRows;
-use super::super::table::{Column, ColumnData, Table};
+use super::super::table::{Column, ColumnData, RowIdx, Table};
 use super::super::words::shown;
 use super::scale::Scaler;
 use crate::config::NeighborWeights;
@@ -58,14 +58,14 @@ impl Neighbors {
         }
         let weight = |(_, numbers): &(&str, &[f64])| {
             let present: Vec<f64> =
-                train.rows().iter().map(|&row| numbers[row]).filter(|x| !x.is_nan()).collect();
+                train.rows().iter().map(|&row| numbers[row as usize]).filter(|x| !x.is_nan()).collect();
             // Numbers that are too large to be scaled are refused where their column is fitted.
             let scale = Scaler::standard(&present).scale;
             if scale.is_finite() { 1.0 / (scale * scale) } else { 0.0 }
         };
         Self {
             weights: columns.iter().map(weight).map(|w| if w.is_finite() { w } else { 0.0 }).collect(),
-            donors: rows.iter().flat_map(|&row| columns.iter().map(move |(_, x)| x[row])).collect(),
+            donors: rows.iter().flat_map(|&row| columns.iter().map(move |(_, x)| x[row as usize])).collect(),
             columns: columns.into_iter().map(|(name, _)| name.to_owned()).collect(),
         }
     }
@@ -124,14 +124,14 @@ impl BoundNeighbors<'_> {
         column: &str,
         k: usize,
         by: NeighborWeights,
-        rows: &[usize],
+        rows: &[RowIdx],
         values: &mut [f64],
     ) {
         let n = self.columns.len();
         let Some(wanted) = self.neighbors.columns.iter().position(|name| name == column) else { return };
         let mut nearest: Vec<(f64, f64)> = Vec::with_capacity(k + 1);
         for (&row, value) in rows.iter().zip(values).filter(|(_, value)| value.is_nan()) {
-            let own: Vec<f64> = self.columns.iter().map(|numbers| numbers[row]).collect();
+            let own: Vec<f64> = self.columns.iter().map(|numbers| numbers[row as usize]).collect();
             nearest.clear();
             for donor in self.neighbors.donors.chunks_exact(n).filter(|donor| !donor[wanted].is_nan()) {
                 let (mut sum, mut n_common) = (0.0, 0.0);

@@ -84,11 +84,19 @@ impl NumberStep {
                 Some(Self::Quantile(Quantiles::fit(&present, n_quantiles, output)))
             }
             StepSpec::Knn { n_neighbors, weights, .. } => {
-                let with = impute::fit(&StepSpec::Mean { indicator: true }, &present).unwrap_or(0.0);
+                let with = impute::fit(&StepSpec::Mean { indicator: true }, present).unwrap_or(0.0);
                 Some(Self::Knn { n_neighbors, weights, with })
             }
-            _ => impute::fit(step, &present).map(|with| Self::Impute { with }),
+            _ => impute::fit(step, present).map(|with| Self::Impute { with }),
         })
+    }
+
+    /// The same where there are no neighbours to look for.
+    pub(super) fn without_neighbors(self) -> Self {
+        match self {
+            Self::Knn { with, .. } => Self::Impute { with },
+            step => step,
+        }
     }
 
     /// Changes numbers by this step; missing ones stay NaN but for an imputation.
@@ -152,4 +160,15 @@ pub(super) fn apply_all(steps: &[NumberStep], values: &mut [f64]) {
     for step in steps {
         step.apply(values);
     }
+}
+
+/// What would keep these steps of a column from computing.
+pub(super) fn fault(steps: &[NumberStep]) -> Option<&'static str> {
+    let is_knn = |step: &NumberStep| matches!(step, NumberStep::Knn { .. });
+    let imputes = steps.iter().any(|s| is_knn(s) || matches!(s, NumberStep::Impute { .. }));
+    if steps.iter().skip(1).any(is_knn) {
+        return Some("neighbours are looked for behind another step");
+    }
+    let none = (!imputes).then_some("no step fills in missing cells");
+    steps.iter().find_map(NumberStep::fault).or(none)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::table::{ColumnData, Table};
 use super::super::words::{column_setting, instead, shown};
 use crate::config::steps::lacks_encoding;
-use crate::config::{Config, EmbeddingConfig, Encode, NumericEmbedding, StepSpec};
+use crate::config::{Config, DatePart, EmbeddingConfig, Encode, NumericEmbedding, StepSpec};
 use crate::{Error, Result};
 
 /// How columns are to be prepared, every list of steps written out.
@@ -15,6 +15,8 @@ pub struct PipelineOptions {
     pub numbers: Vec<StepSpec>,
     /// The steps of category columns.
     pub categories: Vec<StepSpec>,
+    /// What date columns become inputs of.
+    pub dates: Vec<DatePart>,
     /// The columns that have steps of their own, and the name of the setting that asks for them.
     pub columns: BTreeMap<String, (&'static str, Vec<StepSpec>)>,
     /// Which columns are prepared for an embedding by the place of numbers among bins.
@@ -33,6 +35,7 @@ impl PipelineOptions {
         Self {
             numbers: config.steps_of_numbers(),
             categories: config.steps_of_categories(),
+            dates: config.prepare.dates.clone(),
             columns: columns.iter().filter_map(steps).collect(),
             embedding: config.embedding.clone(),
             encode: columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?))).collect(),

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::split::TrainRows;
-use super::super::table::{Column, ColumnData, Table};
+use super::super::table::{Column, ColumnData, RowIdx, Table};
 use super::super::target::Target;
 use super::super::words::{counted, shown};
 use super::column::{Bound, ColumnNotes, FittedColumn};
@@ -251,7 +251,7 @@ impl Pipeline {
     ///
     /// A category that no training row has is all 0, or has the code that stands for that; it is counted in the
     /// notes, as missing cells are. Takes time and memory linear in rows times features.
-    pub fn transform(&self, table: &Table, rows: &[usize]) -> Result<(Vec<f64>, TransformNotes)> {
+    pub fn transform(&self, table: &Table, rows: &[RowIdx]) -> Result<(Vec<f64>, TransformNotes)> {
         let mut whole = Vec::new();
         let notes = self.transform_parts(table, rows, rows.len(), |part| whole = part)?;
         Ok((whole, notes))
@@ -259,7 +259,7 @@ impl Pipeline {
 
     /// [`Pipeline::transform`] to learn from: training rows are encoded by what other training rows say of their target,
     /// any others as by `transform`.
-    pub fn transform_to_learn(&self, table: &Table, rows: &[usize], own: &OutOfFold) -> Result<Vec<f64>> {
+    pub fn transform_to_learn(&self, table: &Table, rows: &[RowIdx], own: &OutOfFold) -> Result<Vec<f64>> {
         let mut whole = Vec::new();
         self.parts(table, rows, rows.len(), Some(own), |part| whole = part)?;
         Ok(whole)
@@ -269,7 +269,7 @@ impl Pipeline {
     pub fn transform_parts(
         &self,
         table: &Table,
-        rows: &[usize],
+        rows: &[RowIdx],
         part_rows: usize,
         take: impl FnMut(Vec<f64>),
     ) -> Result<TransformNotes> {
@@ -279,7 +279,7 @@ impl Pipeline {
     fn parts(
         &self,
         table: &Table,
-        rows: &[usize],
+        rows: &[RowIdx],
         part_rows: usize,
         own: Option<&OutOfFold>,
         mut take: impl FnMut(Vec<f64>),
@@ -303,7 +303,7 @@ impl Pipeline {
             let mut matrix = vec![0.0; rows.len() * width];
             // Whole blocks for each thread; what they find is put together in the order of the rows.
             let stripe = rows.len().div_ceil(BLOCK * rayon::current_num_threads()).max(1) * BLOCK;
-            let fill = |(rows, part): (&[usize], &mut [f64])| {
+            let fill = |(rows, part): (&[RowIdx], &mut [f64])| {
                 let mut bound = bind()?;
                 for (rows, block) in rows.chunks(BLOCK).zip(part.chunks_mut(BLOCK * width)) {
                     for column in &mut bound {
@@ -347,9 +347,9 @@ fn check_columns(columns: &[FittedColumn]) -> Result<()> {
     Ok(())
 }
 
-fn check_rows(table: &Table, rows: &[usize]) -> Result<()> {
-    match rows.iter().max() {
-        Some(&row) if row >= table.n_rows() => Err(Error::data(
+fn check_rows(table: &Table, rows: &[RowIdx]) -> Result<()> {
+    match rows.iter().max().map(|&row| row as usize) {
+        Some(row) if row >= table.n_rows() => Err(Error::data(
             format!("row {} is asked for, of a table of {}", row + 1, counted(table.n_rows(), "row")),
             "take the rows from a split of the same table",
         )),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::pipeline::Pipeline;
 use super::tests::options;
 use crate::data::read::{ReadOptions, read_table};
-use crate::data::{ColumnKind, Labels, RawTable, Table, Target, TrainRows, infer_schema, infer_task};
+use crate::data::{ColumnKind, Labels, RawTable, RowIdx, Table, Target, TrainRows, infer_schema, infer_task};
 
 const BLOCKS: usize = 8;
 const FOLDS: usize = 5;
@@ -79,6 +79,11 @@ fn table(raw: &RawTable, case: &Case) -> Table {
     Table::from_raw(raw, &infer_schema(raw, &kinds, &aside).unwrap()).unwrap()
 }
 
+/// Rows as splits number them.
+fn numbered(rows: impl Iterator<Item = usize>) -> Vec<RowIdx> {
+    rows.map(|row| row as RowIdx).collect()
+}
+
 fn check(case: &Case, raw: &RawTable) {
     let what = format!("{} {:?} {:?}", case.table, case.columns, case.steps);
     let table = table(raw, case);
@@ -89,7 +94,7 @@ fn check(case: &Case, raw: &RawTable) {
     let options = options(&setting, &case.steps);
     let n_rows = table.n_rows();
     let train = |keeps: &dyn Fn(usize) -> bool| {
-        TrainRows::for_test((0..n_rows).filter(|row| row % FOLDS != 0 && keeps(*row)).collect())
+        TrainRows::for_test(numbered((0..n_rows).filter(|row| row % FOLDS != 0 && keeps(*row))))
     };
     let target: Option<Target> = (!case.target.is_empty()).then(|| {
         let (task, _) = infer_task(raw, &case.target, None).unwrap();
@@ -98,7 +103,7 @@ fn check(case: &Case, raw: &RawTable) {
     let fitted =
         |train: &TrainRows| Pipeline::fit_to_target(&table, train, &options, target.as_ref()).unwrap().0;
     let rows: Vec<usize> = (0..n_rows).filter(|row| !case.left_out.contains(row)).collect();
-    let (matrix, _) = fitted(&train(&|_| true)).transform(&table, &rows).unwrap();
+    let (matrix, _) = fitted(&train(&|_| true)).transform(&table, &numbered(rows.iter().copied())).unwrap();
     assert_near(&kept(&matrix, &rows), &case.outputs, n_rows, case.exact, &what);
     if case.folds.is_empty() {
         return;
@@ -107,7 +112,12 @@ fn check(case: &Case, raw: &RawTable) {
     let (mut own, mut rows) = (Vec::new(), Vec::new());
     for one in 0..FOLDS {
         let inside: Vec<usize> = (0..n_rows).filter(|row| row % FOLDS != 0 && fold(*row) == one).collect();
-        own.extend(fitted(&train(&|row| fold(row) != one)).transform(&table, &inside).unwrap().0);
+        own.extend(
+            fitted(&train(&|row| fold(row) != one))
+                .transform(&table, &numbered(inside.iter().copied()))
+                .unwrap()
+                .0,
+        );
         rows.extend(inside);
     }
     assert_near(&kept(&own, &rows), &case.folds, n_rows, case.exact, &format!("{what}, by other folds"));

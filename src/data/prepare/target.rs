@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::super::table::RowIdx;
 use super::super::target::Target;
 use super::category::Lookup;
 use crate::random::{Purpose, Stream};
@@ -27,8 +28,8 @@ pub type OutOfFold = HashMap<String, ColumnFolds>;
 
 impl ColumnFolds {
     /// The lookups of a row, if it is a training row.
-    pub(super) fn of(&self, row: usize) -> Option<&[Lookup]> {
-        let fold = *self.fold_of.get(row)?;
+    pub(super) fn of(&self, row: RowIdx) -> Option<&[Lookup]> {
+        let fold = *self.fold_of.get(row as usize)?;
         self.lookups.get(usize::from(fold)).map(Vec::as_slice)
     }
 
@@ -45,7 +46,7 @@ impl ColumnFolds {
 /// data. Linear in the rows, for each output.
 pub(super) fn fit(
     places: &[Option<usize>],
-    rows: &[usize],
+    rows: &[RowIdx],
     n_places: usize,
     target: &Target,
     smooth: Option<f64>,
@@ -59,12 +60,12 @@ pub(super) fn fit(
     };
     let (mut whole, mut lookups) = (Vec::new(), vec![Vec::new(); n_folds]);
     for output in 0..n_outputs {
-        let (suffix, value): (String, Box<dyn Fn(usize) -> f64>) = match target {
-            Target::Values(values) => (".target".into(), Box::new(|row| values[row])),
+        let (suffix, value): (String, Box<dyn Fn(RowIdx) -> f64>) = match target {
+            Target::Values(values) => (".target".into(), Box::new(|row| values[row as usize])),
             Target::Classes { codes, classes } => {
                 let class = if n_outputs == 1 { 1 } else { output };
                 let name = if n_outputs == 1 { String::new() } else { format!("={}", classes[class]) };
-                let is_class = move |row: usize| f64::from(u8::from(codes[row] as usize == class));
+                let is_class = move |row: RowIdx| f64::from(u8::from(codes[row as usize] as usize == class));
                 (format!(".target{name}"), Box::new(is_class))
             }
         };
@@ -78,9 +79,9 @@ pub(super) fn fit(
             lookups.push(of(&|i| usize::from(folds[i]) != fold));
         }
     }
-    let n_rows = rows.iter().max().map_or(0, |last| last + 1);
+    let n_rows = rows.iter().max().map_or(0, |&last| last as usize + 1);
     let mut fold_of = vec![NO_FOLD; n_rows];
-    rows.iter().zip(folds).for_each(|(&row, fold)| fold_of[row] = fold);
+    rows.iter().zip(folds).for_each(|(&row, fold)| fold_of[row as usize] = fold);
     (whole, ColumnFolds { fold_of, lookups })
 }
 
@@ -125,11 +126,11 @@ fn lookup(cells: &[(Option<usize>, f64)], n_places: usize, smooth: Option<f64>, 
 
 /// The folds of the training rows: dealt out in turn in a drawn order, class by class, so that folds are of one size and
 /// have their share of each class.
-fn folds(rows: &[usize], target: &Target, n_folds: usize, seed: u64) -> Vec<u8> {
+fn folds(rows: &[RowIdx], target: &Target, n_folds: usize, seed: u64) -> Vec<u8> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     Stream::new(seed, Purpose::TargetFolds, n_folds as u32).shuffle(&mut order);
     if let Target::Classes { codes, .. } = target {
-        order.sort_by_key(|&i| codes[rows[i]]);
+        order.sort_by_key(|&i| codes[rows[i] as usize]);
     }
     let mut folds = vec![0; rows.len()];
     for (turn, i) in order.into_iter().enumerate() {
@@ -147,10 +148,10 @@ mod tests {
         let codes: Vec<u32> = (0..103).map(|i| u32::from(i % 10 == 0)).collect();
         let classes = vec!["no".to_owned(), "yes".to_owned()];
         let target = Target::Classes { codes: codes.clone(), classes };
-        let rows: Vec<usize> = (0..103).collect();
+        let rows: Vec<RowIdx> = (0..103).collect();
         let dealt = folds(&rows, &target, 5, 3);
         let size = |fold: u8, class: u32| {
-            rows.iter().filter(|&&row| dealt[row] == fold && codes[row] == class).count()
+            rows.iter().filter(|&&row| dealt[row as usize] == fold && codes[row as usize] == class).count()
         };
         for fold in 0..5 {
             assert!((2..=3).contains(&size(fold, 1)) && (18..=19).contains(&size(fold, 0)));
@@ -163,14 +164,14 @@ mod tests {
     #[test]
     fn no_row_is_encoded_by_its_own_target() {
         let places: Vec<Option<usize>> = (0..60).map(|i| (i % 7 > 0).then_some(i % 3)).collect();
-        let rows: Vec<usize> = (0..60).map(|i| 2 * i).collect();
+        let rows: Vec<RowIdx> = (0..60).map(|i| 2 * i).collect();
         let y = |changed: usize| -> Target {
             Target::Values((0..120).map(|i| if i == changed { 1e6 } else { (i * i % 11) as f64 }).collect())
         };
         let fitted = |changed| fit(&places, &rows, 3, &y(changed), None, 5, 1);
         let (whole, before) = fitted(usize::MAX);
         for (i, &row) in rows.iter().enumerate() {
-            let (now_whole, after) = fitted(row);
+            let (now_whole, after) = fitted(row as usize);
             let of = |folds: &ColumnFolds| folds.of(row).unwrap()[0].of(places[i]).to_bits();
             assert_eq!(of(&before), of(&after), "row {row}");
             assert_ne!(whole, now_whole);
@@ -181,16 +182,17 @@ mod tests {
     #[test]
     fn a_training_row_is_encoded_as_if_its_fold_were_not_there() {
         let places: Vec<Option<usize>> = (0..50).map(|i| Some(i * i % 4)).collect();
-        let rows: Vec<usize> = (0..50).collect();
+        let rows: Vec<RowIdx> = (0..50).collect();
         let codes = (0..50).map(|i| i * 5 % 3).collect();
         let target = Target::Classes { codes, classes: ["a", "b", "c"].map(String::from).to_vec() };
         let (_, own) = fit(&places, &rows, 4, &target, None, 4, 9);
         let dealt = folds(&rows, &target, 4, 9);
         for fold in 0..4 {
-            let others: Vec<usize> = rows.iter().copied().filter(|&row| dealt[row] != fold).collect();
-            let of_others: Vec<_> = others.iter().map(|&row| places[row]).collect();
+            let others: Vec<RowIdx> =
+                rows.iter().copied().filter(|&row| dealt[row as usize] != fold).collect();
+            let of_others: Vec<_> = others.iter().map(|&row| places[row as usize]).collect();
             let (expected, _) = fit(&of_others, &others, 4, &target, None, 4, 9);
-            let inside = rows.iter().find(|&&row| dealt[row] == fold).unwrap();
+            let inside = rows.iter().find(|&&row| dealt[row as usize] == fold).unwrap();
             assert_eq!(own.of(*inside).unwrap(), expected);
         }
     }

@@ -81,7 +81,8 @@ impl TargetScaler {
 
     /// Fits to the training rows of `values`, which has one value for each row of the table.
     pub fn fit(values: &[f64], train: &TrainRows, scale: TargetScale) -> Result<Self> {
-        let chosen: Option<Vec<f64>> = train.rows().iter().map(|&row| values.get(row).copied()).collect();
+        let chosen: Option<Vec<f64>> =
+            train.rows().iter().map(|&row| values.get(row as usize).copied()).collect();
         let mut chosen = chosen.ok_or_else(|| {
             Error::data(
                 format!("the target has {} values, fewer than the rows of the split", values.len()),

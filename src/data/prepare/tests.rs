@@ -10,7 +10,7 @@ use super::options::PipelineOptions;
 use super::pipeline::Pipeline;
 use crate::config::{Config, TargetScale};
 use crate::data::read::{ReadOptions, parse_csv};
-use crate::data::{ColumnKind, Table, Target, TargetScaler, TrainRows, infer_schema};
+use crate::data::{ColumnKind, RowIdx, Table, Target, TargetScaler, TrainRows, infer_schema};
 
 #[derive(serde::Deserialize)]
 struct Golden {
@@ -26,7 +26,7 @@ struct Case {
     cells: String,
     steps: Vec<Value>,
     train: usize,
-    rows: Vec<usize>,
+    rows: Vec<RowIdx>,
     #[serde(default)]
     target: Vec<Value>,
     matrix: Vec<Vec<f64>>,
@@ -37,7 +37,7 @@ struct Neighbours {
     columns: Vec<Vec<Option<f64>>>,
     steps: Vec<Value>,
     train: usize,
-    rows: Vec<usize>,
+    rows: Vec<RowIdx>,
     matrix: Vec<Vec<f64>>,
 }
 
@@ -46,7 +46,7 @@ struct ScaledTarget {
     scale: TargetScale,
     train: usize,
     cells: Vec<f64>,
-    rows: Vec<usize>,
+    rows: Vec<RowIdx>,
     scaled: Vec<f64>,
     z: Vec<f64>,
     y: Vec<f64>,
@@ -62,7 +62,7 @@ pub(super) fn options(setting: &str, steps: &[Value]) -> PipelineOptions {
     PipelineOptions::of(&Config::default().with(&[set]).unwrap())
 }
 
-fn assert_near(found: &[f64], expected: &[f64], rows: &[usize], what: &str) {
+fn assert_near(found: &[f64], expected: &[f64], rows: &[RowIdx], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
         let row = rows[i * rows.len() / expected.len()];
@@ -117,7 +117,8 @@ fn columns_of_real_tables_are_prepared_as_other_libraries_do() {
     for case in &golden.cases {
         let table = table(&golden.cells[&case.cells], &case.kind);
         let options = options("data.columns.x.steps", &case.steps);
-        let (train, target) = (TrainRows::for_test((0..case.train).collect()), target(&case.target));
+        let (train, target) =
+            (TrainRows::for_test((0..case.train as RowIdx).collect()), target(&case.target));
         let (pipeline, _) = Pipeline::fit_to_target(&table, &train, &options, target.as_ref()).unwrap();
         let (matrix, _) = pipeline.transform(&table, &case.rows).unwrap();
         assert_near(&matrix, &case.matrix.concat(), &case.rows, &format!("{} {:?}", case.cells, case.steps));
@@ -139,7 +140,7 @@ fn missing_numbers_are_filled_in_as_by_scikit_learns_knn_imputer() {
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap();
         let schema = infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new()).unwrap();
         let table = Table::from_raw(&raw, &schema).unwrap();
-        let train = TrainRows::for_test((0..case.train).collect());
+        let train = TrainRows::for_test((0..case.train as RowIdx).collect());
         let options = options("prepare.numbers", &case.steps);
         let pipeline = Pipeline::fit(&table, &train, &options).unwrap();
         let (matrix, _) = pipeline.transform(&table, &case.rows).unwrap();
@@ -158,9 +159,10 @@ fn targets_are_scaled_as_by_scikit_learn() {
     let golden = golden();
     assert_eq!(golden.targets.len(), TargetScale::ALL.len() - 1);
     for case in &golden.targets {
-        let train = TrainRows::for_test((0..case.train).collect());
+        let train = TrainRows::for_test((0..case.train as RowIdx).collect());
         let scaler = TargetScaler::fit(&case.cells, &train, case.scale).unwrap();
-        let scaled: Vec<f64> = case.rows.iter().map(|&row| scaler.transform(case.cells[row])).collect();
+        let scaled: Vec<f64> =
+            case.rows.iter().map(|&row| scaler.transform(case.cells[row as usize])).collect();
         assert_near(&scaled, &case.scaled, &case.rows, case.scale.name());
         let y: Vec<f64> = case.z.iter().map(|&z| scaler.inverse(z)).collect();
         assert_near(&y, &case.y, &case.rows, case.scale.name());

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::ReadOptions;
 use super::columns::Meaning;
 use super::csv::checked_names;
+use super::guard::guarded;
 use super::input::Input;
 use super::raw::{RawColumn, RawTable};
 use super::typed::{cells_of_array, kind_of};
@@ -97,7 +98,11 @@ impl ArrowReader {
             match &mut self.batch {
                 Some((batch, given)) if *given < batch.num_rows() => {
                     let n = BLOCK_ROWS.min(batch.num_rows() - *given);
-                    let block = block(&batch.slice(*given, n), &self.names, &self.meaning, self.input.path());
+                    let path = self.input.path();
+                    let rows = || block(&batch.slice(*given, n), &self.names, &self.meaning, path);
+                    let Some(block) = guarded(rows) else {
+                        return Err(self.damaged("its content contradicts itself"));
+                    };
                     *given += n;
                     return Ok(Some(block));
                 }
@@ -148,7 +153,9 @@ impl ArrowReader {
         }
         bytes.extend_from_slice(&body);
         let mut buffer = Buffer::from_vec(bytes);
-        let batch = self.decoder.decode(&mut buffer).map_err(|error| self.damaged(&error.to_string()))?;
+        let decoded = guarded(|| self.decoder.decode(&mut buffer));
+        let decoded = decoded.ok_or_else(|| self.damaged("its content contradicts itself"))?;
+        let batch = decoded.map_err(|error| self.damaged(&error.to_string()))?;
         self.batch = batch.map(|batch| (batch, 0));
         Ok(true)
     }

@@ -12,6 +12,7 @@ mod dialect;
 mod dictionary;
 mod drawn;
 mod format;
+mod guard;
 mod input;
 mod json;
 mod parquet;
@@ -43,6 +44,7 @@ use crate::{Error, Result};
 pub use bad_rows::{Skipped, SkippedRow};
 pub(crate) use dictionary::Dictionary;
 pub use drawn::{DrawnTable, read_drawn};
+pub use guard::is_guarded;
 pub(crate) use raw::Cells;
 pub use raw::{RawTable, stem_of};
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -19,6 +18,7 @@ use super::ReadOptions;
 use super::arrow::BLOCK_ROWS;
 use super::columns::Meaning;
 use super::csv::checked_names;
+use super::guard;
 use super::input::check_unchanged;
 use super::raw::{Cells, RawColumn, RawTable};
 use super::typed::{cells_of_array, is_readable, kind_of};
@@ -228,11 +228,9 @@ fn rows_of_block(metadata: &ArrowReaderMetadata) -> usize {
     usize::try_from(BLOCK_BYTES / row).unwrap_or(1).clamp(1, BLOCK_ROWS)
 }
 
-/// The reader of a format with as many corners as Parquet may stumble over a file that somebody has made for that; the
-/// programme does not fall with it.
+/// What is read, or that the file is damaged where the reader of a format with as many corners stumbles over it.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(damaged(path, "its content contradicts itself")))
+    guard::guarded(read).unwrap_or_else(|| Err(damaged(path, "its content contradicts itself")))
 }
 
 fn damaged(path: &Path, why: &str) -> Error {

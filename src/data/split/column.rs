@@ -1,6 +1,7 @@
 //! Rows cut as the cells of a column say.
 
 use super::super::read::RawTable;
+use super::super::table::RowIdx;
 use super::super::words::{counted, instead, shown, thousands};
 use super::{MIN_HELD_OUT, MIN_TRAIN, Split, TrainRows};
 use crate::{Error, Result};
@@ -18,7 +19,7 @@ impl Split {
     pub fn by_column(
         raw: &RawTable,
         column: &str,
-        rows: &[usize],
+        rows: &[RowIdx],
         strata: Option<&[u32]>,
         all_in_train: bool,
         val_fraction: f64,
@@ -35,7 +36,7 @@ impl Split {
         rows.dedup();
         let (mut train, mut val, mut test) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let cell = raw.value(row, index).unwrap_or("nothing");
+            let cell = raw.value(row as usize, index).unwrap_or("nothing");
             match cell.to_lowercase().as_str() {
                 "train" => train.push(row),
                 "val" | "valid" | "validation" => val.push(row),
@@ -44,7 +45,7 @@ impl Split {
                     return Err(Error::data(
                         format!(
                             "{}: expected `train`, `val` or `test`, found {}",
-                            raw.place(row, index),
+                            raw.place(row as usize, index),
                             shown(cell)
                         ),
                         "correct the cell, or split at random: --set split.column=''",
@@ -71,12 +72,15 @@ impl Split {
             }
         }
         if let Some(classes) = strata.filter(|_| all_in_train) {
-            let trained: std::collections::BTreeSet<u32> = train.iter().map(|&row| classes[row]).collect();
-            if let Some(&row) = val.iter().chain(&test).find(|&&row| !trained.contains(&classes[row])) {
+            let trained: std::collections::BTreeSet<u32> =
+                train.iter().map(|&row| classes[row as usize]).collect();
+            if let Some(&row) =
+                val.iter().chain(&test).find(|&&row| !trained.contains(&classes[row as usize]))
+            {
                 return Err(Error::data(
                     format!(
                         "{}: its class is in no row that column {} gives to `train`",
-                        raw.row_place(row),
+                        raw.row_place(row as usize),
                         shown(column)
                     ),
                     "give some rows of each class to `train`",
@@ -109,7 +113,7 @@ mod tests {
     fn by_column(cells: &[&str], classes: Option<&[u32]>, val: f64) -> Result<Split> {
         let text = format!("part,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
-        let rows: Vec<usize> = (0..cells.len()).collect();
+        let rows: Vec<RowIdx> = (0..cells.len() as RowIdx).collect();
         Split::by_column(&raw, "part", &rows, classes, true, val, 3)
     }
 

@@ -1,5 +1,6 @@
 //! One cut of rows, or one after another: k-fold, repeated k-fold and forward chaining.
 
+use super::super::table::RowIdx;
 use super::super::words::{counted, shown, thousands};
 use super::group::Groups;
 use super::random::draw;
@@ -29,11 +30,11 @@ pub enum Rule<'a> {
 
 impl Rule<'_> {
     /// Cuts `rows` once, a share `val` to watch training with and a share `test` to test on.
-    pub fn split(self, rows: &[usize], val: f64, test: f64, seed: u64) -> Result<Split> {
+    pub fn split(self, rows: &[RowIdx], val: f64, test: f64, seed: u64) -> Result<Split> {
         self.draw(rows, [val, test], &mut Stream::new(seed, Purpose::Split, 0))
     }
 
-    fn draw(self, rows: &[usize], shares: [f64; 2], stream: &mut Stream) -> Result<Split> {
+    fn draw(self, rows: &[RowIdx], shares: [f64; 2], stream: &mut Stream) -> Result<Split> {
         match self {
             Self::Random { classes } => draw(rows, classes, shares, stream),
             Self::Group { groups, classes } => groups.draw(rows, classes, shares, stream),
@@ -50,7 +51,7 @@ impl Rule<'_> {
     /// out.
     pub fn folds(
         self,
-        rows: &[usize],
+        rows: &[RowIdx],
         n_folds: usize,
         repeats: usize,
         val: f64,
@@ -73,11 +74,11 @@ impl Rule<'_> {
     /// For each fold of one repeat, the rows that it may train on and those that it holds out.
     fn parted(
         self,
-        rows: &[usize],
+        rows: &[RowIdx],
         n_folds: usize,
         repeat: usize,
         seed: u64,
-    ) -> Result<Vec<[Vec<usize>; 2]>> {
+    ) -> Result<Vec<[Vec<RowIdx>; 2]>> {
         let mut stream = Stream::new(seed, Purpose::Folds, repeat as u32);
         let mut rows = rows.to_vec();
         rows.sort_unstable();
@@ -105,7 +106,7 @@ impl Rule<'_> {
             Self::Random { classes } => {
                 stream.shuffle(&mut rows);
                 if let Some(classes) = classes {
-                    rows.sort_by_key(|&row| classes[row]);
+                    rows.sort_by_key(|&row| classes[row as usize]);
                 }
                 let mut held_out = vec![Vec::new(); n_folds];
                 rows.iter().enumerate().for_each(|(i, &row)| held_out[i % n_folds].push(row));
@@ -154,27 +155,27 @@ mod tests {
         /// Sizes of the held-out parts, which separate no group.
         group: Vec<usize>,
         /// The first rows and the ends of the windows.
-        time: Vec<[usize; 2]>,
+        time: Vec<[RowIdx; 2]>,
     }
 
     fn golden() -> Golden {
         serde_json::from_str(include_str!("../../../tests/golden/folds.json")).unwrap()
     }
 
-    fn counts(rows: &[usize], of: &[u32]) -> Vec<usize> {
+    fn counts(rows: &[RowIdx], of: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; *of.iter().max().unwrap() as usize + 1];
-        rows.iter().for_each(|&row| counts[of[row] as usize] += 1);
+        rows.iter().for_each(|&row| counts[of[row as usize] as usize] += 1);
         counts
     }
 
     #[test]
     fn sizes_and_classes_are_those_of_scikit_learn() {
         let golden = golden();
-        let rows: Vec<usize> = (0..golden.classes.len()).collect();
+        let rows: Vec<RowIdx> = (0..golden.classes.len() as RowIdx).collect();
         let groups = Groups { column: "g".into(), of_row: golden.groups, n_groups: 0, n_missing: 0 };
         let n_groups = groups.of_row.iter().collect::<std::collections::BTreeSet<_>>().len();
         let groups = Groups { n_groups, ..groups };
-        let times = Times { column: "t".into(), of_row: rows.iter().map(|&row| row as f64).collect() };
+        let times = Times { column: "t".into(), of_row: rows.iter().map(|&row| f64::from(row)).collect() };
         assert!(golden.cases.len() >= 4);
         for case in golden.cases {
             let folds = |rule: Rule| rule.folds(&rows, case.n_folds, 1, 0.2, 3).unwrap();
@@ -190,7 +191,7 @@ mod tests {
             assert_eq!(grouped.iter().sum::<usize>(), case.group.iter().sum::<usize>());
             assert!(spread(&grouped) <= spread(&case.group) + 3, "{grouped:?} beside {:?}", case.group);
             let windows = folds(Rule::Time(&times));
-            let ends: Vec<[usize; 2]> =
+            let ends: Vec<[RowIdx; 2]> =
                 windows.iter().map(|fold| [fold.test[0], fold.test[fold.test.len() - 1] + 1]).collect();
             assert_eq!(ends, case.time);
         }
@@ -198,13 +199,13 @@ mod tests {
 
     #[test]
     fn every_row_is_held_out_once_in_each_repeat_and_nothing_is_in_two_parts() {
-        let rows: Vec<usize> = (3..103).collect();
+        let rows: Vec<RowIdx> = (3..103).collect();
         let classes: Vec<u32> = (0..103).map(|row| u32::from(row > 90)).collect();
         for classes in [None, Some(&classes[..])] {
             let folds = Rule::Random { classes }.folds(&rows, 5, 3, 0.2, 1).unwrap();
             assert_eq!(folds.len(), 15);
             for repeat in folds.chunks(5) {
-                let mut held_out: Vec<usize> = repeat.iter().flat_map(|fold| fold.test.clone()).collect();
+                let mut held_out: Vec<RowIdx> = repeat.iter().flat_map(|fold| fold.test.clone()).collect();
                 held_out.sort_unstable();
                 assert_eq!(held_out, rows);
             }
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn classes_sorted_in_the_file_are_in_every_fold() {
         let classes: Vec<u32> = (0..150).map(|row| row / 50).collect();
-        let rows: Vec<usize> = (0..150).collect();
+        let rows: Vec<RowIdx> = (0..150).collect();
         for fold in (Rule::Random { classes: Some(&classes) }).folds(&rows, 5, 1, 0.15, 0).unwrap() {
             assert_eq!(counts(&fold.test, &classes), [10, 10, 10]);
             assert_eq!(counts(&fold.val, &classes), [6, 6, 6]);

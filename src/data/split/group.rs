@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::cell::finite;
 use super::super::read::RawTable;
-use super::super::table::MISSING;
+use super::super::table::{MISSING, RowIdx};
 use super::super::words::{counted, instead, shown};
 use super::{MIN_TRAIN, Split, check_shares, is_too_small};
 use crate::random::Stream;
@@ -26,7 +26,7 @@ pub struct Groups {
 
 impl Groups {
     /// Reads the groups of `rows`: rows with the same cell, where numbers are compared as numbers, are one group.
-    pub fn read(raw: &RawTable, column: &str, rows: &[usize]) -> Result<Self> {
+    pub fn read(raw: &RawTable, column: &str, rows: &[RowIdx]) -> Result<Self> {
         let index = raw.column_index(column).ok_or_else(|| {
             Error::setting(
                 format!("split.group: there is no column {} in {}", shown(column), raw.source.display()),
@@ -42,8 +42,8 @@ impl Groups {
                 n_groups += 1;
                 n_groups as u32 - 1
             };
-            let cell = raw.value(row, index);
-            of_row[row] = match (cell, cell.and_then(finite)) {
+            let cell = raw.value(row as usize, index);
+            of_row[row as usize] = match (cell, cell.and_then(finite)) {
                 (_, Some(number)) => *numbers.entry((number + 0.0).to_bits()).or_insert_with(new),
                 (Some(word), None) => *words.entry(word).or_insert_with(new),
                 (None, None) => {
@@ -66,22 +66,22 @@ impl Groups {
     }
 
     /// How many groups are among `rows`.
-    pub fn count(&self, rows: &[usize]) -> usize {
-        rows.iter().map(|&row| self.of_row[row]).collect::<HashSet<_>>().len()
+    pub fn count(&self, rows: &[RowIdx]) -> usize {
+        rows.iter().map(|&row| self.of_row[row as usize]).collect::<HashSet<_>>().len()
     }
 
     /// The groups among `rows`, and how many rows of each class (of the last, of all) each has.
-    fn among(&self, rows: &[usize], classes: Option<&[u32]>) -> Vec<Group> {
+    fn among(&self, rows: &[RowIdx], classes: Option<&[u32]>) -> Vec<Group> {
         let mut at: HashMap<u32, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
         let mut totals: HashMap<Option<u32>, f64> = HashMap::new();
         for &row in rows {
-            let place = *at.entry(self.of_row[row]).or_insert_with(|| {
+            let place = *at.entry(self.of_row[row as usize]).or_insert_with(|| {
                 groups.push(Group::default());
                 groups.len() - 1
             });
             groups[place].rows.push(row);
-            for key in [None, classes.map(|classes| classes[row])]
+            for key in [None, classes.map(|classes| classes[row as usize])]
                 .into_iter()
                 .take(1 + usize::from(classes.is_some()))
             {
@@ -107,11 +107,11 @@ impl Groups {
     /// No part is empty if there are as many groups as shares above 0.
     pub(super) fn deal(
         &self,
-        rows: &[usize],
+        rows: &[RowIdx],
         classes: Option<&[u32]>,
         shares: &[f64],
         stream: &mut Stream,
-    ) -> Vec<Vec<usize>> {
+    ) -> Vec<Vec<RowIdx>> {
         let groups = self.among(rows, classes);
         let mut order: Vec<usize> = (0..groups.len()).collect();
         stream.shuffle(&mut order);
@@ -131,7 +131,7 @@ impl Groups {
             let group = giver.groups.swap_remove(smallest);
             parts[empty].groups.push(group);
         }
-        let rows_of = |part: &Part| -> Vec<usize> {
+        let rows_of = |part: &Part| -> Vec<RowIdx> {
             part.groups.iter().flat_map(|&group| &groups[group].rows).copied().collect()
         };
         parts.iter().map(rows_of).collect()
@@ -140,7 +140,7 @@ impl Groups {
     /// A split of `rows` that separates no group, drawn from `stream`.
     pub(super) fn draw(
         &self,
-        rows: &[usize],
+        rows: &[RowIdx],
         classes: Option<&[u32]>,
         [val, test]: [f64; 2],
         stream: &mut Stream,
@@ -167,7 +167,7 @@ impl Groups {
 /// The rows of a group, and which share of all rows, and of the rows of each class, they are.
 #[derive(Debug, Default)]
 struct Group {
-    rows: Vec<usize>,
+    rows: Vec<RowIdx>,
     shares: HashMap<Option<u32>, f64>,
 }
 
@@ -217,7 +217,7 @@ mod tests {
     fn read(cells: &[&str]) -> Result<Groups> {
         let text = format!("g,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
-        Groups::read(&raw, "g", &(0..cells.len()).collect::<Vec<_>>())
+        Groups::read(&raw, "g", &(0..cells.len() as RowIdx).collect::<Vec<_>>())
     }
 
     #[test]
@@ -232,8 +232,8 @@ mod tests {
         assert!(error.to_string().contains("did you mean `group`?") && error.exit_code() == 2, "{error}");
     }
 
-    fn of(groups: &Groups, rows: &[usize]) -> BTreeSet<u32> {
-        rows.iter().map(|&row| groups.of_row[row]).collect()
+    fn of(groups: &Groups, rows: &[RowIdx]) -> BTreeSet<u32> {
+        rows.iter().map(|&row| groups.of_row[row as usize]).collect()
     }
 
     proptest! {
@@ -249,7 +249,7 @@ mod tests {
         ) {
             let of_row: Vec<u32> = sizes.iter().zip(0..).flat_map(|(&n, group)| vec![group; n]).collect();
             let classes: Vec<u32> = (0..of_row.len()).map(|row| (row * row % 7 % 3) as u32).collect();
-            let rows: Vec<usize> = (0..of_row.len()).collect();
+            let rows: Vec<RowIdx> = (0..of_row.len() as RowIdx).collect();
             let groups = groups(of_row);
             let rule = Rule::Group { groups: &groups, classes: Some(&classes) };
             if let Ok(split) = rule.split(&rows, val, test, seed) {
@@ -272,9 +272,9 @@ mod tests {
         // 200 groups of 1 to 12 rows; a rare class in every seventh of them.
         let of_row: Vec<u32> = (0..200u32).flat_map(|g| vec![g; 1 + g as usize * 5 % 12]).collect();
         let classes: Vec<u32> = of_row.iter().map(|g| u32::from(g % 7 == 0)).collect();
-        let rows: Vec<usize> = (0..of_row.len()).collect();
+        let rows: Vec<RowIdx> = (0..of_row.len() as RowIdx).collect();
         let (groups, n) = (groups(of_row), rows.len() as f64);
-        let rare = |rows: &[usize]| rows.iter().filter(|&&row| classes[row] == 1).count() as f64;
+        let rare = |rows: &[RowIdx]| rows.iter().filter(|&&row| classes[row as usize] == 1).count() as f64;
         let split =
             Rule::Group { groups: &groups, classes: Some(&classes) }.split(&rows, 0.15, 0.15, 3).unwrap();
         for (part, share) in [(split.train.rows(), 0.7), (&split.val, 0.15), (&split.test, 0.15)] {
@@ -288,8 +288,8 @@ mod tests {
 
     #[test]
     fn three_groups_make_three_parts_and_two_do_not() {
-        let rows: Vec<usize> = (0..36).collect();
-        let three = groups(rows.iter().map(|row| (row / 12) as u32).collect());
+        let rows: Vec<RowIdx> = (0..36).collect();
+        let three = groups(rows.iter().map(|row| row / 12).collect());
         let rule = Rule::Group { groups: &three, classes: None };
         assert_eq!(sizes(&rule.split(&rows, 0.15, 0.15, 0).unwrap()), [12, 12, 12]);
         let two = groups(rows.iter().map(|row| u32::from(*row >= 18)).collect());

@@ -11,6 +11,7 @@ pub use folds::Rule;
 pub use group::Groups;
 pub use time::Times;
 
+use super::table::RowIdx;
 use super::words::counted;
 use crate::{Error, Result};
 
@@ -23,17 +24,17 @@ pub const MIN_HELD_OUT: usize = 2;
 ///
 /// Only a split makes them, so that nothing can be fitted on rows that were set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrainRows(Vec<usize>);
+pub struct TrainRows(Vec<RowIdx>);
 
 impl TrainRows {
     /// The row indices, from low to high.
-    pub fn rows(&self) -> &[usize] {
+    pub fn rows(&self) -> &[RowIdx] {
         &self.0
     }
 
     /// Any rows, for tests of what is fitted on them.
     #[cfg(test)]
-    pub(crate) fn for_test(rows: Vec<usize>) -> Self {
+    pub(crate) fn for_test(rows: Vec<RowIdx>) -> Self {
         Self(rows)
     }
 }
@@ -44,14 +45,14 @@ pub struct Split {
     /// The rows to fit on.
     pub train: TrainRows,
     /// The rows to watch training with, to stop it and to choose settings by.
-    pub val: Vec<usize>,
+    pub val: Vec<RowIdx>,
     /// The rows to measure the final model on.
-    pub test: Vec<usize>,
+    pub test: Vec<RowIdx>,
 }
 
 impl Split {
     /// The split of these parts, each put in order.
-    fn of([mut train, mut val, mut test]: [Vec<usize>; 3]) -> Self {
+    fn of([mut train, mut val, mut test]: [Vec<RowIdx>; 3]) -> Self {
         for part in [&mut train, &mut val, &mut test] {
             part.sort_unstable();
         }
@@ -118,13 +119,13 @@ fn too_few(n: usize, val_fraction: f64, test_fraction: f64) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Split;
+    use super::{RowIdx, Split};
 
     pub(super) fn sizes(split: &Split) -> [usize; 3] {
         [split.train.rows().len(), split.val.len(), split.test.len()]
     }
 
-    pub(super) fn all_rows(split: &Split) -> Vec<usize> {
+    pub(super) fn all_rows(split: &Split) -> Vec<RowIdx> {
         let mut rows = [split.train.rows(), &split.val, &split.test].concat();
         rows.sort_unstable();
         rows

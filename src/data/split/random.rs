@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::table::RowIdx;
 use super::{MIN_TRAIN, Split, check_shares, is_too_small, part_sizes, too_few};
 use crate::Result;
 use crate::random::{Purpose, Stream};
@@ -18,7 +19,7 @@ impl Split {
     /// # Panics
     /// When a row is not in `classes`.
     pub fn random(
-        rows: &[usize],
+        rows: &[RowIdx],
         classes: Option<&[u32]>,
         val_fraction: f64,
         test_fraction: f64,
@@ -30,7 +31,7 @@ impl Split {
 
 /// [`Split::random`], drawn from `stream`.
 pub(super) fn draw(
-    rows: &[usize],
+    rows: &[RowIdx],
     classes: Option<&[u32]>,
     [val_fraction, test_fraction]: [f64; 2],
     stream: &mut Stream,
@@ -44,9 +45,9 @@ pub(super) fn draw(
     if n_train < MIN_TRAIN || is_too_small(n_val, val_fraction) || is_too_small(n_test, test_fraction) {
         return Err(too_few(rows.len(), val_fraction, test_fraction));
     }
-    let mut groups: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<u32, Vec<RowIdx>> = BTreeMap::new();
     for row in rows {
-        groups.entry(classes.map_or(0, |classes| classes[row])).or_default().push(row);
+        groups.entry(classes.map_or(0, |classes| classes[row as usize])).or_default().push(row);
     }
     let group_sizes: Vec<usize> = groups.values().map(Vec::len).collect();
     let mut parts = [const { Vec::new() }; 3];
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_random_split_takes_every_row_once_and_follows_the_seed() {
-        let rows: Vec<usize> = (0..1338).collect();
+        let rows: Vec<RowIdx> = (0..1338).collect();
         let split = Split::random(&rows, None, 0.15, 0.15, 7).unwrap();
         assert_eq!(sizes(&split), [936, 201, 201]);
         assert_eq!(all_rows(&split), rows);
@@ -158,14 +159,15 @@ mod tests {
         assert_eq!(Split::random(&reversed, None, 0.15, 0.15, 7).unwrap(), split);
         assert_ne!(Split::random(&rows, None, 0.15, 0.15, 8).unwrap(), split);
         // Not the head or tail of the file: the mean of test rows is near that of all.
-        let mean = split.test.iter().sum::<usize>() as f64 / 201.0;
+        let mean = f64::from(split.test.iter().sum::<RowIdx>()) / 201.0;
         assert!((mean - 668.5).abs() < 100.0, "{mean}");
     }
 
     #[test]
     fn shares_that_leave_too_little_are_refused() {
-        let failure =
-            |n: usize, val, test| Split::random(&(0..n).collect::<Vec<_>>(), None, val, test, 0).unwrap_err();
+        let failure = |n: RowIdx, val, test| {
+            Split::random(&(0..n).collect::<Vec<_>>(), None, val, test, 0).unwrap_err()
+        };
         let message = failure(13, 0.15, 0.15).to_string();
         assert!(
             message.contains("13 rows with a target make 9 to train on, 2 for validation and 2"),
@@ -176,7 +178,7 @@ mod tests {
         assert_eq!(failure(100, 1.0, 0.0).exit_code(), 2);
         assert_eq!(failure(100, f64::NAN, 0.0).exit_code(), 2);
         assert_eq!(failure(100, 0.5, 0.5).exit_code(), 2);
-        let rows: Vec<usize> = (0..14).collect();
+        let rows: Vec<RowIdx> = (0..14).collect();
         assert_eq!(sizes(&Split::random(&rows, None, 0.15, 0.15, 0).unwrap()), [10, 2, 2]);
         assert_eq!(sizes(&Split::random(&rows, None, 0.0, 0.0, 0).unwrap()), [14, 0, 0]);
     }
@@ -193,13 +195,13 @@ mod tests {
         ) {
             let classes: Vec<u32> =
                 class_sizes.iter().zip(0..).flat_map(|(&n, class)| vec![class; n]).collect();
-            let rows: Vec<usize> = (0..classes.len()).collect();
+            let rows: Vec<RowIdx> = (0..classes.len() as RowIdx).collect();
             let Ok(split) = Split::random(&rows, Some(&classes), val, test, seed) else { return Ok(()) };
             prop_assert_eq!(all_rows(&split), rows);
             let parts = part_sizes(classes.len(), val, test);
             let mut without_train = 0;
             for (class, &n) in (0..).zip(&class_sizes) {
-                let count = |rows: &[usize]| rows.iter().filter(|&&row| classes[row] == class).count();
+                let count = |rows: &[RowIdx]| rows.iter().filter(|&&row| classes[row as usize] == class).count();
                 let counts = [count(split.train.rows()), count(&split.val), count(&split.test)];
                 prop_assert!(counts[0] >= 1);
                 for (count, part) in counts.into_iter().zip(parts) {
@@ -219,10 +221,10 @@ mod tests {
     fn small_classes_keep_a_training_row_when_little_is_left_to_train_on() {
         // Ten classes of three rows have a share of 0.6 training rows each.
         let classes: Vec<u32> = (0..60).map(|row| if row < 30 { 0 } else { row / 3 }).collect();
-        let rows: Vec<usize> = (0..60).collect();
+        let rows: Vec<RowIdx> = (0..60).collect();
         let split = Split::random(&rows, Some(&classes), 0.4, 0.4, 5).unwrap();
         let trained: std::collections::BTreeSet<u32> =
-            split.train.rows().iter().map(|&row| classes[row]).collect();
+            split.train.rows().iter().map(|&row| classes[row as usize]).collect();
         assert_eq!(trained.len(), 11);
         assert_eq!(all_rows(&split), rows);
     }

@@ -2,6 +2,7 @@
 
 use super::super::cell::{finite, parse_date};
 use super::super::read::RawTable;
+use super::super::table::RowIdx;
 use super::super::words::{counted, instead, shown};
 use super::{MIN_HELD_OUT, MIN_TRAIN, Split, check_shares, is_too_small, part_sizes};
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ pub struct Times {
 
 impl Times {
     /// Reads the times of `rows`: dates, or numbers that grow with time. A row without one is an error that names it.
-    pub fn read(raw: &RawTable, column: &str, rows: &[usize]) -> Result<Self> {
+    pub fn read(raw: &RawTable, column: &str, rows: &[RowIdx]) -> Result<Self> {
         let index = raw.column_index(column).ok_or_else(|| {
             Error::setting(
                 format!("split.time: there is no column {} in {}", shown(column), raw.source.display()),
@@ -25,18 +26,18 @@ impl Times {
             )
         })?;
         let are_numbers =
-            rows.iter().all(|&row| raw.value(row, index).is_none_or(|cell| finite(cell).is_some()));
+            rows.iter().all(|&row| raw.value(row as usize, index).is_none_or(|cell| finite(cell).is_some()));
         let read = if are_numbers { finite } else { parse_date };
         let mut of_row = vec![f64::NAN; raw.n_rows()];
         for &row in rows {
-            let cell = raw.value(row, index);
-            of_row[row] = cell.and_then(read).ok_or_else(|| {
+            let cell = raw.value(row as usize, index);
+            of_row[row as usize] = cell.and_then(read).ok_or_else(|| {
                 let found = cell.map_or_else(|| "a missing cell".to_owned(), shown);
                 Error::data(
                     format!(
                         "{}: split.time expects dates as 2024-03-31, or numbers that grow with time, in every row; \
                          found {found}",
-                        raw.place(row, index)
+                        raw.place(row as usize, index)
                     ),
                     "correct the cell, or split at random: --set split.time=''",
                 )
@@ -46,24 +47,28 @@ impl Times {
     }
 
     /// The oldest and the newest of `rows`, unless there are none.
-    pub fn span(&self, rows: &[usize]) -> Option<[usize; 2]> {
-        let by_time = |a: &&usize, b: &&usize| self.of_row[**a].total_cmp(&self.of_row[**b]).then(a.cmp(b));
+    pub fn span(&self, rows: &[RowIdx]) -> Option<[RowIdx; 2]> {
+        let by_time = |a: &&RowIdx, b: &&RowIdx| {
+            self.of_row[**a as usize].total_cmp(&self.of_row[**b as usize]).then(a.cmp(b))
+        };
         Some([*rows.iter().min_by(by_time)?, *rows.iter().max_by(by_time)?])
     }
 
     /// `rows` from the oldest to the newest, and where a new time begins among them, the first left out.
-    fn ordered(&self, rows: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    fn ordered(&self, rows: &[RowIdx]) -> (Vec<RowIdx>, Vec<usize>) {
         let mut order = rows.to_vec();
-        order.sort_unstable_by(|&a, &b| self.of_row[a].total_cmp(&self.of_row[b]).then(a.cmp(&b)));
+        order.sort_unstable_by(|&a, &b| {
+            self.of_row[a as usize].total_cmp(&self.of_row[b as usize]).then(a.cmp(&b))
+        });
         order.dedup();
-        let differ = |i: &usize| self.of_row[order[i - 1]] != self.of_row[order[*i]];
+        let differ = |i: &usize| self.of_row[order[i - 1] as usize] != self.of_row[order[*i] as usize];
         let edges = (1..order.len()).filter(differ).collect();
         (order, edges)
     }
 
     /// Cuts `rows` in the order of time: the oldest to train on, then those to watch training with, the newest to test
     /// on. Rows of one time stay together, so that the parts are as near to their shares as times allow.
-    pub(super) fn cut(&self, rows: &[usize], [val, test]: [f64; 2]) -> Result<Split> {
+    pub(super) fn cut(&self, rows: &[RowIdx], [val, test]: [f64; 2]) -> Result<Split> {
         check_shares(val, test)?;
         let (order, edges) = self.ordered(rows);
         let [n_train, n_val, _] = part_sizes(order.len(), val, test);
@@ -99,7 +104,7 @@ impl Times {
 
     /// Forward chaining: the rows that come before each of `n_folds` windows, and the window. The windows are the newest
     /// rows in parts of n/(`n_folds` + 1), as scikit-learn's `TimeSeriesSplit` has them, moved to where the time changes.
-    pub(super) fn windows(&self, rows: &[usize], n_folds: usize) -> Result<Vec<[Vec<usize>; 2]>> {
+    pub(super) fn windows(&self, rows: &[RowIdx], n_folds: usize) -> Result<Vec<[Vec<RowIdx>; 2]>> {
         let (order, edges) = self.ordered(rows);
         let length = order.len() / (n_folds + 1);
         let cuts: Vec<usize> = (0..n_folds).map(|i| order.len() - (n_folds - i) * length).collect();
@@ -152,7 +157,7 @@ mod tests {
     fn read(cells: &[&str]) -> Result<Times> {
         let text = format!("day,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
-        Times::read(&raw, "day", &(0..cells.len()).collect::<Vec<_>>())
+        Times::read(&raw, "day", &(0..cells.len() as RowIdx).collect::<Vec<_>>())
     }
 
     #[test]
@@ -174,13 +179,16 @@ mod tests {
     fn the_newest_rows_are_the_test() {
         let of_row: Vec<f64> = (0..100).map(|row| f64::from(row * 37 % 100)).collect();
         let times = Times { column: "day".into(), of_row };
-        let rows: Vec<usize> = (0..100).collect();
+        let rows: Vec<RowIdx> = (0..100).collect();
         let split = Rule::Time(&times).split(&rows, 0.15, 0.15, 0).unwrap();
         assert_eq!(sizes(&split), [70, 15, 15]);
-        let at = |row: &usize| times.of_row[*row];
+        let at = |row: &RowIdx| times.of_row[*row as usize];
         assert!(split.train.rows().iter().all(|row| at(row) < 70.0));
         assert!(split.val.iter().all(|row| (70.0..85.0).contains(&at(row))));
-        assert_eq!(times.span(&split.test).map(|rows| rows.map(|row| times.of_row[row])), Some([85.0, 99.0]));
+        assert_eq!(
+            times.span(&split.test).map(|rows| rows.map(|row| times.of_row[row as usize])),
+            Some([85.0, 99.0])
+        );
         assert_eq!(times.span(&[]), None);
     }
 
@@ -195,12 +203,12 @@ mod tests {
             n_folds in 2usize..6,
         ) {
             let times = Times { column: "day".into(), of_row: days.iter().map(|&day| f64::from(day)).collect() };
-            let rows: Vec<usize> = (0..days.len()).collect();
+            let rows: Vec<RowIdx> = (0..days.len() as RowIdx).collect();
             let rule = Rule::Time(&times);
             let mut splits = rule.folds(&rows, n_folds, 1, val, 0).unwrap_or_default();
             let ends: Vec<_> = splits.iter().map(|fold| times.span(&fold.test)).collect();
             for pair in ends.windows(2) {
-                prop_assert!(days[pair[0].unwrap()[1]] < days[pair[1].unwrap()[0]]);
+                prop_assert!(days[pair[0].unwrap()[1] as usize] < days[pair[1].unwrap()[0] as usize]);
             }
             if let Ok(split) = rule.split(&rows, val, test, 0) {
                 prop_assert_eq!(all_rows(&split), rows);
@@ -208,7 +216,7 @@ mod tests {
             }
             for split in splits {
                 let spans = [split.train.rows(), &split.val, &split.test].map(|rows| times.span(rows));
-                let spans: Vec<[u8; 2]> = spans.into_iter().flatten().map(|span| span.map(|row| days[row])).collect();
+                let spans: Vec<[u8; 2]> = spans.into_iter().flatten().map(|span| span.map(|row| days[row as usize])).collect();
                 prop_assert!(spans.windows(2).all(|pair| pair[0][1] < pair[1][0]), "{:?}", spans);
             }
         }
@@ -222,7 +230,7 @@ mod tests {
         assert_eq!(nearest_edges(&[5, 6], &[50]), None);
         assert_eq!(nearest_edges(&[], &[50]), Some(Vec::new()));
         let times = Times { column: "year".into(), of_row: (0..60).map(|row| f64::from(row / 30)).collect() };
-        let rows: Vec<usize> = (0..60).collect();
+        let rows: Vec<RowIdx> = (0..60).collect();
         let message = Rule::Time(&times).split(&rows, 0.2, 0.2, 0).unwrap_err().to_string();
         assert!(message.contains("column `year` has 2 different times, which make no 3 parts"), "{message}");
     }

@@ -1,0 +1,73 @@
+//! What `statera train` tells of a run that has come to its end.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use statera::run::{Report, RunFolder};
+
+use super::text;
+
+/// With fewer test rows than this, the results say that they are rough.
+const FEW_TEST_ROWS: usize = 30;
+
+/// The test results beside the baselines.
+pub(super) fn results(report: &Report) -> String {
+    text::wrap(&report.proof(), 0) + "\n" + &tested(report)
+}
+
+/// The test results beside the baselines, of a run with a single split or of a bag.
+pub(super) fn tested(report: &Report) -> String {
+    let mut out = String::new();
+    if report.n_rows.test == 0 {
+        out += "No test rows, so no test figures. On the validation rows, which chose the epoch and so flatter:\n\n";
+        let rows: Vec<Vec<String>> =
+            report.val.iter().map(|(name, v)| vec![(*name).to_owned(), text::number(*v)]).collect();
+        return out + &text::table(&rows, &[false, true]);
+    }
+    let n = text::counted(report.n_rows.test, "test row");
+    if report.test.is_empty() {
+        return out + &format!("Some predictions of the {n} are not finite, so there are no test figures.\n");
+    }
+    let _ = write!(out, "Test on {} kept out of training", text::counted(report.n_rows.test, "row"));
+    if report.resamples > 0 {
+        let (percent, n) = (report.percent(), text::count(report.resamples));
+        let _ = write!(out, " ({percent} % intervals from {n} bootstrap resamples)");
+    }
+    out += "\n\n";
+    let mut header = vec!["metric".to_owned(), "network".to_owned(), String::new()];
+    header.extend(report.baselines.iter().map(|b| b.name.replace('_', " ")));
+    let mut rows = vec![header];
+    for m in &report.test {
+        let others: Vec<Option<f64>> = report
+            .baselines
+            .iter()
+            .map(|b| b.metrics.iter().find(|(name, _)| *name == m.name).map(|(_, v)| *v))
+            .collect();
+        let largest = others.iter().flatten().fold(m.value.abs(), |largest, v| largest.max(v.abs()));
+        let number = |x| text::number_beside(x, largest);
+        let interval = m.interval.map_or(String::new(), |[a, b]| format!("[{}, {}]", number(a), number(b)));
+        let mut row = vec![m.name.to_owned(), number(m.value), interval];
+        row.extend(others.into_iter().map(|v| v.map_or("–".into(), number)));
+        rows.push(row);
+    }
+    out += &text::table(&rows, &[false, true, false, true, true]);
+    if let Some(verdict) = report.verdict() {
+        let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
+    }
+    if report.n_rows.test < FEW_TEST_ROWS {
+        let _ = write!(out, "\n{}", text::wrap(&format!("With only {n} these figures are rough."), 0));
+    }
+    out
+}
+
+/// What can be done with the model, as commands.
+pub(super) fn next_steps(source: &Path, folder: &RunFolder) -> String {
+    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(source)));
+    let rows = [
+        ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
+        ["measure on another", &format!("statera evaluate {run} OTHER.csv")],
+        ["show the layers", &format!("statera summary {run}")],
+    ];
+    let rows = rows.map(|row| row.map(String::from).to_vec());
+    format!("\nSaved in {}\n{}", folder.path().display(), text::table(&rows, &[]))
+}
