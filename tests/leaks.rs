@@ -9,10 +9,10 @@ use statera::run::{Plan, execute};
 use statera::train::events::{Answer, Event};
 
 const N: usize = 240;
-const HEADER: [&str; 8] = ["x", "k", "colour", "born", "patient", "day", "y", "grade"];
+const HEADER: [&str; 9] = ["x", "k", "colour", "born", "patient", "day", "y", "grade", "ward"];
 
 /// The cells of the table, row by row: inputs, some of them missing, a group, a time, a number and classes to predict.
-fn table() -> Vec<[String; 8]> {
+fn table() -> Vec<[String; 9]> {
     let row = |i: usize| {
         let (x, k) = ((i * 37 % 101) as f64 / 10.0, i * 7 % 11);
         let y = 2.0 * x - k as f64 + (i % 5) as f64 / 5.0;
@@ -25,6 +25,8 @@ fn table() -> Vec<[String; 8]> {
             (i * 89 % N / 2).to_string(),
             format!("{y:.2}"),
             ["low", "high"][usize::from(y > 4.0)].into(),
+            // Nothing can be learned of it, unless held-out rows say otherwise.
+            "west".into(),
         ]
     };
     (0..N).map(row).collect()
@@ -34,7 +36,7 @@ fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
     rows.iter().fold(header.join(",") + "\n", |text, row| text + &row.join(",") + "\n")
 }
 
-fn plain(rows: &[[String; 8]]) -> Vec<Vec<String>> {
+fn plain(rows: &[[String; 9]]) -> Vec<Vec<String>> {
     rows.iter().map(|row| row.to_vec()).collect()
 }
 
@@ -62,7 +64,10 @@ struct Fitted {
 
 fn fitted(model: &Model) -> Fitted {
     let card = &model.card;
-    let parts = (&card.pipeline, &card.target, &card.layers);
+    // Columns that are left out by the settings are none in one table and set so in another.
+    let columns: Vec<_> =
+        card.schema.columns.iter().filter(|c| c.dropped.as_deref() != Some("as set")).collect();
+    let parts = (&card.pipeline, &card.target, &card.layers, columns);
     let Params::F32(params) = &model.params else { panic!("trained in f32") };
     let params = params.iter().map(|p| p.to_bits()).collect();
     Fitted { prepared: serde_json::to_string(&parts).unwrap(), params }
@@ -77,15 +82,31 @@ fn trained(folder: &Path, text: &str, target: &str, sets: &[&str]) -> (Fitted, S
     (fitted(&model), (*plan.split).clone())
 }
 
+/// What is put into held-out rows.
+#[derive(Debug, Clone, Copy)]
+enum Poison {
+    /// Numbers, dates and categories like no others.
+    Values,
+    /// Words among numbers and dates, a category that never repeats, and a column that is constant no more: what would
+    /// make the columns of other kinds, or fit to be learned from, or not.
+    Kinds,
+}
+
 /// The table with the inputs of `rows` replaced, and where `targets` says so what is predicted.
-fn poisoned(rows: &[u32], targets: bool) -> Vec<[String; 8]> {
+fn poisoned(rows: &[u32], targets: bool, poison: Poison) -> Vec<[String; 9]> {
     let mut table = table();
     for row in rows.iter().map(|&row| row as usize) {
         let cells = &mut table[row];
-        cells[0] = "-77777".into();
-        cells[1] = if row % 2 == 0 { String::new() } else { "1e6".into() };
-        cells[2] = format!("poison {}", row % 3);
-        cells[3] = "2099-12-31".into();
+        let k = if row % 2 == 0 { String::new() } else { "1e6".into() };
+        let inputs = match poison {
+            Poison::Values => {
+                ["-77777".into(), k, format!("poison {}", row % 3), "2099-12-31".into(), "west".into()]
+            }
+            Poison::Kinds => ["many", "some", "poison", "born", "ward"].map(|word| format!("{word} {row}")),
+        };
+        for (at, cell) in [0, 1, 2, 3, 8].into_iter().zip(inputs) {
+            cells[at] = cell;
+        }
         if targets {
             cells[6] = format!("{}", 1e5 + row as f64);
             cells[7] = if cells[7] == "low" { "high" } else { "low" }.into();
@@ -94,13 +115,15 @@ fn poisoned(rows: &[u32], targets: bool) -> Vec<[String; 8]> {
     table
 }
 
-/// The table with the cells of `rows` handed on from one of them to the next, but for those that the split looks at.
-fn permuted(rows: &[u32]) -> Vec<[String; 8]> {
+/// The table with the cells of `rows` handed on from one of them to the next, but for those that the split looks at,
+/// among which are the targets or not.
+fn permuted(rows: &[u32], targets: bool) -> Vec<[String; 9]> {
     let from = table();
     let mut to = from.clone();
+    let cells = if targets { &[0, 1, 2, 3, 6, 7][..] } else { &[0, 1, 2, 3] };
     for (i, &row) in rows.iter().enumerate() {
         let other = rows[(i + 1) % rows.len()] as usize;
-        for cell in [0, 1, 2, 3, 6, 7] {
+        for &cell in cells {
             to[row as usize][cell].clone_from(&from[other][cell]);
         }
     }
@@ -150,7 +173,7 @@ fn test_rows_change_no_bit_and_validation_rows_none_of_what_is_fitted() {
     for (sets, any_target) in SPLITS {
         for target in ["y", "grade"] {
             let by_column = sets == ["split.column=part"];
-            let with_parts = |rows: Vec<[String; 8]>| {
+            let with_parts = |rows: Vec<[String; 9]>| {
                 if !by_column {
                     return csv(&HEADER, &plain(&rows));
                 }
@@ -164,10 +187,11 @@ fn test_rows_change_no_bit_and_validation_rows_none_of_what_is_fitted() {
             };
             let (honest, split) = trained(folder, &with_parts(table()), target, sets);
             assert!(split.test.len() > 20 && split.val.len() > 20);
-            for table in [poisoned(&split.test, any_target)]
-                .into_iter()
-                .chain(any_target.then(|| permuted(&split.test)))
-            {
+            for table in [
+                poisoned(&split.test, any_target, Poison::Values),
+                poisoned(&split.test, any_target, Poison::Kinds),
+                permuted(&split.test, any_target),
+            ] {
                 let (found, same) = trained(folder, &with_parts(table), target, sets);
                 assert_eq!(same, split, "{sets:?}");
                 assert_eq!(found, honest, "{sets:?} {target}: test rows");
@@ -175,12 +199,15 @@ fn test_rows_change_no_bit_and_validation_rows_none_of_what_is_fitted() {
             let fixed = [sets, &NO_CHOICE].concat();
             let (honest, _) = trained(folder, &with_parts(table()), target, &fixed);
             let held_out = [&split.val[..], &split.test].concat();
-            let (found, same) = trained(folder, &with_parts(poisoned(&held_out, any_target)), target, &fixed);
-            assert_eq!(same, split, "{sets:?}");
-            assert_eq!(found, honest, "{sets:?} {target}: validation and test rows");
+            for poison in [Poison::Values, Poison::Kinds] {
+                let table = with_parts(poisoned(&held_out, any_target, poison));
+                let (found, same) = trained(folder, &table, target, &fixed);
+                assert_eq!(same, split, "{sets:?}");
+                assert_eq!(found, honest, "{sets:?} {target}: validation and test rows, {poison:?}");
+            }
             // The test would see it: a single training cell changes the fit.
-            let (changed, _) =
-                trained(folder, &with_parts(poisoned(&split.train.rows()[..1], false)), target, &fixed);
+            let one = poisoned(&split.train.rows()[..1], false, Poison::Values);
+            let (changed, _) = trained(folder, &with_parts(one), target, &fixed);
             assert_ne!(changed, honest);
         }
     }
@@ -200,8 +227,12 @@ fn nor_do_they_change_what_is_fitted_to_the_target() {
         let sets = [&["split.stratify=false", set][..], &NO_CHOICE].concat();
         let (honest, split) = trained(folder.path(), &csv(&HEADER, &plain(&table())), target, &sets);
         let held_out = [&split.val[..], &split.test].concat();
-        let (found, same) =
-            trained(folder.path(), &csv(&HEADER, &plain(&poisoned(&held_out, true))), target, &sets);
+        let (found, same) = trained(
+            folder.path(),
+            &csv(&HEADER, &plain(&poisoned(&held_out, true, Poison::Values))),
+            target,
+            &sets,
+        );
         assert_eq!(same, split, "{set}");
         assert_eq!(found, honest, "{set}");
         let (other, _) = trained(
@@ -248,5 +279,40 @@ fn a_model_is_the_same_without_its_test_rows() {
         assert_eq!(whole, honest, "{sets:?}");
         assert_eq!(without.0, honest, "{sets:?}");
         assert!(without.1.test.is_empty());
+        // Nor does it need its validation rows, where they choose nothing: all but a few are taken away.
+        let fixed = [&by_column[..], &NO_CHOICE].concat();
+        let whole = trained(folder, &csv(&header, &rows(&|_| true)), "y", &fixed).0;
+        let fewer = |row: usize| part(row) == "train" || (part(row) == "val" && row % 4 == 0);
+        let (found, left) = trained(folder, &csv(&header, &rows(&fewer)), "y", &fixed);
+        assert!((2..split.val.len() / 2).contains(&left.val.len()));
+        assert_eq!(found, whole, "{sets:?}: without most validation rows");
     }
+}
+
+/// What is predicted follows from training rows as well, or it is asked for.
+#[test]
+fn held_out_targets_do_not_say_what_the_task_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let part = |i: usize| ["train", "train", "train", "val", "test"][i % 5];
+    let plan = |target: &dyn Fn(usize) -> String, sets: &[&str]| {
+        let rows = (0..N).map(|i| format!("{},{},{}\n", i * 37 % 101, part(i), target(i)));
+        std::fs::write(&path, "x,part,y\n".to_owned() + &rows.collect::<String>()).unwrap();
+        let sets: Vec<String> =
+            [&["split.column=part"][..], sets].concat().iter().map(|s| (*s).to_owned()).collect();
+        let mut config = Config::load(None, &sets).unwrap();
+        (config.data.path, config.data.target) = (path.clone(), "y".into());
+        Plan::new(config)
+    };
+    // Ten whole numbers among training rows, which are classes; held-out rows have many more.
+    let counts = |i: usize| if part(i) == "train" { i % 10 } else { i }.to_string();
+    let error = plan(&counts, &[]).unwrap_err().to_string();
+    assert!(error.contains("--task regression, or --task multiclass"), "{error}");
+    plan(&counts, &["task=regression"]).unwrap();
+    // Two classes among training rows, a third among the others.
+    let class = |i: usize| {
+        if part(i) == "train" { ["a", "b"][i / 5 % 2] } else { ["a", "b", "c"][i / 5 % 3] }.to_owned()
+    };
+    let error = plan(&class, &[]).unwrap_err().to_string();
+    assert!(error.contains("its class is in no row that column `part` gives to `train`"), "{error}");
 }

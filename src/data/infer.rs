@@ -1,13 +1,16 @@
 //! Decides what each column is, from all of its cells and with its reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::cell_format::{CellFormat, yes_or_no};
 use super::read::RawTable;
 use super::schema::{ColumnKind, ColumnSchema, Schema, Wanted};
+use super::split::TrainRows;
 use super::survey::{Cell, Survey};
+use super::table::RowIdx;
 use super::words::{column_setting, counted, instead, null_option, shown, thousands};
 use crate::{Error, Result};
 
@@ -19,6 +22,8 @@ pub const FEW_LEVELS: usize = 50;
 pub const MOST_LEVELS: usize = 1_000;
 /// How often a value must repeat on average where there are more than [`FEW_LEVELS`].
 const REPEATS: usize = 10;
+/// What a cell of a training row is called.
+const TRAINING_CELL: &str = "training cell";
 /// Distinct strings longer than this on average, in bytes, are text and not identifiers.
 const IDENTIFIER_LENGTH: usize = 40;
 
@@ -45,6 +50,8 @@ pub fn infer_schema(
 #[derive(Debug)]
 pub struct Inference {
     columns: Vec<Pending>,
+    /// What a cell that is looked at is called.
+    cell: &'static str,
 }
 
 /// A column that is looked at.
@@ -54,6 +61,15 @@ struct Pending {
     name: String,
     wanted: Wanted,
     survey: Survey,
+}
+
+impl Pending {
+    /// Looks at the cells of column `index` of a block.
+    fn look(&mut self, block: &RawTable, index: usize) {
+        let all_words = self.wanted.is_category();
+        let all_different = named_like_an_identifier(&self.name);
+        self.survey.add(block, index, all_words, all_different);
+    }
 }
 
 impl Inference {
@@ -79,16 +95,34 @@ impl Inference {
             wanted: overrides.get(name).cloned().unwrap_or_default(),
             survey: Survey::new(),
         });
-        Ok(Self { columns: columns.collect() })
+        Ok(Self { columns: columns.collect(), cell: "cell" })
     }
 
     /// Looks at the rows of a block.
     pub fn add(&mut self, block: &RawTable) {
+        self.columns.par_iter_mut().for_each(|column| column.look(block, column.index));
+    }
+
+    /// Looks at some rows of a table or block, and at nothing else of it.
+    ///
+    /// Each thread copies one column of them at a time.
+    pub(crate) fn add_rows(&mut self, table: &RawTable, rows: &Arc<[RowIdx]>) {
         self.columns.par_iter_mut().for_each(|column| {
-            let all_words = column.wanted.is_category();
-            let all_different = named_like_an_identifier(&column.name);
-            column.survey.add(block, column.index, all_words, all_different);
+            let part = table.select(column.index, rows);
+            column.look(&part, 0);
         });
+    }
+
+    /// Looks at the training rows of a whole table, and at nothing else of it.
+    pub fn add_training(&mut self, table: &RawTable, train: &TrainRows) {
+        self.cell = TRAINING_CELL;
+        self.add_rows(table, &train.rows().into());
+    }
+
+    /// Calls the cells that it is given what they are: those of training rows.
+    #[must_use]
+    pub(crate) fn of_training_cells(self) -> Self {
+        Self { cell: TRAINING_CELL, ..self }
     }
 
     /// What the columns are.
@@ -98,7 +132,7 @@ impl Inference {
 
     /// What each column is, or what is wrong with it.
     pub fn finish_each(self) -> Vec<Result<ColumnSchema>> {
-        self.columns.iter().map(decided).collect()
+        self.columns.iter().map(|column| decided(column, self.cell)).collect()
     }
 }
 
@@ -124,21 +158,22 @@ impl Verdict {
     }
 }
 
-fn decided(column: &Pending) -> Result<ColumnSchema> {
+/// What a column is; `cell` is what its cells are called.
+fn decided(column: &Pending, cell: &str) -> Result<ColumnSchema> {
     let Pending { name, wanted, survey, .. } = column;
     let mut verdict = match wanted.kind {
         _ if survey.foreign.is_some() => foreign(name, wanted, survey)?,
         kind if survey.present == 0 => Verdict::drop(
             kind.unwrap_or(ColumnKind::Text),
-            format!("all {} are missing", counted(survey.n_rows, "cell")),
+            format!("all {} are missing", counted(survey.n_rows, cell)),
             "all missing",
         ),
         kind => match (kind, wanted.format, &wanted.levels) {
             (_, _, Some(levels)) => of_levels(name, kind, levels, survey)?,
             (_, Some(format), None) => as_written(name, kind, format, survey)?,
             (Some(kind), None, None) => asked_for(name, kind, survey)?,
-            (None, None, None) if survey.is_numeric() => numeric(name, survey)?,
-            (None, None, None) => worded(name, survey)?,
+            (None, None, None) if survey.is_numeric() => numeric(name, survey, cell)?,
+            (None, None, None) => worded(name, survey, cell)?,
         },
     };
     // Where some cells are missing, which ones they are may still tell something.
@@ -148,7 +183,7 @@ fn decided(column: &Pending) -> Result<ColumnSchema> {
         && let Some(first) = &survey.first
     {
         let rounded = if survey.rounded > 0 { ", rounded to the 16 digits of a 64-bit float" } else { "" };
-        verdict.dropped = Some(format!("constant: every cell is {}{rounded}", shown(&first.text)));
+        verdict.dropped = Some(format!("constant: every {cell} is {}{rounded}", shown(&first.text)));
     }
     let Verdict { kind, format, mut reason, dropped } = verdict;
     let levels = match (kind, format) {
@@ -165,7 +200,7 @@ fn decided(column: &Pending) -> Result<ColumnSchema> {
         reason = format!("{reason}; {} missing", thousands(missing));
     }
     if kind == ColumnKind::Number && survey.rounded > 0 {
-        let n = counted(survey.rounded, "cell");
+        let n = counted(survey.rounded, cell);
         reason = format!("{reason}; {n} beyond 2^53, rounded to 16 digits");
     }
     Ok(ColumnSchema { name: name.clone(), kind, format, null: wanted.null.clone(), reason, levels, dropped })
@@ -265,11 +300,11 @@ fn of_levels(name: &str, kind: Option<ColumnKind>, levels: &[String], survey: &S
 }
 
 /// A column of numbers: to compute with, or only to name the rows by.
-fn numeric(name: &str, survey: &Survey) -> Result<Verdict> {
+fn numeric(name: &str, survey: &Survey, cell: &str) -> Result<Verdict> {
     if let Some(cell) = &survey.not_finite {
         return Err(not_finite(cell));
     }
-    let cells = counted(survey.present, "cell");
+    let cells = counted(survey.present, cell);
     if survey.whole && named_like_an_identifier(name) && survey.all_different() {
         return Ok(Verdict::drop(
             ColumnKind::Identifier,
@@ -287,9 +322,9 @@ fn numeric(name: &str, survey: &Survey) -> Result<Verdict> {
 }
 
 /// A column in which at least one cell is no number.
-fn worded(name: &str, survey: &Survey) -> Result<Verdict> {
+fn worded(name: &str, survey: &Survey, cell: &str) -> Result<Verdict> {
     let present = survey.present;
-    let cells = counted(present, "cell");
+    let cells = counted(present, cell);
     if survey.dates + survey.days == present {
         return Ok(Verdict::keep(ColumnKind::Date, format!("all {cells} are dates")));
     }
@@ -325,11 +360,12 @@ fn worded(name: &str, survey: &Survey) -> Result<Verdict> {
     {
         let length = survey.length / survey.n_words.max(1);
         let (kind, what) = if length <= IDENTIFIER_LENGTH {
-            (ColumnKind::Identifier, "text that is different in every row")
+            (ColumnKind::Identifier, "text")
         } else {
-            (ColumnKind::Text, "long text that is different in every row")
+            (ColumnKind::Text, "long text")
         };
-        return Ok(Verdict::drop(kind, format!("{what}{unclear}"), kind.to_string()));
+        let reason = format!("{what} that is different in every {}{unclear}", cell.replace("cell", "row"));
+        return Ok(Verdict::drop(kind, reason, kind.to_string()));
     }
     let enough = if levels <= FEW_LEVELS { 2 } else { REPEATS };
     if levels == 1 || (levels <= MOST_LEVELS && present >= enough * levels) {

@@ -24,7 +24,7 @@ pub struct ColumnSchema {
     pub null: Vec<String>,
     /// Why it is of this kind.
     pub reason: String,
-    /// The values of a category in the whole file, sorted; to be read by people, fitted by nothing.
+    /// The values of a category in the rows that say what the column is, sorted; to be read by people, fitted by nothing.
     #[serde(default)]
     pub levels: Vec<String>,
     /// Why nothing is learned of this column, if that is so.
@@ -48,6 +48,32 @@ impl Schema {
     /// The columns that something is learned of.
     pub fn kept(&self) -> impl Iterator<Item = &ColumnSchema> {
         self.columns.iter().filter(|column| column.dropped.is_none())
+    }
+
+    /// Whether the cells of a table mean the same by both: a table that one makes is a table of the other.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        let read = |c: &ColumnSchema| (c.name.clone(), c.kind, c.format, c.dropped.is_some());
+        self.columns.iter().map(read).eq(other.columns.iter().map(read))
+    }
+
+    /// The schema by which models read one table that were trained by several: a column is left out where none learns of
+    /// it. The column that models take to be of different kinds, if there is one, is the error.
+    pub(crate) fn joined<'s>(schemas: impl IntoIterator<Item = &'s Self>) -> Result<Self, String> {
+        let mut joined = Self::default();
+        for schema in schemas {
+            for column in &schema.columns {
+                match joined.columns.iter_mut().find(|known| known.name == column.name) {
+                    None => joined.columns.push(column.clone()),
+                    Some(known) if known.dropped.is_some() => *known = column.clone(),
+                    Some(_) if column.dropped.is_some() => {}
+                    Some(known) if (known.kind, known.format) != (column.kind, column.format) => {
+                        return Err(column.name.clone());
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(joined)
     }
 
     /// The same schema without these columns: without the target, say, which is no input.

@@ -283,7 +283,8 @@ fn format_of<'c>(cells: impl IntoIterator<Item = &'c str>) -> Option<CellFormat>
     dress.format().map(|(format, _)| format).filter(|format| format.is_of_numbers())
 }
 
-fn read_values(raw: &RawTable, index: usize, evaluates: bool) -> Result<Vec<f64>> {
+/// The numbers of a column, NaN where missing; `evaluates` where they are read for a trained model.
+pub(crate) fn read_values(raw: &RawTable, index: usize, evaluates: bool) -> Result<Vec<f64>> {
     if let Some(numbers) = raw.numbers(index).filter(|numbers| !numbers.iter().any(|x| x.is_infinite())) {
         return Ok(numbers.to_vec());
     }

@@ -67,7 +67,7 @@ pub(crate) fn null_option<'a>(words: impl IntoIterator<Item = &'a str>) -> Strin
 }
 
 /// The assignment of a column's setting, ready for `--set`: `data.columns.bmi.kind=category`.
-pub(super) fn column_setting(column: &str, setting: &str, value: &str) -> String {
+pub(crate) fn column_setting(column: &str, setting: &str, value: &str) -> String {
     let bare =
         !column.is_empty() && column.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let key = if bare {

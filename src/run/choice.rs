@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::objective::{loss_name, task_by_loss};
 use crate::config::{Config, LossName, Task};
 use crate::data::RowIdx;
-use crate::data::words::{counted, shown};
-use crate::data::{Labels, RawTable, Schema, Target, TaskKind, infer_task};
-use crate::error::Result;
+use crate::data::table::Note;
+use crate::data::target::{find, read_values};
+use crate::data::words::{column_setting, counted, shown};
+use crate::data::{Labels, RawTable, Schema, Target, TaskKind, TrainRows, infer_task};
+use crate::error::{Error, Result};
 use crate::nn::{Loss, Network};
 
 /// Something that was decided for the user, of the run as a whole; what columns are is in the schema.
@@ -95,6 +97,57 @@ fn may_be_classes(rows: &[RowIdx], values: &[f64]) -> bool {
     let mut sorted: Vec<f64> = rows.iter().map(|&row| values[row as usize]).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.chunk_by(|a, b| a == b).all(|same| same.len() >= FEWEST)
+}
+
+/// Refuses a task or numbers that held-out rows have a say in: what is to be learned follows from training rows alone.
+///
+/// `config` is as it was set. That every class has training rows is the split's to see to.
+pub(super) fn check_target(
+    config: &Config,
+    raw: &RawTable,
+    labels: &Labels,
+    task: TaskKind,
+    train: &TrainRows,
+) -> Result<()> {
+    let index = find(raw, &labels.column)?;
+    let part = raw.select(index, &train.rows().into());
+    if config.task == Task::Auto && task_by_loss(config, raw, &labels.column).is_none() {
+        let (alone, reason) = infer_task(&part, &labels.column, None)?;
+        if alone != task {
+            let [alone, task] = [alone, task].map(|task| format!("--task {task}"));
+            return Err(Error::data(
+                format!(
+                    "among the training rows alone, {reason}, which asks for {alone}; together with held-out rows, which are \
+                     to have no say, it asks for {task}"
+                ),
+                format!("{task}, or {alone}"),
+            ));
+        }
+    }
+    let Target::Values(values) = &labels.target else { return Ok(()) };
+    let alone = read_values(&part, 0, false)?;
+    let of_all = train.rows().iter().map(|&row| values[row as usize]);
+    if of_all.zip(&alone).any(|(all, alone)| all.to_bits() != alone.to_bits()) {
+        return Err(Error::data(
+            format!(
+                "target column {}: whether its marks part thousands or decimals, only held-out rows say",
+                shown(&labels.column)
+            ),
+            "--decimal comma, or --decimal point",
+        ));
+    }
+    Ok(())
+}
+
+/// That held-out cells do not fit what training rows make of their column.
+pub(super) fn of_misfits(note: &Note) -> Choice {
+    let name = &note.column;
+    Choice {
+        subject: "held out".into(),
+        choice: counted(note.count, "odd cell"),
+        reason: format!("{}, as of a new row: no training row has such a cell", note.what()),
+        instead: format!("--set {}", column_setting(name, "kind", "category")),
+    }
 }
 
 /// A task as a setting.

@@ -17,8 +17,8 @@ use super::resume::{FoldSaving, check_about};
 use super::split;
 use crate::bag::{self, Bag};
 use crate::config::{Config, Precision};
-use crate::data::RawTable;
-use crate::data::RowIdx;
+use crate::data::words::{column_setting, shown};
+use crate::data::{RawTable, RowIdx, Schema, Table};
 use crate::error::{Error, Problem, Result};
 use crate::model::{Model, Params, truth_of};
 use crate::train::astray::instead;
@@ -81,8 +81,26 @@ impl Folds {
         for (i, fold) in folds.into_iter().enumerate() {
             let mut ground = ground.clone();
             ground.config.seed = seed_of(ground.config.seed, i);
-            plans.push(ground.plan(fold, told.clone()).map_err(|error| of_fold(i, error))?);
+            plans.push(ground.plan(fold, told.clone(), plans.last()).map_err(|error| of_fold(i, error))?);
         }
+        // A bag reads a table once, by what any of its members learns of.
+        let schema = Schema::joined(plans.iter().map(|plan| &plan.schema)).map_err(|name| {
+            Error::data(
+                format!(
+                    "column {}: the training rows of some folds make another kind of it than others",
+                    shown(&name)
+                ),
+                format!(
+                    "say what it is: --set {}, or number, or date",
+                    column_setting(&name, "kind", "category")
+                ),
+            )
+        })?;
+        if let Some(other) = plans.iter().find(|plan| !plan.schema.reads_like(&schema)) {
+            let table = Arc::new(Table::from_raw(&other.raw, &schema)?);
+            plans.iter_mut().for_each(|plan| plan.table = Arc::clone(&table));
+        }
+        plans.iter_mut().for_each(|plan| plan.schema = schema.clone());
         let config = Config { seed: ground.config.seed, ..plans[0].config.clone() };
         Ok(Self { plans, test, config })
     }

@@ -1,6 +1,7 @@
 //! One run: from a table to a tested model in a folder.
 
 pub mod budget;
+mod by_training;
 pub mod checkpoints;
 mod choice;
 pub mod cross_validation;

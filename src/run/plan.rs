@@ -95,7 +95,7 @@ impl Plan {
     pub fn of(config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let ground = Ground::of(config, raw)?;
         let (split, told) = split::split_of(&ground.config, &ground.raw, &ground.labels)?;
-        ground.plan(split, told)
+        ground.plan(split, told, None)
     }
 
     /// The same data, split and preparation under other settings of network, loss and training.
@@ -183,13 +183,11 @@ impl Plan {
     }
 }
 
-/// What is decided before rows are split: what the columns are and which rows have a target.
+/// What is decided before rows are split: what is predicted, and which rows have a target.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
     pub(super) config: Config,
     pub(super) raw: Arc<RawTable>,
-    schema: Schema,
-    table: Arc<Table>,
     pub(super) labels: Arc<Labels>,
     task: TaskKind,
     /// What was decided of the task.
@@ -200,34 +198,51 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Decides about a table that has been read with the words for missing cells of `config`.
-    pub(super) fn of(mut config: Config, raw: Arc<RawTable>) -> Result<Self> {
+    pub(super) fn of(config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let target_column = target_name(&config, &raw)?;
         let mut left_out = Vec::new();
 
         let (task, mut labels, told_task) = choice::of_task(&config, &raw, &target_column)?;
-        let schema = schema_of(&config, &raw, &target_column)?;
-        config.task = choice::task_setting(task);
-
-        let table = Table::from_raw(&raw, &schema)?;
-        let repeated = if config.data.drop_duplicates { leave_out_repeated(&mut labels, &table) } else { 0 };
+        // Cells that do not fit their column are a fault wherever they stand; what is made of the columns is for training
+        // rows to say.
+        let schema = schema_by(&config, &raw, &target_column, |mut inference| {
+            inference.add(&raw);
+            Ok(inference)
+        })?;
+        let repeated = match config.data.drop_duplicates {
+            true => leave_out_repeated(&mut labels, &Table::from_raw(&raw, &schema)?),
+            false => 0,
+        };
         left_out.extend(choice::of_missing_targets(&labels));
         if config.data.drop_duplicates {
             let reason = "alike in every column that is learned from, and in the target".to_owned();
             let what = counted(repeated, "repeated row");
             left_out.push(Choice::of("left out", what, reason, "--set data.drop_duplicates=false"));
         }
-        let (table, labels) = (Arc::new(table), Arc::new(labels));
-        Ok(Self { config, raw, schema, table, labels, task, told_task, left_out })
+        Ok(Self { config, raw, labels: Arc::new(labels), task, told_task, left_out })
     }
 
-    /// Decides the rest for one split, of which `told` says what it is.
-    pub(super) fn plan(self, split: Split, told: Choice) -> Result<Plan> {
-        let Self { mut config, raw, schema, table, labels, task, told_task, left_out } = self;
+    /// Decides the rest for one split, of which `told` says what it is. `like` is a plan for another split of the same
+    /// table, whose columns are shared where they are read alike.
+    pub(super) fn plan(self, split: Split, told: Choice, like: Option<&Plan>) -> Result<Plan> {
+        let Self { mut config, raw, labels, task, told_task, left_out } = self;
+        choice::check_target(&config, &raw, &labels, task, &split.train)?;
+        config.task = choice::task_setting(task);
+        let schema = schema_by(&config, &raw, &labels.column, |mut inference| {
+            inference.add_training(&raw, &split.train);
+            Ok(inference)
+        })?;
+        check_kept(&config, &schema)?;
+        let table = match like.filter(|like| like.schema.reads_like(&schema)) {
+            Some(like) => Arc::clone(&like.table),
+            None => Arc::new(Table::from_raw(&raw, &schema)?),
+        };
         let reading = raw.reading.clone().map(|reading| {
             Choice::of("table", reading, "told from the file".to_owned(), "--delimiter, --decimal")
         });
         let mut choices: Vec<Choice> = reading.into_iter().chain([told_task, told]).collect();
         choices.extend(left_out);
+        choices.extend(table.notes().iter().map(choice::of_misfits));
         let options = PipelineOptions::of(&config);
         let (pipeline, out_of_fold) =
             Pipeline::fit_to_target(&table, &split.train, &options, Some(&labels.target))?;
@@ -298,16 +313,8 @@ pub(super) fn target_name(config: &Config, raw: &RawTable) -> Result<String> {
     Ok(config.data.target.clone())
 }
 
-/// The schema of the columns to learn from: without the target, the columns of split, groups and weights, and what is set to
-/// be dropped.
-fn schema_of(config: &Config, raw: &RawTable, target: &str) -> Result<Schema> {
-    schema_by(config, raw, target, |mut inference| {
-        inference.add(raw);
-        Ok(inference)
-    })
-}
-
-/// The schema of a table of which `raw` is the whole or a part, where `look` looks at all rows.
+/// The schema of the columns to learn from: without the target, the columns of split, groups and weights, and with what is
+/// set to be dropped; `raw` is the table or a part of it, and `look` looks at the rows that are to say what columns are.
 pub(super) fn schema_by(
     config: &Config,
     raw: &RawTable,
@@ -345,6 +352,12 @@ pub(super) fn schema_by(
             schema.columns.extend(inferred.next());
         }
     }
+    Ok(schema)
+}
+
+/// Refuses a schema that leaves out what is to be learned from, or everything.
+pub(super) fn check_kept(config: &Config, schema: &Schema) -> Result<()> {
+    let columns = &config.data.columns;
     let wanted = |c: &&ColumnSchema| columns.get(&c.name).is_some_and(|set| set.drop == Some(false));
     if let Some(column) = schema.columns.iter().filter(wanted).find(|c| c.dropped.is_some()) {
         let (name, why) = (&column.name, column.dropped.as_deref().unwrap_or_default());
@@ -358,9 +371,9 @@ pub(super) fn schema_by(
         ));
     }
     if schema.kept().next().is_none() {
-        return Err(nothing_left(&schema));
+        return Err(nothing_left(schema));
     }
-    Ok(schema)
+    Ok(())
 }
 
 /// Settings of a column that is no input would say nothing.

@@ -198,13 +198,15 @@ fn by_time(times: &Times, split: &Split, raw: &RawTable) -> String {
     format!("in the order of `{}`, rows of one time together: {}", times.column, spans.join(", "))
 }
 
-/// Groups and times may put all rows of a class where none is trained on.
+/// Where rows are not drawn class by class, all rows of a class may be where none is trained on.
 fn check_classes(config: &Config, split: &Split, raw: &RawTable, labels: &Labels) -> Result<()> {
     let s = &config.split;
-    let (key, why) = match (s.group.as_str(), s.time.as_str()) {
-        ("", "") => return Ok(()),
-        ("", _) => ("split.time", "its rows come after those that are trained on"),
-        _ => ("split.group", "its rows are in groups that are held out"),
+    let (why, setting) = match (s.group.as_str(), s.time.as_str()) {
+        // A column that says the parts has been looked at by itself.
+        _ if !s.column.is_empty() => return Ok(()),
+        ("", "") => ("its rows were drawn for validation and test", "split.stratify=true"),
+        ("", _) => ("its rows come after those that are trained on", "split.time=''"),
+        _ => ("its rows are in groups that are held out", "split.group=''"),
     };
     let Target::Classes { codes, classes } = &labels.target else { return Ok(()) };
     let mut trained = vec![false; classes.len()];
@@ -222,7 +224,7 @@ fn check_classes(config: &Config, split: &Split, raw: &RawTable, labels: &Labels
             shown(&labels.column)
         ),
         format!(
-            "join the class with another, {} to leave its rows out, or --set {key}=''",
+            "join the class with another, {} to leave its rows out, or --set {setting}",
             null_option([class])
         ),
     ))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use statera_kernels::Scalar;
 
 use super::budget::{Streamed, bytes_of};
+use super::by_training;
 use super::choice::{self, Choice, Overview};
 use super::memory;
 use super::objective::{loss_name, loss_of};
@@ -26,7 +27,7 @@ use crate::config::{
 };
 use crate::data::read::Skipped;
 use crate::data::target::find;
-use crate::data::words::{counted, shown, thousands};
+use crate::data::words::{counted, listed, shown, thousands};
 use crate::data::{
     ColumnSchema, FittedColumn, Known, Labels, Pipeline, PipelineOptions, RawTable, ReadOptions, RowIdx,
     Schema, Split, Target, TaskKind,
@@ -324,7 +325,9 @@ fn prepared(
         let target = plan::target_name(config, first)?;
         // Before all rows are looked at, which may take long.
         find(first, &target)?;
-        plan::schema_by(config, first, &target, pass)
+        let schema = plan::schema_by(config, first, &target, pass)?;
+        plan::check_kept(config, &schema)?;
+        Ok(schema)
     };
     let columns = Columns::of(cache, sources, &options, &key, schema_of, tell)?;
     tell("preparing rows …");
@@ -332,8 +335,9 @@ fn prepared(
     let (task, mut labels, told_task) = choice::of_task(config, &target, &data.target)?;
     // Refuses targets that the loss does not take.
     loss_of(config, task, &labels, &target)?;
-    drop(target);
     let (mut split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
+    choice::check_target(config, &target, &labels, task, &split.train)?;
+    drop(target);
     let part_of = parts_of(&split, columns.n_rows());
     // What is as long as the table and not asked for from here on, while columns as long as it are fitted.
     (labels.rows, split.val, split.test) = (Vec::new(), Vec::new(), Vec::new());
@@ -345,15 +349,27 @@ fn prepared(
     options.check(&columns.header()?)?;
     let kept: Vec<&ColumnSchema> = columns.schema().kept().collect();
     let seen = rows_to_look_at(split.train.rows(), kept.len(), config.seed);
-    let (mut fitted, mut looked_at) = (Vec::new(), Vec::new());
-    for (index, schema) in kept.into_iter().enumerate() {
+    let rare = by_training::rare_texts(config, columns.schema());
+    if !rare.is_empty() {
+        tell(&format!("looking at training cells of {} …", listed(rare.iter().copied())));
+        by_training::check_rare(config, sources, &rare, &split.train)?;
+    }
+    let (mut schema, mut fitted, mut looked_at) = (columns.schema().clone(), Vec::new(), Vec::new());
+    for (index, of_all) in kept.into_iter().enumerate() {
         // One column in memory at a time, and some rows of all.
         let column = columns.whole_input(index)?;
-        looked_at.push((schema, source::view(&column.data, columns.n_rows()).into_rows(&seen).into_owned()));
+        let decided = by_training::decided(config, of_all, &column, &split.train)?;
+        let is_kept = decided.dropped.is_none();
+        schema.columns.iter_mut().filter(|c| c.name == decided.name).for_each(|c| c.clone_from(&decided));
+        if !is_kept {
+            continue;
+        }
+        looked_at.push((of_all, source::view(&column.data, columns.n_rows()).into_rows(&seen).into_owned()));
         fitted.extend(
             FittedColumn::fit(&column, &split.train, &options, &Known::default())?.map(|(fitted, _)| fitted),
         );
     }
+    plan::check_kept(config, &schema)?;
     let pipeline = Pipeline::of_columns(fitted, None)?;
     for mut told in preparation::choices(config, &pipeline, &options, &labels, &split) {
         // What is encoded by the target is refused here.
@@ -381,7 +397,7 @@ fn prepared(
         Precision::F64 => work.write::<f64>(&building, tell),
     };
     let (layout, parts) = written.map_err(|error| told(cache, error))?;
-    let (n_rows, n_columns, schema) = (columns.n_rows(), columns.n_columns(), columns.schema().clone());
+    let (n_rows, n_columns) = (columns.n_rows(), columns.n_columns());
     let sha256 = sha256.to_owned();
     let skipped = columns.skipped().clone();
     let decided = Decided {

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use super::bad_rows::Skipped;
 use super::dictionary::{Dictionary, MOST_CODED};
 use crate::data::cell::{civil_text, finite};
-use crate::data::table::MISSING;
+use crate::data::table::{MISSING, RowIdx};
 use crate::data::words::shown;
 use crate::{Error, Result};
 
@@ -36,6 +36,8 @@ pub struct RawTable {
     pub(super) n_rows: usize,
     /// How many rows of the whole table stand before this block.
     pub(super) first_row: usize,
+    /// Which rows of another table these are, if not all of a block of it.
+    pub(super) selected: Option<Arc<[RowIdx]>>,
 }
 
 /// A short name for what is made of a table: that of its file or folder, without the end that tells the format.
@@ -136,6 +138,25 @@ impl RawTable {
     pub(crate) fn typed(n_rows: usize, columns: Vec<(String, Cells)>) -> Self {
         let columns = columns.into_iter().map(|(name, cells)| RawColumn { name, cells });
         Self { n_rows, columns: columns.collect(), ..Self::default() }
+    }
+
+    /// One column of some rows, with nothing of the others; messages go on naming rows by their place in this table.
+    ///
+    /// # Panics
+    /// When there is no such column, or no such row.
+    pub(crate) fn select(&self, column: usize, rows: &Arc<[RowIdx]>) -> Self {
+        let RawColumn { name, cells } = &self.columns[column];
+        let line = |&row: &RowIdx| self.lines.get(row as usize).copied();
+        Self {
+            source: self.source.clone(),
+            columns: vec![RawColumn { name: name.clone(), cells: cells.select(rows) }],
+            lines: rows.iter().filter_map(line).collect(),
+            files: self.files.clone(),
+            n_rows: rows.len(),
+            first_row: self.first_row,
+            selected: Some(Arc::clone(rows)),
+            ..Self::default()
+        }
     }
 
     /// Whether a cell is missing.
@@ -291,9 +312,11 @@ impl RawTable {
 
     /// A row as messages name it: `row 812 (line 815)`; the first row is row 1.
     pub(crate) fn row_place(&self, row: usize) -> String {
+        let line = self.line(row);
+        let row = self.selected.as_ref().map_or(row, |rows| rows[row] as usize);
         let mut place = format!("row {}", self.first_row + row + 1);
         let file = self.file(row).map(|file| file.display().to_string());
-        let line = self.line(row).map(|line| format!("line {line}"));
+        let line = line.map(|line| format!("line {line}"));
         match (line, file) {
             (None, None) => {}
             (Some(one), None) | (None, Some(one)) => {
@@ -392,6 +415,31 @@ impl RawColumn {
 impl Cells {
     pub(crate) fn numbers(values: Vec<f64>) -> Self {
         Self::Numbers { values, text: OnceLock::new() }
+    }
+
+    pub(crate) fn days(values: Vec<f64>) -> Self {
+        Self::Days { values, text: OnceLock::new() }
+    }
+
+    /// The cells of these rows.
+    fn select(&self, rows: &[RowIdx]) -> Self {
+        let of = |values: &[f64]| rows.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
+        let texts = |text: &Text| {
+            let mut of_rows = Text::with_capacity(rows.len());
+            rows.iter().for_each(|&row| of_rows.push(text.get(row as usize)));
+            of_rows
+        };
+        let kept = |text: &OnceLock<Text>| text.get().map_or_else(OnceLock::new, |text| texts(text).into());
+        match self {
+            Self::Text(text) => Self::Text(texts(text)),
+            Self::Coded { codes, levels } => Self::Coded {
+                codes: rows.iter().map(|&row| codes[row as usize]).collect(),
+                levels: levels.clone(),
+            },
+            Self::Numbers { values, text } => Self::Numbers { values: of(values), text: kept(text) },
+            Self::Days { values, text } => Self::Days { values: of(values), text: kept(text) },
+            Self::Foreign { what } => Self::Foreign { what: what.clone() },
+        }
     }
 
     /// Bytes of the cells as text, with a delimiter each.

@@ -1,0 +1,112 @@
+//! What the columns of a table on disk are by its training rows alone, where its cells were typed by all rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::data::read::{Cells, RawTable, TableReader};
+use crate::data::words::{column_setting, shown};
+use crate::data::{
+    Column, ColumnData, ColumnKind, ColumnSchema, Inference, ReadOptions, RowIdx, Schema, TrainRows, Wanted,
+};
+use crate::error::{Error, Result};
+
+/// What a column that all rows made `of_all` is by its training rows.
+///
+/// It may say nothing among them, and is dropped. Where it would be of another kind, the error asks what it is: its cells
+/// were typed by all rows, so that held-out rows would have had a say.
+pub(super) fn decided(
+    config: &Config,
+    of_all: &ColumnSchema,
+    column: &Column,
+    train: &TrainRows,
+) -> Result<ColumnSchema> {
+    let rows = train.rows();
+    let numbers = |values: &[f64]| rows.iter().map(|&row| values[row as usize]).collect::<Vec<_>>();
+    let cells = match &column.data {
+        ColumnData::Number(values) => Cells::numbers(numbers(values)),
+        ColumnData::Date(days) => Cells::days(numbers(days)),
+        ColumnData::Category { codes, levels } => {
+            let codes = rows.iter().map(|&row| codes[row as usize]).collect();
+            Cells::Coded { codes, levels: levels.clone() }
+        }
+        ColumnData::Dropped => return Ok(of_all.clone()),
+    };
+    let part = RawTable::typed(rows.len(), vec![(column.name.clone(), cells)]);
+    // How cells are written has been undone; what the user says of their meaning stands.
+    let set = config.data.columns.get(&column.name);
+    let kind = set.filter(|set| set.kind.is_some() || set.format.is_some() || set.levels.is_some());
+    let wanted = Wanted { kind: kind.map(|_| of_all.kind), ..Wanted::default() };
+    let wanted = BTreeMap::from([(column.name.clone(), wanted)]);
+    let mut inference = Inference::new(&part, &wanted, &BTreeSet::new())?.of_training_cells();
+    inference.add(&part);
+    let found = inference.finish()?.columns.into_iter().next().unwrap_or_else(|| of_all.clone());
+    if found.dropped.is_none() && found.kind != of_all.kind {
+        return Err(disagree(&found, of_all));
+    }
+    let (format, null) = (of_all.format, of_all.null.clone());
+    // Its cells stand there without the marks that the reason tells of.
+    let reason =
+        if format.is_some() && found.dropped.is_none() { of_all.reason.clone() } else { found.reason };
+    Ok(ColumnSchema { format, null, reason, ..found })
+}
+
+/// The columns that all rows make texts which seldom repeat. They are on no disk but in the files, and among training rows
+/// alone they might be categories.
+pub(super) fn rare_texts<'s>(config: &Config, schema: &'s Schema) -> Vec<&'s str> {
+    let is_set = |c: &ColumnSchema| config.data.columns.get(&c.name).is_some_and(|set| set.kind.is_some());
+    let is_rare = |c: &&ColumnSchema| {
+        c.kind == ColumnKind::Text && c.dropped.as_deref() == Some(ColumnKind::Text.name()) && !is_set(c)
+    };
+    schema.columns.iter().filter(is_rare).map(|c| c.name.as_str()).collect()
+}
+
+/// Reads the files again and refuses `columns` that are something else among the training rows alone.
+pub(super) fn check_rare(
+    config: &Config,
+    sources: &[PathBuf],
+    columns: &[&str],
+    train: &TrainRows,
+) -> Result<()> {
+    let mut reader = TableReader::open(sources, &ReadOptions::of(&config.data))?;
+    let mut left = train.rows();
+    let (mut first, mut inference) = (0, None);
+    while let Some(block) = reader.next_block()? {
+        let (here, later) =
+            left.split_at(left.partition_point(|&row| (row as usize) < first + block.n_rows()));
+        let rows: Arc<[RowIdx]> = here.iter().map(|row| row - first as RowIdx).collect();
+        (left, first) = (later, first + block.n_rows());
+        let inference: &mut Inference = match &mut inference {
+            Some(inference) => inference,
+            none => {
+                let aside: BTreeSet<&str> = block.names().filter(|name| !columns.contains(name)).collect();
+                none.insert(Inference::new(&block, &BTreeMap::new(), &aside)?.of_training_cells())
+            }
+        };
+        inference.add_rows(&block, &rows);
+    }
+    for found in inference.map(Inference::finish).transpose()?.map(|s| s.columns).unwrap_or_default() {
+        if found.dropped.is_none() {
+            let of_all = ColumnSchema { kind: ColumnKind::Text, ..found.clone() };
+            return Err(disagree(&found, &of_all));
+        }
+    }
+    Ok(())
+}
+
+/// The error of a column of which held-out rows would have to say what it is.
+fn disagree(found: &ColumnSchema, of_all: &ColumnSchema) -> Error {
+    let set = |kind: ColumnKind| format!("--set {}", column_setting(&found.name, "kind", kind.name()));
+    Error::data(
+        format!(
+            "column {}: among the training rows alone it is a {} ({}), together with held-out rows, which are to have no \
+             say, a {}",
+            shown(&found.name),
+            found.kind,
+            found.reason,
+            of_all.kind
+        ),
+        format!("say which: {}, or {}", set(of_all.kind), set(found.kind)),
+    )
+}
