@@ -159,7 +159,7 @@ fn tables() -> Vec<Case> {
         csv(
             "nothing to learn from",
             rows("x,y", 60, |i| format!("7,{i}.25")),
-            &["no column is left to learn from", "`x` (constant: every cell is `7`)"],
+            &["no column is left to learn from", "`x` (constant: every training cell is `7`)"],
         ),
         csv(
             "nothing but the target",
@@ -339,7 +339,11 @@ fn settings() -> Vec<Case> {
             "a constant to be kept",
             "train f.csv --target y --set data.columns.c.drop=false",
             2,
-            &["data.columns.c.drop is false", "constant: every cell is `7`", "leave the setting out"],
+            &[
+                "data.columns.c.drop is false",
+                "constant: every training cell is `7`",
+                "leave the setting out",
+            ],
         ),
         case(
             "batch normalisation of single rows",

@@ -5,7 +5,7 @@ use std::path::Path;
 use statera::config::Config;
 use statera::data::Split;
 use statera::model::{Model, Params};
-use statera::run::{Plan, execute};
+use statera::run::{Plan, StreamedPlan, budget, execute, streamed_run};
 use statera::train::events::{Answer, Event};
 
 const N: usize = 240;
@@ -64,9 +64,9 @@ struct Fitted {
 
 fn fitted(model: &Model) -> Fitted {
     let card = &model.card;
-    // Columns that are left out by the settings are none in one table and set so in another.
-    let columns: Vec<_> =
-        card.schema.columns.iter().filter(|c| c.dropped.as_deref() != Some("as set")).collect();
+    // Of columns that are left out the name alone: a table on disk tells by all rows that all of their cells are the same.
+    let columns = card.schema.columns.iter().filter(|c| c.dropped.as_deref() != Some("as set"));
+    let columns: Vec<_> = columns.map(|c| c.dropped.as_ref().map_or(Ok(c), |_| Err(&c.name))).collect();
     let parts = (&card.pipeline, &card.target, &card.layers, columns);
     let Params::F32(params) = &model.params else { panic!("trained in f32") };
     let params = params.iter().map(|p| p.to_bits()).collect();
@@ -315,4 +315,76 @@ fn held_out_targets_do_not_say_what_the_task_is() {
     };
     let error = plan(&class, &[]).unwrap_err().to_string();
     assert!(error.contains("its class is in no row that column `part` gives to `train`"), "{error}");
+}
+
+/// A class that no training row has would be an output all the same.
+#[test]
+fn a_class_that_only_held_out_rows_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let class = |i: usize| if i % 80 == 7 { "rare" } else { ["a", "b"][i % 2] };
+    let rows = (0..N).map(|i| format!("{},{}\n", i * 37 % 101, class(i)));
+    std::fs::write(&path, "x,y\n".to_owned() + &rows.collect::<String>()).unwrap();
+    let mut refused = 0;
+    for seed in 0..200 {
+        let mut config =
+            Config::load(None, &[format!("seed={seed}"), "split.stratify=false".into()]).unwrap();
+        (config.data.path, config.data.target) = (path.clone(), "y".into());
+        match Plan::new(config) {
+            Ok(plan) => {
+                assert!(
+                    plan.split.train.rows().iter().any(|&row| class(row as usize) == "rare"),
+                    "seed {seed}"
+                );
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("no training row is of the class `rare` of `y`"), "{error}");
+                assert!(error.contains("--set split.stratify=true"), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!((1..40).contains(&refused), "{refused}");
+}
+
+/// Cells on disk were typed by all rows; training rows say the rest, or are asked about.
+#[test]
+fn nor_do_held_out_rows_change_a_model_whose_rows_are_read_from_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, cache) = (folder.path().join("t.csv"), folder.path().join("cache"));
+    let part = |i: usize| ["train", "train", "train", "val", "test"][i * 7 % 5];
+    let held_out: Vec<u32> = (0..N as u32).filter(|&row| part(row as usize) != "train").collect();
+    let train = |table: &[[String; 9]], more: &[&str]| {
+        let rows = plain(table).into_iter().enumerate();
+        let rows: Vec<_> = rows.map(|(i, row)| [row, vec![part(i).to_owned()]].concat()).collect();
+        std::fs::write(&path, csv(&[&HEADER[..], &["part"]].concat(), &rows)).unwrap();
+        let sets = ["split.column=part", "data.stream=always", "evaluate.baselines=false"];
+        let mut config = config(&path, "y", &[&sets[..], &NO_CHOICE, more].concat());
+        config.data.cache.clone_from(&cache);
+        let why = budget::streamed(&config).unwrap().unwrap();
+        let plan = StreamedPlan::new(config, &why, &mut |_| ())?;
+        Ok(fitted(&streamed_run::execute(&plan, &mut |_: &Event| Answer::GoOn, None)?.model))
+    };
+    let honest: statera::Result<Fitted> = train(&table(), &[]);
+    let honest = honest.unwrap();
+    assert_eq!(train(&poisoned(&held_out, true, Poison::Values), &[]).unwrap(), honest);
+    // A column that varies among held-out rows alone: all rows would have kept it.
+    let mut wards = table();
+    held_out.iter().for_each(|&row| wards[row as usize][8] = ["north", "south"][row as usize % 2].into());
+    assert_eq!(train(&wards, &[]).unwrap(), honest);
+    // All rows make texts or categories of what is categories or numbers among training rows: the user is asked.
+    for (at, column, kinds) in [(2, "colour", ["text", "category"]), (1, "k", ["category", "number"])] {
+        let mut odd = table();
+        for &row in &held_out {
+            odd[row as usize][at] = if at == 2 { format!("poison {row}") } else { format!("w{}", row % 4) };
+        }
+        let error = train(&odd, &[]).unwrap_err().to_string();
+        let sets = kinds.map(|kind| format!("--set data.columns.{column}.kind={kind}")).join(", or ");
+        assert!(error.contains(&sets), "{error}");
+        if at == 2 {
+            let set = "data.columns.colour.kind=category";
+            assert_eq!(train(&odd, &[set]).unwrap(), train(&table(), &[set]).unwrap());
+        }
+    }
 }

@@ -40,10 +40,10 @@ fn columns_that_teach_nothing_are_dropped_and_that_is_said() {
     std::fs::write(folder.path().join("t.csv"), text).unwrap();
     let told = call(folder.path(), &quick("t.csv", "y", &["--out", "run"])).done().err;
     let line = |name: &str| told.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
-    says(&line("empty"), &["dropped", "all 120 cells are missing"]);
-    says(&line("same"), &["dropped", "constant: every cell is `7`"]);
-    says(&line("id "), &["dropped", "whole numbers, all 120 different, named like an identifier"]);
-    says(&line("words"), &["dropped", "text that is different in every row"]);
+    says(&line("empty"), &["dropped", "all 84 training cells are missing"]);
+    says(&line("same"), &["dropped", "constant: every training cell is `7`"]);
+    says(&line("id "), &["dropped", "whole numbers, all 84 different, named like an identifier"]);
+    says(&line("words"), &["dropped", "text that is different in every training row"]);
     says(&told, &["override: --set data.columns.NAME.kind=category"]);
     let schema: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("run/schema.json")).unwrap()).unwrap();
