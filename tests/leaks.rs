@@ -282,7 +282,7 @@ fn a_model_is_the_same_without_its_test_rows() {
         // Nor does it need its validation rows, where they choose nothing: all but a few are taken away.
         let fixed = [&by_column[..], &NO_CHOICE].concat();
         let whole = trained(folder, &csv(&header, &rows(&|_| true)), "y", &fixed).0;
-        let fewer = |row: usize| part(row) == "train" || (part(row) == "val" && row % 4 == 0);
+        let fewer = |row: usize| part(row) == "train" || (part(row) == "val" && row.is_multiple_of(4));
         let (found, left) = trained(folder, &csv(&header, &rows(&fewer)), "y", &fixed);
         assert!((2..split.val.len() / 2).contains(&left.val.len()));
         assert_eq!(found, whole, "{sets:?}: without most validation rows");

@@ -1,5 +1,6 @@
 //! What is decided for the user, with its reason, and the choices that every run makes alike.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::objective::{loss_name, task_by_loss};
 use crate::config::{Config, LossName, Task};
 use crate::data::RowIdx;
+use crate::data::schema::FEW_NUMBERS;
 use crate::data::table::Note;
 use crate::data::target::{find, read_values};
 use crate::data::words::{column_setting, counted, shown};
@@ -110,6 +112,13 @@ pub(super) fn check_target(
     train: &TrainRows,
 ) -> Result<()> {
     let index = find(raw, &labels.column)?;
+    // Without a copy where there are many numbers, as there may be many rows.
+    if task == TaskKind::Regression
+        && let Some(numbers) = raw.numbers(index)
+        && are_many(train.rows().iter().map(|&row| numbers[row as usize]))
+    {
+        return Ok(());
+    }
     let part = raw.select(index, &train.rows().into());
     if config.task == Task::Auto && task_by_loss(config, raw, &labels.column).is_none() {
         let (alone, reason) = infer_task(&part, &labels.column, None)?;
@@ -137,6 +146,18 @@ pub(super) fn check_target(
         ));
     }
     Ok(())
+}
+
+/// Whether there are more different numbers than could be classes.
+fn are_many(numbers: impl Iterator<Item = f64>) -> bool {
+    let mut seen = HashSet::new();
+    for number in numbers {
+        seen.insert(number.to_bits());
+        if seen.len() > FEW_NUMBERS {
+            return true;
+        }
+    }
+    false
 }
 
 /// That held-out cells do not fit what training rows make of their column.

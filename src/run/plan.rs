@@ -209,10 +209,10 @@ impl Ground {
             inference.add(&raw);
             Ok(inference)
         })?;
-        let repeated = match config.data.drop_duplicates {
-            true => leave_out_repeated(&mut labels, &Table::from_raw(&raw, &schema)?),
-            false => 0,
-        };
+        let mut repeated = 0;
+        if config.data.drop_duplicates {
+            repeated = leave_out_repeated(&mut labels, &Table::from_raw(&raw, &schema)?);
+        }
         left_out.extend(choice::of_missing_targets(&labels));
         if config.data.drop_duplicates {
             let reason = "alike in every column that is learned from, and in the target".to_owned();
