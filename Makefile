@@ -42,8 +42,9 @@ invariants: ## Check the invariants of ARCHITECTURE.md that a command can see
 fmt: ## Check the format of every member of the workspace
 	cargo fmt --all --check
 
-lint: ## Check the lints, warnings are errors
+lint: ## Check the lints of the workspace and of the benches, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path bench/Cargo.toml --target-dir target --locked -- -D warnings
 
 tables: ## Fetch real tables out of pinned packages into target/tables, and train on each of them (release build)
 	python3 scripts/fetch_tables.py

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 
 use statera::config::Space;
-use statera::model::{Params, truth_of};
+use statera::model::truth_of;
 use statera::run::Plan;
 use statera::run::execute::train;
 use statera::run::report::primary;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = primary(plan.target.task);
     let judge = |sets: &[String]| -> statera::Result<Option<f64>> {
         let plan = plan.with_learner(base.with(sets)?)?;
-        let trained = train(&plan, &rows, &mut |_| Answer::GoOn, Params::F32)?;
+        let trained = train(&plan, &rows, &mut |_: &_| Answer::GoOn, None)?;
         let measured = metrics(&trained.model.predict_prepared(&inputs), truth.view());
         Ok(measured.iter().find(|(n, _)| *n == name).map(|(_, value)| *value).filter(|m| m.is_finite()))
     };

@@ -15,10 +15,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let raw = Arc::new(Plan::read(&config)?);
     let plan = Plan::of(config, raw)?;
     let Target::Values(target) = &plan.labels.target else { return Err("a target of numbers is expected".into()) };
-    let part = |rows: &[usize]| -> statera::Result<Value> {
+    let part = |rows: &[u32]| -> statera::Result<Value> {
         let x = plan.inputs(rows)?;
         let x: Vec<&[f64]> = x.chunks_exact(x.len() / rows.len()).collect();
-        let y: Vec<f64> = rows.iter().map(|&row| plan.target.scaler.transform(target[row])).collect();
+        let y: Vec<f64> = rows.iter().map(|&row| plan.target.scaler.transform(target[row as usize])).collect();
         Ok(json!({ "x": x, "y": y }))
     };
     println!("{}", json!({ "train": part(plan.split.train.rows())?, "val": part(&plan.split.val)? }));
