@@ -191,7 +191,7 @@ fn a_cache_that_is_damaged_or_of_another_version_is_made_anew_and_said() {
         ("train.rows", flipped, "the checksum of train.rows does not agree"),
         ("val.rows", Vec::new(), "val.rows holds 0 bytes"),
         ("test.truth", vec![0; 1 << 20], "test.truth holds 1048576 bytes"),
-        ("manifest.json", newer.into_bytes(), "it is of version 99, and this Statera makes version 1"),
+        ("manifest.json", newer.into_bytes(), "it is of version 99, and this Statera makes version 2"),
         ("manifest.json", lying.into_bytes(), "the checksum of manifest.json does not agree"),
         ("manifest.json", manifest[..manifest.len() / 2].into(), "manifest.json: "),
     ];
