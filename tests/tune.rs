@@ -73,6 +73,34 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
     let shown = call(folder.path(), &["tune", "--list", "g", "--show", "1"]).done().out;
     assert!(shown.contains("Trial 1, done: train.batch_size=16"), "{shown}");
     assert_eq!(shown.lines().filter(|l| l.trim_start().starts_with(['1', '2', '3'])).count(), 3, "{shown}");
+    // The study may as well stand where tables do.
+    assert_eq!(call(folder.path(), &["tune", "--show", "1", "g"]).done().out, shown);
+    assert_eq!(call(folder.path(), &["tune", "g", "--list"]).done().out, listed);
+    for (args, words) in [
+        (&["--list", "g", "g"][..], "read one study; 2 are named"),
+        (&["--resume", "none"], "there is no study `none`"),
+    ] {
+        let outcome = call(folder.path(), &[&["tune"][..], args].concat());
+        assert!(outcome.code == 2 && outcome.err.contains(words), "{}", outcome.err);
+    }
+}
+
+/// What is printed to go on with a study goes on with it, from wherever.
+#[test]
+fn the_command_for_further_trials_is_one() {
+    let folder = folder();
+    let space = ["--set", "optimizer.learning_rate={ low = 0.001, high = 0.01, log = true }"];
+    let told =
+        tune(folder.path(), &[&["--sampler", "random", "--trials", "2", "--out", "s"], &space[..]].concat());
+    let told = told.done().out;
+    let command = told
+        .lines()
+        .find_map(|line| line.split("statera ").nth(1).filter(|c| c.contains("--resume")))
+        .unwrap();
+    assert_eq!(command, "tune --resume s --sampler random --trials 4");
+    let words: Vec<&str> = command.split(' ').collect();
+    call(folder.path(), &words).done();
+    assert_eq!(trials(folder.path(), "s").len(), 4);
 }
 
 #[test]

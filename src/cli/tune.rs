@@ -103,13 +103,13 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "resume")]
     force: bool,
     /// Print the trials of a study, the best first, and do nothing else
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "target", "resume", "out"])]
-    list: Option<PathBuf>,
-    /// With --list: print the epochs of this trial
-    #[arg(long, value_name = "TRIAL", requires = "list")]
+    #[arg(long, value_name = "STUDY", num_args = 0..=1, conflicts_with_all = ["target", "resume", "out"])]
+    list: Option<Option<PathBuf>>,
+    /// Print the epochs of this trial of a study
+    #[arg(long, value_name = "TRIAL", conflicts_with_all = ["target", "resume", "out", "export"])]
     show: Option<u64>,
-    /// With --list: print the trials as CSV
-    #[arg(long, value_name = "FORMAT", requires = "list", value_parser = ["csv"])]
+    /// Print the trials of a study as CSV
+    #[arg(long, value_name = "FORMAT", value_parser = ["csv"], conflicts_with_all = ["target", "resume", "out"])]
     export: Option<String>,
     /// How many of the best trials are printed; 0 for all
     #[arg(long, value_name = "N")]
@@ -123,9 +123,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(study) = &arguments.list {
+    if let Some(study) = study_to_read(arguments)? {
         return list(arguments, study);
     }
+    let known = arguments.resume.as_deref().map(Store::open).transpose()?;
     arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
     if let Some(s) = arguments.max_seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
         return Err(Error::setting(
@@ -138,8 +139,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
-    let (folder, store) = if let Some(path) = &arguments.resume {
-        let store = Store::open(path)?;
+    let (folder, store) = if let Some(store) = known {
         check_same(&store, &tuning, arguments.force)?;
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
         statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
@@ -181,9 +181,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let ended = trials.iter().filter(|trial| trial.state != State::Running).count();
         writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         text::note(&format!(
-            "interrupted after {}; to go on: statera tune … --resume {}",
+            "interrupted after {}; to go on: {}",
             text::counted(ended, "trial"),
-            text::shell(&text::path(&folder))
+            to_resume(arguments, &folder)
         ));
         return Ok(ExitCode::from(INTERRUPTED));
     };
@@ -200,15 +200,47 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
         let best = text::shell(&text::path(&folder.join("best")));
         let study = text::shell(&text::path(&folder));
+        let more = format!("{} --trials {}", to_resume(arguments, &folder), trials.len() * 2);
         let rows = [
             ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
             ["every trial", &format!("statera tune --list {study} --top 0")],
-            ["further trials", &format!("statera tune … --resume {study} --trials {}", trials.len() * 2)],
+            ["further trials", &more],
         ];
         write!(out, "{}", text::table(&rows.map(|row| row.map(String::from).to_vec()), &[]))?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The study that is only to be read, if that is asked for.
+fn study_to_read(arguments: &Arguments) -> Result<Option<&Path>, Error> {
+    if arguments.list.is_none() && arguments.show.is_none() && arguments.export.is_none() {
+        return Ok(None);
+    }
+    match (arguments.list.as_ref().and_then(Option::as_deref), &arguments.data[..]) {
+        (Some(study), []) => Ok(Some(study)),
+        (None, [study]) => Ok(Some(study)),
+        (named, data) => Err(Error::setting(
+            format!(
+                "--list, --show and --export read one study; {} are named",
+                data.len() + usize::from(named.is_some())
+            ),
+            "statera tune --list runs/TABLE-tune-1",
+        )),
+    }
+}
+
+/// The command that goes on with a study, which knows its table and its settings.
+fn to_resume(arguments: &Arguments, folder: &Path) -> String {
+    let mut command = format!("statera tune --resume {}", text::shell(&text::path(folder)));
+    for (option, named, default) in
+        [("--sampler", &arguments.sampler, "tpe"), ("--pruner", &arguments.pruner, "none")]
+    {
+        if named != default {
+            let _ = write!(command, " {option} {named}");
+        }
+    }
+    command
 }
 
 /// What is to be done, from the command line and the files that it names.
