@@ -7,7 +7,7 @@
 //! ```
 //! use statera::config::Config;
 //! use statera::run::{Plan, execute};
-//! use statera::train::events::Answer;
+//! use statera::train::events::{Answer, Event};
 //! use statera::work::share_out;
 //!
 //! # fn main() -> statera::Result<()> {
@@ -21,7 +21,7 @@
 //! let with_rate = |rate: f64| plan.config.with(&[format!("optimizer.learning_rate={rate:?}")]);
 //! let plans = [0.01, 0.001].map(|rate| plan.with_learner(with_rate(rate)?));
 //! let plans = plans.into_iter().collect::<statera::Result<Vec<_>>>()?;
-//! let job = |i: usize| execute(&plans[i], &mut |_| Answer::GoOn);
+//! let job = |i: usize| execute(&plans[i], &mut |_: &Event| Answer::GoOn);
 //! let trained = share_out(plans.len(), 0, job, &mut |i, _| eprintln!("{i} has ended"))?;
 //! for outcome in trained {
 //!     match outcome {

@@ -175,12 +175,16 @@ fn verdict(folds: &CrossValidation, primary: &str) -> Option<String> {
         other => other.replace('_', " "),
     };
     let gain = comparison.gain;
-    let span = gain.interval.map_or(String::new(), |[a, b]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b));
+    let shown = |[a, b]: [f64; 2]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b);
+    let span = gain.interval.map_or(String::new(), shown);
     let percent = 100.0 * gain.mean;
     Some(match gain.interval {
+        // A gain below zero is a loss, and its interval lies the other way round.
         _ if percent <= 0.0 => format!(
-            "The network does NOT beat {rival} in cross-validated {primary}: it is {percent:.1} %{span} better, fold by \
-             fold. Prefer the simpler model, or change the settings."
+            "The network does NOT beat {rival} in cross-validated {primary}: it is {:.1} %{} worse, fold by fold. Prefer \
+             the simpler model, or change the settings.",
+            percent.abs(),
+            gain.interval.map_or(String::new(), |[a, b]| shown([-b, -a]))
         ),
         Some([low, _]) if low <= 0.0 => format!(
             "The network is ahead of {rival} by {percent:.1} %{span} in cross-validated {primary}, fold by fold; the \

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cell::finite;
-use super::cell_format::{CellFormat, Dress};
+use super::cell_format::{CellFormat, Dress, yes_or_no};
 use super::read::RawTable;
 use super::schema::FEW_NUMBERS;
 use super::table::{MISSING, MOST_ROWS, RowIdx};
@@ -193,6 +193,10 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
     if distinct.is_empty() {
         return Err(all_missing(raw, index, false));
     }
+    if is_yes_or_no(&distinct) {
+        let n = distinct.len();
+        return Ok((TaskKind::Binary, format!("{} says yes or no, in {n} spellings", shown(column))));
+    }
     let format = format_of(distinct.iter().copied());
     let number = |cell: &str| finite(cell).or_else(|| format?.number(cell));
     let numbers: HashSet<u64> = distinct.iter().filter_map(|cell| number(cell)).map(f64::to_bits).collect();
@@ -309,11 +313,27 @@ fn read_values(raw: &RawTable, index: usize, evaluates: bool) -> Result<Vec<f64>
     Ok(values)
 }
 
+/// The classes of a column that says yes and no.
+const NO_AND_YES: [&str; 2] = ["no", "yes"];
+
+/// Whether all of these cells say yes or no, and one of the two in more than one spelling: two classes then, as such a
+/// column is two levels elsewhere.
+fn is_yes_or_no(distinct: &HashSet<&str>) -> bool {
+    let said = || distinct.iter().map(|cell| yes_or_no(cell));
+    distinct.len() > 2
+        && [true, false].iter().all(|word| said().any(|said| said == Some(*word)))
+        && said().all(|s| s.is_some())
+}
+
 /// The names of the classes in their order: by number if all are numbers, else by bytes.
 ///
-/// Cells that write one number in several ways, `1` and `1.0`, are one class, by its shortest name.
+/// Cells that write one number in several ways, `1` and `1.0`, are one class, by its shortest name; so are spellings of
+/// yes, and of no.
 fn class_names(raw: &RawTable, index: usize) -> Vec<String> {
     let distinct: HashSet<&str> = raw.values(index).flatten().collect();
+    if is_yes_or_no(&distinct) {
+        return NO_AND_YES.map(str::to_owned).to_vec();
+    }
     let mut names: Vec<&str> = distinct.into_iter().collect();
     names.sort_unstable();
     if let Some(mut numbered) =
@@ -331,6 +351,8 @@ fn read_classes(raw: &RawTable, index: usize, classes: &[String]) -> Result<Vec<
     let by_number: Option<BTreeMap<u64, u32>> =
         classes.iter().zip(0..).map(|(name, code)| Some((finite(name)?.to_bits(), code))).collect();
     let by_number = by_number.unwrap_or_default();
+    let are_spellings = classes == NO_AND_YES;
+    let spelled = |cell: &str| if are_spellings { yes_or_no(cell).map(u32::from) } else { None };
     let mut codes = Vec::with_capacity(raw.n_rows());
     for (row, cell) in raw.values(index).enumerate() {
         let Some(cell) = cell else {
@@ -339,8 +361,11 @@ fn read_classes(raw: &RawTable, index: usize, classes: &[String]) -> Result<Vec<
         };
         let code = match code_of.get(cell) {
             Some(&code) => code,
-            None => match finite(cell).and_then(|x| by_number.get(&x.to_bits())) {
-                Some(&code) => *code_of.entry(cell).or_insert(code),
+            None => match finite(cell)
+                .and_then(|x| by_number.get(&x.to_bits()).copied())
+                .or_else(|| spelled(cell))
+            {
+                Some(code) => *code_of.entry(cell).or_insert(code),
                 None => {
                     return Err(Error::data(
                         format!(
@@ -448,6 +473,20 @@ mod tests {
         assert_eq!(labels.rows, [0, 2, 3, 5, 6, 8]);
         let codes = vec![1, MISSING, 0, 1, MISSING, 0, 1, MISSING, 0];
         assert_eq!(labels.target, Target::Classes { codes, classes: vec!["no".into(), "yes".into()] });
+    }
+
+    #[test]
+    fn spellings_of_yes_and_no_are_two_classes() {
+        let cells = ["Yes", "no", "yes", "NO", "no", "Y"];
+        assert_eq!(task(&cells), TaskKind::Binary);
+        let labels = Labels::for_training(&raw(&cells), "t", TaskKind::Binary).unwrap();
+        let Target::Classes { codes, classes } = labels.target else { panic!("classes") };
+        assert_eq!((&codes[..6], &classes[..]), (&[1, 0, 1, 0, 0, 1][..], &["no".into(), "yes".into()][..]));
+        // A word besides, or two words alone, stay what they are.
+        assert_eq!(task(&["Yes", "no", "NO", "maybe"]), TaskKind::Multiclass);
+        let labels = Labels::for_training(&raw(&["Y", "N", "Y"]), "t", TaskKind::Binary).unwrap();
+        let Target::Classes { classes, .. } = labels.target else { panic!("classes") };
+        assert_eq!(classes, ["N", "Y"]);
     }
 
     #[test]

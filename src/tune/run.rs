@@ -57,7 +57,7 @@ const MOST_REPEATS: u64 = 10_000;
 /// How long figures of epochs wait to be written together.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long a trial goes on before its state is kept again.
-const KEEP_AGAIN: Duration = Duration::from_secs(1);
+const KEEP_AGAIN: Duration = Duration::from_millis(250);
 /// How long a worker that waits for others goes without looking.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
