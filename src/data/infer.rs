@@ -93,11 +93,28 @@ impl Inference {
 
     /// What the columns are.
     pub fn finish(self) -> Result<Schema> {
-        Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()? })
+        let decimal_comma = self.decimal_comma();
+        Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()?, decimal_comma })
+    }
+
+    /// Whether a comma stands before decimals in the table.
+    pub fn decimal_comma(&self) -> bool {
+        self.columns.iter().any(|column| column.survey.decimal_comma)
     }
 
     /// What each column is, or what is wrong with it.
     pub fn finish_each(self) -> Vec<Result<ColumnSchema>> {
+        // One column of the other decimal mark than the table's makes every number doubtful that fits both.
+        let of_other_mark = self.columns.iter().find(|column| column.survey.has_other_mark());
+        let decided = |column: &Pending| {
+            let is_told = column.wanted.format.is_some() || column.wanted.is_category();
+            match of_other_mark {
+                Some(other) if !is_told && column.survey.may_have_other_mark() => {
+                    Err(column.survey.doubtful_mark(&column.name, &other.name))
+                }
+                _ => decided(column),
+            }
+        };
         self.columns.iter().map(decided).collect()
     }
 }
@@ -191,7 +208,7 @@ fn foreign(name: &str, wanted: &Wanted, survey: &Survey) -> Result<Verdict> {
 fn asked_for(name: &str, kind: ColumnKind, survey: &Survey) -> Result<Verdict> {
     let reason = "as set".to_owned();
     match kind {
-        ColumnKind::Number if survey.n_words > 0 => match survey.dressed() {
+        ColumnKind::Number if survey.has_words() => match survey.dressed() {
             Some((format, what)) if format.is_of_numbers() => {
                 Ok(Verdict::keep(kind, format!("as set: {what}")).written(format))
             }
@@ -237,11 +254,14 @@ fn as_written(name: &str, kind: Option<ColumnKind>, format: CellFormat, survey: 
         ColumnKind::Date => format.days(text).is_some(),
         _ => yes_or_no(text).is_some(),
     };
-    match survey.words.iter().find(|word| !fits(&word.text)) {
+    let of_other_mark = format.decimal_comma().is_some_and(|comma| comma != survey.decimal_comma);
+    let odd = survey.words.iter().find(|word| !fits(&word.text)).map(|word| (&word.first, &word.text));
+    let odd = odd.or(survey.only_of_own_mark.as_ref().filter(|_| of_other_mark).map(|c| (&c.place, &c.text)));
+    match odd {
         None => Ok(Verdict::keep(meant, "as set".to_owned()).written(format)),
-        Some(word) => Err(Error::data(
-            format!("{}: expected a cell of the format {format}, found {}", word.first, shown(&word.text)),
-            format!("{} to take it as missing, or leave the format out", null_option([word.text.as_str()])),
+        Some((place, text)) => Err(Error::data(
+            format!("{place}: expected a cell of the format {format}, found {}", shown(text)),
+            format!("{} to take it as missing, or leave the format out", null_option([text.as_str()])),
         )),
     }
 }
@@ -462,6 +482,10 @@ mod tests {
             ),
             ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
             ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
+            ("x", cycle(&["1e300", "5"]), Number, None, "all 100 cells are numbers, 2 different whole ones"),
+            ("x", cycle(&["\"(1,250)\"", "7"]), Number, None, "thousands set apart, those below 0 in brackets"),
+            ("x", cycle(&["12 Jan 2023", "2023-02"]), Date, None, "all 100 cells are dates"),
+            ("x", cycle(&["red", "1e999", "green"]), Category, None, "text, 3 different values among 100"),
             (
                 "x",
                 cycle(&["9223372036854775807", "9223372036854775806"]),

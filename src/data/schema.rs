@@ -37,6 +37,9 @@ pub struct ColumnSchema {
 pub struct Schema {
     /// The columns, in the order of the file.
     pub columns: Vec<ColumnSchema>,
+    /// Whether a comma stood before decimals in the table: how one to predict is read that does not say it itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub decimal_comma: bool,
 }
 
 impl Schema {
@@ -54,7 +57,10 @@ impl Schema {
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
         let keep = |column: &&ColumnSchema| !names.contains(&column.name.as_str());
-        Self { columns: self.columns.iter().filter(keep).cloned().collect() }
+        Self {
+            columns: self.columns.iter().filter(keep).cloned().collect(),
+            decimal_comma: self.decimal_comma,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::bad_rows::Skipped;
 use super::dictionary::{Dictionary, MOST_CODED};
-use crate::data::cell::{civil_text, finite};
+use crate::data::cell::{civil_text, finite_decimal};
 use crate::data::table::MISSING;
 use crate::data::words::shown;
 use crate::{Error, Result};
@@ -34,6 +34,8 @@ pub struct RawTable {
     /// The files, each with the first of its rows.
     pub(super) files: Vec<(usize, PathBuf)>,
     pub(super) n_rows: usize,
+    /// Whether a comma stands before decimals in the files.
+    pub(super) decimal_comma: bool,
     /// How many rows of the whole table stand before this block.
     pub(super) first_row: usize,
 }
@@ -245,6 +247,53 @@ impl RawTable {
         }
     }
 
+    /// [`RawTable::numbers`] of a column that is known to be written with this decimal mark; nothing where the file's is
+    /// another, so that the texts are to be read anew. Numbers that never were texts are what they are.
+    pub(crate) fn numbers_of(&self, column: usize, decimal_comma: Option<bool>) -> Option<&[f64]> {
+        match &self.columns[column].cells {
+            Cells::Numbers { values, text } => {
+                let is_other = decimal_comma.is_some_and(|comma| comma != self.decimal_comma);
+                (!is_other || text.get().is_none()).then_some(values)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a point or comma stands in the texts that the numbers of a column were read from; nothing where there is
+    /// no text.
+    pub(crate) fn has_marks(&self, column: usize) -> Option<bool> {
+        match &self.columns[column].cells {
+            Cells::Numbers { text, .. } => {
+                Some(memchr::memchr2(b'.', b',', text.get()?.joined.as_bytes()).is_some())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the cells of a column stand there as texts, be they numbers or not.
+    pub(crate) fn has_texts(&self, column: usize) -> bool {
+        match &self.columns[column].cells {
+            Cells::Text(_) | Cells::Coded { .. } => true,
+            Cells::Numbers { text, .. } => text.get().is_some(),
+            Cells::Days { .. } | Cells::Foreign { .. } => false,
+        }
+    }
+
+    /// Whether a comma stands before decimals in the files that the table was read from.
+    pub fn decimal_comma(&self) -> bool {
+        self.decimal_comma
+    }
+
+    /// The same with another decimal mark, for a table that is put together of texts from a file.
+    pub(crate) fn with_decimal_comma(self, decimal_comma: bool) -> Self {
+        Self { decimal_comma, ..self }
+    }
+
+    /// The number that a cell of the table holds, if it is a finite one.
+    pub(crate) fn number(&self, cell: &str) -> Option<f64> {
+        finite_decimal(cell, self.decimal_comma)
+    }
+
     /// The days since 1970-01-01 of a column that its file says to hold dates; NaN where missing.
     ///
     /// # Panics
@@ -321,7 +370,7 @@ impl RawTable {
     pub(super) fn set_missing(&mut self, name: &str, words: &[String]) {
         let Some(column) = self.column_index(name) else { return };
         let is_word = |text: &str| words.iter().any(|word| word.trim() == text);
-        let numbers: Vec<f64> = words.iter().filter_map(|word| finite(word.trim())).collect();
+        let numbers: Vec<f64> = words.iter().filter_map(|word| self.number(word.trim())).collect();
         match &mut self.columns[column].cells {
             Cells::Text(text) => text.hide(is_word),
             Cells::Coded { codes, levels } => {
