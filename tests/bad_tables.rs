@@ -102,7 +102,11 @@ fn cases() -> Vec<Case> {
             "t.ndjson",
             b"{\"x\":1,\"y\":2}\n{\"x\":1,\"y\":2,\"x\":3}\n".to_vec(),
             "a key twice in a line",
-            &["t.ndjson, row 2 (line 2): the key `x` stands there twice", "sed -n 2p t.ndjson", "--bad-rows skip"],
+            &[
+                "t.ndjson, row 2 (line 2): the key `x` stands there twice",
+                "sed -n 2p t.ndjson",
+                "--bad-rows skip",
+            ],
         ),
         file(
             "t.ndjson",
@@ -112,7 +116,11 @@ fn cases() -> Vec<Case> {
         ),
         file(
             "t.ndjson",
-            b"{\"x\":1,\"y\":2}\n{\"x\":1e999,\"y\":3}\n".to_vec(),
+            (0..40)
+                .flat_map(|i| {
+                    format!("{{\"x\":{},\"y\":{i}}}\n", if i == 1 { "1e999" } else { "1" }).into_bytes()
+                })
+                .collect(),
             "a number beyond all floats in NDJSON",
             &["row 2 (line 2), column `x`: expected a finite number, found `1e999`", "--null 1e999"],
         ),

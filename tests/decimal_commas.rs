@@ -109,11 +109,28 @@ fn a_mark_that_shows_late_makes_the_numbers_before_it_thousands_or_doubtful() {
     let error = inferred(&raw, std::slice::from_ref(&raw), &[]).unwrap_err();
     assert!(
         error.contains("row 1 (line 2), column `a`: `5.157` may have a decimal point or thousands set apart, since column `b` has decimal commas")
-            && error.contains("--decimal comma if these are thousands, else --set data.columns.a.format=decimal_point"),
+            && error.contains("--decimal comma if these are thousands, else --decimal point"),
         "{error}"
     );
     let tables = inferred(&raw, std::slice::from_ref(&raw), &[("a", CellFormat::DecimalPoint)]).unwrap();
     assert_eq!(numbers(&tables, "a")[0], 5.157);
+    let point = ReadOptions { decimal_comma: Some(false), ..ReadOptions::default() };
+    let raw =
+        statera::data::read::parse_csv(rows("6.250;1.234,5").as_bytes(), Path::new("t.csv"), &point).unwrap();
+    assert_eq!(numbers(&inferred(&raw, std::slice::from_ref(&raw), &[]).unwrap(), "a")[0], 5.157);
+    // The target is none of the columns that are learned from, and doubted all the same.
+    let folder = tempfile::tempdir().unwrap();
+    let row = |i: usize| format!("{}.{};{},5;2.1{}\n", 1 + i % 8, 100 + i, i % 3, i % 4);
+    let text = "y;b;c\n5.157;9,5;2.10\n".to_owned() + &(0..50).map(row).collect::<String>();
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    for more in [&[][..], &["--set", "data.stream=always", "--cache", "cache"]] {
+        let refused = call(folder.path(), &[&["train", "t.csv", "--target", "y"][..], more].concat());
+        assert!(
+            refused.code == 1 && refused.err.contains("`5.157` may have a decimal point or thousands"),
+            "{}",
+            refused.err
+        );
+    }
     // A format that a plain number does not fit is refused, and names it.
     let raw = read("a;b\n5.157;1\n5.15;2\n".to_owned());
     let error = inferred(&raw, std::slice::from_ref(&raw), &[("a", CellFormat::DecimalComma)]).unwrap_err();

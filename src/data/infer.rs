@@ -45,6 +45,8 @@ pub fn infer_schema(
 #[derive(Debug)]
 pub struct Inference {
     columns: Vec<Pending>,
+    /// A column of which only the decimal mark is asked.
+    target: Option<Pending>,
 }
 
 /// A column that is looked at.
@@ -79,12 +81,25 @@ impl Inference {
             wanted: overrides.get(name).cloned().unwrap_or_default(),
             survey: Survey::new(),
         });
-        Ok(Self { columns: columns.collect() })
+        Ok(Self { columns: columns.collect(), target: None })
+    }
+
+    /// Looks at the column to predict as well, which is none of the schema, for the decimal mark that its cells show.
+    #[must_use]
+    pub fn heeding(self, first: &RawTable, target: &str) -> Self {
+        let target = first.column_index(target).map(|index| Pending {
+            index,
+            name: target.to_owned(),
+            wanted: Wanted::default(),
+            survey: Survey::new(),
+        });
+        Self { target, ..self }
     }
 
     /// Looks at the rows of a block.
     pub fn add(&mut self, block: &RawTable) {
-        self.columns.par_iter_mut().for_each(|column| {
+        let columns = self.columns.par_iter_mut().chain(self.target.as_mut());
+        columns.for_each(|column| {
             let all_words = column.wanted.is_category();
             let all_different = named_like_an_identifier(&column.name);
             column.survey.add(block, column.index, all_words, all_different);
@@ -94,6 +109,11 @@ impl Inference {
     /// What the columns are.
     pub fn finish(self) -> Result<Schema> {
         let decimal_comma = self.decimal_comma();
+        if let (Some(target), Some(other)) = (&self.target, self.of_other_mark())
+            && target.survey.may_have_other_mark()
+        {
+            return Err(target.survey.doubtful_mark(&other.name));
+        }
         Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()?, decimal_comma })
     }
 
@@ -102,15 +122,19 @@ impl Inference {
         self.columns.iter().any(|column| column.survey.decimal_comma)
     }
 
+    /// The first column with another decimal mark than the table's, which makes every number doubtful that fits both.
+    fn of_other_mark(&self) -> Option<&Pending> {
+        self.columns.iter().chain(&self.target).find(|column| column.survey.has_other_mark())
+    }
+
     /// What each column is, or what is wrong with it.
     pub fn finish_each(self) -> Vec<Result<ColumnSchema>> {
-        // One column of the other decimal mark than the table's makes every number doubtful that fits both.
-        let of_other_mark = self.columns.iter().find(|column| column.survey.has_other_mark());
+        let of_other_mark = self.of_other_mark();
         let decided = |column: &Pending| {
             let is_told = column.wanted.format.is_some() || column.wanted.is_category();
             match of_other_mark {
                 Some(other) if !is_told && column.survey.may_have_other_mark() => {
-                    Err(column.survey.doubtful_mark(&column.name, &other.name))
+                    Err(column.survey.doubtful_mark(&other.name))
                 }
                 _ => decided(column),
             }
@@ -483,7 +507,13 @@ mod tests {
             ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
             ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
             ("x", cycle(&["1e300", "5"]), Number, None, "all 100 cells are numbers, 2 different whole ones"),
-            ("x", cycle(&["\"(1,250)\"", "7"]), Number, None, "thousands set apart, those below 0 in brackets"),
+            (
+                "x",
+                cycle(&["\"(1,250)\"", "7"]),
+                Number,
+                None,
+                "thousands set apart, those below 0 in brackets",
+            ),
             ("x", cycle(&["12 Jan 2023", "2023-02"]), Date, None, "all 100 cells are dates"),
             ("x", cycle(&["red", "1e999", "green"]), Category, None, "text, 3 different values among 100"),
             (

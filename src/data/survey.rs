@@ -7,7 +7,7 @@ use super::cell_format::{CellFormat, Dress};
 use super::read::RawTable;
 use super::schema::MOST_LEVELS;
 use super::table::MISSING;
-use super::words::{column_setting, shown};
+use super::words::shown;
 use crate::Error;
 
 /// Different words of a column that are kept with their counts.
@@ -82,6 +82,7 @@ pub(super) struct Survey {
     pub(super) dress: Dress,
     /// Whether a comma stands before decimals in the table.
     pub(super) decimal_comma: bool,
+    decimal_is_said: bool,
     /// The first plain number that is none with the other decimal mark.
     pub(super) only_of_own_mark: Option<Cell>,
 }
@@ -95,7 +96,7 @@ impl Survey {
     /// asked whether numbers are.
     pub(super) fn add(&mut self, block: &RawTable, column: usize, all_words: bool, all_different: bool) {
         self.n_rows += block.n_rows();
-        self.decimal_comma = block.decimal_comma();
+        (self.decimal_comma, self.decimal_is_said) = (block.decimal_comma(), block.decimal_is_said());
         if let Some(what) = block.foreign(column) {
             self.foreign = Some(what.to_owned());
         } else if let Some(numbers) = block.numbers(column).filter(|_| !all_words) {
@@ -344,13 +345,13 @@ impl Survey {
         format.is_some_and(|comma| comma != self.decimal_comma)
     }
 
-    /// Whether the cells are plain numbers that would be others with the other decimal mark.
+    /// Whether the cells are plain numbers that would be others with the other decimal mark, and nobody says which.
     pub(super) fn may_have_other_mark(&self) -> bool {
-        self.is_numeric() && self.dress.is_ambiguous(self.decimal_comma)
+        !self.decimal_is_said && self.is_numeric() && self.dress.is_ambiguous(self.decimal_comma)
     }
 
     /// The error of numbers such as `5.157` in a table of which another column has decimal commas.
-    pub(super) fn doubtful_mark(&self, name: &str, other: &str) -> Error {
+    pub(super) fn doubtful_mark(&self, other: &str) -> Error {
         let cell = self.first.clone().unwrap_or_default();
         let (own, others) = if self.decimal_comma { ("comma", "point") } else { ("point", "comma") };
         Error::data(
@@ -360,10 +361,7 @@ impl Survey {
                 shown(&cell.text),
                 shown(other)
             ),
-            format!(
-                "--decimal {others} if these are thousands, else --set {}",
-                column_setting(name, "format", &format!("decimal_{own}"))
-            ),
+            format!("--decimal {others} if these are thousands, else --decimal {own}"),
         )
     }
 

@@ -328,7 +328,8 @@ pub(super) fn schema_by(
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let wanted: BTreeMap<String, Wanted> = kinds.map(|(name, c)| (name.clone(), Wanted::of(c))).collect();
-    let mut inferred = look(Inference::new(raw, &wanted, &aside)?)?.finish()?.columns.into_iter();
+    let mut inferred =
+        look(Inference::new(raw, &wanted, &aside)?.heeding(raw, target))?.finish()?.columns.into_iter();
     let mut schema = Schema { decimal_comma: raw.decimal_comma(), ..Schema::default() };
     for name in raw.names().filter(|name| !no_input(name)) {
         if is_dropped(name) {

@@ -13,11 +13,14 @@ use crate::data::table::MISSING;
 pub(super) struct Meaning {
     pub(super) nulls: NullWords,
     pub(super) decimal_comma: bool,
+    /// Whether the user says so.
+    pub(super) is_said: bool,
 }
 
 impl Meaning {
     pub(super) fn new(options: &ReadOptions, decimal_comma: bool) -> Self {
-        Self { nulls: NullWords::new(&options.null_words), decimal_comma }
+        let is_said = options.decimal_comma.is_some();
+        Self { nulls: NullWords::new(&options.null_words), decimal_comma, is_said }
     }
 
     /// What a cell says, without white space around it; nothing if it is one of the null words.

@@ -387,6 +387,7 @@ fn parse(
         n_rows: lines.len(),
         lines,
         decimal_comma: meaning.decimal_comma,
+        decimal_is_said: meaning.is_said,
         files: vec![(0, path.to_owned())],
         ..RawTable::default()
     })

@@ -36,6 +36,8 @@ pub struct RawTable {
     pub(super) n_rows: usize,
     /// Whether a comma stands before decimals in the files.
     pub(super) decimal_comma: bool,
+    /// Whether that is not told from the files, but said by the user.
+    pub(super) decimal_is_said: bool,
     /// How many rows of the whole table stand before this block.
     pub(super) first_row: usize,
 }
@@ -282,6 +284,11 @@ impl RawTable {
     /// Whether a comma stands before decimals in the files that the table was read from.
     pub fn decimal_comma(&self) -> bool {
         self.decimal_comma
+    }
+
+    /// Whether the user says which decimal mark that is.
+    pub(crate) fn decimal_is_said(&self) -> bool {
+        self.decimal_is_said
     }
 
     /// The same with another decimal mark, for a table that is put together of texts from a file.

@@ -213,8 +213,11 @@ fn delimiters_quotes_and_decimal_commas_are_detected() {
 #[test]
 fn a_header_of_numbers_only_is_doubted() {
     let doubt = |text: &str| parse(text).unwrap().skipped.doubt;
-    let words = doubt("7;3,5\n4;3,0\n").unwrap();
-    assert!(words.starts_with("the header of t.csv is numbers only, `7`, `3,5`; if that is a row"), "{words}");
+    let words = doubt("7;3,5;1\n4;3,0;2\n").unwrap();
+    assert!(
+        words.starts_with("the header of t.csv is numbers only, `7`, `3,5`, `1`; if that is a row"),
+        "{words}"
+    );
     assert!(doubt("5.1,3\n4.9,3\n").unwrap().ends_with("(echo c1,c2; cat t.csv) > named.csv"));
     assert!(doubt("5.1,a\n4.9,3\n").is_none() && doubt("x\n4\n").is_none());
 }
