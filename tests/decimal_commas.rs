@@ -180,7 +180,7 @@ fn a_model_reads_a_new_file_by_the_mark_it_has_learned_from() {
     for i in 0..400 {
         let area = 1_000 + i * 37 % 8_000;
         let (thousands, rest) = (area / 1_000, area % 1_000);
-        let price = area as f64 * 2.0 + (i % 5) as f64 * 0.25;
+        let price = f64::from(area) * 2.0 + f64::from(i % 5) * 0.25;
         let price = format!("{price:.2}").replace('.', ",");
         writeln!(text, "{thousands}.{rest:03};{};{price}", i % 5).unwrap();
     }

@@ -60,7 +60,7 @@ pub(super) fn yes_or_no(word: &str) -> Option<bool> {
 }
 
 /// What stands around the digits of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Signs {
     percent: bool,
     currency: Option<char>,
@@ -78,7 +78,7 @@ fn undress(cell: &str, decimal_comma: bool) -> Option<(f64, Signs)> {
     let (mark, group) = if decimal_comma { (',', '.') } else { ('.', ',') };
     let is_space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}');
     let mut text = cell.trim();
-    let mut signs = Signs { percent: false, currency: None, grouped: false, brackets: false };
+    let mut signs = Signs::default();
     // As accountants write what is below 0.
     if let Some(inside) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
         (signs.brackets, text) = (true, inside.trim());
@@ -146,9 +146,8 @@ struct Hypothesis {
     refuted: bool,
     /// Whether cells are in per cent: all of them or none.
     percent: Option<bool>,
-    currency: Option<char>,
-    grouped: bool,
-    brackets: bool,
+    /// What stands around some of the cells.
+    seen: Signs,
     /// Whether decimals stand behind the mark.
     decimal: bool,
 }
@@ -192,7 +191,7 @@ impl Dress {
     /// Whether some would be another number then: `5.157` or `1,234`.
     pub(super) fn is_ambiguous(&self, decimal_comma: bool) -> bool {
         let other = if decimal_comma { &self.point } else { &self.comma };
-        !other.refuted && other.grouped
+        !other.refuted && other.seen.grouped
     }
 
     fn other(&mut self, decimal_comma: bool) -> &mut Hypothesis {
@@ -258,12 +257,12 @@ impl Hypothesis {
             return;
         };
         self.in_percent(signs.percent);
-        self.grouped |= signs.grouped;
-        self.brackets |= signs.brackets;
+        self.seen.grouped |= signs.grouped;
+        self.seen.brackets |= signs.brackets;
         self.decimal |= text.contains(if decimal_comma { ',' } else { '.' });
         if let Some(sign) = signs.currency {
-            self.refuted |= self.currency.is_some_and(|known| known != sign);
-            self.currency = Some(sign);
+            self.refuted |= self.seen.currency.is_some_and(|known| known != sign);
+            self.seen.currency = Some(sign);
         }
     }
 
@@ -276,11 +275,11 @@ impl Hypothesis {
         if self.percent == Some(true) {
             words.push(" in per cent, 12 % read as 12".to_owned());
         }
-        words.extend(self.currency.map(|sign| format!(" with the sign {sign}")));
-        if self.grouped {
+        words.extend(self.seen.currency.map(|sign| format!(" with the sign {sign}")));
+        if self.seen.grouped {
             words.push(" with thousands set apart".to_owned());
         }
-        if self.brackets {
+        if self.seen.brackets {
             words.push(", those below 0 in brackets".to_owned());
         }
         if self.decimal && !decimal.is_empty() {

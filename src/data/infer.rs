@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::cell_format::{CellFormat, yes_or_no};
+use super::contradictions::{doubtful_mark, not_finite, odd_cells, unclear_dates};
 use super::read::RawTable;
 use super::schema::{ColumnKind, ColumnSchema, Schema, Wanted};
-use super::survey::{Cell, Survey};
+use super::survey::Survey;
 use super::words::{column_setting, counted, instead, null_option, shown, thousands};
 use crate::{Error, Result};
 
@@ -112,14 +113,14 @@ impl Inference {
         if let (Some(target), Some(other)) = (&self.target, self.of_other_mark())
             && target.survey.may_have_other_mark()
         {
-            return Err(target.survey.doubtful_mark(&other.name));
+            return Err(doubtful_mark(&target.survey, &other.name));
         }
         Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()?, decimal_comma })
     }
 
     /// Whether a comma stands before decimals in the table.
     pub fn decimal_comma(&self) -> bool {
-        self.columns.iter().any(|column| column.survey.decimal_comma)
+        self.columns.iter().any(|column| column.survey.mark.comma)
     }
 
     /// The first column with another decimal mark than the table's, which makes every number doubtful that fits both.
@@ -134,7 +135,7 @@ impl Inference {
             let is_told = column.wanted.format.is_some() || column.wanted.is_category();
             match of_other_mark {
                 Some(other) if !is_told && column.survey.may_have_other_mark() => {
-                    Err(column.survey.doubtful_mark(&other.name))
+                    Err(doubtful_mark(&column.survey, &other.name))
                 }
                 _ => decided(column),
             }
@@ -278,7 +279,7 @@ fn as_written(name: &str, kind: Option<ColumnKind>, format: CellFormat, survey: 
         ColumnKind::Date => format.days(text).is_some(),
         _ => yes_or_no(text).is_some(),
     };
-    let of_other_mark = format.decimal_comma().is_some_and(|comma| comma != survey.decimal_comma);
+    let of_other_mark = format.decimal_comma().is_some_and(|comma| comma != survey.mark.comma);
     let odd = survey.words.iter().find(|word| !fits(&word.text)).map(|word| (&word.first, &word.text));
     let odd = odd.or(survey.only_of_own_mark.as_ref().filter(|_| of_other_mark).map(|c| (&c.place, &c.text)));
     match odd {
@@ -381,37 +382,6 @@ fn worded(name: &str, survey: &Survey) -> Result<Verdict> {
     }
     let why = if levels > MOST_LEVELS { "too many to be categories" } else { "which seldom repeat" };
     Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}{unclear}"), "text"))
-}
-
-/// The error of a column that holds numbers or dates but for a few cells.
-fn odd_cells(name: &str, survey: &Survey, kind: ColumnKind) -> Error {
-    let (Cell { place, text }, count, words) = survey.odd_cells(kind == ColumnKind::Date);
-    let more = if count > 1 { format!(" ({} like it)", thousands(count - 1)) } else { String::new() };
-    Error::data(
-        format!("{place}: expected a {kind}, found {}{more}", shown(&text)),
-        format!(
-            "{} to take it as missing, or --set {}",
-            null_option(words),
-            column_setting(name, "kind", "category")
-        ),
-    )
-}
-
-/// The error of dates of which nobody can say whether the day or the month stands first.
-fn unclear_dates(name: &str, survey: &Survey) -> Error {
-    let cell = survey.first.clone().unwrap_or_default();
-    Error::data(
-        format!("{}: {} may be written with the day or the month first", cell.place, shown(&cell.text)),
-        format!("--set {}, or month_first", column_setting(name, "format", "day_first")),
-    )
-}
-
-/// The error of a number that is not finite.
-fn not_finite(cell: &Cell) -> Error {
-    Error::data(
-        format!("{}: expected a finite number, found {}", cell.place, shown(&cell.text)),
-        format!("{} to take it as missing", null_option([cell.text.as_str()])),
-    )
 }
 
 /// Whether the first or last word of a name says that the column names the rows.

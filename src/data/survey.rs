@@ -4,11 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::cell::{Numeric, decimal_number, parse_date};
 use super::cell_format::{CellFormat, Dress};
-use super::read::RawTable;
+use super::read::{DecimalMark, RawTable};
 use super::schema::MOST_LEVELS;
 use super::table::MISSING;
-use super::words::shown;
-use crate::Error;
 
 /// Different words of a column that are kept with their counts.
 const MOST_WORDS: usize = 1 << 16;
@@ -80,9 +78,8 @@ pub(super) struct Survey {
     /// Texts of numbers, as long as they could be levels.
     number_texts: Option<BTreeSet<String>>,
     pub(super) dress: Dress,
-    /// Whether a comma stands before decimals in the table.
-    pub(super) decimal_comma: bool,
-    decimal_is_said: bool,
+    /// The decimal mark of the table.
+    pub(super) mark: DecimalMark,
     /// The first plain number that is none with the other decimal mark.
     pub(super) only_of_own_mark: Option<Cell>,
 }
@@ -96,7 +93,7 @@ impl Survey {
     /// asked whether numbers are.
     pub(super) fn add(&mut self, block: &RawTable, column: usize, all_words: bool, all_different: bool) {
         self.n_rows += block.n_rows();
-        (self.decimal_comma, self.decimal_is_said) = (block.decimal_comma(), block.decimal_is_said());
+        self.mark = block.decimal_mark();
         if let Some(what) = block.foreign(column) {
             self.foreign = Some(what.to_owned());
         } else if let Some(numbers) = block.numbers(column).filter(|_| !all_words) {
@@ -156,24 +153,23 @@ impl Survey {
 
     /// Looks whether plain numbers may be written with the other decimal mark than the table's.
     fn contrast(&mut self, numbers: &[f64], block: &RawTable, column: usize) {
-        if !self.dress.may_be_other(self.decimal_comma) || numbers.iter().all(|x| !x.is_finite()) {
+        if !self.dress.may_be_other(self.mark.comma) || numbers.iter().all(|x| !x.is_finite()) {
             return;
         }
         match block.has_marks(column) {
-            Some(false) => {}
             Some(true) => {
                 for row in (0..numbers.len()).filter(|&row| numbers[row].is_finite()) {
                     let text = block.value(row, column).unwrap_or_default();
-                    if !self.dress.plain(text, self.decimal_comma) {
+                    if !self.dress.plain(text, self.mark.comma) {
                         self.only_of_own_mark.get_or_insert_with(|| Cell::of(block, row, column));
                         return;
                     }
                 }
             }
             None if numbers.iter().any(|x| x.is_finite() && x.fract() != 0.0) => {
-                self.dress.typed_decimals(self.decimal_comma);
+                self.dress.typed_decimals(self.mark.comma);
             }
-            None => {}
+            Some(false) | None => {}
         }
     }
 
@@ -235,9 +231,9 @@ impl Survey {
         all_different: bool,
     ) {
         self.present += count;
-        match decimal_number(text, self.decimal_comma) {
+        match decimal_number(text, self.mark.comma) {
             Numeric::Finite(x) => {
-                if !self.dress.plain(text, self.decimal_comma) {
+                if !self.dress.plain(text, self.mark.comma) {
                     self.only_of_own_mark.get_or_insert_with(|| Cell::of(block, row, column));
                 }
                 let some = if all_words { 0 } else { count.min(2) };
@@ -342,32 +338,17 @@ impl Survey {
     /// Whether the cells are numbers in a dress with the other decimal mark than the table's.
     pub(super) fn has_other_mark(&self) -> bool {
         let format = self.dressed().and_then(|(format, _)| format.decimal_comma());
-        format.is_some_and(|comma| comma != self.decimal_comma)
+        format.is_some_and(|comma| comma != self.mark.comma)
     }
 
     /// Whether the cells are plain numbers that would be others with the other decimal mark, and nobody says which.
     pub(super) fn may_have_other_mark(&self) -> bool {
-        !self.decimal_is_said && self.is_numeric() && self.dress.is_ambiguous(self.decimal_comma)
-    }
-
-    /// The error of numbers such as `5.157` in a table of which another column has decimal commas.
-    pub(super) fn doubtful_mark(&self, other: &str) -> Error {
-        let cell = self.first.clone().unwrap_or_default();
-        let (own, others) = if self.decimal_comma { ("comma", "point") } else { ("point", "comma") };
-        Error::data(
-            format!(
-                "{}: {} may have a decimal {own} or thousands set apart, since column {} has decimal {others}s",
-                cell.place,
-                shown(&cell.text),
-                shown(other)
-            ),
-            format!("--decimal {others} if these are thousands, else --decimal {own}"),
-        )
+        !self.mark.is_said && self.is_numeric() && self.dress.is_ambiguous(self.mark.comma)
     }
 
     /// How the cells are to be read if they are numbers in a dress.
     pub(super) fn dressed(&self) -> Option<(CellFormat, String)> {
-        (self.n_words > 0 && self.not_finite.is_none()).then(|| self.dress.format(self.decimal_comma))?
+        (self.n_words > 0 && self.not_finite.is_none()).then(|| self.dress.format(self.mark.comma))?
     }
 }
 

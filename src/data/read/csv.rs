@@ -131,7 +131,7 @@ impl CsvReader {
 
     /// Takes over the decimal mark that other files of the table show, before any row is read.
     pub(super) fn set_decimal_comma(&mut self, comma: bool) {
-        (self.dialect.decimal_comma, self.meaning.decimal_comma) = (comma, comma);
+        (self.dialect.decimal_comma, self.meaning.mark.comma) = (comma, comma);
     }
 
     pub(super) fn into_input(self) -> Input {
@@ -370,7 +370,7 @@ fn parse(
         }
         skipped.push(SkippedRow { file: path.to_owned(), line, what });
     }
-    let new = |_| ColumnBuilder::new(rows.len(), meaning.decimal_comma);
+    let new = |_| ColumnBuilder::new(rows.len(), meaning.mark.comma);
     let mut columns: Vec<ColumnBuilder> = names.iter().map(new).collect();
     for start in (0..rows.len()).step_by(STRIP) {
         let end = rows.len().min(start + STRIP);
@@ -386,8 +386,7 @@ fn parse(
         columns: columns.collect(),
         n_rows: lines.len(),
         lines,
-        decimal_comma: meaning.decimal_comma,
-        decimal_is_said: meaning.is_said,
+        mark: meaning.mark,
         files: vec![(0, path.to_owned())],
         ..RawTable::default()
     })

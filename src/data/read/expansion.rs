@@ -98,7 +98,7 @@ fn lengths(array: &dyn Array) -> Option<Box<dyn Fn(usize) -> u64 + '_>> {
         // The first four bytes of a view are the length of its text.
         DataType::Utf8View => {
             let views = array.as_string_view().views();
-            Some(Box::new(|row| views[row] as u32 as u64))
+            Some(Box::new(|row| u64::from(views[row] as u32)))
         }
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();

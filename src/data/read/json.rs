@@ -221,7 +221,7 @@ impl JsonReader {
             if std::mem::replace(&mut seen[place], line) == line {
                 return Err(bad(format!("the key {} stands there twice", shown(&key))));
             }
-            let text = text_of(value).ok_or_else(|| {
+            let text = text_of(value).map_err(|NoText| {
                 bad(format!(
                     "the text of the key {} holds half of a surrogate pair, which is no character",
                     shown(&key)
@@ -239,14 +239,16 @@ fn lines(piece: &Piece) -> impl Iterator<Item = (u64, &[u8])> {
     lines.filter(|(text, _)| !text.trim_ascii().is_empty()).map(|(text, line)| (line, text))
 }
 
-/// What a value says: a text without its quotes, anything else as it stands; no text for null, and nothing at all for what
-/// no text is, though its quotes and escapes are well formed.
-fn text_of(value: &RawValue) -> Option<Option<Cow<'_, str>>> {
+/// A text that is well formed, and none: half of a surrogate pair is no character.
+struct NoText;
+
+/// What a value says: a text without its quotes, anything else as it stands; nothing for null.
+fn text_of(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, NoText> {
     match value.get() {
-        "null" => Some(None),
+        "null" => Ok(None),
         text if text.starts_with('"') => {
-            serde_json::from_str::<Key<'_>>(text).ok().map(|Key(text)| Some(text))
+            serde_json::from_str::<Key<'_>>(text).map(|Key(text)| Some(text)).map_err(|_| NoText)
         }
-        other => Some(Some(Cow::Borrowed(other))),
+        other => Ok(Some(Cow::Borrowed(other))),
     }
 }

@@ -47,7 +47,7 @@ pub use bad_rows::{Skipped, SkippedRow};
 pub(crate) use dictionary::Dictionary;
 pub use drawn::{DrawnTable, read_drawn};
 pub use guard::is_guarded;
-pub(crate) use raw::Cells;
+pub(crate) use raw::{Cells, DecimalMark};
 pub use raw::{RawTable, stem_of};
 
 /// How files are to be read; what is not said is told from the files.

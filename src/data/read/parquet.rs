@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::{Compression, Encoding};
+use parquet::file::metadata::RowGroupMetaData;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
@@ -275,7 +276,7 @@ fn check_sizes(metadata: &ArrowReaderMetadata, file_bytes: u64) -> std::result::
 
 /// Refuses columns that are packed in a way that is not read.
 fn check_packing(path: &Path, metadata: &ArrowReaderMetadata) -> Result<()> {
-    let columns = metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
+    let columns = metadata.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
     let packed = columns.filter_map(|column| match column.compression() {
         Compression::BROTLI(_) => Some((column, "brotli")),
         Compression::LZO => Some((column, "lzo")),
@@ -302,7 +303,7 @@ fn rows_at_once(metadata: &ArrowReaderMetadata) -> usize {
     let row = (bytes / rows.max(1)).max(1);
     let has_deltas = groups
         .iter()
-        .flat_map(|group| group.columns())
+        .flat_map(RowGroupMetaData::columns)
         .any(|column| column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY));
     let most = if has_deltas { DELTA_ROWS } else { BLOCK_ROWS };
     usize::try_from(BLOCK_BYTES / row).unwrap_or(1).clamp(1, most)

@@ -34,12 +34,18 @@ pub struct RawTable {
     /// The files, each with the first of its rows.
     pub(super) files: Vec<(usize, PathBuf)>,
     pub(super) n_rows: usize,
-    /// Whether a comma stands before decimals in the files.
-    pub(super) decimal_comma: bool,
-    /// Whether that is not told from the files, but said by the user.
-    pub(super) decimal_is_said: bool,
+    pub(super) mark: DecimalMark,
     /// How many rows of the whole table stand before this block.
     pub(super) first_row: usize,
+}
+
+/// What stands before decimals in the texts of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DecimalMark {
+    /// Whether it is a comma.
+    pub(crate) comma: bool,
+    /// Whether that is not told from the files, but said by the user.
+    pub(crate) is_said: bool,
 }
 
 /// A short name for what is made of a table: that of its file or folder, without the end that tells the format.
@@ -254,7 +260,7 @@ impl RawTable {
     pub(crate) fn numbers_of(&self, column: usize, decimal_comma: Option<bool>) -> Option<&[f64]> {
         match &self.columns[column].cells {
             Cells::Numbers { values, text } => {
-                let is_other = decimal_comma.is_some_and(|comma| comma != self.decimal_comma);
+                let is_other = decimal_comma.is_some_and(|comma| comma != self.mark.comma);
                 (!is_other || text.get().is_none()).then_some(values)
             }
             _ => None,
@@ -283,22 +289,22 @@ impl RawTable {
 
     /// Whether a comma stands before decimals in the files that the table was read from.
     pub fn decimal_comma(&self) -> bool {
-        self.decimal_comma
+        self.mark.comma
     }
 
-    /// Whether the user says which decimal mark that is.
-    pub(crate) fn decimal_is_said(&self) -> bool {
-        self.decimal_is_said
+    /// The same, and whether the user says so.
+    pub(crate) fn decimal_mark(&self) -> DecimalMark {
+        self.mark
     }
 
     /// The same with another decimal mark, for a table that is put together of texts from a file.
     pub(crate) fn with_decimal_comma(self, decimal_comma: bool) -> Self {
-        Self { decimal_comma, ..self }
+        Self { mark: DecimalMark { comma: decimal_comma, is_said: false }, ..self }
     }
 
     /// The number that a cell of the table holds, if it is a finite one.
     pub(crate) fn number(&self, cell: &str) -> Option<f64> {
-        finite_decimal(cell, self.decimal_comma)
+        finite_decimal(cell, self.mark.comma)
     }
 
     /// The days since 1970-01-01 of a column that its file says to hold dates; NaN where missing.
