@@ -323,9 +323,6 @@ impl TableReader {
 /// The decimal mark of a table whose first file shows none: the one that the next file that shows one has, or else what a
 /// file is taken for.
 fn decimal_comma_of(files: &VecDeque<PathBuf>, options: &ReadOptions) -> Option<bool> {
-    if options.usual_comma.is_some() {
-        return None;
-    }
     let mut is_taken = false;
     // What is wrong with a file is told when its turn comes.
     let mut shown = files.iter().filter(|file| file.is_file()).filter_map(|file| {
@@ -334,7 +331,8 @@ fn decimal_comma_of(files: &VecDeque<PathBuf>, options: &ReadOptions) -> Option<
         is_taken |= csv.decimal_comma();
         csv.shown_comma
     });
-    shown.next().or_else(|| is_taken.then_some(true))
+    let shown = shown.next();
+    shown.or_else(|| (is_taken && options.usual_comma.is_none()).then_some(true))
 }
 
 fn hex(sha256: Sha256) -> String {
