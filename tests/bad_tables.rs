@@ -86,6 +86,50 @@ fn cases() -> Vec<Case> {
             &["an Excel workbook", "save the table as CSV"],
         ),
         file("t.csv.bz2", b"BZh91AY&SY".to_vec(), "bzip2", &["packed by bzip2", "bunzip2 --keep t.csv.bz2"]),
+        file(
+            "t.csv.gz",
+            gzip(std::iter::once(gzip(std::iter::once(b"x,y\n1,2\n".to_vec())))),
+            "gzip in gzip",
+            &["packed twice, inside by gzip", "gunzip --keep t.csv.gz"],
+        ),
+        file(
+            "wide.csv",
+            "\u{feff}x,y\n1,2\n".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect(),
+            "UTF-32",
+            &["wide.csv is in UTF-32; expected UTF-8", "iconv -f UTF-32 -t UTF-8 wide.csv"],
+        ),
+        file(
+            "t.ndjson",
+            b"{\"x\":1,\"y\":2}\n{\"x\":1,\"y\":2,\"x\":3}\n".to_vec(),
+            "a key twice in a line",
+            &[
+                "t.ndjson, row 2 (line 2): the key `x` stands there twice",
+                "sed -n 2p t.ndjson",
+                "--bad-rows skip",
+            ],
+        ),
+        file(
+            "t.ndjson",
+            b"{\"x\":1,\"y\":\"\\ud83d\"}\n".to_vec(),
+            "half of a surrogate pair",
+            &["t.ndjson, row 1 (line 1): the text of the key `y` holds half of a surrogate pair"],
+        ),
+        file(
+            "t.ndjson",
+            (0..40)
+                .flat_map(|i| {
+                    format!("{{\"x\":{},\"y\":{i}}}\n", if i == 1 { "1e999" } else { "1" }).into_bytes()
+                })
+                .collect(),
+            "a number beyond all floats in NDJSON",
+            &["row 2 (line 2), column `x`: expected a finite number, found `1e999`", "--null 1e999"],
+        ),
+        case(
+            "a file of what is known that is not there",
+            "train t.csv --target y --schema schema.toml",
+            2,
+            &["--schema: there is no file schema.toml", "a table for each column"],
+        ),
         file("t.json", b"[{\"x\":1}]".to_vec(), "a JSON array", &["one JSON array", "jq -c '.[]' t.json"]),
         file(
             "t.ndjson",

@@ -245,6 +245,19 @@ fn typed_columns_keep_what_floats_can_hold_and_say_what_they_cannot() {
 }
 
 #[test]
+fn a_profile_tells_of_integers_that_floats_do_not_tell_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |i: u64| format!("{},{}.5\n", 9_000_000_000_000_000_000 + i, i % 7);
+    let text = "id,x\n".to_owned() + &(0..100).map(rows).collect::<String>();
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let told = call(folder.path(), &["profile", "t.csv", "--no-page"]).done().out;
+    for words in ["rounded integers: `id`", "every cell is `9000000000000000000`, to 16 digits"] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(!told.contains("rounded integers: `x`"), "{told}");
+}
+
+#[test]
 fn every_command_takes_every_form() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

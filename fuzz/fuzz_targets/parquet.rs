@@ -1,26 +1,15 @@
-//! Any bytes as a Parquet file: nothing panics outside the guard, and memory stays within bounds.
+//! Any bytes as a Parquet file: nothing panics outside the guard, memory stays within bounds, and what is read is the same
+//! in memory and in blocks.
 
 #![no_main]
 
+use std::collections::BTreeMap;
+
 use libfuzzer_sys::fuzz_target;
-use statera::data::{ReadOptions, read_table};
+use statera::data::ReadOptions;
+use statera_fuzz::{check, file_of, spare_guarded};
 
 fuzz_target!(init: spare_guarded(), |bytes: &[u8]| {
-    let path = std::env::temp_dir().join(format!("statera-fuzz-{}.parquet", std::process::id()));
-    if std::fs::write(&path, bytes).is_err() {
-        return;
-    }
-    if let Ok(table) = read_table(std::slice::from_ref(&path), &ReadOptions::default()) {
-        assert!(table.n_rows() > 0);
-    }
+    let Some(path) = file_of(bytes, "parquet") else { return };
+    check(path, &ReadOptions::default(), &BTreeMap::new());
 });
-
-/// libFuzzer takes any panic for a crash: those that are told as damage of the file are none.
-fn spare_guarded() {
-    let crash = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if !statera::data::read::is_guarded() {
-            crash(info);
-        }
-    }));
-}

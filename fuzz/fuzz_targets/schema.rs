@@ -1,29 +1,28 @@
-//! Any text as a table whose columns are inferred and typed: nothing panics, and what is inferred can be read.
+//! Any text as what is known of columns, a line `%%`, and a table: what is wrong is refused with a remedy, and what is
+//! inferred can be read. Without such a line all of it is the table.
 
 #![no_main]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use statera::data::read::parse_csv;
-use statera::data::{ReadOptions, Table, infer_schema};
+use statera::config::{Config, column_settings};
+use statera::data::{ReadOptions, Wanted};
+use statera_fuzz::{check, file_of, spare_guarded};
 
 fuzz_target!(init: spare_guarded(), |bytes: &[u8]| {
-    let Ok(raw) = parse_csv(bytes, Path::new("t.csv"), &ReadOptions::default()) else { return };
-    let Ok(schema) = infer_schema(&raw, &BTreeMap::new(), &BTreeSet::new()) else { return };
-    assert_eq!(schema.columns.len(), raw.n_columns());
-    let table = Table::from_raw(&raw, &schema).expect("the columns are those of the schema");
-    assert_eq!(table.n_rows(), raw.n_rows());
-    assert!(table.notes().is_empty(), "a cell does not fit what was inferred from it: {:?}", table.notes());
-});
-
-/// libFuzzer takes any panic for a crash: those that are told as damage of the file are none.
-fn spare_guarded() {
-    let crash = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if !statera::data::read::is_guarded() {
-            crash(info);
+    const LINE: &[u8] = b"\n%%\n";
+    let cut = bytes.windows(LINE.len()).position(|part| part == LINE);
+    let (schema, table) = cut.map_or((&b""[..], bytes), |at| (&bytes[..at], &bytes[at + LINE.len()..]));
+    let (Some(schema), Some(table)) = (file_of(schema, "toml"), file_of(table, "csv")) else { return };
+    let config = column_settings(&schema).and_then(|sets| Config::load(None, &sets));
+    match config {
+        Ok(config) => {
+            let columns = config.data.columns.iter();
+            let known: BTreeMap<String, Wanted> =
+                columns.map(|(name, column)| (name.clone(), Wanted::of(column))).collect();
+            check(table, &ReadOptions::of(&config.data), &known);
         }
-    }));
-}
+        Err(error) => assert!(error.to_string().contains("\n  try: "), "{error}"),
+    }
+});

@@ -19,9 +19,9 @@ pub(crate) use trial::{Judged, Ready, guarded, validated};
 pub use trial::{State, Trial};
 
 use crate::config::Config;
-use crate::data::{self, RawTable, ReadOptions};
+use crate::data::{RawTable, ReadOptions};
 use crate::error::{Error, Result};
-use crate::run::Plan;
+use crate::run::{Plan, budget};
 
 /// One way to train that is held against the reference.
 #[derive(Debug, Clone)]
@@ -146,7 +146,7 @@ impl Study {
         if let Some((_, raw)) = self.tables.iter().find(|(read, _)| *read == options) {
             return Ok(Arc::clone(raw));
         }
-        let raw = Arc::new(data::read_table(&config.data.sources(), &options)?);
+        let raw = Arc::new(budget::read_whole(config)?);
         self.tables.push((options, Arc::clone(&raw)));
         Ok(raw)
     }

@@ -12,7 +12,7 @@ use super::{Cache, Found, InUse, open, told};
 use crate::checked_file::{Seal, SealedWriter};
 use crate::data::read::{Cells, Dictionary, Skipped};
 use crate::data::schema::FEW_NUMBERS;
-use crate::data::table::MISSING;
+use crate::data::table::{MISSING, check_rows};
 use crate::data::words::{null_option, shown, thousands};
 use crate::data::{
     Column, ColumnData, ColumnKind, ColumnSchema, Inference, RawTable, ReadOptions, Schema, Table,
@@ -195,7 +195,7 @@ impl Columns {
         }
         let mut table = RawTable::typed(self.n_rows(), columns);
         (table.source, table.sha256) = (self.source.clone(), self.manifest.sha256.clone());
-        Ok(table)
+        Ok(table.with_decimal_comma(self.manifest.schema.decimal_comma))
     }
 }
 
@@ -246,7 +246,7 @@ impl Texts {
         }
         if self.first_word.is_none() && block.numbers(self.index).is_none() {
             let cells = block.values(self.index).enumerate();
-            let is_word = |text: &str| crate::data::cell::finite(text).is_none();
+            let is_word = |text: &str| block.number(text).is_none();
             let word = cells.filter_map(|(row, text)| Some((row, text?))).find(|(_, text)| is_word(text));
             self.first_word = word.map(|(row, text)| [block.place(row, self.index), text.to_owned()]);
         }
@@ -283,6 +283,7 @@ fn looked_at(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Looked> {
     let mut reader = TableReader::open(sources, options)?;
+    check_rows(reader.source(), reader.n_rows_told())?;
     let first = reader.next_block()?.unwrap_or_default();
     let others =
         key.others.iter().filter_map(|(name, as_text)| Some((name, *as_text, first.column_index(name)?)));
@@ -300,10 +301,11 @@ fn looked_at(
             let before = n_rows;
             n_rows += block.n_rows();
             tell_rows(tell, before, n_rows);
+            check_rows(&block.source, n_rows)
         };
-        look(&first);
+        look(&first)?;
         while let Some(block) = reader.next_block()? {
-            look(&block);
+            look(&block)?;
         }
         Ok(inference)
     };
@@ -384,7 +386,7 @@ fn write(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Manifest> {
     let Looked { schema, skipped, n_rows: all_rows, n_columns, mut others } = looked;
-    let kept = Schema { columns: schema.kept().cloned().collect() };
+    let kept = Schema { columns: schema.kept().cloned().collect(), ..Schema::default() };
     let create = |name: String| SealedWriter::create(&folder.join(name));
     let writer = |(i, column): (usize, &'_ ColumnSchema)| {
         create(input_file(i)).map(|file| (file, column.levels.len()))

@@ -104,12 +104,15 @@ impl Reading {
             known.null = Some(column.null.clone());
         }
         self.add_null(&mut data);
-        Ok(ReadOptions::of(&data))
+        Ok(ReadOptions { usual_comma: Some(model.card.schema.decimal_comma), ..ReadOptions::of(&data) })
     }
 }
 
-/// Says how many rows were left out, and which was the first.
+/// Says how many rows were left out, and which was the first; and what else is doubtful of them.
 pub(super) fn tell_skipped(skipped: &Skipped) {
+    if let Some(doubt) = &skipped.doubt {
+        text::note(&format!("warning: {doubt}"));
+    }
     if let Some(first) = skipped.rows.first() {
         let n = text::counted(skipped.count, "malformed row");
         let file = first.file.display();

@@ -132,6 +132,12 @@ pub struct ColumnConfig {
 
 /// What a TOML file says of columns, a table for each, as settings `data.columns."name".key=value` of the command line.
 pub fn column_settings(file: &Path) -> Result<Vec<String>> {
+    if !file.exists() {
+        return Err(Error::setting(
+            format!("--schema: there is no file {}", file.display()),
+            "check the path; the file is TOML with a table for each column: [age] and below it kind = \"number\"",
+        ));
+    }
     let text = read_file(file)?;
     let wrong = |what: String| {
         Error::setting(

@@ -62,7 +62,7 @@ pub(super) fn parse_number(trimmed: &str) -> Numeric {
     }
 }
 
-/// [`parse_number`], or with a comma in the place of the point.
+/// [`parse_number`], or with a comma in the place of the point, and points between thousands: `1.034,5`, `5.157`.
 #[inline]
 pub(super) fn decimal_number(trimmed: &str, decimal_comma: bool) -> Numeric {
     if !decimal_comma {
@@ -71,7 +71,24 @@ pub(super) fn decimal_number(trimmed: &str, decimal_comma: bool) -> Numeric {
     if let Some(x) = short_decimal(trimmed.as_bytes(), b',') {
         return Numeric::Finite(x);
     }
-    if trimmed.contains('.') { Numeric::Not } else { parse_number(&trimmed.replacen(',', ".", 1)) }
+    if !trimmed.contains('.') {
+        return parse_number(&trimmed.replacen(',', ".", 1));
+    }
+    match without_thousands(trimmed) {
+        Some(text) => parse_number(&text.replacen(',', ".", 1)),
+        None => Numeric::Not,
+    }
+}
+
+/// A number with points between its thousands, and perhaps decimals behind a comma, without the points.
+fn without_thousands(text: &str) -> Option<String> {
+    let (whole, _) = text.split_once(',').unwrap_or((text, ""));
+    let mut groups = whole.strip_prefix(['-', '+']).unwrap_or(whole).split('.');
+    let is_digits = |group: &str| group.bytes().all(|b| b.is_ascii_digit());
+    let first = groups.next()?;
+    let starts = (1..=3).contains(&first.len()) && is_digits(first) && !first.starts_with('0');
+    let fits = starts && groups.all(|group| group.len() == 3 && is_digits(group));
+    fits.then(|| whole.replace('.', "") + &text[whole.len()..])
 }
 
 /// A number of so few digits that an integer below 2⁵³ divided by a power of ten up to 10²² is it, both exact, so that
@@ -113,7 +130,12 @@ fn short_decimal(text: &[u8], mark: u8) -> Option<f64> {
 
 /// The number that a cell holds, if it is a finite one.
 pub(crate) fn finite(trimmed: &str) -> Option<f64> {
-    match parse_number(trimmed) {
+    finite_decimal(trimmed, false)
+}
+
+/// [`finite`], with the decimal mark of the table.
+pub(super) fn finite_decimal(trimmed: &str, decimal_comma: bool) -> Option<f64> {
+    match decimal_number(trimmed, decimal_comma) {
         Numeric::Finite(x) => Some(x),
         Numeric::NotFinite | Numeric::Not => None,
     }
@@ -121,10 +143,19 @@ pub(crate) fn finite(trimmed: &str) -> Option<f64> {
 
 /// Days since 1970-01-01, with the time as a fraction (UTC when the cell names a zone).
 ///
-/// Takes `YYYY-MM-DD`, `YYYY/MM/DD` and `DD.MM.YYYY`, each with an optional time
-/// `HH:MM[:SS[.fff]]` after a space or `T`, and an optional zone `Z`, `±HH:MM`, `±HHMM` or `±HH`.
+/// Takes `YYYY-MM-DD`, `YYYY/MM/DD`, `DD.MM.YYYY`, `12 Jan 2023` and `Jan 12, 2023`, each with an optional time
+/// `HH:MM[:SS[.fff]]`, perhaps with `AM` or `PM`, after a space or `T`, and an optional zone `Z`, `±HH:MM`, `±HHMM` or `±HH`;
+/// and `YYYY-MM`, the first day of the month.
 pub(super) fn parse_date(trimmed: &str) -> Option<f64> {
+    days_of_numbers(trimmed).or_else(|| days_of_names(trimmed))
+}
+
+fn days_of_numbers(trimmed: &str) -> Option<f64> {
     let bytes = trimmed.as_bytes();
+    if let [_, _, _, _, b'-', _, _] = bytes {
+        let (year, month) = (digits(&bytes[..4])?, digits(&bytes[5..])?);
+        return (year >= 1_000 && (1..=12).contains(&month)).then(|| days_from_civil(year, month, 1) as f64);
+    }
     let date = bytes.get(..10)?;
     let (year, month, day) = match (date[2], date[4], date[5], date[7]) {
         (_, b'-', _, b'-') | (_, b'/', _, b'/') => (&date[..4], &date[5..7], &date[8..]),
@@ -143,6 +174,45 @@ pub(super) fn parse_date(trimmed: &str) -> Option<f64> {
     }
 }
 
+/// A date with the English name of its month, whole or its first three letters: `12 Jan 2023`, `January 12, 2023`,
+/// `12-Jan-2023`.
+fn days_of_names(trimmed: &str) -> Option<f64> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let month = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let is = |month: &&str| **month == name || (name.len() == 3 && month.starts_with(&name));
+        MONTHS.iter().position(is).map(|at| at + 1)
+    };
+    let end = trimmed.find(':').and_then(|colon| trimmed[..colon].rfind(' ')).unwrap_or(trimmed.len());
+    let (date, time) = trimmed.split_at(end);
+    if !date.is_ascii() || date.len() > 20 {
+        return None;
+    }
+    let mut parts = date.split([' ', '-', ',']).filter(|part| !part.is_empty());
+    let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || year.len() != 4 {
+        return None;
+    }
+    let (day, month) = match month(second) {
+        Some(month) => (first, month),
+        None => (second, month(first)?),
+    };
+    days_of_numbers(&format!("{year}-{month:02}-{day:0>2}{time}"))
+}
+
 /// [`parse_date`] for `31/12/2024` or `31-12-2024`, or with the month before the day; days and months of one digit or two.
 pub(super) fn days_from_slashes(trimmed: &str, day_first: bool) -> Option<f64> {
     let end = trimmed.find([' ', 'T']).unwrap_or(trimmed.len());
@@ -155,15 +225,26 @@ pub(super) fn days_from_slashes(trimmed: &str, day_first: bool) -> Option<f64> {
     }
     let (day, month) = if day_first { (first, second) } else { (second, first) };
     let zero = |part: &str| if part.len() == 1 { "0" } else { "" }.to_owned() + part;
-    parse_date(&format!("{year}-{}-{}{time}", zero(month), zero(day)))
+    days_of_numbers(&format!("{year}-{}-{}{time}", zero(month), zero(day)))
 }
 
 /// Seconds since midnight UTC; below 0 or over a day where the zone says so.
 fn parse_time(time: &[u8]) -> Option<f64> {
     let end = time.iter().position(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')).unwrap_or(time.len());
     let (clock, zone) = time.split_at(end);
-    let mut parts = clock.trim_ascii_end().splitn(3, |&b| b == b':');
-    let hours = two_digits(parts.next()?, 23)?;
+    let clock = clock.trim_ascii_end();
+    let (clock, half) = match clock.split_at(clock.len().saturating_sub(2)) {
+        (clock, half) if half.eq_ignore_ascii_case(b"AM") => (clock.trim_ascii_end(), Some(0)),
+        (clock, half) if half.eq_ignore_ascii_case(b"PM") => (clock.trim_ascii_end(), Some(12)),
+        _ => (clock, None),
+    };
+    let mut parts = clock.splitn(3, |&b| b == b':');
+    let hours = parts.next()?;
+    let hours = match half {
+        None => two_digits(hours, 23)?,
+        // From 12 to 11, as on the face of a clock.
+        Some(half) => digits(hours).filter(|n| hours.len() <= 2 && (1..=12).contains(n))? % 12 + half,
+    };
     let minutes = two_digits(parts.next()?, 59)?;
     let seconds = match parts.next() {
         None => 0.0,
@@ -300,6 +381,29 @@ mod tests {
             assert_eq!(parse_number(text), Numeric::Not, "{text}");
         }
         assert!(finite("-0").is_some_and(f64::is_sign_positive));
+        for (text, number) in [
+            ("1,5", 1.5),
+            ("5.157", 5157.0),
+            ("-1.034.000,25", -1_034_000.25),
+            ("1234,5", 1234.5),
+            ("2e3", 2000.0),
+        ] {
+            assert_eq!(decimal_number(text, true), Numeric::Finite(number), "{text}");
+        }
+        for text in [
+            "1.5",
+            "0.123",
+            "1.2345",
+            "1234.567",
+            "1.234.56",
+            "1,234.5",
+            "29.02.2024",
+            ".5",
+            "1.,5",
+            "1.234e5",
+        ] {
+            assert_eq!(decimal_number(text, true), Numeric::Not, "{text}");
+        }
     }
 
     #[test]
@@ -315,8 +419,34 @@ mod tests {
             ("1970-01-01T00:00:00+06:00", -0.25),
             ("1970-01-01T18:00:00 -0600", 1.0),
             ("1970-01-01T12:00:00Z", 0.5),
+            ("1970-01-01 06:30 PM", 18.5 / 24.0),
+            ("1970-01-01 12:00 am", 0.0),
+            ("2 Jan 1970", 1.0),
+            ("Jan 2, 1970", 1.0),
+            ("january 02, 1970 6:00 AM", 1.25),
+            ("29-Feb-2024", 19_782.0),
+            ("2000-03", 11_017.0),
         ] {
             assert_eq!(parse_date(text), Some(days), "{text}");
+        }
+        assert_eq!(days_from_slashes("1/2/1970 06:00 PM", false), Some(1.75));
+        for text in [
+            "2023-13",
+            "0999-01",
+            "2023/02",
+            "1 Jan",
+            "Jan 2023",
+            "30 Feb 2023",
+            "12 Jan 23",
+            "Jan Jan 2023",
+            "x Jan 2023",
+            "1 Ja 2023",
+            "2023-01-01 13:00 PM",
+            "2023-01-01 0:30 AM",
+            "12 Jan 2023 PM",
+            "é Jan 2023",
+        ] {
+            assert_eq!(parse_date(text), None, "{text}");
         }
         for text in [
             "2023-02-29",

@@ -2,7 +2,7 @@
 
 pub use crate::config::CellFormat;
 
-use super::cell::{Numeric, days_from_slashes, decimal_number};
+use super::cell::{Numeric, days_from_slashes, decimal_number, finite_decimal};
 
 /// The signs of currencies that are read.
 const CURRENCIES: [char; 6] = ['$', '€', '£', '¥', '₹', '₽'];
@@ -16,14 +16,15 @@ impl CellFormat {
         matches!(self, Self::DecimalPoint | Self::DecimalComma)
     }
 
-    /// The number that a cell holds, if the format is one of numbers and the cell holds one.
+    /// Whether a comma stands before decimals, if the format is one of numbers.
+    pub(super) fn decimal_comma(self) -> Option<bool> {
+        self.is_of_numbers().then_some(self == Self::DecimalComma)
+    }
+
+    /// The number that a cell holds, in a dress or plain, if the format is one of numbers and the cell holds one.
     pub(super) fn number(self, cell: &str) -> Option<f64> {
-        let undressed = match self {
-            Self::DecimalPoint => undress(cell, false),
-            Self::DecimalComma => undress(cell, true),
-            Self::YesNo | Self::DayFirst | Self::MonthFirst => None,
-        };
-        undressed.map(|(number, _)| number)
+        let comma = self.decimal_comma()?;
+        finite_decimal(cell, comma).or_else(|| undress(cell, comma).map(|(number, _)| number))
     }
 
     /// The days since 1970-01-01 that a cell holds, if the format is one of dates.
@@ -44,6 +45,14 @@ impl CellFormat {
     }
 }
 
+/// The number that a cell holds: by the format of its column, else by the decimal mark of its table.
+pub(super) fn number_in(cell: &str, format: Option<CellFormat>, decimal_comma: bool) -> Option<f64> {
+    match format.filter(|format| format.is_of_numbers()) {
+        Some(format) => format.number(cell),
+        None => finite_decimal(cell, decimal_comma),
+    }
+}
+
 /// Whether a word says yes or no.
 pub(super) fn yes_or_no(word: &str) -> Option<bool> {
     let is = |words: &[&str]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
@@ -51,11 +60,17 @@ pub(super) fn yes_or_no(word: &str) -> Option<bool> {
 }
 
 /// What stands around the digits of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Signs {
     percent: bool,
     currency: Option<char>,
     grouped: bool,
+    brackets: bool,
+}
+
+/// A cell without signs, white space and currencies before or behind it.
+pub(super) fn bare(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c.is_whitespace() || CURRENCIES.contains(&c) || "-−+%".contains(c))
 }
 
 /// A number with the sign of a currency or per cent, or with its thousands set apart.
@@ -63,8 +78,12 @@ fn undress(cell: &str, decimal_comma: bool) -> Option<(f64, Signs)> {
     let (mark, group) = if decimal_comma { (',', '.') } else { ('.', ',') };
     let is_space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}');
     let mut text = cell.trim();
-    let mut signs = Signs { percent: false, currency: None, grouped: false };
-    let mut negative = false;
+    let mut signs = Signs::default();
+    // As accountants write what is below 0.
+    if let Some(inside) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+        (signs.brackets, text) = (true, inside.trim());
+    }
+    let mut negative = signs.brackets;
     // The sign of a currency stands before or behind, and a minus before or behind that.
     for _ in 0..2 {
         if let Some(rest) = text.strip_prefix(['-', '−']).filter(|_| !negative) {
@@ -87,7 +106,7 @@ fn undress(cell: &str, decimal_comma: bool) -> Option<(f64, Signs)> {
     let mut digits = String::from(if negative { "-" } else { "" });
     digits.push_str(first);
     for next in groups {
-        if next.len() != 3 || !is_digits(next) || first.len() > 3 {
+        if next.len() != 3 || !is_digits(next) || first.len() > 3 || first.starts_with('0') {
             return None;
         }
         signs.grouped = true;
@@ -99,7 +118,8 @@ fn undress(cell: &str, decimal_comma: bool) -> Option<(f64, Signs)> {
     }
     if !decimals.is_empty() {
         // An exponent goes with a number that is dressed in nothing.
-        if !is_digits(decimals) && (signs.grouped || signs.percent || signs.currency.is_some()) {
+        let is_dressed = signs.grouped || signs.percent || signs.brackets || signs.currency.is_some();
+        if !is_digits(decimals) && is_dressed {
             return None;
         }
         digits.push('.');
@@ -126,9 +146,9 @@ struct Hypothesis {
     refuted: bool,
     /// Whether cells are in per cent: all of them or none.
     percent: Option<bool>,
-    currency: Option<char>,
-    grouped: bool,
-    /// A comma (or a point) before other than three digits, which can be no thousands.
+    /// What stands around some of the cells.
+    seen: Signs,
+    /// Whether decimals stand behind the mark.
     decimal: bool,
 }
 
@@ -139,19 +159,49 @@ struct Dates {
 }
 
 impl Dress {
-    /// A cell that is a plain number.
-    pub(super) fn plain(&mut self, whole: bool) {
+    /// That some cells are plain numbers of the table's decimal mark.
+    pub(super) fn any_plain(&mut self) {
         self.any_plain = true;
         self.point.in_percent(false);
         self.comma.in_percent(false);
-        // A point before decimals leaves no room for a comma there.
-        self.comma.refuted |= !whole;
+    }
+
+    /// A plain number of the table's decimal mark as one of the other mark: `5.157` may be thousands. False where it is
+    /// none, and the first such cell of a column.
+    pub(super) fn plain(&mut self, text: &str, decimal_comma: bool) -> bool {
+        let other = self.other(decimal_comma);
+        let was_refuted = other.refuted;
+        if memchr::memchr2(b'.', b',', text.as_bytes()).is_some() {
+            other.number(text, !decimal_comma);
+        }
+        was_refuted || !other.refuted
+    }
+
+    /// That some numbers have decimals of which no text says where they begin.
+    pub(super) fn typed_decimals(&mut self, decimal_comma: bool) {
+        self.other(decimal_comma).refuted = true;
+    }
+
+    /// Whether the cells may be numbers of the other decimal mark than the table's.
+    pub(super) fn may_be_other(&self, decimal_comma: bool) -> bool {
+        let other = if decimal_comma { &self.point } else { &self.comma };
+        !other.refuted
+    }
+
+    /// Whether some would be another number then: `5.157` or `1,234`.
+    pub(super) fn is_ambiguous(&self, decimal_comma: bool) -> bool {
+        let other = if decimal_comma { &self.point } else { &self.comma };
+        !other.refuted && other.seen.grouped
+    }
+
+    fn other(&mut self, decimal_comma: bool) -> &mut Hypothesis {
+        if decimal_comma { &mut self.point } else { &mut self.comma }
     }
 
     /// A cell that is none.
     pub(super) fn word(&mut self, text: &str) {
-        self.point.word(text, false);
-        self.comma.word(text, true);
+        self.point.number(text, false);
+        self.comma.number(text, true);
         for (dates, day_first) in [(&mut self.day_first, true), (&mut self.month_first, false)] {
             if !dates.refuted {
                 dates.any = true;
@@ -160,13 +210,18 @@ impl Dress {
         }
     }
 
-    /// The format that all cells fit, with what to say of it.
-    pub(super) fn format(&self) -> Option<(CellFormat, String)> {
-        if let Some(words) = self.point.words("") {
-            return Some((CellFormat::DecimalPoint, words));
-        }
-        if let Some(words) = self.comma.words(" with a decimal comma") {
-            return Some((CellFormat::DecimalComma, words));
+    /// The format that all cells fit, with what to say of it; where they fit both decimal marks, that of the table's.
+    pub(super) fn format(&self, decimal_comma: bool) -> Option<(CellFormat, String)> {
+        let words = |comma: bool| {
+            let (hypothesis, format, decimal) = if comma {
+                (&self.comma, CellFormat::DecimalComma, " with a decimal comma")
+            } else {
+                (&self.point, CellFormat::DecimalPoint, " with a decimal point")
+            };
+            Some((format, hypothesis.words(if comma == decimal_comma { "" } else { decimal })?))
+        };
+        if let Some(found) = words(decimal_comma).or_else(|| words(!decimal_comma)) {
+            return Some(found);
         }
         match (self.day_first.fits(self.any_plain), self.month_first.fits(self.any_plain)) {
             (true, false) => Some((CellFormat::DayFirst, "dates, the day before the month".to_owned())),
@@ -193,7 +248,7 @@ impl Hypothesis {
         self.refuted |= *self.percent.get_or_insert(percent) != percent;
     }
 
-    fn word(&mut self, text: &str, decimal_comma: bool) {
+    fn number(&mut self, text: &str, decimal_comma: bool) {
         if self.refuted {
             return;
         }
@@ -202,11 +257,12 @@ impl Hypothesis {
             return;
         };
         self.in_percent(signs.percent);
-        self.grouped |= signs.grouped;
-        self.decimal |= decimal_comma && text.contains(',');
+        self.seen.grouped |= signs.grouped;
+        self.seen.brackets |= signs.brackets;
+        self.decimal |= text.contains(if decimal_comma { ',' } else { '.' });
         if let Some(sign) = signs.currency {
-            self.refuted |= self.currency.is_some_and(|known| known != sign);
-            self.currency = Some(sign);
+            self.refuted |= self.seen.currency.is_some_and(|known| known != sign);
+            self.seen.currency = Some(sign);
         }
     }
 
@@ -219,11 +275,14 @@ impl Hypothesis {
         if self.percent == Some(true) {
             words.push(" in per cent, 12 % read as 12".to_owned());
         }
-        words.extend(self.currency.map(|sign| format!(" with the sign {sign}")));
-        if self.grouped {
+        words.extend(self.seen.currency.map(|sign| format!(" with the sign {sign}")));
+        if self.seen.grouped {
             words.push(" with thousands set apart".to_owned());
         }
-        if self.decimal {
+        if self.seen.brackets {
+            words.push(", those below 0 in brackets".to_owned());
+        }
+        if self.decimal && !decimal.is_empty() {
             words.push(decimal.to_owned());
         }
         (words.len() > 1).then(|| words.concat())
@@ -234,15 +293,42 @@ impl Hypothesis {
 mod tests {
     use super::*;
 
-    fn format(cells: &[&str]) -> Option<CellFormat> {
+    fn format_in(cells: &[&str], decimal_comma: bool) -> Option<CellFormat> {
         let mut dress = Dress::default();
         for cell in cells {
-            match decimal_number(cell, false) {
-                Numeric::Finite(x) => dress.plain(x.fract() == 0.0),
+            match decimal_number(cell, decimal_comma) {
+                Numeric::Finite(_) => {
+                    dress.any_plain();
+                    dress.plain(cell, decimal_comma);
+                }
                 _ => dress.word(cell),
             }
         }
-        dress.format().map(|(format, _)| format)
+        dress.format(decimal_comma).map(|(format, _)| format)
+    }
+
+    fn format(cells: &[&str]) -> Option<CellFormat> {
+        format_in(cells, false)
+    }
+
+    /// `5.157` is thousands in a column with decimal commas, and what fits both marks is of the table's.
+    #[test]
+    fn the_decimal_mark_of_the_table_and_the_thousands_of_a_column_are_heeded() {
+        use CellFormat::{DecimalComma, DecimalPoint};
+        assert_eq!(format(&["5.157", "1.234,5", "3"]), Some(DecimalComma));
+        assert_eq!(format(&["5.157", "12.480", "1.034.000"]), Some(DecimalComma));
+        assert_eq!(format(&["5.15", "1.234,5"]), None);
+        assert_eq!(format(&["0.157", "1.234,5"]), None, "no thousands start with 0");
+        assert_eq!(format(&["0,157", "5,234"]), Some(DecimalComma));
+        assert_eq!(format_in(&["1,234 €", "5"], true), Some(DecimalComma));
+        assert_eq!(format_in(&["$1,234.50", "1,234"], true), Some(DecimalPoint));
+        assert_eq!(format_in(&["3.25", "7"], true), Some(DecimalPoint));
+        assert_eq!(DecimalComma.number("5.157"), Some(5157.0));
+        assert_eq!(
+            (number_in("5.157", None, true), number_in("5.157", None, false)),
+            (Some(5157.0), Some(5.157))
+        );
+        assert_eq!(number_in("5.157", Some(DecimalPoint), true), Some(5.157));
     }
 
     #[test]
@@ -258,10 +344,27 @@ mod tests {
             ("1.234.567", DecimalComma, 1_234_567.0),
             (",5", DecimalComma, 0.5),
             ("7", DecimalComma, 7.0),
+            ("(1,234.50)", DecimalPoint, -1234.5),
+            ("($5)", DecimalPoint, -5.0),
+            ("(1.234,5)", DecimalComma, -1234.5),
         ] {
             assert_eq!(format.number(cell), Some(number), "{cell}");
         }
-        for cell in ["1,23", "12,34,567", "$", "%", "1,2345", "abc", "5 kg", "$5%%", "192.168.1.1", "--5"] {
+        for cell in [
+            "1,23",
+            "12,34,567",
+            "$",
+            "%",
+            "1,2345",
+            "abc",
+            "5 kg",
+            "$5%%",
+            "192.168.1.1",
+            "--5",
+            "(-5)",
+            "(5",
+            "()",
+        ] {
             assert_eq!(DecimalPoint.number(cell), None, "{cell}");
         }
     }
@@ -273,6 +376,7 @@ mod tests {
         assert_eq!(format(&["3,5", "4,25", "1.000,5"]), Some(DecimalComma));
         assert_eq!(format(&["1,234", "5,678"]), Some(DecimalPoint), "thousands, where it may be either");
         assert_eq!(format(&["12%", "3 %"]), Some(DecimalPoint));
+        assert_eq!(format(&["(12)", "3.5"]), Some(DecimalPoint));
         for cells in [&["12%", "0.3"][..], &["$5", "€5"], &["3,5", "4.5"], &["a", "$5"], &["5", "6"], &[]] {
             assert_eq!(format(cells), None, "{cells:?}");
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::cell_format::{CellFormat, yes_or_no};
+use super::contradictions::{doubtful_mark, not_finite, odd_cells, unclear_dates};
 use super::read::RawTable;
 use super::schema::{ColumnKind, ColumnSchema, Schema, Wanted};
 use super::split::TrainRows;
-use super::survey::{Cell, Survey};
+use super::survey::Survey;
 use super::table::RowIdx;
 use super::words::{column_setting, counted, instead, null_option, shown, thousands};
 use crate::{Error, Result};
@@ -52,6 +53,8 @@ pub struct Inference {
     columns: Vec<Pending>,
     /// What a cell that is looked at is called.
     cell: &'static str,
+    /// A column of which only the decimal mark is asked.
+    target: Option<Pending>,
 }
 
 /// A column that is looked at.
@@ -95,19 +98,33 @@ impl Inference {
             wanted: overrides.get(name).cloned().unwrap_or_default(),
             survey: Survey::new(),
         });
-        Ok(Self { columns: columns.collect(), cell: "cell" })
+        Ok(Self { columns: columns.collect(), target: None, cell: "cell" })
+    }
+
+    /// Looks at the column to predict as well, which is none of the schema, for the decimal mark that its cells show.
+    #[must_use]
+    pub fn heeding(self, first: &RawTable, target: &str) -> Self {
+        let target = first.column_index(target).map(|index| Pending {
+            index,
+            name: target.to_owned(),
+            wanted: Wanted::default(),
+            survey: Survey::new(),
+        });
+        Self { target, ..self }
     }
 
     /// Looks at the rows of a block.
     pub fn add(&mut self, block: &RawTable) {
-        self.columns.par_iter_mut().for_each(|column| column.look(block, column.index));
+        let columns = self.columns.par_iter_mut().chain(self.target.as_mut());
+        columns.for_each(|column| column.look(block, column.index));
     }
 
     /// Looks at some rows of a table or block, and at nothing else of it.
     ///
     /// Each thread copies one column of them at a time.
     pub(crate) fn add_rows(&mut self, table: &RawTable, rows: &Arc<[RowIdx]>) {
-        self.columns.par_iter_mut().for_each(|column| {
+        let columns = self.columns.par_iter_mut().chain(self.target.as_mut());
+        columns.for_each(|column| {
             let part = table.select(column.index, rows);
             column.look(&part, 0);
         });
@@ -127,12 +144,38 @@ impl Inference {
 
     /// What the columns are.
     pub fn finish(self) -> Result<Schema> {
-        Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()? })
+        let decimal_comma = self.decimal_comma();
+        if let (Some(target), Some(other)) = (&self.target, self.of_other_mark())
+            && target.survey.may_have_other_mark()
+        {
+            return Err(doubtful_mark(&target.survey, &other.name));
+        }
+        Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()?, decimal_comma })
+    }
+
+    /// Whether a comma stands before decimals in the table.
+    pub fn decimal_comma(&self) -> bool {
+        self.columns.iter().any(|column| column.survey.mark.comma)
+    }
+
+    /// The first column with another decimal mark than the table's, which makes every number doubtful that fits both.
+    fn of_other_mark(&self) -> Option<&Pending> {
+        self.columns.iter().chain(&self.target).find(|column| column.survey.has_other_mark())
     }
 
     /// What each column is, or what is wrong with it.
     pub fn finish_each(self) -> Vec<Result<ColumnSchema>> {
-        self.columns.iter().map(|column| decided(column, self.cell)).collect()
+        let of_other_mark = self.of_other_mark();
+        let decided = |column: &Pending| {
+            let is_told = column.wanted.format.is_some() || column.wanted.is_category();
+            match of_other_mark {
+                Some(other) if !is_told && column.survey.may_have_other_mark() => {
+                    Err(doubtful_mark(&column.survey, &other.name))
+                }
+                _ => decided(column, self.cell),
+            }
+        };
+        self.columns.iter().map(decided).collect()
     }
 }
 
@@ -226,7 +269,7 @@ fn foreign(name: &str, wanted: &Wanted, survey: &Survey) -> Result<Verdict> {
 fn asked_for(name: &str, kind: ColumnKind, survey: &Survey) -> Result<Verdict> {
     let reason = "as set".to_owned();
     match kind {
-        ColumnKind::Number if survey.n_words > 0 => match survey.dressed() {
+        ColumnKind::Number if survey.has_words() => match survey.dressed() {
             Some((format, what)) if format.is_of_numbers() => {
                 Ok(Verdict::keep(kind, format!("as set: {what}")).written(format))
             }
@@ -272,11 +315,14 @@ fn as_written(name: &str, kind: Option<ColumnKind>, format: CellFormat, survey: 
         ColumnKind::Date => format.days(text).is_some(),
         _ => yes_or_no(text).is_some(),
     };
-    match survey.words.iter().find(|word| !fits(&word.text)) {
+    let of_other_mark = format.decimal_comma().is_some_and(|comma| comma != survey.mark.comma);
+    let odd = survey.words.iter().find(|word| !fits(&word.text)).map(|word| (&word.first, &word.text));
+    let odd = odd.or(survey.only_of_own_mark.as_ref().filter(|_| of_other_mark).map(|c| (&c.place, &c.text)));
+    match odd {
         None => Ok(Verdict::keep(meant, "as set".to_owned()).written(format)),
-        Some(word) => Err(Error::data(
-            format!("{}: expected a cell of the format {format}, found {}", word.first, shown(&word.text)),
-            format!("{} to take it as missing, or leave the format out", null_option([word.text.as_str()])),
+        Some((place, text)) => Err(Error::data(
+            format!("{place}: expected a cell of the format {format}, found {}", shown(text)),
+            format!("{} to take it as missing, or leave the format out", null_option([text.as_str()])),
         )),
     }
 }
@@ -373,37 +419,6 @@ fn worded(name: &str, survey: &Survey, cell: &str) -> Result<Verdict> {
     }
     let why = if levels > MOST_LEVELS { "too many to be categories" } else { "which seldom repeat" };
     Ok(Verdict::drop(ColumnKind::Text, format!("text, {differ}, {why}{unclear}"), "text"))
-}
-
-/// The error of a column that holds numbers or dates but for a few cells.
-fn odd_cells(name: &str, survey: &Survey, kind: ColumnKind) -> Error {
-    let (Cell { place, text }, count, words) = survey.odd_cells(kind == ColumnKind::Date);
-    let more = if count > 1 { format!(" ({} like it)", thousands(count - 1)) } else { String::new() };
-    Error::data(
-        format!("{place}: expected a {kind}, found {}{more}", shown(&text)),
-        format!(
-            "{} to take it as missing, or --set {}",
-            null_option(words),
-            column_setting(name, "kind", "category")
-        ),
-    )
-}
-
-/// The error of dates of which nobody can say whether the day or the month stands first.
-fn unclear_dates(name: &str, survey: &Survey) -> Error {
-    let cell = survey.first.clone().unwrap_or_default();
-    Error::data(
-        format!("{}: {} may be written with the day or the month first", cell.place, shown(&cell.text)),
-        format!("--set {}, or month_first", column_setting(name, "format", "day_first")),
-    )
-}
-
-/// The error of a number that is not finite.
-fn not_finite(cell: &Cell) -> Error {
-    Error::data(
-        format!("{}: expected a finite number, found {}", cell.place, shown(&cell.text)),
-        format!("{} to take it as missing", null_option([cell.text.as_str()])),
-    )
 }
 
 /// Whether the first or last word of a name says that the column names the rows.

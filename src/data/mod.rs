@@ -6,6 +6,7 @@
 
 pub mod cell;
 pub mod cell_format;
+mod contradictions;
 mod infer;
 pub mod prepare;
 pub mod read;

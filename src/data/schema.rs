@@ -37,6 +37,9 @@ pub struct ColumnSchema {
 pub struct Schema {
     /// The columns, in the order of the file.
     pub columns: Vec<ColumnSchema>,
+    /// Whether a comma stood before decimals in the table: how one to predict is read that does not say it itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub decimal_comma: bool,
 }
 
 impl Schema {
@@ -61,6 +64,7 @@ impl Schema {
     pub(crate) fn joined<'s>(schemas: impl IntoIterator<Item = &'s Self>) -> Result<Self, String> {
         let mut joined = Self::default();
         for schema in schemas {
+            joined.decimal_comma |= schema.decimal_comma;
             for column in &schema.columns {
                 match joined.columns.iter_mut().find(|known| known.name == column.name) {
                     None => joined.columns.push(column.clone()),
@@ -80,7 +84,10 @@ impl Schema {
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
         let keep = |column: &&ColumnSchema| !names.contains(&column.name.as_str());
-        Self { columns: self.columns.iter().filter(keep).cloned().collect() }
+        Self {
+            columns: self.columns.iter().filter(keep).cloned().collect(),
+            decimal_comma: self.decimal_comma,
+        }
     }
 }
 

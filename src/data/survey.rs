@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::cell::{Numeric, parse_date, parse_number};
+use super::cell::{Numeric, decimal_number, parse_date};
 use super::cell_format::{CellFormat, Dress};
-use super::read::RawTable;
+use super::read::{DecimalMark, RawTable};
 use super::schema::MOST_LEVELS;
 use super::table::MISSING;
 
@@ -54,6 +54,8 @@ pub(super) struct Survey {
     /// Whole numbers beyond 2⁵³, which floats do not tell apart.
     pub(super) rounded: usize,
     pub(super) not_finite: Option<Cell>,
+    /// How many are not finite; their texts are words as well.
+    n_not_finite: usize,
     first_number: Option<Cell>,
     /// Days that the file itself says are dates.
     pub(super) days: usize,
@@ -76,6 +78,10 @@ pub(super) struct Survey {
     /// Texts of numbers, as long as they could be levels.
     number_texts: Option<BTreeSet<String>>,
     pub(super) dress: Dress,
+    /// The decimal mark of the table.
+    pub(super) mark: DecimalMark,
+    /// The first plain number that is none with the other decimal mark.
+    pub(super) only_of_own_mark: Option<Cell>,
 }
 
 impl Survey {
@@ -87,11 +93,17 @@ impl Survey {
     /// asked whether numbers are.
     pub(super) fn add(&mut self, block: &RawTable, column: usize, all_words: bool, all_different: bool) {
         self.n_rows += block.n_rows();
+        self.mark = block.decimal_mark();
         if let Some(what) = block.foreign(column) {
             self.foreign = Some(what.to_owned());
         } else if let Some(numbers) = block.numbers(column).filter(|_| !all_words) {
             self.present += numbers.iter().filter(|x| !x.is_nan()).count();
             self.numbers(numbers, block, 0, column, all_different);
+            self.contrast(numbers, block, column);
+            if block.has_texts(column) {
+                let large = (0..numbers.len()).filter(|&row| numbers[row].abs() >= EXACT);
+                self.rounded += large.filter(|&row| block.value(row, column).is_some_and(is_integer)).count();
+            }
             self.see(block, column, numbers.iter().map(|x| (!x.is_nan()).then_some(x.to_bits())));
         } else if let Some(days) = block.days(column).filter(|_| !all_words) {
             let present = days.iter().filter(|x| !x.is_nan()).count();
@@ -139,15 +151,36 @@ impl Survey {
         }
     }
 
+    /// Looks whether plain numbers may be written with the other decimal mark than the table's.
+    fn contrast(&mut self, numbers: &[f64], block: &RawTable, column: usize) {
+        if !self.dress.may_be_other(self.mark.comma) || numbers.iter().all(|x| !x.is_finite()) {
+            return;
+        }
+        match block.has_marks(column) {
+            Some(true) => {
+                for row in (0..numbers.len()).filter(|&row| numbers[row].is_finite()) {
+                    let text = block.value(row, column).unwrap_or_default();
+                    if !self.dress.plain(text, self.mark.comma) {
+                        self.only_of_own_mark.get_or_insert_with(|| Cell::of(block, row, column));
+                        return;
+                    }
+                }
+            }
+            None if numbers.iter().any(|x| x.is_finite() && x.fract() != 0.0) => {
+                self.dress.typed_decimals(self.mark.comma);
+            }
+            Some(false) | None => {}
+        }
+    }
+
     /// Looks at numbers, NaN where missing, of which the first stands in row `row`.
     fn numbers(&mut self, numbers: &[f64], block: &RawTable, row: usize, column: usize, all_different: bool) {
         // Without a call, since every number of a table comes by.
-        let (mut finite, mut infinite, mut rounded, mut whole) = (0, 0, 0, true);
+        let (mut finite, mut infinite, mut whole) = (0, 0, true);
         for &x in numbers {
             let is_large = x.abs() >= EXACT;
             finite += usize::from(x.is_finite());
             infinite += usize::from(x.is_infinite());
-            rounded += usize::from(is_large & x.is_finite());
             // Large numbers are whole, and those below have an integer to be compared with.
             whole &= is_large || x.is_nan() || (x as i64) as f64 == x;
         }
@@ -157,6 +190,11 @@ impl Survey {
         };
         if infinite > 0 {
             self.not_finite.get_or_insert_with(|| cell(f64::is_infinite));
+            for at in (0..numbers.len()).filter(|&at| numbers[at].is_infinite()) {
+                let text = block.value_alone(row + at, column).unwrap_or_default().into_owned();
+                self.n_not_finite += 1;
+                self.word(&text, 1, block, row + at, column, false);
+            }
         }
         if finite == 0 {
             return;
@@ -166,8 +204,7 @@ impl Survey {
         }
         self.numbers += finite;
         self.whole &= whole;
-        self.rounded += rounded;
-        self.dress.plain(whole);
+        self.dress.any_plain();
         let finite = || numbers.iter().copied().filter(|x| x.is_finite());
         for x in finite() {
             if self.distinct_numbers.len >= MOST_NUMBERS {
@@ -194,10 +231,14 @@ impl Survey {
         all_different: bool,
     ) {
         self.present += count;
-        match parse_number(text) {
+        match decimal_number(text, self.mark.comma) {
             Numeric::Finite(x) => {
+                if !self.dress.plain(text, self.mark.comma) {
+                    self.only_of_own_mark.get_or_insert_with(|| Cell::of(block, row, column));
+                }
                 let some = if all_words { 0 } else { count.min(2) };
                 self.numbers(&[x; 2][..some], block, row, column, all_different);
+                self.rounded += if x.abs() >= EXACT && is_integer(text) && !all_words { count } else { 0 };
                 // Counted, and not looked at one by one.
                 let more = if all_words { count } else { count.saturating_sub(2) };
                 self.numbers += more;
@@ -214,6 +255,8 @@ impl Survey {
             }
             Numeric::NotFinite => {
                 self.not_finite.get_or_insert_with(|| Cell::of(block, row, column));
+                self.n_not_finite += count;
+                self.word(text, count, block, row, column, false);
             }
             Numeric::Not => {
                 let is_date = parse_date(text).is_some();
@@ -247,7 +290,12 @@ impl Survey {
 
     /// Whether every cell that is not missing is a number, some of them finite.
     pub(super) fn is_numeric(&self) -> bool {
-        self.numbers > 0 && self.n_words == 0
+        self.numbers > 0 && !self.has_words()
+    }
+
+    /// Whether some cells are neither numbers nor such as are not finite.
+    pub(super) fn has_words(&self) -> bool {
+        self.n_words > self.n_not_finite
     }
 
     /// How many different numbers there are, or [`MOST_NUMBERS`] and more.
@@ -287,10 +335,26 @@ impl Survey {
         (first.unwrap_or_default(), count, texts)
     }
 
+    /// Whether the cells are numbers in a dress with the other decimal mark than the table's.
+    pub(super) fn has_other_mark(&self) -> bool {
+        let format = self.dressed().and_then(|(format, _)| format.decimal_comma());
+        format.is_some_and(|comma| comma != self.mark.comma)
+    }
+
+    /// Whether the cells are plain numbers that would be others with the other decimal mark, and nobody says which.
+    pub(super) fn may_have_other_mark(&self) -> bool {
+        !self.mark.is_said && self.is_numeric() && self.dress.is_ambiguous(self.mark.comma)
+    }
+
     /// How the cells are to be read if they are numbers in a dress.
     pub(super) fn dressed(&self) -> Option<(CellFormat, String)> {
-        (self.n_words > 0 && self.not_finite.is_none()).then(|| self.dress.format())?
+        (self.n_words > 0 && self.not_finite.is_none()).then(|| self.dress.format(self.mark.comma))?
     }
+}
+
+/// Whether a number is written as an integer, of which every digit may count.
+fn is_integer(text: &str) -> bool {
+    text.strip_prefix(['-', '+']).unwrap_or(text).bytes().all(|b| b.is_ascii_digit())
 }
 
 fn hash(text: &str) -> u64 {

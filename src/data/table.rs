@@ -1,15 +1,16 @@
 //! A table with its columns typed: what a schema makes of the cells of a file.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{finite, parse_date};
-use super::cell_format::CellFormat;
+use super::cell::parse_date;
+use super::cell_format::{CellFormat, number_in};
 use super::read::RawTable;
 use super::schema::{ColumnKind, Schema};
-use super::words::{counted, shown};
+use super::words::{counted, shown, thousands};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -21,6 +22,22 @@ pub type RowIdx = u32;
 
 /// The most rows of a table that are told apart by number.
 pub const MOST_ROWS: usize = RowIdx::MAX as usize;
+
+/// Refuses a table of more rows than are told apart by number.
+pub(crate) fn check_rows(source: &Path, n_rows: usize) -> Result<()> {
+    if n_rows <= MOST_ROWS {
+        return Ok(());
+    }
+    Err(Error::data(
+        format!(
+            "{} has {} or more, and at most {} are told apart",
+            source.display(),
+            counted(n_rows, "row"),
+            thousands(MOST_ROWS)
+        ),
+        "train on a sample of them",
+    ))
+}
 
 /// The cells of one column, by its kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,8 +160,9 @@ fn read_column(
 ) -> (ColumnData, Option<Note>) {
     match kind {
         ColumnKind::Number => {
-            let parse = |cell: &str| finite(cell).or_else(|| format?.number(cell));
-            let (numbers, note) = read_numbers(raw, index, raw.numbers(index), parse, "a finite number");
+            let parse = |cell: &str| number_in(cell, format, raw.decimal_comma());
+            let typed = raw.numbers_of(index, format.and_then(CellFormat::decimal_comma));
+            let (numbers, note) = read_numbers(raw, index, typed, parse, "a finite number");
             (ColumnData::Number(numbers), note)
         }
         ColumnKind::Date => {
@@ -255,6 +273,13 @@ mod tests {
     use super::*;
 
     const TRAINED_ON: &str = "bmi,sex,born,id,charges\n1,f,2000-01-01,u1,1\n2,m,1999-12-31,u2,2\n,f,,u3,3\n4,,1970-01-02,u4,4\n5,m,1970-01-01,u5,5\n";
+
+    #[test]
+    fn more_rows_than_have_numbers_are_refused() {
+        assert!(check_rows(Path::new("t.csv"), 4_294_967_295).is_ok());
+        let error = check_rows(Path::new("t.csv"), 4_294_967_296).unwrap_err().to_string();
+        assert!(error.contains("t.csv has 4,294,967,296 rows or more, and at most 4,294,967,295"), "{error}");
+    }
 
     fn raw(text: &str) -> RawTable {
         parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default()).unwrap()

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cell::finite;
-use super::cell_format::{CellFormat, Dress, yes_or_no};
+use super::cell_format::{CellFormat, Dress, number_in, yes_or_no};
 use super::read::RawTable;
 use super::schema::FEW_NUMBERS;
-use super::table::{MISSING, MOST_ROWS, RowIdx};
+use super::table::{MISSING, RowIdx, check_rows};
 use super::words::{counted, instead, listed, null_option, shown, thousands};
 use crate::{Error, Result};
 
@@ -144,9 +144,7 @@ impl Labels {
     }
 
     fn read(raw: &RawTable, index: usize, task: TaskKind, known: Option<&[String]>) -> Result<Self> {
-        if raw.n_rows() > MOST_ROWS {
-            return Err(too_many_rows(raw));
-        }
+        check_rows(&raw.source, raw.n_rows())?;
         let (missing, rows): (Vec<RowIdx>, Vec<RowIdx>) =
             (0..raw.n_rows() as RowIdx).partition(|&row| raw.is_missing(row as usize, index));
         if rows.is_empty() {
@@ -161,19 +159,6 @@ impl Labels {
         };
         Ok(Self { column: raw.name(index).to_owned(), target, rows, missing })
     }
-}
-
-/// The error of rows that have no number.
-fn too_many_rows(raw: &RawTable) -> Error {
-    Error::data(
-        format!(
-            "{} has {}, more than the {} that are told apart",
-            raw.source.display(),
-            counted(raw.n_rows(), "row"),
-            thousands(MOST_ROWS)
-        ),
-        "train on a sample of them",
-    )
 }
 
 /// Decides what task a target makes, and says why; `wanted` is what the user asks for.
@@ -197,8 +182,8 @@ pub fn infer_task(raw: &RawTable, column: &str, wanted: Option<TaskKind>) -> Res
         let n = distinct.len();
         return Ok((TaskKind::Binary, format!("{} says yes or no, in {n} spellings", shown(column))));
     }
-    let format = format_of(distinct.iter().copied());
-    let number = |cell: &str| finite(cell).or_else(|| format?.number(cell));
+    let format = format_of(distinct.iter().copied(), raw);
+    let number = |cell: &str| number_in(cell, format, raw.decimal_comma());
     let numbers: HashSet<u64> = distinct.iter().filter_map(|cell| number(cell)).map(f64::to_bits).collect();
     let words = distinct.iter().filter(|cell| number(cell).is_none()).count();
     let name = shown(column);
@@ -272,15 +257,20 @@ fn constant(raw: &RawTable, index: usize, row: usize) -> Error {
 }
 
 /// The dress of a target's numbers: a currency, per cent, thousands set apart, a decimal comma.
-fn format_of<'c>(cells: impl IntoIterator<Item = &'c str>) -> Option<CellFormat> {
+fn format_of<'c>(cells: impl IntoIterator<Item = &'c str>, raw: &RawTable) -> Option<CellFormat> {
     let mut dress = Dress::default();
+    let mut any_word = false;
     for cell in cells {
-        match finite(cell) {
-            Some(x) => dress.plain(x.fract() == 0.0),
-            None => dress.word(cell),
+        if raw.number(cell).is_some() {
+            dress.any_plain();
+            dress.plain(cell, raw.decimal_comma());
+        } else {
+            any_word = true;
+            dress.word(cell);
         }
     }
-    dress.format().map(|(format, _)| format).filter(|format| format.is_of_numbers())
+    let found = dress.format(raw.decimal_comma()).filter(|_| any_word);
+    found.map(|(format, _)| format).filter(|format| format.is_of_numbers())
 }
 
 /// The numbers of a column, NaN where missing; `evaluates` where they are read for a trained model.
@@ -288,8 +278,8 @@ pub(crate) fn read_values(raw: &RawTable, index: usize, evaluates: bool) -> Resu
     if let Some(numbers) = raw.numbers(index).filter(|numbers| !numbers.iter().any(|x| x.is_infinite())) {
         return Ok(numbers.to_vec());
     }
-    let format = format_of(raw.values(index).flatten());
-    let finite = |cell: &str| finite(cell).or_else(|| format?.number(cell));
+    let format = format_of(raw.values(index).flatten(), raw);
+    let finite = |cell: &str| number_in(cell, format, raw.decimal_comma());
     let mut values = Vec::with_capacity(raw.n_rows());
     for (row, cell) in raw.values(index).enumerate() {
         let Some(cell) = cell else {

@@ -1,6 +1,5 @@
 //! The column that says how much each row counts.
 
-use super::cell::finite;
 use super::read::RawTable;
 use super::table::RowIdx;
 use super::words::{instead, shown};
@@ -19,7 +18,7 @@ pub fn read_weights(raw: &RawTable, column: &str, rows: &[RowIdx]) -> Result<Vec
     })?;
     let mut weights = vec![0.0; raw.n_rows()];
     for row in rows.iter().map(|&row| row as usize) {
-        match raw.value(row, index).and_then(finite) {
+        match raw.value(row, index).and_then(|cell| raw.number(cell)) {
             Some(weight) if weight >= 0.0 => weights[row] = weight,
             _ => {
                 let remedy = "give the row a weight, 0 to leave it out, or use another column: \

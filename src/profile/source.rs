@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Config, Task};
-use crate::data::cell::finite;
 use crate::data::read::Skipped;
 use crate::data::table::MISSING;
 use crate::data::words::{instead, shown};
@@ -282,12 +281,13 @@ impl Loaded {
             columns.push(ColumnSchema { kind, dropped: None, ..column.clone() });
             roles.push(*role);
         }
-        let read = Schema { columns };
+        let read = Schema { columns, decimal_comma: own.decimal_comma };
         let table = Table::from_raw(&raw, &read)?;
         let unreadable =
             table.columns().iter().map(|column| unreadable(&raw, &column.name, &column.data)).collect();
         let schema = Schema {
             columns: read.columns.iter().filter_map(|column| own.get(&column.name).cloned()).collect(),
+            decimal_comma: own.decimal_comma,
         };
         let extra = own.columns.iter().filter(|column| self.schema.get(&column.name).is_none());
         let extra = extra.map(|column| column.name.clone()).collect();
@@ -306,7 +306,7 @@ impl Loaded {
             self.schema.columns.iter().zip(self.table.columns()).enumerate().map(|(i, (schema, column))| {
                 let mut values = view(&column.data, self.raw.n_rows());
                 if self.roles[i] == Role::Target {
-                    values = as_target(values, self.task);
+                    values = as_target(values, self.task, &self.raw);
                 }
                 Column {
                     name: &schema.name,
@@ -400,10 +400,11 @@ pub(crate) fn view(data: &ColumnData, n_rows: usize) -> Values<'_> {
 }
 
 /// A target of numbers as numbers, one of classes as codes.
-fn as_target(values: Values<'_>, task: Option<TaskKind>) -> Values<'_> {
+fn as_target<'a>(values: Values<'a>, task: Option<TaskKind>, raw: &RawTable) -> Values<'a> {
     match (values, task) {
         (Values::Codes { codes, levels }, Some(TaskKind::Regression)) => {
-            let numbers: Vec<f64> = levels.iter().map(|level| finite(level).unwrap_or(f64::NAN)).collect();
+            let numbers: Vec<f64> =
+                levels.iter().map(|level| raw.number(level).unwrap_or(f64::NAN)).collect();
             let number = |&code: &u32| numbers.get(code as usize).copied().unwrap_or(f64::NAN);
             Values::Numbers(codes.iter().map(number).collect())
         }
@@ -475,7 +476,7 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
         let (mut present, mut numbers) = (0, 0);
         for value in raw.values(index).flatten() {
             present += 1;
-            numbers += usize::from(finite(value).is_some());
+            numbers += usize::from(raw.number(value).is_some());
         }
         let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
         let kind = config.data.columns.get(name).and_then(|set| set.kind).unwrap_or(guess);
@@ -493,13 +494,17 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
             dropped: None,
         }
     };
+    let decimal_comma = raw.decimal_comma();
     let each = inference.into_iter().flat_map(Inference::finish_each).enumerate();
-    Schema { columns: each.map(|(i, found)| found.unwrap_or_else(|why| broken(i, why))).collect() }
+    Schema {
+        columns: each.map(|(i, found)| found.unwrap_or_else(|why| broken(i, why))).collect(),
+        decimal_comma,
+    }
 }
 
 fn are_numbers(raw: &RawTable, name: &str) -> bool {
     raw.column_index(name)
-        .is_some_and(|index| raw.values(index).flatten().all(|value| finite(value).is_some()))
+        .is_some_and(|index| raw.values(index).flatten().all(|value| raw.number(value).is_some()))
 }
 
 /// The cells of a column that say something which its kind cannot hold.

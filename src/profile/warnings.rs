@@ -29,6 +29,9 @@ pub const MOSTLY_MISSING: f64 = 0.8;
 pub const IMBALANCE: f64 = 10.0;
 /// Columns of more different values than this are not compared with each other.
 const MOST_ALIKE: usize = 1_000;
+/// The whole numbers of which a 64-bit float does not hold every digit and a 64-bit integer does.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+const MOST_INTEGER: f64 = 18_446_744_073_709_551_616.0;
 /// An extreme so many times farther out than the middle half is wide governs the scale.
 pub const FAR_OUT: f64 = 20.0;
 
@@ -64,6 +67,8 @@ pub enum Concern {
     Collinear,
     /// Two columns say the same in other words.
     SameTwice,
+    /// Whole numbers have more digits than are kept.
+    Rounded,
     /// Far extremes govern a column's scale.
     FarOutliers,
 }
@@ -86,6 +91,7 @@ impl Concern {
             Self::MostlyMissing => "mostly missing",
             Self::Collinear => "collinear columns",
             Self::SameTwice => "the same twice",
+            Self::Rounded => "rounded integers",
             Self::FarOutliers => "far outliers",
         }
     }
@@ -184,6 +190,20 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
     let name = column.name.as_str();
     let present = column.present(profile.n_rows);
     let mut found = Vec::new();
+    let numbers = column.numbers.as_ref();
+    let rounded = numbers.filter(|x| x.whole && (EXACT..=MOST_INTEGER).contains(&x.max.max(-x.min)));
+    if rounded.is_some() {
+        found.push(warning(
+            Concern::Rounded,
+            &[name],
+            format!(
+                "{}: whole numbers beyond 2^53, of which a 64-bit float keeps 16 digits: different ones may have \
+                 become equal. If they are names, they are told apart as such",
+                shown(name)
+            ),
+            setting(name, "kind", "\"category\""),
+        ));
+    }
     let far = column.numbers.as_ref().filter(|_| column.kind == ColumnKind::Number).map(|x| &x.outliers);
     if let Some(far) = far.filter(|far| far.farthest >= FAR_OUT) {
         let text = format!(
@@ -217,6 +237,7 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
     if constant {
         let what = match column.top.first() {
             _ if column.distinct == 0 => "every cell is missing".to_owned(),
+            Some(only) if rounded.is_some() => format!("every cell is {}, to 16 digits", shown(&only.value)),
             Some(only) => format!("every cell is {}", shown(&only.value)),
             None => "it has a single cell".to_owned(),
         };

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::memory;
 use crate::config::{Config, StreamMode};
-use crate::data::{ReadOptions, TableReader};
+use crate::data::read::read_table_while;
+use crate::data::words::counted;
+use crate::data::{RawTable, ReadOptions, TableReader};
 use crate::error::{Error, Result};
 
 /// Bytes that training in memory takes for each cell of a table, beside its text: the cell as a number, prepared in
@@ -92,6 +94,42 @@ pub fn streamed(config: &Config) -> Result<Option<Streamed>> {
     }))
 }
 
+/// Reads the whole table of these settings into memory. Of standard input and other pipes nobody knows the size before:
+/// they are refused as soon as they come to more than there is.
+pub fn read_whole(config: &Config) -> Result<RawTable> {
+    let sources = config.data.sources();
+    let options = ReadOptions::of(&config.data);
+    let is_sized = |path: &PathBuf| path.metadata().is_ok_and(|there| there.is_file() || there.is_dir());
+    let pipe = sources.iter().find(|path| *path == Path::new("-") || (path.exists() && !is_sized(path)));
+    let (Some(_), Some((budget, words)), false) =
+        (pipe, budget(config)?, config.data.stream == StreamMode::Never)
+    else {
+        return read_table_while(&sources, &options, |_| Ok(()));
+    };
+    let (mut need, mut n_rows) = (0.0, 0);
+    read_table_while(&sources, &options, |block| {
+        n_rows += block.n_rows();
+        need += need_of(block.text_bytes() as f64, (block.n_rows() * block.n_columns()) as f64);
+        if need <= budget {
+            return Ok(());
+        }
+        Err(Error::data(
+            format!(
+                "{}: the first {} would take some {} in memory, more than {words}, and a pipe cannot be read from disk",
+                block.source.display(),
+                counted(n_rows, "row"),
+                said(need)
+            ),
+            "save it to a file and give the file's name, or --memory 64GiB, or --set data.stream=never to try all the same",
+        ))
+    })
+}
+
+/// About how much memory training takes for so many cells that are so many bytes of text.
+fn need_of(text_bytes: f64, n_cells: f64) -> f64 {
+    2.0 * text_bytes + CELL_BYTES * n_cells
+}
+
 /// About how much memory training takes that holds the whole table, from the size of its files and its first rows.
 fn need(sources: &[PathBuf], options: &ReadOptions, budget: f64) -> Result<f64> {
     let files = crate::data::read::files_of(sources)?;
@@ -111,7 +149,7 @@ fn need(sources: &[PathBuf], options: &ReadOptions, budget: f64) -> Result<f64> 
     let Some(block) = reader.next_block()? else { return Ok(0.0) };
     let n_cells = (block.n_rows() * block.n_columns()) as f64;
     let bytes = (block.text_bytes() as f64).max(n_cells);
-    Ok(2.0 * size + CELL_BYTES * n_cells * size / bytes)
+    Ok(need_of(size, n_cells * size / bytes))
 }
 
 #[cfg(test)]

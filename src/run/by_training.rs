@@ -12,14 +12,15 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 
-/// What a column that all rows made `of_all` is by its training rows.
+/// What a column that all rows made `of_all` is by its training rows; beside the column, whether a comma stands before
+/// decimals in the table.
 ///
 /// It may say nothing among them, and is dropped. Where it would be of another kind, the error asks what it is: its cells
 /// were typed by all rows, so that held-out rows would have had a say.
 pub(super) fn decided(
     config: &Config,
     of_all: &ColumnSchema,
-    column: &Column,
+    (column, decimal_comma): (&Column, bool),
     train: &TrainRows,
 ) -> Result<ColumnSchema> {
     let rows = train.rows();
@@ -33,7 +34,8 @@ pub(super) fn decided(
         }
         ColumnData::Dropped => return Ok(of_all.clone()),
     };
-    let part = RawTable::typed(rows.len(), vec![(column.name.clone(), cells)]);
+    let part =
+        RawTable::typed(rows.len(), vec![(column.name.clone(), cells)]).with_decimal_comma(decimal_comma);
     // How cells are written has been undone; what the user says of their meaning stands.
     let set = config.data.columns.get(&column.name);
     let kind = set.filter(|set| set.kind.is_some() || set.format.is_some() || set.levels.is_some());

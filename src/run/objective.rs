@@ -25,7 +25,7 @@ pub(super) fn task_by_loss(config: &Config, raw: &RawTable, target: &str) -> Opt
         | LossName::Hinge => false,
     };
     let column = raw.column_index(target)?;
-    let holds_numbers = || raw.values(column).flatten().all(|cell| data::cell::finite(cell).is_some());
+    let holds_numbers = || raw.values(column).flatten().all(|cell| raw.number(cell).is_some());
     (is_of_numbers && holds_numbers()).then_some(TaskKind::Regression)
 }
 

@@ -23,8 +23,8 @@ use crate::config::{
 use crate::data::RowIdx;
 use crate::data::words::{counted, instead, listed, shown, thousands};
 use crate::data::{
-    self, ColumnKind, ColumnSchema, Inference, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable,
-    ReadOptions, Schema, Split, Table, Target, TargetScaler, TaskKind, Wanted,
+    ColumnKind, ColumnSchema, Inference, Labels, OutOfFold, Pipeline, PipelineOptions, RawTable, Schema,
+    Split, Table, Target, TargetScaler, TaskKind, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::model::TargetSpec;
@@ -86,7 +86,7 @@ impl Plan {
                  reads them from disk",
             ));
         }
-        data::read_table(&config.data.sources(), &ReadOptions::of(&config.data))
+        budget::read_whole(config)
     }
 
     /// Decides everything about a table that has been read with the words for missing cells of `config`.
@@ -335,8 +335,9 @@ pub(super) fn schema_by(
     let aside: BTreeSet<&str> = raw.names().filter(|name| no_input(name) || is_dropped(name)).collect();
     let kinds = columns.iter().filter(|(name, _)| !aside.contains(name.as_str()));
     let wanted: BTreeMap<String, Wanted> = kinds.map(|(name, c)| (name.clone(), Wanted::of(c))).collect();
-    let mut inferred = look(Inference::new(raw, &wanted, &aside)?)?.finish()?.columns.into_iter();
-    let mut schema = Schema::default();
+    let mut inferred =
+        look(Inference::new(raw, &wanted, &aside)?.heeding(raw, target))?.finish()?.columns.into_iter();
+    let mut schema = Schema { decimal_comma: raw.decimal_comma(), ..Schema::default() };
     for name in raw.names().filter(|name| !no_input(name)) {
         if is_dropped(name) {
             schema.columns.push(ColumnSchema {

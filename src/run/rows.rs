@@ -104,7 +104,7 @@ fn numbers_in(plan: &Plan, column: &str) -> Result<Vec<f64>> {
     })?;
     let number = |&row: &RowIdx| match raw.value(row as usize, index) {
         None => Ok(f64::NAN),
-        Some(cell) => data::cell::finite(cell).ok_or_else(|| {
+        Some(cell) => raw.number(cell).ok_or_else(|| {
             let remedy = "name a column of numbers, or --set curriculum.by=loss";
             data::unfit_number(raw, row as usize, index, "a number that says how hard the row is", remedy)
         }),

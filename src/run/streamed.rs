@@ -358,7 +358,7 @@ fn prepared(
     for (index, of_all) in kept.into_iter().enumerate() {
         // One column in memory at a time, and some rows of all.
         let column = columns.whole_input(index)?;
-        let decided = by_training::decided(config, of_all, &column, &split.train)?;
+        let decided = by_training::decided(config, of_all, (&column, schema.decimal_comma), &split.train)?;
         let is_kept = decided.dropped.is_none();
         schema.columns.iter_mut().filter(|c| c.name == decided.name).for_each(|c| c.clone_from(&decided));
         if !is_kept {

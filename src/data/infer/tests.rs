@@ -61,6 +61,10 @@ fn each_kind_is_recognised_with_a_reason() {
         ),
         ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
         ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
+        ("x", cycle(&["1e300", "5"]), Number, None, "all 100 cells are numbers, 2 different whole ones"),
+        ("x", cycle(&["\"(1,250)\"", "7"]), Number, None, "thousands set apart, those below 0 in brackets"),
+        ("x", cycle(&["12 Jan 2023", "2023-02"]), Date, None, "all 100 cells are dates"),
+        ("x", cycle(&["red", "1e999", "green"]), Category, None, "text, 3 different values among 100"),
         (
             "x",
             cycle(&["9223372036854775807", "9223372036854775806"]),

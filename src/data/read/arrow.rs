@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::ReadOptions;
 use super::columns::Meaning;
 use super::csv::checked_names;
+use super::expansion::{Expansion, bytes_of, rows_of_block};
 use super::guard::guarded;
 use super::input::Input;
 use super::raw::{RawColumn, RawTable};
@@ -39,6 +40,7 @@ pub(super) struct ArrowReader {
     rest: Vec<u8>,
     /// The batch that is being given out, and how many of its rows have been.
     batch: Option<(RecordBatch, usize)>,
+    expansion: Expansion,
 }
 
 impl ArrowReader {
@@ -51,6 +53,7 @@ impl ArrowReader {
             names: Vec::new(),
             rest: Vec::new(),
             batch: None,
+            expansion: Expansion::default(),
         };
         if reader.input.sample().starts_with(b"ARROW1") {
             reader.take(8)?;
@@ -97,13 +100,16 @@ impl ArrowReader {
         loop {
             match &mut self.batch {
                 Some((batch, given)) if *given < batch.num_rows() => {
-                    let n = BLOCK_ROWS.min(batch.num_rows() - *given);
                     let path = self.input.path();
-                    let rows = || block(&batch.slice(*given, n), &self.names, &self.meaning, path);
+                    let rows = || {
+                        let rest = batch.slice(*given, BLOCK_ROWS.min(batch.num_rows() - *given));
+                        let rest = rest.slice(0, rows_of_block(&rest, BLOCK_ROWS));
+                        block(&rest, &self.names, &self.meaning, path)
+                    };
                     let Some(block) = guarded(rows) else {
                         return Err(self.damaged("its content contradicts itself"));
                     };
-                    *given += n;
+                    *given += block.n_rows();
                     return Ok(Some(block));
                 }
                 _ => {
@@ -156,6 +162,12 @@ impl ArrowReader {
         let decoded = guarded(|| self.decoder.decode(&mut buffer));
         let decoded = decoded.ok_or_else(|| self.damaged("its content contradicts itself"))?;
         let batch = decoded.map_err(|error| self.damaged(&error.to_string()))?;
+        if let Some(batch) = &batch {
+            let bytes = guarded(|| bytes_of(batch));
+            let bytes = bytes.ok_or_else(|| self.damaged("its content contradicts itself"))?;
+            let n_bytes = self.input.n_bytes();
+            self.expansion.add(self.input.path(), batch.num_rows(), bytes, n_bytes)?;
+        }
         self.batch = batch.map(|batch| (batch, 0));
         Ok(true)
     }

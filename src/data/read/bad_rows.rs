@@ -17,6 +17,9 @@ pub struct Skipped {
     pub count: usize,
     /// The first hundred thousand of them.
     pub rows: Vec<SkippedRow>,
+    /// What may be a row that was taken for something else: a header of numbers only, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// A row that was left out.

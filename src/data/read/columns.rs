@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::ReadOptions;
 use super::dictionary::{Dictionary, MOST_CODED};
-use super::raw::{Cells, Text};
+use super::raw::{Cells, DecimalMark, Text};
 use crate::data::cell::{NullWords, Numeric, decimal_number};
 use crate::data::table::MISSING;
 
@@ -12,12 +12,13 @@ use crate::data::table::MISSING;
 #[derive(Debug, Clone)]
 pub(super) struct Meaning {
     pub(super) nulls: NullWords,
-    pub(super) decimal_comma: bool,
+    pub(super) mark: DecimalMark,
 }
 
 impl Meaning {
     pub(super) fn new(options: &ReadOptions, decimal_comma: bool) -> Self {
-        Self { nulls: NullWords::new(&options.null_words), decimal_comma }
+        let mark = DecimalMark { comma: decimal_comma, is_said: options.decimal_comma.is_some() };
+        Self { nulls: NullWords::new(&options.null_words), mark }
     }
 
     /// What a cell says, without white space around it; nothing if it is one of the null words.

@@ -16,7 +16,8 @@ use super::input::Input;
 use super::raw::{RawColumn, RawTable};
 use super::records::Tokens;
 use super::{BadRows, ReadOptions};
-use crate::data::words::{counted, shell, shown, thousands};
+use crate::data::cell::{Numeric, decimal_number};
+use crate::data::words::{counted, listed, shell, shown, thousands};
 use crate::{Error, Result};
 
 /// The most bytes that a name may have.
@@ -30,6 +31,8 @@ const STRIP: usize = 256;
 pub(super) struct CsvReader {
     cutter: Cutter,
     dialect: Dialect,
+    /// Whether a comma stands before decimals, where the file shows it or the user says it.
+    pub(super) shown_comma: Option<bool>,
     meaning: Meaning,
     bad_rows: BadRows,
     pub(super) names: Vec<String>,
@@ -60,11 +63,13 @@ impl CsvReader {
             delimiter: options.delimiter,
             quote: options.quote,
             decimal_comma: options.decimal_comma,
+            usual_comma: options.usual_comma,
         };
-        let dialect = detect(input.sample(), input.is_whole(), is_tsv, wanted);
+        let (dialect, shown_comma) = detect(input.sample(), input.is_whole(), is_tsv, wanted);
         let mut reader = Self {
             cutter: Cutter::new(input, dialect),
             dialect,
+            shown_comma,
             meaning: Meaning::new(options, dialect.decimal_comma),
             bad_rows: options.bad_rows,
             names: Vec::new(),
@@ -95,6 +100,38 @@ impl CsvReader {
             words.push("a comma before decimals".to_owned());
         }
         (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    /// What is doubtful of the header: that it is a row.
+    pub(super) fn doubt(&self) -> Option<String> {
+        const MOST: usize = 20;
+        if !self.names.iter().all(|name| decimal_number(name, self.dialect.decimal_comma) != Numeric::Not) {
+            return None;
+        }
+        let names = |n: usize| (1..=n).map(|i| format!("c{i}")).collect::<Vec<_>>();
+        let mark = (self.dialect.delimiter as char).to_string();
+        let header = match self.names.len() {
+            n if n <= MOST => names(n).join(&mark),
+            n => names(3).join(&mark) + &format!("{mark}… to c{n}"),
+        };
+        let path = self.path();
+        Some(format!(
+            "the header of {} is numbers only, {}; if that is a row, put names above it: (echo {}; cat {}) > named.csv",
+            path.display(),
+            listed(self.names.iter().map(String::as_str)),
+            shell(&header),
+            shell(&path.to_string_lossy())
+        ))
+    }
+
+    /// Whether a comma stands before decimals.
+    pub(super) fn decimal_comma(&self) -> bool {
+        self.dialect.decimal_comma
+    }
+
+    /// Takes over the decimal mark that other files of the table show, before any row is read.
+    pub(super) fn set_decimal_comma(&mut self, comma: bool) {
+        (self.dialect.decimal_comma, self.meaning.mark.comma) = (comma, comma);
     }
 
     pub(super) fn into_input(self) -> Input {
@@ -333,7 +370,7 @@ fn parse(
         }
         skipped.push(SkippedRow { file: path.to_owned(), line, what });
     }
-    let new = |_| ColumnBuilder::new(rows.len(), meaning.decimal_comma);
+    let new = |_| ColumnBuilder::new(rows.len(), meaning.mark.comma);
     let mut columns: Vec<ColumnBuilder> = names.iter().map(new).collect();
     for start in (0..rows.len()).step_by(STRIP) {
         let end = rows.len().min(start + STRIP);
@@ -349,6 +386,7 @@ fn parse(
         columns: columns.collect(),
         n_rows: lines.len(),
         lines,
+        mark: meaning.mark,
         files: vec![(0, path.to_owned())],
         ..RawTable::default()
     })

@@ -1,6 +1,7 @@
 //! How a file of text with delimiters is written: what stands between cells and around them, and the decimal mark.
 
 use super::records::Tokens;
+use crate::data::cell_format::bare;
 
 /// The delimiters that are told apart, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -24,13 +25,16 @@ pub(super) struct Wanted {
     pub(super) delimiter: Option<u8>,
     pub(super) quote: Option<u8>,
     pub(super) decimal_comma: Option<bool>,
+    /// What to take where the user does not say it and the file does not show it.
+    pub(super) usual_comma: Option<bool>,
 }
 
-/// The dialect of a file that starts with `sample`; `is_tsv` where its name says tabs.
+/// The dialect of a file that starts with `sample`, and whether a comma stands before decimals where the file shows it or
+/// the user says it; `is_tsv` where its name says tabs.
 ///
 /// The delimiter is the one that cuts most records into as many cells as the header, two or more; among equals the one
 /// that makes more cells. The quote is `"`, unless `'` makes the records fit better, or stands around every name.
-pub(super) fn detect(sample: &[u8], is_whole: bool, is_tsv: bool, wanted: Wanted) -> Dialect {
+pub(super) fn detect(sample: &[u8], is_whole: bool, is_tsv: bool, wanted: Wanted) -> (Dialect, Option<bool>) {
     let sample = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample);
     let newline =
         if memchr::memchr(b'\n', sample).is_none() && sample.contains(&b'\r') { b'\r' } else { b'\n' };
@@ -52,9 +56,10 @@ pub(super) fn detect(sample: &[u8], is_whole: bool, is_tsv: bool, wanted: Wanted
             }
         }
     }
-    dialect.decimal_comma =
-        wanted.decimal_comma.unwrap_or_else(|| has_decimal_commas(sample, is_whole, dialect));
-    dialect
+    let marks = Marks::of(sample, is_whole, dialect);
+    let shown = wanted.decimal_comma.or_else(|| marks.comma());
+    dialect.decimal_comma = shown.or(wanted.usual_comma).unwrap_or_else(|| marks.perhaps_comma(dialect));
+    (dialect, shown)
 }
 
 /// How well a dialect fits.
@@ -84,25 +89,71 @@ impl Fit {
     }
 }
 
-/// Whether cells such as `3,5` stand in a file, and none such as `3.5`.
-///
-/// `1,234` may mean thousands: where every comma stands before three digits, only `;` between cells, as written where
-/// the comma is the decimal mark, makes it one.
-fn has_decimal_commas(sample: &[u8], is_whole: bool, dialect: Dialect) -> bool {
-    let tokens = Tokens::of_sample(sample, dialect, RECORDS, is_whole);
-    let (mut clear, mut unclear) = (0, 0);
-    for &cell in tokens.records().skip(1).flatten() {
-        let cell = tokens.bytes(cell, sample).trim_ascii();
-        let digits = cell.strip_prefix(b"-").unwrap_or(cell);
-        let Some(mark) = digits.iter().position(|b| !b.is_ascii_digit()) else { continue };
-        let decimals = &digits[mark + 1..];
-        let exact = mark > 0 && !decimals.is_empty() && decimals.iter().all(u8::is_ascii_digit);
-        match digits[mark] {
-            b'.' if exact => return false,
-            b',' if exact && (decimals.len() != 3 || mark > 3 || digits[0] == b'0') => clear += 1,
-            b',' if exact => unclear += 1,
+/// Which decimal mark the cells of a file show.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Cells such as `3.5` or `1,234.5`, of which only the point can stand before decimals; and such as `3,5`.
+    point: usize,
+    comma: usize,
+    /// Cells such as `1,234`, which may be thousands or have three decimals.
+    perhaps_comma: usize,
+}
+
+impl Marks {
+    fn of(sample: &[u8], is_whole: bool, dialect: Dialect) -> Self {
+        let tokens = Tokens::of_sample(sample, dialect, RECORDS, is_whole);
+        let mut marks = Self::default();
+        for &cell in tokens.records().skip(1).flatten() {
+            let cell = String::from_utf8_lossy(tokens.bytes(cell, sample));
+            marks.add(bare(&cell).as_bytes());
+        }
+        marks
+    }
+
+    fn add(&mut self, cell: &[u8]) {
+        let Some(first) = cell.iter().position(|b| !b.is_ascii_digit()) else { return };
+        let last = cell.iter().rposition(|b| !b.is_ascii_digit()).unwrap_or(first);
+        let (mark, behind) = (cell[last], cell.len() - last - 1);
+        if first == 0 || behind == 0 || !matches!(mark, b'.' | b',') {
+            return;
+        }
+        let is_comma = mark == b',';
+        if first == last {
+            // No thousands stand behind more than three digits, or a 0.
+            match (behind == 3 && first <= 3 && cell[0] != b'0', is_comma) {
+                (true, true) => self.perhaps_comma += 1,
+                (true, false) => {}
+                (false, true) => self.comma += 1,
+                (false, false) => self.point += 1,
+            }
+            return;
+        }
+        let mut groups = cell[..last].split(|&b| b == cell[first]);
+        let starts = groups.next().is_some_and(|group| group.len() <= 3 && group[0] != b'0');
+        let n = groups.clone().count();
+        if !starts || !groups.all(|group| group.len() == 3 && group.iter().all(u8::is_ascii_digit)) {
+            return;
+        }
+        match (cell[first], is_comma) {
+            (b'.', true) => self.comma += 1,
+            (b',', false) => self.point += 1,
+            // Thousands alone; of more groups of a point than these many a cell is an address of a network.
+            (b'.', false) if behind == 3 && n == 1 => self.comma += 1,
+            (b',', true) if behind == 3 => self.point += 1,
             _ => {}
         }
     }
-    clear > 0 || (unclear > 0 && dialect.delimiter == b';')
+
+    /// Whether a comma stands before decimals, where all cells that show it agree.
+    fn comma(&self) -> Option<bool> {
+        (self.comma > 0 || self.point > 0)
+            .then_some(self.comma > 0)
+            .filter(|_| self.comma == 0 || self.point == 0)
+    }
+
+    /// The same where nothing shows it: where all commas could be those of thousands, only `;` between cells, as written
+    /// where the comma is the decimal mark, makes it one.
+    fn perhaps_comma(&self, dialect: Dialect) -> bool {
+        self.point == 0 && self.perhaps_comma > 0 && dialect.delimiter == b';'
+    }
 }

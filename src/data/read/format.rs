@@ -65,12 +65,17 @@ pub(super) fn format_of(path: &Path, sample: &[u8], packing: Packing) -> Result<
     Ok(format)
 }
 
-/// Refuses what is known to be no text, and text in UTF-16.
+/// Refuses what is known to be no text, and text in UTF-16 or UTF-32.
 fn check_text(path: &Path, sample: &[u8]) -> Result<()> {
     const AS_CSV: &str = "save the table as CSV or Parquet first";
     let file = path.display();
     let name = shell(&path.to_string_lossy());
-    let foreign: [(&[u8], &str, String); 8] = [
+    let twice = |unpack: &str| format!("{unpack} {name}, and give the file that comes out");
+    let foreign: [(&[u8], &str, String); 12] = [
+        (b"\x1f\x8b", "packed twice, inside by gzip", twice("gunzip --keep")),
+        (b"\x28\xb5\x2f\xfd", "packed twice, inside by zstd", twice("unzstd --keep")),
+        (b"\xff\xfe\0\0", "in UTF-32", format!("iconv -f UTF-32 -t UTF-8 {name} > utf8.csv")),
+        (b"\0\0\xfe\xff", "in UTF-32", format!("iconv -f UTF-32 -t UTF-8 {name} > utf8.csv")),
         (b"PK\x03\x04", "a zip archive or an Excel workbook", AS_CSV.to_owned()),
         (b"\xd0\xcf\x11\xe0", "an old Excel workbook", AS_CSV.to_owned()),
         (b"PARE", "an encrypted Parquet file", "save it without encryption first".to_owned()),
@@ -81,7 +86,8 @@ fn check_text(path: &Path, sample: &[u8]) -> Result<()> {
         (b"SQLite format 3\0", "an SQLite database", AS_CSV.to_owned()),
     ];
     if let Some((_, what, remedy)) = foreign.into_iter().find(|(magic, ..)| sample.starts_with(magic)) {
-        return Err(Error::data(format!("{file} is {what}; expected a table"), remedy));
+        let expected = if what.starts_with("in ") { "UTF-8" } else { "a table" };
+        return Err(Error::data(format!("{file} is {what}; expected {expected}"), remedy));
     }
     if looks_like_utf16(sample) {
         return Err(Error::data(

@@ -16,7 +16,9 @@ pub(super) const SAMPLE: usize = 1 << 18;
 /// Packed files of tables are some 3 to 50 times smaller than the tables; beyond this ratio nothing is unpacked …
 const MOST_RATIO: u64 = 300;
 /// … once so many bytes have come out.
-const RATIO_FROM: u64 = 64 << 20;
+const RATIO_FROM: u64 = 8 << 20;
+/// Bytes that come out between two looks at the ratio.
+const STEP: usize = 1 << 20;
 
 /// How standard input is called in messages.
 pub(super) const STANDARD_INPUT: &str = "standard input";
@@ -100,6 +102,16 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.get_ref().get_ref(),
             Self::Zstd(decoder) => decoder.get_ref().get_ref(),
         }
+    }
+
+    /// Bytes of the source that have been unpacked, those left out that have only been read.
+    fn n_taken(&self) -> u64 {
+        let waiting = match self {
+            Self::Plain(_) => 0,
+            Self::Gzip(decoder) => decoder.get_ref().buffer().len(),
+            Self::Zstd(decoder) => decoder.get_ref().buffer().len(),
+        };
+        self.counted().n_bytes - waiting as u64
     }
 }
 
@@ -189,31 +201,45 @@ impl Input {
         if self.ended || buffer.len() >= length {
             return Ok(self.ended);
         }
-        let before = buffer.len();
-        let most = (length - before) as u64;
-        let read = match &mut self.decoder {
-            Decoder::Plain(counted) => counted.take(most).read_to_end(buffer),
-            Decoder::Gzip(decoder) => decoder.take(most).read_to_end(buffer),
-            Decoder::Zstd(decoder) => decoder.take(most).read_to_end(buffer),
-        };
-        self.ended = (read.map_err(|error| self.failed(error))? as u64) < most;
-        self.unpacked += (buffer.len() - before) as u64;
-        let packed = self.decoder.counted().n_bytes;
-        if self.packing != Packing::None
-            && self.unpacked > RATIO_FROM
-            && self.unpacked / packed.max(1) > MOST_RATIO
-        {
-            return Err(Error::data(
-                format!(
-                    "{}: {} of it unpack to more than {}, over {MOST_RATIO} times as much, as no table does",
-                    self.path.display(),
-                    counted(packed as usize, "byte"),
-                    counted(self.unpacked as usize, "byte")
-                ),
-                "if it is a table all the same, unpack it first and give the unpacked file",
-            ));
+        while !self.ended && buffer.len() < length {
+            let step = if self.packing == Packing::None { usize::MAX } else { STEP };
+            let most = (length - buffer.len()).min(step) as u64;
+            let read = match &mut self.decoder {
+                Decoder::Plain(counted) => counted.take(most).read_to_end(buffer),
+                Decoder::Gzip(decoder) => decoder.take(most).read_to_end(buffer),
+                Decoder::Zstd(decoder) => decoder.take(most).read_to_end(buffer),
+            };
+            let read = read.map_err(|error| self.failed(error))? as u64;
+            self.ended = read < most;
+            self.unpacked += read;
+            self.check_ratio()?;
         }
         Ok(self.ended)
+    }
+
+    /// Refuses what unpacks to so much more than it is as no table does.
+    fn check_ratio(&self) -> Result<()> {
+        let packed = self.decoder.n_taken();
+        if self.packing == Packing::None
+            || self.unpacked <= RATIO_FROM
+            || self.unpacked / packed.max(1) <= MOST_RATIO
+        {
+            return Ok(());
+        }
+        Err(Error::data(
+            format!(
+                "{}: {} of it unpack to more than {}, over {MOST_RATIO} times as much, as no table does",
+                self.path.display(),
+                counted(packed as usize, "byte"),
+                counted(self.unpacked as usize, "byte")
+            ),
+            "if it is a table all the same, unpack it first and give the unpacked file",
+        ))
+    }
+
+    /// Bytes of the source that have been read.
+    pub(super) fn n_bytes(&self) -> u64 {
+        self.decoder.counted().n_bytes
     }
 
     fn failed(&self, error: std::io::Error) -> Error {
@@ -272,4 +298,33 @@ fn changed(path: &Path, before: u64, after: u64) -> Error {
         ),
         "wait until it is complete, then run the command again",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn little_that_unpacks_to_much_is_refused_before_much_has_come_out() {
+        let text = "0,0\n".repeat(64 << 18);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(text.as_bytes()).unwrap();
+        for packed in [gzip.finish().unwrap(), zstd::encode_all(text.as_bytes(), 3).unwrap()] {
+            let mut input = Input::of_bytes(Path::new("t.csv.gz"), &packed, Sha256::new()).unwrap();
+            let mut held = Vec::new();
+            let error = loop {
+                held.clear();
+                match input.read_up_to(&mut held, 16 << 20) {
+                    Ok(ended) => assert!(!ended, "all of it came out"),
+                    Err(error) => break error.to_string(),
+                }
+            };
+            assert!(error.contains("over 300 times as much"), "{error}");
+            // A decoder takes some 32 KiB of its input ahead, which may come to 300 times as much.
+            let most = RATIO_FROM.max(MOST_RATIO * (36 << 10)) + STEP as u64;
+            assert!(input.unpacked <= most && held.capacity() as u64 <= 3 * most, "{}", input.unpacked);
+        }
+    }
 }

@@ -42,6 +42,9 @@ struct Bad {
     remedy: String,
 }
 
+/// The column of a value, how it stands in the line, and what it says.
+type Entry<'a> = (usize, &'a RawValue, Option<Cow<'a, str>>);
+
 /// The keys and values of a line, as they stand.
 struct Line<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -140,20 +143,21 @@ impl JsonReader {
         let mut foreign: Vec<Option<&str>> = vec![None; self.names.len()];
         let mut skipped = Skipped::default();
         let mut starts = Vec::new();
+        // The line on which each key stood last.
+        let mut seen = vec![0; self.names.len()];
         for (line, text) in lines(piece) {
-            match self.row(text, line) {
+            match self.row(text, line, &mut seen) {
                 Ok(entries) => {
                     starts.push(line);
-                    for (place, value) in entries {
+                    for (place, value, text) in entries {
                         let column = &mut columns[place];
                         match value.get().as_bytes().first() {
                             Some(b'{') => foreign[place] = Some("objects"),
                             Some(b'[') => foreign[place] = Some("lists"),
                             _ => {}
                         }
-                        // Of a key that a line has twice the last counts.
                         column.resize(starts.len() - 1, None);
-                        column.push(text_of(value));
+                        column.push(text);
                     }
                     columns.iter_mut().for_each(|column| column.resize(starts.len(), None));
                 }
@@ -187,29 +191,45 @@ impl JsonReader {
         })
     }
 
-    /// The columns and values of a line.
-    fn row<'a>(&self, text: &'a [u8], line: u64) -> std::result::Result<Vec<(usize, &'a RawValue)>, Bad> {
+    /// The columns and values of a line, as they stand and what they say; none twice.
+    fn row<'a>(
+        &self,
+        text: &'a [u8],
+        line: u64,
+        seen: &mut [u64],
+    ) -> std::result::Result<Vec<Entry<'a>>, Bad> {
         let path = self.path();
+        let look = format!(
+            "check the line: sed -n {line}p {}; or --bad-rows skip to leave such rows out",
+            shell(&path.to_string_lossy())
+        );
         let Line(entries) = serde_json::from_slice(text).map_err(|error| Bad {
             line,
             what: match std::str::from_utf8(text) {
                 Ok(_) => format!("expected a JSON object, found another line: {error}"),
                 Err(error) => format!("byte {} of the line is not of UTF-8", error.valid_up_to() + 1),
             },
-            remedy: format!(
-                "check the line: sed -n {line}p {}; or --bad-rows skip to leave such rows out",
-                shell(&path.to_string_lossy())
-            ),
+            remedy: look.clone(),
         })?;
-        let place = |(key, value): (Cow<'_, str>, &'a RawValue)| {
+        let mut place = |(key, value): (Cow<'_, str>, &'a RawValue)| {
             let place = self.places.get(key.trim()).copied().ok_or_else(|| Bad {
                 line,
                 what: format!("the key {} is in none of the first rows, which say the columns", shown(&key)),
                 remedy: "give the first row every key, with null where it has no value".into(),
             })?;
-            Ok((place, value))
+            let bad = |what| Bad { line, what, remedy: look.clone() };
+            if std::mem::replace(&mut seen[place], line) == line {
+                return Err(bad(format!("the key {} stands there twice", shown(&key))));
+            }
+            let text = text_of(value).map_err(|NoText| {
+                bad(format!(
+                    "the text of the key {} holds half of a surrogate pair, which is no character",
+                    shown(&key)
+                ))
+            })?;
+            Ok((place, value, text))
         };
-        entries.into_iter().map(place).collect()
+        entries.into_iter().map(&mut place).collect()
     }
 }
 
@@ -219,11 +239,16 @@ fn lines(piece: &Piece) -> impl Iterator<Item = (u64, &[u8])> {
     lines.filter(|(text, _)| !text.trim_ascii().is_empty()).map(|(text, line)| (line, text))
 }
 
+/// A text that is well formed, and none: half of a surrogate pair is no character.
+struct NoText;
+
 /// What a value says: a text without its quotes, anything else as it stands; nothing for null.
-fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
+fn text_of(value: &RawValue) -> std::result::Result<Option<Cow<'_, str>>, NoText> {
     match value.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str::<Key<'_>>(text).ok().map(|Key(text)| text),
-        other => Some(Cow::Borrowed(other)),
+        "null" => Ok(None),
+        text if text.starts_with('"') => {
+            serde_json::from_str::<Key<'_>>(text).map(|Key(text)| Some(text)).map_err(|_| NoText)
+        }
+        other => Ok(Some(Cow::Borrowed(other))),
     }
 }

@@ -11,6 +11,7 @@ mod cut;
 mod dialect;
 mod dictionary;
 mod drawn;
+mod expansion;
 mod format;
 mod guard;
 mod input;
@@ -37,6 +38,7 @@ use self::input::Input;
 use self::json::JsonReader;
 use self::parquet::ParquetReader;
 use super::cell::DEFAULT_NULL_WORDS;
+use super::table::check_rows;
 use super::words::{counted, listed, shown};
 pub use crate::config::BadRows;
 use crate::config::{DataConfig, Decimal, Delimiter, Quote};
@@ -45,7 +47,7 @@ pub use bad_rows::{Skipped, SkippedRow};
 pub(crate) use dictionary::Dictionary;
 pub use drawn::{DrawnTable, read_drawn};
 pub use guard::is_guarded;
-pub(crate) use raw::Cells;
+pub(crate) use raw::{Cells, DecimalMark};
 pub use raw::{RawTable, stem_of};
 
 /// How files are to be read; what is not said is told from the files.
@@ -59,6 +61,8 @@ pub struct ReadOptions {
     pub quote: Option<u8>,
     /// Whether a comma, and no point, stands before the decimals of a number.
     pub decimal_comma: Option<bool>,
+    /// The same for a file that does not show it: as in the table that a model has learned from.
+    pub usual_comma: Option<bool>,
     /// Further words that count as missing in single columns.
     pub column_nulls: BTreeMap<String, Vec<String>>,
     /// What is done with a row that has too few or too many cells, or bytes that are no text.
@@ -72,6 +76,7 @@ impl Default for ReadOptions {
             delimiter: None,
             quote: None,
             decimal_comma: None,
+            usual_comma: None,
             column_nulls: BTreeMap::new(),
             bad_rows: BadRows::Refuse,
         }
@@ -100,6 +105,7 @@ impl ReadOptions {
                 Decimal::Point => Some(false),
                 Decimal::Comma => Some(true),
             },
+            usual_comma: None,
             column_nulls: data
                 .columns
                 .iter()
@@ -150,14 +156,26 @@ impl TableReader {
         let Some(first) = files.pop_front() else {
             return Err(Error::setting("no table is named", "give the path of a file"));
         };
-        let current = FileReader::new(Input::open(&first, Sha256::new())?, options)?;
+        let mut current = FileReader::new(Input::open(&first, Sha256::new())?, options)?;
+        if let FileReader::Csv(csv) = &mut current
+            && csv.shown_comma.is_none()
+            && let Some(comma) = decimal_comma_of(&files, options)
+        {
+            csv.set_decimal_comma(comma);
+        }
         let source = if sources[0] == Path::new("-") { current.path() } else { sources[0].clone() };
         Ok(Self::of(current, source, files, options))
     }
 
     fn of(current: FileReader, source: PathBuf, files: VecDeque<PathBuf>, options: &ReadOptions) -> Self {
+        let mut options = options.clone();
+        let mut skipped = Skipped::default();
+        if let FileReader::Csv(csv) = &current {
+            options.usual_comma = Some(csv.decimal_comma());
+            skipped.doubt = csv.doubt();
+        }
         Self {
-            options: options.clone(),
+            options,
             source,
             names: current.names().to_vec(),
             kinds: current.kinds(),
@@ -167,7 +185,15 @@ impl TableReader {
             current: Some(current),
             sha256: Sha256::new(),
             n_rows: 0,
-            skipped: Skipped::default(),
+            skipped,
+        }
+    }
+
+    /// How many rows the file that is being read says that it has; 0 where it does not say.
+    pub(crate) fn n_rows_told(&self) -> usize {
+        match &self.current {
+            Some(FileReader::Parquet(reader)) => reader.n_rows(),
+            _ => 0,
         }
     }
 
@@ -207,6 +233,7 @@ impl TableReader {
             let Some(next) = self.files.pop_front() else { break };
             let next = FileReader::new(Input::open(&next, self.sha256.clone())?, &self.options)?;
             self.check_columns(&next)?;
+            self.check_decimal_mark(&next)?;
             self.current = Some(next);
         }
         if self.n_rows == 0 {
@@ -230,6 +257,26 @@ impl TableReader {
     pub fn finish(self) -> Reading {
         let sha256 = hex(self.sha256);
         Reading { sha256, n_rows: self.n_rows, skipped: self.skipped, reading: self.reading }
+    }
+
+    /// The files of a table have the same decimal mark, as far as they show one.
+    fn check_decimal_mark(&self, next: &FileReader) -> Result<()> {
+        let FileReader::Csv(csv) = next else { return Ok(()) };
+        let (Some(comma), Some(usual)) = (csv.shown_comma, self.options.usual_comma) else { return Ok(()) };
+        if comma == usual {
+            return Ok(());
+        }
+        let mark = |comma| if comma { "comma" } else { "point" };
+        Err(Error::data(
+            format!(
+                "{} is read with a decimal {}, and {} has numbers with a decimal {}",
+                self.first_file.display(),
+                mark(usual),
+                next.path().display(),
+                mark(comma)
+            ),
+            format!("--decimal {} if that goes for all files, else write them alike", mark(comma)),
+        ))
     }
 
     /// The files of a table have the same columns, in any order.
@@ -273,6 +320,21 @@ impl TableReader {
     }
 }
 
+/// The decimal mark of a table whose first file shows none: the one that the next file that shows one has, or else what a
+/// file is taken for.
+fn decimal_comma_of(files: &VecDeque<PathBuf>, options: &ReadOptions) -> Option<bool> {
+    let mut is_taken = false;
+    // What is wrong with a file is told when its turn comes.
+    let mut shown = files.iter().filter(|file| file.is_file()).filter_map(|file| {
+        let reader = FileReader::new(Input::open(file, Sha256::new()).ok()?, options).ok()?;
+        let FileReader::Csv(csv) = reader else { return None };
+        is_taken |= csv.decimal_comma();
+        csv.shown_comma
+    });
+    let shown = shown.next();
+    shown.or_else(|| (is_taken && options.usual_comma.is_none()).then_some(true))
+}
+
 fn hex(sha256: Sha256) -> String {
     sha256.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
@@ -304,13 +366,25 @@ pub(crate) fn sha256_of(sources: &[PathBuf]) -> Result<String> {
 
 /// Reads a whole table into memory; see [`TableReader::open`] for what a source can be.
 pub fn read_table(sources: &[PathBuf], options: &ReadOptions) -> Result<RawTable> {
-    whole(TableReader::open(sources, options)?)
+    read_table_while(sources, options, |_| Ok(()))
 }
 
-fn whole(mut reader: TableReader) -> Result<RawTable> {
+/// [`read_table`], as long as `check` has nothing against the next block.
+pub(crate) fn read_table_while(
+    sources: &[PathBuf],
+    options: &ReadOptions,
+    check: impl FnMut(&RawTable) -> Result<()>,
+) -> Result<RawTable> {
+    whole(TableReader::open(sources, options)?, check)
+}
+
+fn whole(mut reader: TableReader, mut check: impl FnMut(&RawTable) -> Result<()>) -> Result<RawTable> {
+    check_rows(reader.source(), reader.n_rows_told())?;
     let mut table: Option<RawTable> = None;
     // Each block is taken in at once, so that its memory serves the next.
     while let Some(block) = reader.next_block()? {
+        check_rows(&block.source, reader.n_rows)?;
+        check(&block)?;
         match &mut table {
             None => table = Some(block),
             Some(table) => table.append(block)?,
@@ -325,7 +399,7 @@ fn whole(mut reader: TableReader) -> Result<RawTable> {
 /// Reads a table from the bytes of a file; `source` names it in messages.
 pub fn parse_csv(bytes: &[u8], source: &Path, options: &ReadOptions) -> Result<RawTable> {
     let current = FileReader::new(Input::of_bytes(source, bytes, Sha256::new())?, options)?;
-    whole(TableReader::of(current, source.to_owned(), VecDeque::new(), options))
+    whole(TableReader::of(current, source.to_owned(), VecDeque::new(), options), |_| Ok(()))
 }
 
 /// Reads one file, by its format.

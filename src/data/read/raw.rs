@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::bad_rows::Skipped;
 use super::dictionary::{Dictionary, MOST_CODED};
-use crate::data::cell::{civil_text, finite};
+use crate::data::cell::{civil_text, finite_decimal};
 use crate::data::table::{MISSING, RowIdx};
 use crate::data::words::shown;
 use crate::{Error, Result};
@@ -34,10 +34,20 @@ pub struct RawTable {
     /// The files, each with the first of its rows.
     pub(super) files: Vec<(usize, PathBuf)>,
     pub(super) n_rows: usize,
+    pub(super) mark: DecimalMark,
     /// How many rows of the whole table stand before this block.
     pub(super) first_row: usize,
     /// Which rows of another table these are, if not all of a block of it.
     pub(super) selected: Option<Arc<[RowIdx]>>,
+}
+
+/// What stands before decimals in the texts of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DecimalMark {
+    /// Whether it is a comma.
+    pub(crate) comma: bool,
+    /// Whether that is not told from the files, but said by the user.
+    pub(crate) is_said: bool,
 }
 
 /// A short name for what is made of a table: that of its file or folder, without the end that tells the format.
@@ -153,6 +163,7 @@ impl RawTable {
             lines: rows.iter().filter_map(line).collect(),
             files: self.files.clone(),
             n_rows: rows.len(),
+            mark: self.mark,
             first_row: self.first_row,
             selected: Some(Arc::clone(rows)),
             ..Self::default()
@@ -266,6 +277,58 @@ impl RawTable {
         }
     }
 
+    /// [`RawTable::numbers`] of a column that is known to be written with this decimal mark; nothing where the file's is
+    /// another, so that the texts are to be read anew. Numbers that never were texts are what they are.
+    pub(crate) fn numbers_of(&self, column: usize, decimal_comma: Option<bool>) -> Option<&[f64]> {
+        match &self.columns[column].cells {
+            Cells::Numbers { values, text } => {
+                let is_other = decimal_comma.is_some_and(|comma| comma != self.mark.comma);
+                (!is_other || text.get().is_none()).then_some(values)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a point or comma stands in the texts that the numbers of a column were read from; nothing where there is
+    /// no text.
+    pub(crate) fn has_marks(&self, column: usize) -> Option<bool> {
+        match &self.columns[column].cells {
+            Cells::Numbers { text, .. } => {
+                Some(memchr::memchr2(b'.', b',', text.get()?.joined.as_bytes()).is_some())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the cells of a column stand there as texts, be they numbers or not.
+    pub(crate) fn has_texts(&self, column: usize) -> bool {
+        match &self.columns[column].cells {
+            Cells::Text(_) | Cells::Coded { .. } => true,
+            Cells::Numbers { text, .. } => text.get().is_some(),
+            Cells::Days { .. } | Cells::Foreign { .. } => false,
+        }
+    }
+
+    /// Whether a comma stands before decimals in the files that the table was read from.
+    pub fn decimal_comma(&self) -> bool {
+        self.mark.comma
+    }
+
+    /// The same, and whether the user says so.
+    pub(crate) fn decimal_mark(&self) -> DecimalMark {
+        self.mark
+    }
+
+    /// The same with another decimal mark, for a table that is put together of texts from a file.
+    pub(crate) fn with_decimal_comma(self, decimal_comma: bool) -> Self {
+        Self { mark: DecimalMark { comma: decimal_comma, is_said: false }, ..self }
+    }
+
+    /// The number that a cell of the table holds, if it is a finite one.
+    pub(crate) fn number(&self, cell: &str) -> Option<f64> {
+        finite_decimal(cell, self.mark.comma)
+    }
+
     /// The days since 1970-01-01 of a column that its file says to hold dates; NaN where missing.
     ///
     /// # Panics
@@ -344,7 +407,7 @@ impl RawTable {
     pub(super) fn set_missing(&mut self, name: &str, words: &[String]) {
         let Some(column) = self.column_index(name) else { return };
         let is_word = |text: &str| words.iter().any(|word| word.trim() == text);
-        let numbers: Vec<f64> = words.iter().filter_map(|word| finite(word.trim())).collect();
+        let numbers: Vec<f64> = words.iter().filter_map(|word| self.number(word.trim())).collect();
         match &mut self.columns[column].cells {
             Cells::Text(text) => text.hide(is_word),
             Cells::Coded { codes, levels } => {

@@ -112,8 +112,9 @@ fn pieces_of_any_size_make_the_same_table() {
         let word = ["red", "green", " blue ", "NA"][i % 4];
         text += &format!("{i},{word},\"line {i}\nsays \"\"hello, {i}\"\"\",{}.5\r\n", i * 7 % 13);
     }
-    let dialect =
-        |input: &Input| dialect::detect(input.sample(), input.is_whole(), false, dialect::Wanted::default());
+    let dialect = |input: &Input| {
+        dialect::detect(input.sample(), input.is_whole(), false, dialect::Wanted::default()).0
+    };
     let expected = parse(&text).unwrap();
     assert_eq!(expected.value(7, 2), Some("line 7\nsays \"hello, 7\""));
     for size in [1, 7, 100, 1_000, 1 << 20] {
@@ -206,6 +207,19 @@ fn delimiters_quotes_and_decimal_commas_are_detected() {
     assert_eq!(parse("a;b\n1,5;2\n-0,25;3\n").unwrap().numbers(0), Some(&[1.5, -0.25][..]));
     let forced = ReadOptions { delimiter: Some(b','), ..ReadOptions::default() };
     assert_eq!(parse_csv(b"a;b\n1;2\n", Path::new("t.csv"), &forced).unwrap().n_columns(), 1);
+}
+
+/// A file without a header is read as one whose first row is the names: said, and what to type.
+#[test]
+fn a_header_of_numbers_only_is_doubted() {
+    let doubt = |text: &str| parse(text).unwrap().skipped.doubt;
+    let words = doubt("7;3,5;1\n4;3,0;2\n").unwrap();
+    assert!(
+        words.starts_with("the header of t.csv is numbers only, `7`, `3,5`, `1`; if that is a row"),
+        "{words}"
+    );
+    assert!(doubt("5.1,3\n4.9,3\n").unwrap().ends_with("(echo c1,c2; cat t.csv) > named.csv"));
+    assert!(doubt("5.1,a\n4.9,3\n").is_none() && doubt("x\n4\n").is_none());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Rows drawn at random, the mix of classes kept.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::table::RowIdx;
@@ -37,22 +38,32 @@ pub(super) fn draw(
     stream: &mut Stream,
 ) -> Result<Split> {
     check_shares(val_fraction, test_fraction)?;
-    let mut rows = rows.to_vec();
-    rows.sort_unstable();
-    rows.dedup();
+    // Those of a table mostly are in order; of many of them no copy is made, and nothing grows beyond what it will hold.
+    let rows = if rows.is_sorted_by(|a, b| a < b) {
+        Cow::Borrowed(rows)
+    } else {
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        rows.dedup();
+        Cow::Owned(rows)
+    };
     let sizes = part_sizes(rows.len(), val_fraction, test_fraction);
     let [n_train, n_val, n_test] = sizes;
     if n_train < MIN_TRAIN || is_too_small(n_val, val_fraction) || is_too_small(n_test, test_fraction) {
         return Err(too_few(rows.len(), val_fraction, test_fraction));
     }
-    let mut groups: BTreeMap<u32, Vec<RowIdx>> = BTreeMap::new();
-    for row in rows {
-        groups.entry(classes.map_or(0, |classes| classes[row as usize])).or_default().push(row);
-    }
-    let group_sizes: Vec<usize> = groups.values().map(Vec::len).collect();
-    let mut parts = [const { Vec::new() }; 3];
+    let class = |row: RowIdx| classes.map_or(0, |classes| classes[row as usize]);
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    rows.iter().for_each(|&row| *counts.entry(class(row)).or_default() += 1);
+    let group_sizes: Vec<usize> = counts.values().copied().collect();
+    let mut groups: BTreeMap<u32, Vec<RowIdx>> =
+        counts.into_iter().map(|(class, n)| (class, Vec::with_capacity(n))).collect();
+    rows.iter().for_each(|&row| groups.entry(class(row)).or_default().push(row));
+    drop(rows);
+    let shares = apportion(&group_sizes, sizes);
+    let mut parts = [0, 1, 2].map(|part| Vec::with_capacity(shares.iter().map(|share| share[part]).sum()));
     let [train, val, test] = &mut parts;
-    for (mut group, [_, n_val, n_test]) in groups.into_values().zip(apportion(&group_sizes, sizes)) {
+    for (mut group, [_, n_val, n_test]) in groups.into_values().zip(shares) {
         stream.shuffle(&mut group);
         val.extend_from_slice(&group[..n_val]);
         test.extend_from_slice(&group[n_val..n_val + n_test]);

@@ -1,6 +1,6 @@
 //! Rows in the order of time: the oldest to train on, the newest to test on.
 
-use super::super::cell::{finite, parse_date};
+use super::super::cell::parse_date;
 use super::super::read::RawTable;
 use super::super::table::RowIdx;
 use super::super::words::{counted, instead, shown};
@@ -25,9 +25,10 @@ impl Times {
                 instead(column, raw.names()),
             )
         })?;
-        let are_numbers =
-            rows.iter().all(|&row| raw.value(row as usize, index).is_none_or(|cell| finite(cell).is_some()));
-        let read = if are_numbers { finite } else { parse_date };
+        let are_numbers = rows
+            .iter()
+            .all(|&row| raw.value(row as usize, index).is_none_or(|cell| raw.number(cell).is_some()));
+        let read = |cell| if are_numbers { raw.number(cell) } else { parse_date(cell) };
         let mut of_row = vec![f64::NAN; raw.n_rows()];
         for &row in rows {
             let cell = raw.value(row as usize, index);
