@@ -258,7 +258,7 @@ pub(super) fn noticed(found: &Noticed, config: &Config, table: &Path) -> String 
     }
     let (data, target) = (text::shell(&text::path(table)), text::shell(&config.data.target));
     let mut out = format!(
-        "\nNoticed in {}, each with a line for the configuration (or after --set):\n",
+        "\nNoticed in {}, each with a line for the top of the configuration (or in quotes after --set):\n",
         text::counted(found.n_rows, "training row")
     );
     out += &listed(&warnings, MOST);
@@ -479,7 +479,7 @@ fn warnings(warnings: &[Warning]) -> String {
     }
     let each = if warnings.len() == 1 { "with" } else { "each with" };
     let mut out = format!(
-        "\n{}, {each} a line for the configuration (or after --set)\n",
+        "\n{}, {each} a line for the top of the configuration (or in quotes after --set)\n",
         text::counted(warnings.len(), "warning")
     );
     out += &listed(warnings, MOST_WARNINGS);

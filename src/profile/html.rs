@@ -144,8 +144,8 @@ fn warnings(profile: &Profile) -> String {
         return "<p>Nothing to look out for was found.</p>\n".into();
     }
     let mut out = String::from(
-        "<p>Each ends with a line for the configuration file, where it stands before any <code>[section]</code>; \
-         on the command line it follows <code>--set</code>.</p>\n<ol class=\"warnings\">\n",
+        "<p>Each ends with a line for the configuration file, where it stands before any <code>[section]</code>, whatever sections \
+         follow; on the command line it stands in quotes after <code>--set</code>.</p>\n<ol class=\"warnings\">\n",
     );
     for warning in profile.warnings.iter().take(MOST_WARNINGS) {
         let _ = writeln!(

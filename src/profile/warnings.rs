@@ -101,7 +101,7 @@ pub struct Warning {
     pub columns: Vec<String>,
     /// What was found, as a sentence.
     pub text: String,
-    /// The line of a configuration that deals with it; before any `[section]`, or after `--set`.
+    /// The line of a configuration that deals with it; before any `[section]`, or in quotes after `--set`.
     pub line: String,
 }
 
