@@ -32,6 +32,9 @@ const MOST_ALIKE: usize = 1_000;
 /// An extreme so many times farther out than the middle half is wide governs the scale.
 pub const FAR_OUT: f64 = 20.0;
 
+/// The largest whole number up to which a 64-bit float has all of them: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What a warning is about, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +57,8 @@ pub enum Concern {
     Duplicates,
     /// A class is rare.
     Imbalance,
+    /// A column whose cells are of a type that is not read.
+    NotRead,
     /// A column says nothing.
     Constant,
     /// A column says hardly anything.
@@ -81,6 +86,7 @@ impl Concern {
             Self::Identifier => "suspected identifier",
             Self::Duplicates => "duplicate rows",
             Self::Imbalance => "imbalanced classes",
+            Self::NotRead => "column that is not read",
             Self::Constant => "constant column",
             Self::NearlyConstant => "nearly constant column",
             Self::MostlyMissing => "mostly missing",
@@ -213,10 +219,23 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
         Some(_) => ". It is left out as it stands; the line makes that certain",
         None => "",
     };
+    if let Some(what) = column.not_read {
+        let text = format!(
+            "{}: nothing can be learned of cells of this type ({what}), but of what is in them, in columns of its own{already}",
+            shown(name)
+        );
+        found.push(warning(Concern::NotRead, &[name], text, drop));
+        return found;
+    }
     let constant = column.distinct <= 1 && (column.missing == 0 || column.distinct == 0);
     if constant {
         let what = match column.top.first() {
             _ if column.distinct == 0 => "every cell is missing".to_owned(),
+            Some(only) if column.numbers.as_ref().is_some_and(|x| x.whole && x.max.abs() > EXACT) => format!(
+                "every cell is {} to the 16 digits that a 64-bit number holds; numbers beyond 2^53 that differ only after \
+                 them are taken as one",
+                shown(&only.value)
+            ),
             Some(only) => format!("every cell is {}", shown(&only.value)),
             None => "it has a single cell".to_owned(),
         };
@@ -403,8 +422,9 @@ fn duplicates(profile: &Profile) -> Option<Warning> {
         names => format!(" in all but {}", listed(names.iter().map(String::as_str))),
     };
     let verb = if repeated.count == 1 { "repeats" } else { "repeat" };
+    let drawn = if profile.drawn_from.is_some() { " looked at" } else { "" };
     let text = format!(
-        "{} of {} {verb} an earlier one{apart}{first}; a row that is both learned from and tested on flatters the test",
+        "{} of {}{drawn} {verb} an earlier one{apart}{first}; a row that is both learned from and tested on flatters the test",
         counted(repeated.count, "row"),
         thousands(profile.n_rows)
     );
