@@ -22,8 +22,9 @@ fn cells_of_types_that_are_not_read_are_no_missing_cells() {
     for i in 0..50 {
         let _ = writeln!(
             text,
-            "{{\"tags\": [1, {i}], \"of\": {{\"a\": {i}}}, \"x\": {i}, \"y\": {}}}",
-            i * i % 17
+            "{{\"tags\": [1, {i}], \"of\": {{\"a\": {i}}}, \"x\": {}.5, \"y\": {}.25}}",
+            i * 37 % 101,
+            i * i
         );
     }
     std::fs::write(folder.path().join("t.jsonl"), text).unwrap();

@@ -21,7 +21,7 @@ use statera::profile::{
     Concern, Depth, Noticed, Profile, Warning, against_html, cut as shortened, html, profile, short,
 };
 
-use super::reading::{Learning, is_source, tell_skipped};
+use super::reading::{Learning, is_source, refuse_existing, tell_skipped, write_skipped};
 use super::{Settings, text, thread_pool};
 
 /// Columns in the table of the terminal, at most.
@@ -118,6 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let share = if arguments.against.is_some() { 0.5 } else { 1.0 };
         let loaded = Loaded::read(&config, share)?;
         tell_skipped(loaded.skipped());
+        write_skipped(loaded.skipped(), page.as_deref())?;
         let other = match &arguments.against {
             Some(path) => {
                 stages.tell("reading the other table");
@@ -159,10 +160,7 @@ fn page_path(arguments: &Arguments, data: &DataConfig) -> Result<Option<PathBuf>
             let what = format!("{} is a folder; expected a file for the page", out.display());
             return Err(Error::setting(what, format!("-o {}", out.join("profile.html").display())));
         }
-        if out.is_file() && !arguments.page.force {
-            let what = format!("{} exists already", out.display());
-            return Err(Error::setting(what, "another file, or --force to replace it"));
-        }
+        refuse_existing(out, arguments.page.force)?;
         return Ok(Some(out.clone()));
     }
     if arguments.json || arguments.page.no_page {
