@@ -243,9 +243,9 @@ fn described(found: &Profile) -> String {
     out
 }
 
-/// What training by these settings says of the rows of `table` that it learns from; nothing where nothing is to be looked
+/// What training by these settings says of the rows that it learns from; nothing where nothing is to be looked
 /// out for.
-pub(super) fn noticed(found: &Noticed, config: &Config, table: &Path) -> String {
+pub(super) fn noticed(found: &Noticed, config: &Config) -> String {
     const MOST: usize = 5;
     let (loss, resampled) = (&config.loss, config.imbalance.kind != ImbalanceKind::None);
     let is_met = resampled
@@ -257,7 +257,7 @@ pub(super) fn noticed(found: &Noticed, config: &Config, table: &Path) -> String 
     if warnings.is_empty() {
         return String::new();
     }
-    let (data, target) = (text::shell(&text::path(table)), text::shell(&config.data.target));
+    let (data, target) = (text::sources(&config.data.sources()), text::shell(&config.data.target));
     let mut out = format!(
         "\nNoticed in {}, each with a line for the top of the configuration (or in quotes after --set):\n",
         text::counted(found.n_rows, "training row")
