@@ -57,18 +57,19 @@ pub(crate) fn can_be_pasted_into_every_recipe(line: &str, written: &Path) {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     for recipe in std::fs::read_dir(recipes).unwrap() {
         let recipe = recipe.unwrap().path();
+        let shown = recipe.display();
         let text = std::fs::read_to_string(&recipe).unwrap();
         std::fs::write(written, format!("{line}\n{text}")).unwrap();
         let (pasted, _) =
-            Space::load(Some(written), &[]).unwrap_or_else(|e| panic!("{line} in {recipe:?}: {e}"));
+            Space::load(Some(written), &[]).unwrap_or_else(|e| panic!("{line} in {shown}: {e}"));
         let (plain, _) = Space::load(Some(&recipe), &[]).unwrap();
         let set = Space::load(Some(&recipe), &[line.to_owned()]).unwrap();
-        assert_eq!(pasted.parameters, plain.parameters, "{recipe:?}");
+        assert_eq!(pasted.parameters, plain.parameters, "{shown}");
         let mut expected = set.1;
         // It is relative to the file.
         let config = Space::load(Some(written), &[]).unwrap().1;
         expected.data.path.clone_from(&config.data.path);
-        assert_eq!(config, expected, "{line} in {recipe:?}");
+        assert_eq!(config, expected, "{line} in {shown}");
     }
 }
 
