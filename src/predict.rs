@@ -1,24 +1,35 @@
 //! A trained model on tables of any size: block after block of rows, as they are read.
 
 use crate::bag::Bag;
-use crate::data::RowIdx;
-use crate::data::{RawTable, TableReader};
-use crate::error::Result;
+use crate::data::words::{counted, shown};
+use crate::data::{RawTable, RowIdx, TableReader};
+use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, PredictNotes, truth_of};
 use crate::train::metrics::Predictions;
 
-/// Predicts the rows of a table and gives them to `take`, piece by piece in the order of the table.
+/// Predicts the rows of a table and gives them to `take`, piece by piece in the order of the table, each with the rows that
+/// it is of.
+///
+/// A column of which no cell can be read is an error ([`PredictNotes::check`]), unless that is allowed; where
+/// the table is a single piece, before anything is taken.
 pub fn predict_table(
     model: &Bag,
     reader: &mut TableReader,
-    mut take: impl FnMut(Predictions) -> Result<()>,
+    allow_blank: bool,
+    mut take: impl FnMut(&RawTable, Predictions) -> Result<()>,
 ) -> Result<PredictNotes> {
-    let mut notes = PredictNotes::default();
-    while let Some(block) = reader.next_block()? {
+    let (mut notes, mut n_rows) = (PredictNotes::default(), 0);
+    let mut next = reader.next_block()?;
+    while let Some(block) = next {
         let rows: Vec<RowIdx> = (0..block.n_rows() as RowIdx).collect();
         let (predictions, more) = model.predict_rows(&block, &rows)?;
         notes.append(more, block.first_row());
-        take(predictions)?;
+        n_rows += rows.len();
+        next = reader.next_block()?;
+        if next.is_none() && !allow_blank {
+            notes.check(model, n_rows)?;
+        }
+        take(&block, predictions)?;
     }
     Ok(notes)
 }
@@ -26,6 +37,29 @@ pub fn predict_table(
 impl PredictNotes {
     /// Most rows that are named whose predictions are not finite.
     const MOST_NAMED: usize = 1 << 20;
+
+    /// Fails where a column of which training has never lacked a cell has none that can be read among `n_rows` rows: all
+    /// predictions would be made as if it were not there. A single row may lack a cell, but not hold one of another kind.
+    pub fn check(&self, model: &Bag, n_rows: usize) -> Result<()> {
+        let refused = |name: &str| self.cells.iter().find(|note| note.column == name);
+        let pipeline = &model.first().card.pipeline;
+        let found = self.transform.columns.iter().find(|of| {
+            let known = pipeline.columns().iter().any(|c| c.column() == of.column && c.knows_missing());
+            of.missing == n_rows && n_rows > 0 && !known && (n_rows > 1 || refused(&of.column).is_some())
+        });
+        let Some(of) = found else { return Ok(()) };
+        let why = match refused(&of.column) {
+            Some(note) => note.first.clone(),
+            None => format!("column {}: every cell is missing", shown(&of.column)),
+        };
+        Err(Error::data(
+            format!(
+                "{why}; none of its {} can be read, and training has lacked none",
+                counted(n_rows, "cell")
+            ),
+            "mend the column, or --allow-blank to go on as if its cells were like those of training",
+        ))
+    }
 
     /// Adds what was noted of further rows, of which the first is row `first_row` of the table.
     pub(crate) fn append(&mut self, more: Self, first_row: usize) {
@@ -62,8 +96,9 @@ fn lacks_targets(model: &Bag, raw: &RawTable) -> bool {
     index.is_some_and(|index| (0..raw.n_rows()).all(|row| raw.is_missing(row, index)))
 }
 
-/// Predicts the rows of a table that have a target; what is kept is the predictions and the targets.
-pub fn evaluate_table(model: &Bag, reader: &mut TableReader) -> Result<Evaluated> {
+/// Predicts the rows of a table that have a target; what is kept is the predictions and the targets. Columns of which no
+/// cell can be read are an error as for [`predict_table`].
+pub fn evaluate_table(model: &Bag, reader: &mut TableReader, allow_blank: bool) -> Result<Evaluated> {
     let mut all: Option<(Predictions, OwnedTruth)> = None;
     let (mut notes, mut n_missing) = (PredictNotes::default(), 0);
     // A block without any target says nothing, unless all are.
@@ -88,6 +123,9 @@ pub fn evaluate_table(model: &Bag, reader: &mut TableReader) -> Result<Evaluated
         }
     }
     let (predictions, truth) = if let Some(all) = all {
+        if !allow_blank {
+            notes.check(model, all.0.len())?;
+        }
         all
     } else {
         // The error of a column without a target, which a table of no rows is not.

@@ -145,6 +145,7 @@ fn a_run_folder_holds_everything_about_its_run() {
             "val",
             "test",
             "baselines",
+            "classes_without_test_rows",
             "comparison",
             "intervals",
             "best_epoch",

@@ -5,7 +5,7 @@ mod cli;
 
 use std::path::{Path, PathBuf};
 
-use cli::call;
+use cli::{call, can_be_pasted_into_every_recipe};
 use serde_json::Value;
 use statera::config::Config;
 use statera::profile::source::Loaded;
@@ -308,6 +308,7 @@ fn every_line_can_be_pasted_and_cures_what_it_is_about() {
             call(folder.path(), &["config", "--check", "c.toml"]).done();
             let train = ["train", "t.csv", "--target", "y", "--config", "c.toml", "--quiet", "--json"];
             call(folder.path(), &train).done();
+            can_be_pasted_into_every_recipe(&warning.line, &written);
             // And after --set, as the output says.
             let set = ["profile", "t.csv", "--target", "y", "--set", &warning.line, "--json"];
             let after: Value = serde_json::from_str(&call(folder.path(), &set).done().out).unwrap();
@@ -322,6 +323,11 @@ fn every_line_can_be_pasted_and_cures_what_it_is_about() {
             }
         }
         let together = lines(&found.warnings).join("\n");
+        // Into a recipe with every section that the lines are of.
+        let sections =
+            "[data.columns]\n[data]\nbad_rows = \"skip\"\n[loss]\nlabel_smoothing = 0\n[train]\nepochs = 1\n";
+        std::fs::write(folder.path().join("all.toml"), format!("{together}\n{sections}")).unwrap();
+        call(folder.path(), &["train", "t.csv", "--target", "y", "--config", "all.toml"]).done();
         std::fs::write(folder.path().join("all.toml"), together + "\n[train]\nepochs = 1\n").unwrap();
         call(folder.path(), &["config", "--check", "all.toml"]).done();
         let all = ["train", "t.csv", "--target", "y", "--config", "all.toml", "--json"];
@@ -344,6 +350,14 @@ fn a_target_with_far_outliers_is_told_a_loss_that_bears_them() {
     assert_eq!(concerns(&found), [(Concern::FarOutliers, "y")]);
     let line = &found.warnings[0].line;
     assert_eq!(line, "loss.name = \"huber\"");
+    // A recipe that has chosen a loss is not overruled.
+    let recipe = std::fs::read_to_string(file("recipes/insurance.toml")).unwrap();
+    let at = recipe.lines().position(|line| line == "name = \"mse\"").unwrap() + 2;
+    std::fs::write(folder.path().join("c.toml"), format!("{line}\n{recipe}")).unwrap();
+    let refused = call(folder.path(), &["config", "--check", "c.toml"]);
+    let expected =
+        format!("c.toml, line 1: `loss.name` is given twice, again in line {at}\n  try: leave one");
+    assert!(refused.code != 0 && refused.err.contains(&expected), "{}", refused.err);
     let train = ["train", "t.csv", "--target", "y", "--set", line, "--set", "train.epochs=1"];
     let told = call(folder.path(), &train).done().err;
     assert!(told.contains("huber"), "{told}");

@@ -6,7 +6,7 @@ mod cli;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use cli::call;
+use cli::{call, can_be_pasted_into_every_recipe};
 use serde_json::Value;
 use statera::config::Config;
 use statera::profile::shift::{LEVEL, Test, Tested, Verdict};
@@ -294,6 +294,7 @@ fn every_line_of_a_comparison_can_be_pasted_and_cures_what_it_is_about() {
     }
     for warning in warnings {
         let line = warning["line"].as_str().unwrap();
+        can_be_pasted_into_every_recipe(line, &folder.path().join("c.toml"));
         std::fs::write(folder.path().join("c.toml"), format!("{line}\n[train]\nepochs = 1\n")).unwrap();
         call(folder.path(), &["config", "--check", "c.toml"]).done();
         call(folder.path(), &["train", "here.csv", "--target", "found", "--config", "c.toml", "--quiet"])

@@ -1,11 +1,10 @@
 //! `statera train FILE --target COLUMN`, with no other option, on real tables.
 //!
-//! The tables are fetched by `make tables` into `target/tables` and are no part of the repository; what is missing is said
-//! on standard error, past the capture of the test runner.
+//! `scripts/fetch_tables.py`, which `make test` runs, fetches them into `target/tables`; they are no part of the repository.
+//! A table that is not there is a failure.
 
 mod cli;
 
-use std::io::Write as _;
 use std::path::Path;
 
 use cli::call;
@@ -22,31 +21,40 @@ const fn real(name: &'static str, target: &'static str, share: f64) -> Real {
     Real { name, target, share }
 }
 
-/// Tables of up to 10,000 rows.
-const SMALL: [Real; 10] = [
-    real("iris", "y", 0.5),
-    real("wine", "y", 0.5),
-    real("breast_cancer", "y", 0.5),
-    real("digits", "y", 0.3),
-    real("diabetes", "progression", 0.95),
-    real("bikeshare", "bikers", 0.3),
-    real("wage", "wage", 0.5),
-    real("hitters", "Salary", 1.0),
-    real("phoneme", "y", 0.8),
-    real("splice", "y", 0.5),
+/// The figures that were measured at seed 0 lie a fifth and more below these shares, where that leaves them below 1: a
+/// model as bad as the constant passes nowhere.
+const TABLES: [Real; 13] = [
+    real("iris", "y", 0.35),
+    real("wine", "y", 0.1),
+    real("breast_cancer", "y", 0.3),
+    real("digits", "y", 0.1),
+    real("diabetes", "progression", 0.9),
+    real("bikeshare", "bikers", 0.05),
+    real("wage", "wage", 0.08),
+    real("hitters", "Salary", 0.95),
+    real("phoneme", "y", 0.55),
+    real("splice", "y", 0.25),
+    real("letter", "y", 0.05),
+    real("diamonds", "price", 0.2),
+    real("adult", "income", 0.7),
 ];
 
-/// Tables that take a minute in a debug build.
-const LARGE: [Real; 3] =
-    [real("letter", "y", 0.3), real("diamonds", "price", 0.3), real("adult", "income", 0.8)];
+const _: () = {
+    let mut i = 0;
+    while i < TABLES.len() {
+        assert!(TABLES[i].share < 1.0, "a model as bad as the constant would pass");
+        i += 1;
+    }
+};
 
-fn train(tables: &[Real]) {
+#[test]
+fn real_tables_are_trained_on_with_no_option_but_the_target() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut missing, mut failed) = (Vec::new(), Vec::new());
-    for Real { name, target, share } in tables {
+    let mut failed = Vec::new();
+    for Real { name, target, share } in &TABLES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/tables/{name}.csv"));
         if !path.is_file() {
-            missing.push(*name);
+            failed.push(format!("target/tables lacks {name}; to fetch it: python3 scripts/fetch_tables.py"));
             continue;
         }
         let path = path.to_str().unwrap();
@@ -77,21 +85,5 @@ fn train(tables: &[Real]) {
             failed.push(format!("{name}: {primary} {ours} is above {share} of {constant}'s {theirs}"));
         }
     }
-    if !missing.is_empty() {
-        let note =
-            format!("note: NOT TESTED, as target/tables lacks them: {} (make tables)\n", missing.join(", "));
-        std::io::stderr().write_all(note.as_bytes()).unwrap();
-    }
     assert!(failed.is_empty(), "{failed:#?}");
-}
-
-#[test]
-fn small_real_tables_are_trained_on_with_no_option_but_the_target() {
-    train(&SMALL);
-}
-
-#[test]
-#[ignore = "takes minutes in a debug build: make tables runs it in release"]
-fn large_real_tables_are_trained_on_with_no_option_but_the_target() {
-    train(&LARGE);
 }

@@ -305,8 +305,8 @@ fn what_has_changed_is_refused_by_name() {
     for (args, words) in [
         (&["train", "--resume", "nowhere"][..], "there is no run folder nowhere"),
         (&["train", "--resume", "."], "holds no run that can go on: there is no config.toml in it"),
-        (&["train", "--resume", "run", "t.csv"], "cannot be used with"),
-        (&["train", "--resume", "run", "--set", "train.epochs=5"], "cannot be used with"),
+        (&["train", "--resume", "run", "t.csv"], "takes no DATA\n  try: leave DATA out"),
+        (&["train", "--resume", "run", "--set", "train.epochs=5"], "takes no --set\n  try: leave --set out"),
         (&["train", "t.csv", "--target", "y", "--force"], "--resume"),
         (
             &["train", "t.csv", "--target", "y", "--folds", "3", "--set", "checkpoint.best=a"],

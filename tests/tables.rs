@@ -326,3 +326,97 @@ fn skipped_rows_are_listed_in_the_run_and_told() {
         assert!(told.err.contains("1 malformed row left out"), "{}", told.err);
     }
 }
+
+#[test]
+fn predictions_beside_skipped_rows_name_the_lines_that_they_are_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = folder.path();
+    std::fs::write(path.join("t.csv"), csv(',', '.')).unwrap();
+    call(path, &["train", "t.csv", "--target", "y", "--out", "run", "--set", "train.epochs=1"]).done();
+    let whole: String = csv(',', '.').lines().take(4).map(|line| format!("{line}\n")).collect();
+    let broken = whole.replacen('\n', "\n1,2\n", 1);
+    std::fs::write(path.join("u.csv"), &broken).unwrap();
+    std::fs::write(path.join("v.csv"), &whole).unwrap();
+    let skip = ["--bad-rows", "skip"];
+    let predict = |tables: &[&str], more: &[&str]| call(path, &[&["predict", "run"], tables, more].concat());
+    std::fs::write(path.join("w.csv"), &whole).unwrap();
+    let plain = predict(&["v.csv", "w.csv"], &[]).done().out;
+    let told = predict(&["u.csv", "v.csv"], &[&skip[..], &["-o", "p.csv"]].concat()).done();
+    assert!(told.err.contains("note: which they are is listed in p-skipped-rows.csv"), "{}", told.err);
+    let predictions: Vec<&str> = plain.lines().skip(1).collect();
+    let places = ["u.csv,3", "u.csv,4", "u.csv,5", "v.csv,2", "v.csv,3", "v.csv,4"];
+    let expected: String = places.iter().zip(&predictions).map(|(at, y)| format!("{at},{y}\n")).collect();
+    assert_eq!(
+        std::fs::read_to_string(path.join("p.csv")).unwrap(),
+        format!("file,line,prediction\n{expected}")
+    );
+    let listed = std::fs::read_to_string(path.join("p-skipped-rows.csv")).unwrap();
+    assert_eq!(listed, "file,line,what\n\"u.csv\",2,\"expected 6 fields, found 2\"\n");
+    // The same columns where nothing is skipped after all, and no list.
+    let told = predict(&["v.csv"], &[&skip[..], &["-o", "q.csv"]].concat()).done();
+    assert!(!told.err.contains("listed") && !path.join("q-skipped-rows.csv").exists(), "{}", told.err);
+    assert!(
+        std::fs::read_to_string(path.join("q.csv")).unwrap().starts_with("file,line,prediction\nv.csv,2,")
+    );
+    let profile = ["profile", "u.csv", "--target", "y", "--bad-rows", "skip"];
+    assert!(call(path, &profile).done().err.contains("listed in u-profile-skipped-rows.csv"));
+}
+
+#[test]
+fn predictions_replace_no_file_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = folder.path();
+    std::fs::write(path.join("t.csv"), csv(',', '.')).unwrap();
+    call(path, &["train", "t.csv", "--target", "y", "--out", "run", "--set", "train.epochs=1"]).done();
+    let predict = ["predict", "run", "t.csv", "-o", "p.csv"];
+    std::fs::write(path.join("p.csv"), "mine").unwrap();
+    let refused = call(path, &predict);
+    let expected = "error: p.csv exists already\n  try: another file, or --force to replace it\n";
+    assert_eq!((refused.code, refused.err.as_str()), (2, expected));
+    assert_eq!(std::fs::read_to_string(path.join("p.csv")).unwrap(), "mine");
+    call(path, &[&predict[..], &["--force"]].concat()).done();
+    assert_ne!(std::fs::read_to_string(path.join("p.csv")).unwrap(), "mine");
+}
+
+#[test]
+fn columns_without_a_cell_that_can_be_read_are_refused_unless_training_knew_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = folder.path();
+    let mut text = "whole,holes,y\n".to_owned();
+    for i in 0..100 {
+        let hole = if i % 9 == 0 { String::new() } else { (i * 7 % 13).to_string() };
+        text += &format!("{},{hole},{}\n", i * 5 % 17, i % 31);
+    }
+    std::fs::write(path.join("t.csv"), text).unwrap();
+    call(path, &["train", "t.csv", "--target", "y", "--out", "run", "--set", "train.epochs=1"]).done();
+    let predict = |rows: &str, more: &[&str]| {
+        std::fs::write(path.join("u.csv"), format!("whole,holes,y\n{rows}")).unwrap();
+        call(path, &[&["predict", "run", "u.csv", "-o", "p.csv", "--force"], more].concat())
+    };
+    for (rows, words) in [
+        (
+            "zz,1,1\nyy,2,1\n",
+            "row 1 (line 2), column `whole`: expected a finite number, found `zz`; none of its 2 cells can",
+        ),
+        (
+            "zz,1,1\n",
+            "row 1 (line 2), column `whole`: expected a finite number, found `zz`; none of its 1 cell can",
+        ),
+        (
+            ",1,1\n,2,1\n",
+            "column `whole`: every cell is missing; none of its 2 cells can be read, and training has lacked none",
+        ),
+    ] {
+        let refused = predict(rows, &[]);
+        assert!(refused.code == 1 && refused.err.contains(words), "{}", refused.err);
+        assert!(refused.err.contains("--allow-blank") && !path.join("p.csv").exists(), "{}", refused.err);
+        assert_eq!(call(path, &["evaluate", "run", "u.csv"]).code, 1);
+        call(path, &["evaluate", "run", "u.csv", "--allow-blank"]).done();
+        predict(rows, &["--allow-blank"]).done();
+        std::fs::remove_file(path.join("p.csv")).unwrap();
+    }
+    // A row that lacks a cell, columns that training has seen lack some, and some cells that cannot be read.
+    for rows in [",1,1\n", "1,,1\n2,,1\n", "1,zz,1\n2,zz,1\n", "1,1,1\nzz,1,1\n"] {
+        predict(rows, &[]).done();
+    }
+}

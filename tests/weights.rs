@@ -65,7 +65,7 @@ fn every_loss_trains_and_predicts() {
         // The settings that were kept make the same run again.
         let again = ["config", "--check", &format!("{run}/config.toml")].map(str::to_owned);
         call(folder.path(), &again.each_ref().map(String::as_str)).done();
-        let predicted = call(folder.path(), &["predict", &run, "w.csv", "-o", "out.csv"]).done();
+        let predicted = call(folder.path(), &["predict", &run, "w.csv", "-o", "out.csv", "--force"]).done();
         assert!(!predicted.err.contains("finite"), "{loss}: {}", predicted.err);
         let out = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
         assert_eq!(out.lines().count(), 91, "{loss}");
@@ -158,7 +158,7 @@ fn a_weight_column_is_no_input_and_weights_the_losses() {
     }
     // The column is not needed to predict.
     std::fs::write(folder.path().join("p.csv"), "x,k,n,yes\n1.5,3,24,no\n").unwrap();
-    call(folder.path(), &["predict", "weighted", "p.csv", "-o", "out.csv"]).done();
+    call(folder.path(), &["predict", "weighted", "p.csv", "-o", "out.csv", "--force"]).done();
 }
 
 #[test]

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// The table, with the target column: files, a folder, a pattern of names, or -
     #[arg(required = true)]
     data: Vec<PathBuf>,
+    /// Go on also where a column has no cell that can be read
+    #[arg(long)]
+    allow_blank: bool,
     #[command(flatten)]
     reading: Reading,
     /// Resamples behind each 95 % interval; 0 for none
@@ -50,7 +53,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Bag::load(&arguments.model)?;
     let mut reader = arguments.reading.open(model.first(), &arguments.data)?;
-    let Evaluated { predictions, truth, notes, n_missing } = evaluate_table(&model, &mut reader)?;
+    let Evaluated { predictions, truth, notes, n_missing } =
+        evaluate_table(&model, &mut reader, arguments.allow_blank)?;
     let source = reader.source().to_owned();
     let read = reader.finish();
     tell_skipped(&read.skipped);

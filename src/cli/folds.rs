@@ -14,7 +14,7 @@ use statera::run::{Folds, Report, RunFolder};
 use statera::train::events::Event;
 
 use super::interrupt::Interruption;
-use super::results::{next_steps, tested};
+use super::results::{doubts, next_steps, tested};
 use super::resume::{self, tell_damaged};
 use super::train::{Arguments, introduce, make_folder, write_settings};
 use super::{INTERRUPTED, text};
@@ -23,14 +23,12 @@ use super::{INTERRUPTED, text};
 pub(super) fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let folds = Folds::new(config)?;
     let first = &folds.plans[0];
-    if !arguments.quiet {
-        introduce(first);
-    }
+    let leaks = if arguments.quiet { Vec::new() } else { introduce(first) };
     let interruption = Interruption::watch();
     let folder = make_folder(arguments, &first.raw.source, &interruption)?;
     let beginning = Beginning::new(&first.raw.sha256, false);
     let settings = write_settings(&folder, &folds.config, &first.schema, &beginning)?;
-    carry_out(&folds, folder, &interruption, arguments, beginning.about(&settings))
+    carry_out(&folds, folder, &interruption, arguments, beginning.about(&settings), &leaks)
 }
 
 /// Trains what is left to be trained, tests it and tells what came of it. `about` stands in every checkpoint.
@@ -40,6 +38,7 @@ pub(super) fn carry_out(
     interruption: &Interruption,
     arguments: &Arguments,
     about: Value,
+    leaks: &[String],
 ) -> anyhow::Result<ExitCode> {
     let (first, n, settings) = (&folds.plans[0], folds.plans.len(), &folds.config.checkpoint);
     let checkpoints = folder.path().join(CHECKPOINTS);
@@ -81,7 +80,8 @@ pub(super) fn carry_out(
         if !arguments.quiet {
             text::note("");
         }
-        write!(out, "{}{}", results(&done.report), next_steps(&first.raw.source, &folder))?;
+        write!(out, "{}{}", results(&done.report), doubts(leaks, &done.report.target))?;
+        write!(out, "{}", next_steps(&first.config.data.sources(), &folder))?;
     }
     out.flush()?;
     for (i, events) in events.iter().enumerate() {
@@ -131,7 +131,11 @@ fn results(report: &Report) -> String {
         text::count(folds.n_out_of_fold)
     );
     let _ = write!(out, "\n{}", text::wrap(&caveat, 0));
-    if let Some(verdict) = verdict(folds, report.primary()) {
+    if let Some(mut verdict) = verdict(folds, report.primary()) {
+        if report.resampled {
+            verdict += " Resampled training rows have shifted the networks' probabilities, which log_loss judges: compare \
+                        by ranks or by what is found (roc_auc, balanced_accuracy).";
+        }
         let _ = write!(out, "\n{}", text::wrap(&verdict, 0));
     }
     out.push('\n');
@@ -179,6 +183,11 @@ fn verdict(folds: &CrossValidation, primary: &str) -> Option<String> {
     let span = gain.interval.map_or(String::new(), shown);
     let percent = 100.0 * gain.mean;
     Some(match gain.interval {
+        // Nothing that is measured is a sum to six digits.
+        _ if gain.mean < -1e6 => format!(
+            "The networks do NOT beat {rival}, which predict the target exactly in some fold: it seems to be made up of other \
+             columns. Are they known when it is to be predicted? `statera profile` with --target says which they are."
+        ),
         // A gain below zero is a loss, and its interval lies the other way round.
         _ if percent <= 0.0 => format!(
             "The network does NOT beat {rival} in cross-validated {primary}: it is {:.1} %{} worse, fold by fold. Prefer \

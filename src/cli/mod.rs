@@ -151,7 +151,9 @@ fn be_silent_about_damaged_files() {
 pub(crate) fn main() -> ExitCode {
     be_silent_about_damaged_files();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
-        if let Some(meant) = setting_meant(&error) {
+        if let Some(meant) =
+            setting_meant(&error).or_else(|| out_of_range(&error)).or_else(|| with_resume(&error))
+        {
             text::note(&format!("error: {meant}"));
             std::process::exit(2);
         }
@@ -197,6 +199,41 @@ fn setting_meant(error: &clap::Error) -> Option<String> {
     Some(format!("there is no option {option}, but a setting of this name\n  try: {}", tries.join(" or ")))
 }
 
+/// The words for a number beyond its bounds, with one that is within.
+fn out_of_range(error: &clap::Error) -> Option<String> {
+    let source = std::error::Error::source(error)?.downcast_ref::<OutOfRange>()?;
+    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+    else {
+        return None;
+    };
+    let option = option.split(' ').next().unwrap_or(option);
+    Some(format!("{option} {value}: {source}\n  try: {option} {}", source.within))
+}
+
+/// The words for an option beside `--resume`, which decides it already.
+fn with_resume(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::ArgumentConflict {
+        return None;
+    }
+    let names = |kind| match error.get(kind) {
+        Some(ContextValue::String(name)) => vec![name.clone()],
+        Some(ContextValue::Strings(names)) => names.clone(),
+        _ => Vec::new(),
+    };
+    let involved = [names(ContextKind::InvalidArg), names(ContextKind::PriorArg)].concat();
+    let resume = involved.iter().find(|name| name.starts_with("--resume"))?;
+    // `--set <KEY=VALUE>` and `[DATA]...` as they are typed.
+    let bare =
+        |name: &String| name.split(' ').next().unwrap_or(name).trim_matches(['[', ']', '.']).to_owned();
+    let others: Vec<String> = involved.iter().filter(|name| *name != resume).map(bare).collect();
+    let others = others.join(", ");
+    Some(format!(
+        "--resume goes on with a run as it was begun, and takes no {others}\n  try: leave {others} out, or leave --resume out \
+         and begin a run of its own"
+    ))
+}
+
 /// Says what went wrong; a reader that has gone away (`| head`) is no failure.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let broken_pipe =
@@ -213,12 +250,35 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// A number beyond the bounds of its setting.
+#[derive(Debug)]
+struct OutOfRange {
+    expected: String,
+    /// The number within the bounds that is nearest, or the default in place of what is no number.
+    within: String,
+}
+
+impl std::fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "expected {}", self.expected)
+    }
+}
+
+impl std::error::Error for OutOfRange {}
+
 /// Reads a whole number within the bounds of the setting that it stands for.
-fn within<T: TryFrom<i64>>(key: &'static str) -> impl Fn(&str) -> std::result::Result<T, String> + Clone {
-    move |text| match keys::find(key).map(|key| key.kind) {
-        Some(kind @ Kind::Int { min, max }) => {
-            let number = text.parse::<i64>().ok().filter(|number| (min..=max).contains(number));
-            number.and_then(|n| T::try_from(n).ok()).ok_or_else(|| format!("expected {}", kind.expected()))
+fn within<T: TryFrom<i64>>(key: &'static str) -> impl Fn(&str) -> std::result::Result<T, OutOfRange> + Clone {
+    move |text| match keys::find(key).map(|key| (key.kind, key.default)) {
+        Some((kind @ Kind::Int { min, max }, default)) => {
+            let number = text.parse::<i64>().ok();
+            let inside = number.filter(|number| (min..=max).contains(number));
+            inside.and_then(|n| T::try_from(n).ok()).ok_or_else(|| OutOfRange {
+                expected: kind.expected(),
+                within: match (number, default) {
+                    (Some(number), _) => number.clamp(min, max).to_string(),
+                    (None, default) => default.map_or_else(|| min.to_string(), str::to_owned),
+                },
+            })
         }
         other => unreachable!("{key} is no whole number: {other:?}"),
     }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use statera::Error;
 use statera::bag::Bag;
+use statera::data::RawTable;
 use statera::files::NewFile;
 use statera::model::{MODEL_FILE, PredictNotes};
 use statera::predict::predict_table;
 use statera::train::metrics::{Predictions, decide};
 
-use super::reading::{Reading, is_source, tell_skipped};
+use super::reading::{Reading, is_source, refuse_existing, tell_skipped, write_skipped};
 use super::{text, thread_pool, within};
 
 #[derive(Debug, Args)]
@@ -25,6 +26,12 @@ pub(crate) struct Arguments {
     /// The CSV file to write (default, and -: standard output)
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the file that -o names if it exists
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// Predict also where a column has no cell that can be read
+    #[arg(long)]
+    allow_blank: bool,
     #[command(flatten)]
     reading: Reading,
     /// Threads to compute with; 0 takes one a core
@@ -42,16 +49,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     let out = arguments.out.as_deref().filter(|out| *out != Path::new("-"));
     if let Some(out) = out {
-        check_out(out, &arguments.data, &arguments.model)?;
+        check_out(out, &arguments.data, &arguments.model, arguments.force)?;
     }
     let model = Bag::load(&arguments.model)?;
     let classes = &model.first().card.target.classes;
     let mut reader = arguments.reading.open(model.first(), &arguments.data)?;
     let mut file = out.map(NewFile::create).transpose()?;
     let mut n_rows = 0;
+    // Where rows may be left out, predictions are told apart by their lines.
+    let with_lines = arguments.reading.skips();
     // Piece by piece, so that a table may be larger than memory.
-    let notes = predict_table(&model, &mut reader, |predictions| {
-        let csv = to_csv(&predictions, classes, n_rows == 0)
+    let notes = predict_table(&model, &mut reader, arguments.allow_blank, |block, predictions| {
+        let lines = (with_lines && block.line(0).is_some()).then_some(block);
+        let csv = to_csv(&predictions, classes, lines, n_rows == 0)
             .map_err(|e| Error::output(format!("the predictions cannot be written as CSV: {e}"), ""))?;
         n_rows += predictions.len();
         match &mut file {
@@ -64,8 +74,10 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
         notes => notes?,
     };
-    tell_skipped(&reader.finish().skipped);
+    let skipped = reader.finish().skipped;
+    tell_skipped(&skipped);
     file.map_or(Ok(()), NewFile::finish)?;
+    write_skipped(&skipped, out)?;
     if !arguments.quiet {
         report_notes(&notes);
         if let Some(out) = out {
@@ -81,8 +93,9 @@ fn write_out(csv: &[u8]) -> Result<(), Error> {
     written.map_err(|error| Error::io("write", Path::new("standard output"), error))
 }
 
-/// Predictions must not take the place of the table or the model that they are made from, and need a place to be.
-fn check_out(out: &Path, data: &[PathBuf], model: &Path) -> Result<(), Error> {
+/// Predictions must not take the place of the table or the model that they are made from, nor unasked that of another file,
+/// and need a place to be.
+fn check_out(out: &Path, data: &[PathBuf], model: &Path, force: bool) -> Result<(), Error> {
     // Before the table is read, which may take long.
     statera::files::check_folder(out)?;
     let is = |other: &Path| {
@@ -95,7 +108,7 @@ fn check_out(out: &Path, data: &[PathBuf], model: &Path) -> Result<(), Error> {
         () => None,
     };
     match what {
-        None => Ok(()),
+        None => refuse_existing(out, force),
         Some(what) => Err(Error::setting(
             format!("{} is the {what} itself: the predictions would replace it", out.display()),
             "another file, as -o predictions.csv",
@@ -153,29 +166,46 @@ fn decimal(x: f64) -> String {
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
-/// `prediction`, and `probability_<class>` for each class; one line a row.
+/// The cells in front of a prediction: the file of its row, and the line in it.
+fn place(block: &RawTable, row: usize) -> [String; 2] {
+    let file = block.file(row).map_or(String::new(), |file| file.display().to_string());
+    [file, block.line(row).map_or(String::new(), |line| line.to_string())]
+}
+
+/// `prediction`, and `probability_<class>` for each class; one line a row, behind `file` and `line` of the rows of `places`
+/// if there is any.
 ///
 /// Where the probabilities are not finite, no class is predicted.
-fn to_csv(predictions: &Predictions, classes: &[String], with_header: bool) -> anyhow::Result<Vec<u8>> {
+fn to_csv(
+    predictions: &Predictions,
+    classes: &[String],
+    places: Option<&RawTable>,
+    with_header: bool,
+) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut header: Vec<String> = Vec::new();
+    if places.is_some() {
+        header.extend(["file", "line"].map(String::from));
+    }
+    header.push("prediction".into());
+    if matches!(predictions, Predictions::Probabilities { .. }) {
+        header.extend(classes.iter().map(|class| format!("probability_{class}")));
+    }
+    if with_header {
+        writer.write_record(header)?;
+    }
+    let place = |row: usize| places.map(|block| place(block, row)).into_iter().flatten();
     match predictions {
         Predictions::Values(values) => {
-            if with_header {
-                writer.write_record(["prediction"])?;
-            }
-            for value in values {
-                writer.write_record([decimal(*value)])?;
+            for (row, value) in values.iter().enumerate() {
+                writer.write_record(place(row).chain([decimal(*value)]))?;
             }
         }
         Predictions::Probabilities { n_classes, p } => {
-            let names = classes.iter().map(|class| format!("probability_{class}"));
-            if with_header {
-                writer.write_record(std::iter::once("prediction".to_owned()).chain(names))?;
-            }
-            for p in p.chunks_exact(*n_classes) {
+            for (row, p) in p.chunks_exact(*n_classes).enumerate() {
                 let finite = p.iter().all(|p| p.is_finite());
                 let class = if finite { classes[decide(p) as usize].clone() } else { String::new() };
-                writer.write_record(std::iter::once(class).chain(p.iter().copied().map(decimal)))?;
+                writer.write_record(place(row).chain([class]).chain(p.iter().copied().map(decimal)))?;
             }
         }
     }

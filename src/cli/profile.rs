@@ -21,7 +21,7 @@ use statera::profile::{
     Concern, Depth, Noticed, Profile, Warning, against_html, cut as shortened, html, profile, short,
 };
 
-use super::reading::{Learning, is_source, tell_skipped};
+use super::reading::{Learning, is_source, refuse_existing, tell_skipped, write_skipped};
 use super::{Settings, text, thread_pool};
 
 /// Columns in the table of the terminal, at most.
@@ -118,6 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let share = if arguments.against.is_some() { 0.5 } else { 1.0 };
         let loaded = Loaded::read(&config, share)?;
         tell_skipped(loaded.skipped());
+        write_skipped(loaded.skipped(), page.as_deref())?;
         let other = match &arguments.against {
             Some(path) => {
                 stages.tell("reading the other table");
@@ -159,10 +160,7 @@ fn page_path(arguments: &Arguments, data: &DataConfig) -> Result<Option<PathBuf>
             let what = format!("{} is a folder; expected a file for the page", out.display());
             return Err(Error::setting(what, format!("-o {}", out.join("profile.html").display())));
         }
-        if out.is_file() && !arguments.page.force {
-            let what = format!("{} exists already", out.display());
-            return Err(Error::setting(what, "another file, or --force to replace it"));
-        }
+        refuse_existing(out, arguments.page.force)?;
         return Ok(Some(out.clone()));
     }
     if arguments.json || arguments.page.no_page {
@@ -214,13 +212,16 @@ impl Stages {
 
 /// The summary for the terminal.
 fn described(found: &Profile) -> String {
-    let repeated = match found.duplicates.count {
-        0 => "no row twice".to_owned(),
-        n => text::counted(n, "repeated row"),
+    let repeated = match (found.duplicates.count, &found.drawn_from) {
+        (0, None) => "; no row twice".to_owned(),
+        (n, None) => format!("; {}", text::counted(n, "repeated row")),
+        // A row and its like are seldom both drawn.
+        (0, Some(_)) => String::new(),
+        (n, Some(_)) => format!("; {} among those looked at", text::counted(n, "repeated row")),
     };
     let rows = found.drawn_from.as_ref().map_or(found.n_rows, |from| from.n_rows);
     let mut out = format!(
-        "{}: {}, {} ({}); {repeated}\n",
+        "{}: {}, {} ({}){repeated}\n",
         text::path(Path::new(&found.table)),
         text::counted(rows, "row"),
         text::counted(found.columns.len(), "column"),
@@ -242,9 +243,9 @@ fn described(found: &Profile) -> String {
     out
 }
 
-/// What training by these settings says of the rows of `table` that it learns from; nothing where nothing is to be looked
+/// What training by these settings says of the rows that it learns from; nothing where nothing is to be looked
 /// out for.
-pub(super) fn noticed(found: &Noticed, config: &Config, table: &Path) -> String {
+pub(super) fn noticed(found: &Noticed, config: &Config) -> String {
     const MOST: usize = 5;
     let (loss, resampled) = (&config.loss, config.imbalance.kind != ImbalanceKind::None);
     let is_met = resampled
@@ -256,13 +257,14 @@ pub(super) fn noticed(found: &Noticed, config: &Config, table: &Path) -> String 
     if warnings.is_empty() {
         return String::new();
     }
-    let (data, target) = (text::shell(&text::path(table)), text::shell(&config.data.target));
+    let (data, target) = (text::sources(&config.data.sources()), text::shell(&config.data.target));
     let mut out = format!(
-        "\nNoticed in {}, each with a line for the configuration (or after --set):\n",
+        "\nNoticed in {}, each with a line for the top of the configuration (or in quotes after --set):\n",
         text::counted(found.n_rows, "training row")
     );
-    out += &listed(&warnings, MOST);
-    let more = match warnings.len().saturating_sub(MOST) {
+    let (told, n_told) = listed(&warnings, MOST);
+    out += &told;
+    let more = match warnings.len() - n_told {
         0 => "the whole table".to_owned(),
         n => format!("{} and the whole table", text::count(n) + " more"),
     };
@@ -281,8 +283,8 @@ fn columns(found: &Profile) -> String {
         let mut row = vec![
             short_name(&column.name),
             kind(column),
-            percent(column.missing, found.n_rows),
-            text::count(column.distinct),
+            html::percent(column.missing, found.n_rows),
+            column.not_read.map_or_else(|| text::count(column.distinct), |_| "–".into()),
             cut(&values(column, found.n_rows), if target.is_some() { 24 } else { 40 }),
             column.numbers.as_ref().map_or(String::new(), |x| bars(&narrow(&x.histogram.counts))),
         ];
@@ -316,6 +318,9 @@ fn values(column: &ColumnProfile, n_rows: usize) -> String {
 }
 
 fn kind(column: &ColumnProfile) -> String {
+    if let Some(what) = column.not_read {
+        return format!("not read: {what}");
+    }
     match (column.role, &column.dropped) {
         (Role::Target, _) => "target".into(),
         (Role::Split, _) => "split".into(),
@@ -324,14 +329,6 @@ fn kind(column: &ColumnProfile) -> String {
             "left out".into()
         }
         _ => column.kind.to_string(),
-    }
-}
-
-fn percent(part: usize, whole: usize) -> String {
-    match 100.0 * part as f64 / whole.max(1) as f64 {
-        0.0 => "–".into(),
-        share if share < 0.1 => "< 0.1 %".into(),
-        share => format!("{share:.1} %"),
     }
 }
 
@@ -479,22 +476,44 @@ fn warnings(warnings: &[Warning]) -> String {
     }
     let each = if warnings.len() == 1 { "with" } else { "each with" };
     let mut out = format!(
-        "\n{}, {each} a line for the configuration (or after --set)\n",
+        "\n{}, {each} a line for the top of the configuration (or in quotes after --set)\n",
         text::counted(warnings.len(), "warning")
     );
-    out += &listed(warnings, MOST_WARNINGS);
-    if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
+    let (told, n_told) = listed(warnings, MOST_WARNINGS);
+    out += &told;
+    if let Some(more) = warnings.len().checked_sub(n_told).filter(|more| *more > 0) {
         let _ =
             writeln!(out, "\n  … and {}; the page and --json have all", text::counted(more, "more warning"));
     }
     out
 }
 
-fn listed(warnings: &[Warning], most: usize) -> String {
-    let mut out = String::new();
-    for warning in warnings.iter().take(most) {
-        out += &text::wrap(&format!("{}: {}", warning.concern.title(), warning.text), 2);
-        let _ = writeln!(out, "    {}", warning.line);
+/// The first warnings with their lines, in at most `most` paragraphs, and how many warnings these hold. Columns that other
+/// columns make up are one paragraph: they go in turn, and one by one they would be all that is read.
+fn listed(warnings: &[Warning], most: usize) -> (String, usize) {
+    const ALONE: usize = 2;
+    let of_one =
+        |a: &Warning, b: &Warning| a.concern == Concern::Collinear && b.concern == Concern::Collinear;
+    let (mut out, mut told) = (String::new(), 0);
+    let groups = warnings.chunk_by(of_one).flat_map(|group| match group.len() {
+        n if n > ALONE => vec![group],
+        _ => group.chunks(1).collect(),
+    });
+    for group in groups.take(most) {
+        let title = group[0].concern.title();
+        let text = match group {
+            [one] => one.text.clone(),
+            many => format!(
+                "{} are linear combinations of the other columns of numbers, or nearly: left out one after the other, in \
+                 this order, they leave none with a variance inflation above 10",
+                text::counted(many.len(), "column")
+            ),
+        };
+        out += &text::wrap(&format!("{title}: {text}"), 2);
+        for warning in group {
+            let _ = writeln!(out, "    {}", warning.line);
+        }
+        told += group.len();
     }
-    out
+    (out, told)
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use statera::config::{BadRows, Config, DataConfig, Decimal, Delimiter, column_settings};
-use statera::data::read::Skipped;
+use statera::data::read::{Skipped, stem_of};
 use statera::data::{RawTable, ReadOptions, TableReader, read_table};
 use statera::error::Error;
+use statera::files::write_atomically;
 use statera::model::Model;
 
 use super::text;
@@ -79,6 +80,11 @@ impl Reading {
         given.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={value}")))
     }
 
+    /// Whether malformed rows are left out.
+    pub(super) fn skips(&self) -> bool {
+        self.bad_rows.as_deref() == Some(BadRows::Skip.name())
+    }
+
     /// Adds the words for missing cells, which stand beside those of the settings.
     pub(super) fn add_null(&self, data: &mut DataConfig) {
         data.null.extend(self.null.iter().cloned());
@@ -121,6 +127,31 @@ pub(super) fn tell_skipped(skipped: &Skipped) {
             first.line, first.what
         ));
     }
+}
+
+/// Writes the list of rows that were left out, if there are any, beside the file `out` that is made of the others:
+/// `predictions-skipped-rows.csv` beside `predictions.csv`.
+pub(super) fn write_skipped(skipped: &Skipped, out: Option<&Path>) -> Result<(), Error> {
+    if skipped.count == 0 {
+        return Ok(());
+    }
+    let Some(out) = out else {
+        text::note("note: which they are is listed in a file of their own beside the one that -o FILE names");
+        return Ok(());
+    };
+    let list = out.with_file_name(format!("{}-skipped-rows.csv", stem_of(out)));
+    write_atomically(&list, skipped.to_csv().as_bytes())?;
+    text::note(&format!("note: which they are is listed in {}", text::path(&list)));
+    Ok(())
+}
+
+/// Refuses to write over a file, unless that is asked for.
+pub(super) fn refuse_existing(out: &Path, force: bool) -> Result<(), Error> {
+    if out.is_file() && !force {
+        let what = format!("{} exists already", out.display());
+        return Err(Error::setting(what, "another file, or --force to replace it"));
+    }
+    Ok(())
 }
 
 /// Whether `out` is one of the files that a table is read from.

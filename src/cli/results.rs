@@ -1,7 +1,7 @@
 //! What `statera train` tells of a run that has come to its end.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use statera::run::{Report, RunFolder};
 
@@ -51,6 +51,7 @@ pub(super) fn tested(report: &Report) -> String {
         rows.push(row);
     }
     out += &text::table(&rows, &[false, true, false, true, true]);
+    out += &untested(report);
     if let Some(verdict) = report.verdict() {
         let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
@@ -60,9 +61,42 @@ pub(super) fn tested(report: &Report) -> String {
     out
 }
 
+/// The classes that the test figures say nothing of.
+pub(super) fn untested(report: &Report) -> String {
+    const MOST: usize = 10;
+    if report.untested.is_empty() {
+        return String::new();
+    }
+    let named = report.untested.iter().take(MOST).map(|class| format!("`{}`", text::name(class)));
+    let names = named.collect::<Vec<_>>().join(", ");
+    let more = match report.untested.len().saturating_sub(MOST) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let told =
+        format!("No test row is of class {names}{more}: these figures say nothing of how it is predicted.");
+    format!("\n{}", text::wrap(&told, 0))
+}
+
+/// What the figures hang on where columns were suspected, before training, to give the target away.
+pub(super) fn doubts(leaks: &[String], target: &str) -> String {
+    let Some((last, before)) = leaks.split_last() else { return String::new() };
+    let quoted = |name: &String| format!("`{}`", text::name(name));
+    let others: Vec<String> = before.iter().map(quoted).collect();
+    let names =
+        if others.is_empty() { quoted(last) } else { format!("{} and {}", others.join(", "), quoted(last)) };
+    let (verb, was) = if others.is_empty() { ("is", "was") } else { ("are", "were") };
+    let told = format!(
+        "These figures hold only if {names} {verb} known when `{}` is to be predicted: as noticed above, {names} {was} \
+         suspected to give it away.",
+        text::name(target)
+    );
+    format!("\n{}", text::wrap(&told, 0))
+}
+
 /// What can be done with the model, as commands.
-pub(super) fn next_steps(source: &Path, folder: &RunFolder) -> String {
-    let (run, data) = (text::shell(&text::path(folder.path())), text::shell(&text::path(source)));
+pub(super) fn next_steps(sources: &[PathBuf], folder: &RunFolder) -> String {
+    let (run, data) = (text::shell(&text::path(folder.path())), text::sources(sources));
     let rows = [
         ["predict a table", &format!("statera predict {run} {data} -o predictions.csv")],
         ["measure on another", &format!("statera evaluate {run} OTHER.csv")],

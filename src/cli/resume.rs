@@ -46,7 +46,7 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
         folder.begin_anew()?;
         write_schema(&folder, &folds.plans[0].schema)?;
         let about = broken.about(&raw.sha256);
-        return folds::carry_out(&folds, folder, &interruption, arguments, about);
+        return folds::carry_out(&folds, folder, &interruption, arguments, about, &[]);
     }
     let ready = plan(config, arguments.quiet)?;
     let told = ready.overview();
@@ -71,7 +71,7 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
         Beginning { data_sha256: told.sha256.into(), ..broken.beginning.clone() }
             .write(&folder, broken.settings())?;
     }
-    carry_out(&ready, folder, &interruption, arguments, (from, about))
+    carry_out(&ready, folder, &interruption, arguments, (from, about), &[])
 }
 
 fn tell(arguments: &Arguments, what: &str) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// No line of what is printed is wider than this, but for paths, names and commands that cannot be broken.
 const WIDTH: usize = 100;
@@ -66,6 +66,15 @@ pub(crate) fn shell(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// The files of a table as arguments of a command; what came through a pipe cannot be named.
+pub(crate) fn sources(sources: &[PathBuf]) -> String {
+    let word = |source: &PathBuf| match source.to_str() {
+        Some("-" | "/dev/stdin") => "TABLE.csv".to_owned(),
+        _ => shell(&path(source)),
+    };
+    sources.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A name on one line, cut where it would push a table apart.

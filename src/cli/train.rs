@@ -13,7 +13,7 @@ use statera::data::Schema;
 use statera::data::read::{Skipped, stem_of};
 use statera::error::Error;
 use statera::model::Card;
-use statera::profile::{Noticed, of_training_rows};
+use statera::profile::{Concern, Noticed, of_training_rows};
 use statera::run::checkpoints::{self, CHECKPOINTS, Checkpoints};
 use statera::run::execute::card_of;
 use statera::run::resume::{Beginning, every};
@@ -25,7 +25,7 @@ use statera::train::events::{Answer, Callbacks, Event};
 use super::interrupt::Interruption;
 use super::progress::Progress;
 use super::reading::{Learning, tell_skipped};
-use super::results::{next_steps, results};
+use super::results::{doubts, next_steps, results};
 use super::{INTERRUPTED, Settings, folds, profile, resume, summary, text, thread_pool, within};
 
 const AFTER_HELP: &str = "\
@@ -162,26 +162,27 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     }
     let run = plan(config, arguments.quiet)?;
     let told = run.overview();
-    match &run {
-        _ if arguments.quiet => {}
+    let leaks = match &run {
+        _ if arguments.quiet => Vec::new(),
         Run::Memory(plan) => introduce(plan),
         Run::Streamed(plan) => introduce_with(&told, &plan.decided.noticed),
-    }
+    };
     tell_skipped(run.skipped());
     let interruption = Interruption::watch();
     let folder = make_folder(arguments, told.source, &interruption)?;
     let settings = write_settings(&folder, told.config, told.schema, &run.beginning())?;
-    carry_out(&run, folder, &interruption, arguments, (None, run.beginning().about(&settings)))
+    carry_out(&run, folder, &interruption, arguments, (None, run.beginning().about(&settings)), &leaks)
 }
 
 /// Trains, tests and tells what came of it; from a checkpoint on, if there is one. Beside it stands what is written
-/// into those to come.
+/// into those to come. `leaks` are the columns that were suspected to give the target away.
 pub(super) fn carry_out(
     run: &Run,
     mut folder: RunFolder,
     interruption: &Interruption,
     arguments: &Arguments,
     saved: (Option<Checkpoint>, Value),
+    leaks: &[String],
 ) -> anyhow::Result<ExitCode> {
     let outcome = train_into(run, &mut folder, interruption, arguments.quiet, saved)?;
     if !arguments.quiet {
@@ -192,8 +193,8 @@ pub(super) fn carry_out(
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report.to_json())?)?;
     } else {
-        write!(out, "{}", results(&report))?;
-        write!(out, "{}", next_steps(run.overview().source, &folder))?;
+        write!(out, "{}{}", results(&report), doubts(leaks, &report.target))?;
+        write!(out, "{}", next_steps(&run.overview().config.data.sources(), &folder))?;
     }
     out.flush()?;
     for warning in warnings {
@@ -234,18 +235,23 @@ pub(super) fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
     }
 }
 
-/// Tells what was decided, and what is to be looked out for among the plan's training rows.
-pub(super) fn introduce(plan: &Plan) {
-    introduce_with(&plan.overview(), &Noticed::of(of_training_rows(plan)));
+/// Tells what was decided, and what is to be looked out for among the plan's training rows; the columns that are suspected
+/// to give the target away.
+pub(super) fn introduce(plan: &Plan) -> Vec<String> {
+    introduce_with(&plan.overview(), &Noticed::of(of_training_rows(plan)))
 }
 
-fn introduce_with(told: &Overview<'_>, noticed: &Noticed) {
+fn introduce_with(told: &Overview<'_>, noticed: &Noticed) -> Vec<String> {
     text::note(describe(told).trim_end_matches('\n'));
-    let noticed = profile::noticed(noticed, told.config, told.source);
-    if !noticed.is_empty() {
-        text::note(noticed.trim_end_matches('\n'));
+    let words = profile::noticed(noticed, told.config);
+    if !words.is_empty() {
+        text::note(words.trim_end_matches('\n'));
     }
     text::note("");
+    let leaks = noticed.warnings.iter().filter(|warning| warning.concern == Concern::Leak);
+    let mut names: Vec<String> = leaks.filter_map(|warning| warning.columns.first().cloned()).collect();
+    names.dedup();
+    names
 }
 
 /// The run's folder, by the table's name unless another is given.

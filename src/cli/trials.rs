@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use statera::tune::{Chosen, State, Trial};
 
+use super::results::untested;
 use super::text;
 
 /// A setting's name in a table's head: the last part of its key.
@@ -69,7 +70,7 @@ pub(super) fn listing(trials: &[Trial], top: usize) -> String {
 }
 
 /// What the best settings are worth.
-pub(super) fn results(chosen: &Chosen) -> String {
+pub(super) fn results(chosen: &Chosen, again: bool) -> String {
     let tested = &chosen.tested;
     let metric = tested.tuned.primary();
     let mut out = String::new();
@@ -126,8 +127,9 @@ pub(super) fn results(chosen: &Chosen) -> String {
     }
     let _ = write!(
         out,
-        "\nTest on {}, looked at once; tuned: trained on {} for {}\n\n",
+        "\nTest on {}, looked at {}; tuned: trained on {} for {}\n\n",
         text::counted(tuned.n_rows.test, "row"),
+        if again { "once more: an earlier end of this study was tested on them" } else { "once" },
         text::counted(tuned.n_rows.train, "row"),
         epochs(&chosen.trials),
     );
@@ -149,6 +151,7 @@ pub(super) fn results(chosen: &Chosen) -> String {
         rows.push(row);
     }
     out += &text::table(&rows, &[false, true, false, true, false, true, true]);
+    out += &untested(tuned);
     if let Some(gain) = tested.gain {
         let interval =
             gain.interval.map_or(String::new(), |[a, b]| format!(" [{:.1}, {:.1}]", 100.0 * a, 100.0 * b));

@@ -187,6 +187,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    let again = folder.join("tune.json").is_file();
     let json = serde_json::to_string_pretty(&chosen.to_json(&trials))? + "\n";
     statera::files::write_atomically(&folder.join("tune.json"), json.as_bytes())?;
     keep_best(&folder, &chosen)?;
@@ -196,7 +197,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let counted = text::counted(trials.len(), "trial");
         writeln!(out, "{counted} in {} ({why})\n", text::seconds(took))?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
-        write!(out, "{}", results(&chosen))?;
+        write!(out, "{}", results(&chosen, again))?;
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
         let best = text::shell(&text::path(&folder.join("best")));
         let study = text::shell(&text::path(&folder));

@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::data::COLUMN_KEYS;
+use super::documents::{documents, given_twice};
 use super::fault::{
     ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, meant as meant_name, quote,
     quote_short, section_remedy, tidy, unknown, unknown_within,
@@ -32,12 +33,24 @@ pub(super) type Given = (Vec<String>, Value);
 /// Reads a text of settings. Of several faults, the first in the text is the error.
 pub(super) fn read(text: &str, origin: Origin<'_>) -> Result<Vec<Given>> {
     let reader = Reader { origin, advises: true };
-    let table = match DeTable::parse(text) {
-        Ok(table) => table.into_inner(),
-        Err(e) => return Err(reader.syntax_error(text, &e)),
-    };
+    let documents = documents(text);
+    let parsed = documents.iter().map(|document| DeTable::parse(document));
+    let tables: Vec<_> =
+        parsed.collect::<std::result::Result<_, _>>().map_err(|e| reader.syntax_error(text, &e))?;
     let (mut given, mut faults) = (Vec::new(), Vec::new());
-    reader.section("", &table, &mut given, &mut faults);
+    for table in &tables {
+        reader.section("", table.get_ref(), &mut given, &mut faults);
+    }
+    if let [before, sections] = &tables[..]
+        && let Some((key, [first, second])) = given_twice(before.get_ref(), sections.get_ref(), "")
+    {
+        let again = line_column(text, second.start).0;
+        faults.push(Fault {
+            at: first.start,
+            what: format!("`{key}` is given twice, again in line {again}"),
+            remedy: "leave one of the two lines out".into(),
+        });
+    }
     match faults.into_iter().min_by_key(|fault| fault.at) {
         None => Ok(given),
         Some(fault) => {

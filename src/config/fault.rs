@@ -57,6 +57,12 @@ pub(super) fn unknown(path: &str, is_table: bool, at: usize) -> Fault {
         );
         return Fault { at, what: format!("unknown section `{path}`"), remedy };
     }
+    if is_table && sections().contains(&name) {
+        let remedy = format!(
+            "put the line before the first [section], or its last part under [{name}]: what follows [{section}] is of `{section}`"
+        );
+        return Fault { at, what: format!("unknown key `{path}`"), remedy };
+    }
     // The right name in the wrong section comes before a similar name in the right one.
     let elsewhere: Vec<_> =
         KEYS.iter().filter(|key| key.name() == name).map(|key| format!("`{}`", key.path)).collect();

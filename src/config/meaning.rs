@@ -124,6 +124,7 @@ fn switched_on(path: &str) -> String {
         }
         Some(Kind::IntList { .. }) if path == "schedule.cuts" => "[30, 60]".to_owned(),
         Some(Kind::IntList { .. }) => "[64, 64]".to_owned(),
+        Some(Kind::Int { .. }) if path == "split.folds" => "5".to_owned(),
         Some(kind) => example(&kind),
         None => "true".to_owned(),
     }

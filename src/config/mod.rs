@@ -10,6 +10,7 @@ mod check;
 pub mod choices;
 mod combined;
 pub mod data;
+mod documents;
 pub mod domain;
 pub mod embedding;
 mod expand;

@@ -11,6 +11,7 @@ use toml::{Spanned, Value};
 
 use super::check::{Origin, key_path, read, value_of};
 use super::data::COLUMN_KEYS;
+use super::documents::documents;
 use super::domain::{Domain, literal_of, shortened};
 use super::fault::{describe, key_segment, line_column, plain, quote};
 use super::keys::{Key, Kind, find};
@@ -192,10 +193,12 @@ fn column_key(path: &str) -> Option<&'static Key> {
 
 /// The ranges in a text, and the text with spaces in their place, so that what is left keeps its lines.
 fn taken_out(text: &str, origin: Origin<'_>) -> Result<(Vec<Parameter>, String)> {
-    // What is no TOML is told by whoever reads the rest.
-    let Ok(table) = DeTable::parse(text) else { return Ok((Vec::new(), text.to_owned())) };
     let mut found = Finder { text, origin, parameters: Vec::new(), spans: Vec::new() };
-    found.section("", table.get_ref())?;
+    for document in documents(text) {
+        // What is no TOML is told by whoever reads the rest.
+        let Ok(table) = DeTable::parse(&document) else { return Ok((Vec::new(), text.to_owned())) };
+        found.section("", table.get_ref())?;
+    }
     let mut rest = text.as_bytes().to_vec();
     for (start, end) in found.spans {
         rest[start..end]

@@ -502,6 +502,63 @@ fn the_insurance_recipe_is_the_published_network() {
 }
 
 #[test]
+fn keys_before_the_first_section_are_put_together_with_their_sections() {
+    let text = "data.null = [\n[\"x\",\n][0],\n]\n";
+    assert!(Config::from_toml_str(text).is_err(), "lists are of texts");
+    let text = r#"
+        seed = 3
+        data.null = [
+          "x",
+
+          "[data]" ]
+        data.columns.a.drop = true
+        [data]
+        target = "é"
+        [data.columns.a]
+        scale = "min_max"
+        [train]
+        epochs = 4
+    "#;
+    let config = Config::from_toml_str(text).unwrap();
+    assert_eq!((config.seed, config.train.epochs, config.data.target.as_str()), (3, 4, "é"));
+    assert_eq!(config.data.null, ["x", "[data]"]);
+    assert_eq!(config.data.columns["a"].drop, Some(true));
+    assert_eq!(config.data.columns["a"].scale, Some(Scale::MinMax));
+    for (text, words, remedy) in [
+        (
+            "data.target = \"y\"\n\n[data]\nnull = []\ntarget = \"y\"\n",
+            "line 1: `data.target` is given twice, again in line 5",
+            "leave one",
+        ),
+        (
+            "loss.class_weights = \"balanced\"\n[loss]\n[loss.class_weights]\nyes = 2.0\n",
+            "line 1: `loss.class_weights` is given twice, again in line 3",
+            "leave one",
+        ),
+        (
+            "data.null = []\n[data]\n[train]\nepohcs = 3\n",
+            "line 4: unknown key `train.epohcs`",
+            "train.epochs",
+        ),
+        ("data.nul = []\n[data]\n", "line 1: unknown key `data.nul`", "data.null"),
+        (
+            "data.null = []\n[data]\n[data]\n",
+            "line 3, column 2: not valid TOML: duplicate key",
+            "`name = value`",
+        ),
+        ("data.null = []\ndata.null = []\n[data]\n", "line 2, column 6: not valid TOML: duplicate", "`name"),
+        (
+            "[train]\nepochs = 3\ndata.null = []\n",
+            "line 3: unknown key `train.data`",
+            "put the line before the first [section]",
+        ),
+    ] {
+        let error = Config::from_toml_str(text).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains(remedy), "{error}\n{text}");
+    }
+}
+
+#[test]
 fn deep_nesting_is_refused_or_read_without_harm() {
     for text in [
         format!("a{} = 1", ".a".repeat(100_000)),

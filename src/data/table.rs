@@ -106,7 +106,8 @@ impl Table {
         let lacking: Vec<&str> =
             schema.kept().map(|column| column.name.as_str()).filter(|name| !at.contains_key(name)).collect();
         if !lacking.is_empty() {
-            return Err(lacks(raw, &lacking));
+            let needed: HashSet<&str> = schema.kept().map(|column| column.name.as_str()).collect();
+            return Err(lacks(raw, &lacking, &needed));
         }
         let read = schema.columns.par_iter().map(|column| {
             let (data, note) = match (at.get(column.name.as_str()), &column.dropped) {
@@ -233,14 +234,17 @@ fn read_categories(raw: &RawTable, index: usize, format: Option<CellFormat>) -> 
     ColumnData::Category { codes, levels: levels.into_iter().map(|(level, _)| level.to_owned()).collect() }
 }
 
-/// The error of a table without columns that the model needs, each with what may be meant.
-fn lacks(raw: &RawTable, lacking: &[&str]) -> Error {
+/// The error of a table without columns that the model needs, each with what may be meant: a column that is not `needed`
+/// itself, and not meant for another.
+fn lacks(raw: &RawTable, lacking: &[&str], needed: &HashSet<&str>) -> Error {
     const MOST: usize = 10;
+    let mut free: Vec<&str> = raw.names().filter(|name| !needed.contains(name)).collect();
     let mut renames = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for name in lacking.iter().take(MOST) {
         names.push(shown(name));
-        if let Some(near) = nearest(name, raw.names()) {
+        if let Some(near) = nearest(name, free.iter().copied()) {
+            free.retain(|other| *other != near);
             renames.push(format!("{} to {}", shown(near), shown(name)));
         }
     }
@@ -336,6 +340,21 @@ mod tests {
         assert_eq!(
             table.notes()[0].what(),
             "row 1 (line 2), column `bmi`: expected a finite number, found `abc`; 2 such cells of this column count as missing"
+        );
+    }
+
+    #[test]
+    fn a_column_that_is_needed_itself_is_not_to_be_renamed() {
+        let trained = "x1,x2,x3,y\n1,2,3,4\n2,1,5,5\n3,3,1,7\n";
+        let schema = infer_schema(&raw(trained), &BTreeMap::new(), &BTreeSet::new()).unwrap().without(&["y"]);
+        let told = |text: &str| Table::from_raw(&raw(text), &schema).unwrap_err().to_string();
+        let error = told("x1,x3\n1,3\n");
+        assert!(error.ends_with("`x2`\n  try: add the columns that the model was trained on"), "{error}");
+        // Nor one to two others.
+        let error = told("x1,X2\n1,3\n");
+        assert!(
+            error.ends_with("`x2`, `x3`\n  try: if that is what they are, rename `X2` to `x2`"),
+            "{error}"
         );
     }
 

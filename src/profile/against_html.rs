@@ -66,6 +66,13 @@ pub fn told_apart(profile: &Profile, of: &Against) -> String {
         thousands(found.rows[0]),
         thousands(found.rows[1])
     );
+    if found.interval[1] < 0.5 {
+        return format!(
+            "A network cannot tell the rows of the two tables apart ({area}; 0.5 is chance). Below 0.5 it is wrong more often \
+             than chance would be: the tables share rows, or rows that are much alike, and it takes a row for one of the \
+             table in which it has learned its like."
+        );
+    }
     if !found.apart {
         let little = if found.interval[0] > 0.5 { "hardly tells" } else { "cannot tell" };
         return format!("A network {little} the rows of the two tables apart ({area}; 0.5 is chance).");

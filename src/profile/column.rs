@@ -60,6 +60,9 @@ pub struct ColumnProfile {
     pub role: Role,
     /// Why nothing is learned of it, if that is so.
     pub dropped: Option<String>,
+    /// What its cells are, where they are nothing that is read; then every figure below is of nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_read: Option<&'static str>,
     /// Missing cells.
     pub missing: usize,
     /// Those of them that say something which does not fit the kind.
@@ -96,6 +99,7 @@ pub fn profile(column: &Column<'_>) -> ColumnProfile {
         reason: column.reason.to_owned(),
         role: column.role,
         dropped: column.dropped.map(str::to_owned),
+        not_read: column.not_read.map(named),
         missing: 0,
         unreadable: column.unreadable.0,
         unreadable_texts: column.unreadable.1.to_vec(),
@@ -105,6 +109,7 @@ pub fn profile(column: &Column<'_>) -> ColumnProfile {
         target: None,
     };
     match &column.values {
+        _ if found.not_read.is_some() => {}
         Values::Numbers(x) => {
             let mut sorted: Vec<f64> = x.iter().copied().filter(|x| !x.is_nan()).collect();
             // Sums in the order of rows are those of other libraries.
@@ -123,6 +128,21 @@ pub fn profile(column: &Column<'_>) -> ColumnProfile {
         }
     }
     found
+}
+
+/// A type of cells that is not read, in a word: Arrow's types, and what JSON has.
+fn named(what: &str) -> &'static str {
+    let starts = |names: &[&str]| names.iter().any(|name| what.starts_with(name));
+    match () {
+        () if starts(&["lists", "objects", "List", "LargeList", "FixedSizeList", "Struct", "Map"]) => {
+            "nested"
+        }
+        () if starts(&["Binary", "LargeBinary", "FixedSizeBinary"]) => "binary",
+        () if starts(&["Union"]) => "union",
+        () if starts(&["Time32", "Time64"]) => "time of day",
+        () if starts(&["Duration", "Interval"]) => "duration",
+        () => "another type",
+    }
 }
 
 fn of_numbers(found: &mut ColumnProfile, sorted: &[f64], moments: Moments) {
@@ -204,6 +224,23 @@ mod tests {
             (-25_509.0, "1900-02-28"),
         ] {
             assert_eq!(date(days), text);
+        }
+    }
+
+    #[test]
+    fn types_that_are_not_read_have_a_word() {
+        for (what, word) in [
+            ("lists", "nested"),
+            ("Struct(\"a\": Int64)", "nested"),
+            ("Map(\"entries\", unsorted)", "nested"),
+            ("FixedSizeBinary(4)", "binary"),
+            ("Union(Sparse)", "union"),
+            ("Time64(µs)", "time of day"),
+            ("Interval(MonthDayNano)", "duration"),
+            ("BinaryView", "binary"),
+            ("Null", "another type"),
+        ] {
+            assert_eq!(named(what), word, "{what}");
         }
     }
 

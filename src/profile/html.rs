@@ -96,13 +96,12 @@ pub fn kinds(profile: &Profile) -> String {
         ColumnKind::Text,
         ColumnKind::Identifier,
     ];
-    let count = |kind| profile.columns.iter().filter(|column| column.kind == kind).count();
-    let told: Vec<String> = kinds
-        .into_iter()
-        .filter(|kind| count(*kind) > 0)
-        .map(|kind| format!("{} {kind}", count(kind)))
-        .collect();
-    told.join(", ")
+    let (not_read, read): (Vec<_>, Vec<_>) =
+        profile.columns.iter().partition(|column| column.not_read.is_some());
+    let count = |kind| read.iter().filter(|column| column.kind == kind).count();
+    let told = kinds.into_iter().map(|kind| (count(kind), kind.to_string()));
+    let told = told.chain([(not_read.len(), "not read".to_owned())]).filter(|(n, _)| *n > 0);
+    told.map(|(n, kind)| format!("{n} {kind}")).collect::<Vec<_>>().join(", ")
 }
 
 fn overview(profile: &Profile) -> String {
@@ -125,7 +124,12 @@ fn overview(profile: &Profile) -> String {
         0 => String::new(),
         n => format!("{} not compared", counted(n, "column")),
     };
-    fact(&mut out, "repeated rows", &thousands(profile.duplicates.count), &apart);
+    let among = match (&profile.drawn_from, apart.is_empty()) {
+        (None, _) => apart,
+        (Some(_), true) => "among those looked at".into(),
+        (Some(_), false) => format!("among those looked at, {apart}"),
+    };
+    fact(&mut out, "repeated rows", &thousands(profile.duplicates.count), &among);
     if let Some(target) = profile.target() {
         let task = profile.task.map_or(String::new(), |task| task.to_string());
         fact(&mut out, "target", &target.name, &task);
@@ -144,8 +148,8 @@ fn warnings(profile: &Profile) -> String {
         return "<p>Nothing to look out for was found.</p>\n".into();
     }
     let mut out = String::from(
-        "<p>Each ends with a line for the configuration file, where it stands before any <code>[section]</code>; \
-         on the command line it follows <code>--set</code>.</p>\n<ol class=\"warnings\">\n",
+        "<p>Each ends with a line for the configuration file, where it stands before any <code>[section]</code>, whatever sections \
+         follow; on the command line it stands in quotes after <code>--set</code>.</p>\n<ol class=\"warnings\">\n",
     );
     for warning in profile.warnings.iter().take(MOST_WARNINGS) {
         let _ = writeln!(
@@ -188,19 +192,19 @@ pub(super) fn marked(text: &str) -> String {
     out
 }
 
-/// A share in percent, nothing for nothing.
-fn percent(part: usize, whole: usize) -> String {
-    let share = 100.0 * part as f64 / whole.max(1) as f64;
-    if part == 0 {
-        "–".into()
-    } else if share < 0.1 {
-        "&lt; 0.1 %".into()
-    } else {
-        format!("{share:.1} %")
+/// A share in percent, a dash for none.
+pub fn percent(part: usize, whole: usize) -> String {
+    match 100.0 * part as f64 / whole.max(1) as f64 {
+        0.0 => "–".into(),
+        share if share < 0.1 => "< 0.1 %".into(),
+        share => format!("{share:.1} %"),
     }
 }
 
 fn kind_words(column: &ColumnProfile) -> String {
+    if let Some(what) = column.not_read {
+        return format!("not read: {what}");
+    }
     let role = match column.role {
         Role::Input => "",
         Role::Target => ", target",
@@ -233,8 +237,8 @@ fn columns(profile: &Profile) -> String {
             "<tr data-name=\"{}\"><th scope=\"row\">{name}</th><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"values\">{}</td>",
             escaped(&column.name),
             kind_words(column),
-            percent(column.missing, profile.n_rows),
-            thousands(column.distinct),
+            escaped(&percent(column.missing, profile.n_rows)),
+            column.not_read.map_or_else(|| thousands(column.distinct), |_| "–".into()),
             match &column.numbers {
                 Some(x) => histogram(&x.histogram, [96.0, 24.0], &|v| label(column, v), false),
                 None => frequencies(&column.top, [96.0, 24.0]),
@@ -361,7 +365,7 @@ fn row(out: &mut String, name: &str, value: &str) {
 fn share(n: usize, whole: usize) -> String {
     match n {
         0 => "0".into(),
-        _ => format!("{} ({})", thousands(n), percent(n, whole).replace("&lt;", "<")),
+        _ => format!("{} ({})", thousands(n), percent(n, whole)),
     }
 }
 
@@ -389,6 +393,9 @@ fn shape(column: &ColumnProfile, x: &Numbers, n_rows: usize) -> String {
 }
 
 fn card(column: &ColumnProfile, profile: &Profile) -> String {
+    if column.not_read.is_some() {
+        return "<p>Its cells are of a type that is not read.</p>".into();
+    }
     let mut out = String::new();
     if let Some(x) = &column.numbers {
         out += "<div><h4>distribution</h4>";

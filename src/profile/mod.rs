@@ -175,7 +175,7 @@ pub fn profile(
         .with_max_len(1)
         .map(|column| {
             let mut found = column::profile(column);
-            if let Some(t) = target.filter(|_| column.role != Role::Target) {
+            if let Some(t) = target.filter(|_| column.role != Role::Target && column.not_read.is_none()) {
                 let shown = |x: f64| html::label(&found, x);
                 let relation = target::relation(&column.values, &source.columns[t].values, rows, &shown);
                 found.target = Some(relation);

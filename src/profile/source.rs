@@ -144,6 +144,8 @@ pub struct Column<'a> {
     pub role: Role,
     /// Cells that do not fit the kind, which count as missing, and up to twenty different texts of them.
     pub unreadable: (usize, &'a [String]),
+    /// What its cells are, where they are nothing that is read: lists, objects, bytes.
+    pub not_read: Option<&'a str>,
     /// The cells.
     pub values: Values<'a>,
 }
@@ -315,6 +317,7 @@ impl Loaded {
                     dropped: schema.dropped.as_deref(),
                     role: self.roles[i],
                     unreadable: (self.unreadable[i].0, &self.unreadable[i].1),
+                    not_read: self.raw.column_index(&schema.name).and_then(|at| self.raw.foreign(at)),
                     values,
                 }
             });
@@ -354,6 +357,7 @@ pub(crate) fn of_rows<'a>(
         dropped: None,
         role: Role::Input,
         unreadable: (0, &[]),
+        not_read: None,
         values,
     };
     let mut columns: Vec<Column<'_>> = inputs.into_iter().map(input).collect();
@@ -364,6 +368,7 @@ pub(crate) fn of_rows<'a>(
         dropped: None,
         role: Role::Target,
         unreadable: (0, &[]),
+        not_read: None,
         values: target,
     });
     Source {

@@ -57,6 +57,8 @@ pub enum Concern {
     Duplicates,
     /// A class is rare.
     Imbalance,
+    /// A column whose cells are of a type that is not read.
+    NotRead,
     /// A column says nothing.
     Constant,
     /// A column says hardly anything.
@@ -86,6 +88,7 @@ impl Concern {
             Self::Identifier => "suspected identifier",
             Self::Duplicates => "duplicate rows",
             Self::Imbalance => "imbalanced classes",
+            Self::NotRead => "column that is not read",
             Self::Constant => "constant column",
             Self::NearlyConstant => "nearly constant column",
             Self::MostlyMissing => "mostly missing",
@@ -107,7 +110,7 @@ pub struct Warning {
     pub columns: Vec<String>,
     /// What was found, as a sentence.
     pub text: String,
-    /// The line of a configuration that deals with it; before any `[section]`, or after `--set`.
+    /// The line of a configuration that deals with it; before any `[section]`, or in quotes after `--set`.
     pub line: String,
 }
 
@@ -233,11 +236,23 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
         Some(_) => ". It is left out as it stands; the line makes that certain",
         None => "",
     };
+    if let Some(what) = column.not_read {
+        let text = format!(
+            "{}: nothing can be learned of cells of this type ({what}), but of what is in them, in columns of its own{already}",
+            shown(name)
+        );
+        found.push(warning(Concern::NotRead, &[name], text, drop));
+        return found;
+    }
     let constant = column.distinct <= 1 && (column.missing == 0 || column.distinct == 0);
     if constant {
         let what = match column.top.first() {
             _ if column.distinct == 0 => "every cell is missing".to_owned(),
-            Some(only) if rounded.is_some() => format!("every cell is {}, to 16 digits", shown(&only.value)),
+            Some(only) if rounded.is_some() => format!(
+                "every cell is {} to the 16 digits that a 64-bit number holds; numbers beyond 2^53 that differ only after \
+                 them are taken as one",
+                shown(&only.value)
+            ),
             Some(only) => format!("every cell is {}", shown(&only.value)),
             None => "it has a single cell".to_owned(),
         };
@@ -424,8 +439,9 @@ fn duplicates(profile: &Profile) -> Option<Warning> {
         names => format!(" in all but {}", listed(names.iter().map(String::as_str))),
     };
     let verb = if repeated.count == 1 { "repeats" } else { "repeat" };
+    let drawn = if profile.drawn_from.is_some() { " looked at" } else { "" };
     let text = format!(
-        "{} of {} {verb} an earlier one{apart}{first}; a row that is both learned from and tested on flatters the test",
+        "{} of {}{drawn} {verb} an earlier one{apart}{first}; a row that is both learned from and tested on flatters the test",
         counted(repeated.count, "row"),
         thousands(profile.n_rows)
     );

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::report::{Baseline, RowCounts};
 use crate::ablate::student_quantile;
-use crate::train::metrics::{Predictions, higher_is_better};
+use crate::train::bootstrap::MOST_GAIN;
+use crate::train::metrics::{Predictions, higher_is_better, possible};
 
 /// How the intervals are made, as `metrics.json` names it.
 const METHOD: &str = "corrected resampled t (Nadeau & Bengio 2003)";
@@ -62,6 +63,14 @@ impl OverFolds {
     }
 }
 
+impl OverFolds {
+    /// The same with an interval that ends where the figure does: a mean plus or minus t knows of no bounds.
+    fn within(self, [least, greatest]: [f64; 2]) -> Self {
+        let interval = self.interval.map(|interval| interval.map(|end| end.clamp(least, greatest)));
+        Self { interval, ..self }
+    }
+}
+
 /// The networks beside a simple model, fold by fold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FoldComparison {
@@ -116,9 +125,10 @@ impl CrossValidation {
         // A metric that a fold does not define, as one without a row of some class, is left out.
         let of_all =
             |of: &dyn Fn(&FoldReport) -> Option<f64>| folds.iter().map(of).collect::<Option<Vec<f64>>>();
-        let metrics = names
-            .iter()
-            .filter_map(|name| Some((*name, over(&of_all(&|fold| named(&fold.metrics, name))?)?)));
+        let metrics = names.iter().filter_map(|name| {
+            let found = over(&of_all(&|fold| named(&fold.metrics, name))?)?;
+            Some((*name, found.within(possible(name))))
+        });
         let metrics: Vec<(&'static str, OverFolds)> = metrics.collect();
         let rivals = folds.first().map_or(&[][..], |fold| &fold.baselines);
         let of_rival = |fold: &FoldReport, rival: &str, name: &str| {
@@ -141,7 +151,9 @@ impl CrossValidation {
             let gain = |fold: &FoldReport| {
                 let (ours, theirs) = (named(&fold.metrics, primary)?, of_rival(fold, best.name, primary)?);
                 let difference = sign * (theirs - ours);
-                Some(if difference == 0.0 { 0.0 } else { difference / theirs.abs() })
+                let share = if difference == 0.0 { 0.0 } else { difference / theirs.abs() };
+                // Beside a model without error any other is worse beyond all bounds.
+                Some(share.clamp(-MOST_GAIN, MOST_GAIN))
             };
             Some(FoldComparison { baseline: best.name, gain: over(&of_all(&gain)?)? })
         });
@@ -238,6 +250,18 @@ pub(super) fn joined(parts: Vec<Predictions>) -> Predictions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_end_where_the_metric_does() {
+        let of =
+            |figures: &[f64], name: &str| OverFolds::of(figures, 0.25, 0.95).unwrap().within(possible(name));
+        assert!(OverFolds::of(&[0.0, 0.1, 9.0], 0.25, 0.95).unwrap().interval.unwrap()[0] < 0.0);
+        assert_eq!(of(&[0.0, 0.1, 9.0], "mse").interval.unwrap()[0], 0.0);
+        assert_eq!(of(&[0.99, 0.7, 1.0], "r2").interval.unwrap()[1], 1.0);
+        assert!(of(&[-0.9, 0.7, 1.0], "r2").interval.unwrap()[0] < -1.0);
+        assert_eq!(of(&[0.0, 0.5, 1.0], "accuracy").interval.unwrap(), [0.0, 1.0]);
+        assert_eq!(of(&[-1.0, 0.5, 1.0], "mcc").interval.unwrap(), [-1.0, 1.0]);
+    }
 
     #[test]
     fn the_interval_is_the_corrected_one() {

@@ -6,7 +6,7 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::plan::Plan;
 use super::reach::{check_reach, furthest};
-use super::report::{Baseline, Comparison, Measured, Report, RowCounts};
+use super::report::{Baseline, Comparison, Measured, Report, RowCounts, untested};
 use crate::config::{EvaluateConfig, Precision, name_starts};
 use crate::data::RowIdx;
 
@@ -186,7 +186,7 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report, remedy: &dyn Fn() -> S
     let e = &plan.config.evaluate;
     let rivals = if e.baselines { rivals(plan, &plan.split.test)? } else { Vec::new() };
     let truth = truth_of(&plan.labels.target, &plan.split.test);
-    judge_test(report, &ours, truth.view(), &rivals, e);
+    judge_test(report, &ours, truth.view(), &plan.target.classes, &rivals, e);
     Ok(())
 }
 
@@ -195,9 +195,11 @@ pub(super) fn judge_test(
     report: &mut Report,
     ours: &Predictions,
     truth: Truth,
+    classes: &[String],
     rivals: &[(&'static str, Predictions)],
     e: &EvaluateConfig,
 ) {
+    report.untested = untested(truth, classes);
     let tested = intervals(ours, truth, e.bootstrap, e.confidence, report.seed);
     report.resamples = tested.replicates;
     report.test = tested

@@ -180,7 +180,8 @@ impl Folds {
         if !self.test.is_empty() {
             let truth = truth_of(target, &self.test);
             let rivals: Vec<_> = rivals.into_iter().map(|(name, all)| (name, bag::mean(all))).collect();
-            judge_test(&mut report, &bag::mean(tested), truth.view(), &rivals, &self.config.evaluate);
+            let (classes, e) = (&first.target.classes, &self.config.evaluate);
+            judge_test(&mut report, &bag::mean(tested), truth.view(), classes, &rivals, e);
         }
         let mut all = report.to_json();
         without_seconds(&mut all);

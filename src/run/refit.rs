@@ -114,7 +114,8 @@ pub(crate) fn tested_together(
     if !rows.is_empty() {
         let e = &first.config.evaluate;
         let simple = if e.baselines { rivals(first, rows)? } else { Vec::new() };
-        judge_test(&mut report, &together, truth_of(&first.labels.target, rows).view(), &simple, e);
+        let truth = truth_of(&first.labels.target, rows);
+        judge_test(&mut report, &together, truth.view(), &first.target.classes, &simple, e);
     }
     let mut metrics = report.to_json();
     // The same study is the same file, however long it took.

@@ -5,9 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::cross_validation::CrossValidation;
 use super::plan::Plan;
+use super::resample;
 use crate::data::TaskKind;
 use crate::data::words::thousands;
 use crate::train::bootstrap::{Gain, METHOD};
+use crate::train::metrics::Truth;
 
 /// A metric with its interval, if one was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +80,10 @@ pub struct Report {
     pub resamples: usize,
     /// Simple models on the same test rows.
     pub baselines: Vec<Baseline>,
+    /// Classes of which no test row is, so that nothing is known of how they are predicted.
+    pub untested: Vec<String>,
+    /// Whether the network has learned from others than the training rows, as `imbalance` makes them.
+    pub resampled: bool,
     /// The network beside the best of them; none without test rows or simple models.
     pub comparison: Option<Comparison>,
     /// The epoch whose weights were kept; like the next two said fold by fold where there are folds.
@@ -129,6 +135,8 @@ impl Report {
             confidence: plan.config.evaluate.confidence,
             resamples: 0,
             baselines: Vec::new(),
+            untested: Vec::new(),
+            resampled: resample::changes(plan),
             comparison: None,
             best_epoch: 0,
             epochs_run: 0,
@@ -173,6 +181,7 @@ impl Report {
             "val": plain(&self.val),
             "test": test,
             "baselines": baselines,
+            "classes_without_test_rows": self.untested,
             "comparison": self.comparison.map(|c| {
                 let mut entry = Map::new();
                 entry.insert("baseline".into(), json!(c.baseline));
@@ -235,6 +244,12 @@ impl Report {
         let interval = span(gain.interval);
         let beats = gain.share > 0.0;
         let clearly = gain.interval.is_none_or(|[low, _]| low > 0.0);
+        let instead = if self.resampled {
+            ", which judges probabilities, and resampled training rows have shifted the network's: compare by ranks or by \
+             what is found (roc_auc, balanced_accuracy)."
+        } else {
+            ". Prefer the simpler model, or change the settings."
+        };
         let text = match (beats, clearly) {
             // Nothing that is measured is a sum to six digits.
             _ if gain.share < -1e6 => format!(
@@ -243,8 +258,7 @@ impl Report {
                 target = self.target
             ),
             _ if gain.share < -10.0 => format!(
-                "The network does NOT beat {rival}: its test {name} is over ten times as high. Prefer the simpler \
-                 model, or change the settings."
+                "The network does NOT beat {rival}: its test {name} is over ten times as high{instead}"
             ),
             (true, true) => format!("The network beats {rival} by {percent:.1} %{interval} in test {name}."),
             (true, false) => format!(
@@ -257,8 +271,7 @@ impl Report {
                     _ => "",
                 };
                 format!(
-                    "The network does NOT beat {rival}: its test {name} is {:.1} %{} worse{luck}. \
-                     Prefer the simpler model, or change the settings.",
+                    "The network does NOT beat {rival}: its test {name} is {:.1} %{} worse{luck}{instead}",
                     percent.abs(),
                     span(gain.interval.map(|[a, b]| [-b, -a]))
                 )
@@ -266,6 +279,14 @@ impl Report {
         };
         Some(Verdict { text, beats })
     }
+}
+
+/// The classes of which no row is among those of the truth.
+pub(super) fn untested(truth: Truth, classes: &[String]) -> Vec<String> {
+    let Truth::Classes(codes) = truth else { return Vec::new() };
+    let mut there = vec![false; classes.len()];
+    codes.iter().for_each(|&code| there[code as usize] = true);
+    classes.iter().zip(there).filter(|(_, there)| !there).map(|(class, _)| class.clone()).collect()
 }
 
 /// Which rows the networks of a cross-validation were fitted on.
@@ -302,6 +323,8 @@ mod tests {
             confidence: 0.95,
             resamples: 0,
             baselines: Vec::new(),
+            untested: Vec::new(),
+            resampled: false,
             comparison: Some(Comparison { baseline: "least_squares", gain }),
             best_epoch: 1,
             epochs_run: 1,
@@ -344,6 +367,25 @@ mod tests {
             assert!(verdict.text.contains(text), "{}\n  lacks: {text}", verdict.text);
         }
         assert_eq!(Report { comparison: None, ..report(0.1, None) }.verdict(), None);
+    }
+
+    #[test]
+    fn a_loss_by_probabilities_that_resampling_has_shifted_is_told_as_one() {
+        let report = Report { task: TaskKind::Binary, resampled: true, ..report(-0.9, Some([-1.2, -0.7])) };
+        let text = report.verdict().unwrap().text;
+        assert!(
+            text.contains("its test log_loss is 90.0 % [70.0, 120.0] worse, which judges probabilities"),
+            "{text}"
+        );
+        assert!(text.contains("roc_auc") && !text.contains("Prefer"), "{text}");
+    }
+
+    #[test]
+    fn classes_without_a_row_are_named() {
+        let classes = ["a", "b", "c"].map(String::from);
+        assert_eq!(untested(Truth::Classes(&[0, 2, 0]), &classes), ["b"]);
+        assert!(untested(Truth::Classes(&[0, 2, 1]), &classes).is_empty());
+        assert!(untested(Truth::Values(&[1.0]), &[]).is_empty());
     }
 
     #[test]

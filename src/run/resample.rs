@@ -85,7 +85,13 @@ pub(super) fn choice(
                  between",
                 shown(&classes[class])
             ),
-            "--set imbalance.kind=oversample",
+            match config.split.folds {
+                0 => "--set imbalance.kind=oversample".to_owned(),
+                n => format!(
+                    "more folds, which each train on more rows, as --folds {}; or --set imbalance.kind=oversample",
+                    2 * n
+                ),
+            },
         ));
     }
     let few: Vec<String> = (0..classes.len())

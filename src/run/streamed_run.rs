@@ -76,6 +76,8 @@ fn execute_in<T: Scalar + 'static>(
         confidence: config.evaluate.confidence,
         resamples: 0,
         baselines: Vec::new(),
+        untested: Vec::new(),
+        resampled: false,
         comparison: None,
         best_epoch,
         epochs_run: history.len(),
@@ -101,7 +103,7 @@ fn execute_in<T: Scalar + 'static>(
         let truth = plan.truth(2)?;
         let e = &config.evaluate;
         let rivals = if e.baselines { rivals::<T>(plan, &train, &test)? } else { Vec::new() };
-        judge_test(&mut report, &ours, truth.view(), &rivals, e);
+        judge_test(&mut report, &ours, truth.view(), &decided.target.classes, &rivals, e);
     }
     model.card.metrics = report.to_json();
     // The same run is the same file, however long it took.

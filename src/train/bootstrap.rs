@@ -65,7 +65,7 @@ pub fn intervals(
 pub const METHOD: &str = "percentile bootstrap";
 
 /// The largest gain that is told, and the largest loss.
-const MOST_GAIN: f64 = 1e9;
+pub const MOST_GAIN: f64 = 1e9;
 
 /// By how much one model is better than another on the same rows.
 #[derive(Debug, Clone, Copy, PartialEq)]

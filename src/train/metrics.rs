@@ -82,6 +82,17 @@ pub fn higher_is_better(name: &str) -> bool {
     !matches!(name, "rmse" | "mae" | "median_ae" | "mape" | "mse" | "log_loss" | "brier" | "ece")
 }
 
+/// The least and the greatest value that the metric can have.
+pub fn possible(name: &str) -> [f64; 2] {
+    match name {
+        "r2" => [f64::NEG_INFINITY, 1.0],
+        "mcc" => [-1.0, 1.0],
+        "rmse" | "mae" | "median_ae" | "mape" | "mse" | "log_loss" => [0.0, f64::INFINITY],
+        "brier" => [0.0, 2.0],
+        _ => [0.0, 1.0],
+    }
+}
+
 /// All metrics that are defined for these rows, `rmse` or `accuracy` first.
 ///
 /// With errors e = y − t over n rows of truth t and predictions y:

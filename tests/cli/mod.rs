@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use statera::config::Space;
 
 /// What a call came to.
 pub(crate) struct Outcome {
@@ -48,6 +49,28 @@ pub(crate) fn call(folder: &Path, args: &[&str]) -> Outcome {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let code = output.status.code().expect("the process ended by itself");
     Outcome { code, out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A line for the configuration reads as what it says before every recipe, whichever sections that has.
+#[track_caller]
+pub(crate) fn can_be_pasted_into_every_recipe(line: &str, written: &Path) {
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    for recipe in std::fs::read_dir(recipes).unwrap() {
+        let recipe = recipe.unwrap().path();
+        let shown = recipe.display();
+        let text = std::fs::read_to_string(&recipe).unwrap();
+        std::fs::write(written, format!("{line}\n{text}")).unwrap();
+        let (pasted, _) =
+            Space::load(Some(written), &[]).unwrap_or_else(|e| panic!("{line} in {shown}: {e}"));
+        let (plain, _) = Space::load(Some(&recipe), &[]).unwrap();
+        let set = Space::load(Some(&recipe), &[line.to_owned()]).unwrap();
+        assert_eq!(pasted.parameters, plain.parameters, "{shown}");
+        let mut expected = set.1;
+        // It is relative to the file.
+        let config = Space::load(Some(written), &[]).unwrap().1;
+        expected.data.path.clone_from(&config.data.path);
+        assert_eq!(config, expected, "{line} in {shown}");
+    }
 }
 
 /// Every file below a folder with its content, and every folder with none.

@@ -168,12 +168,50 @@ def prepared(kind, name, column, steps, transformer):
     return {"table": name, "columns": [column], "kind": kind, "steps": steps, "exact": exact, "outputs": kept(made)}
 
 
+def philox(blocks, counter, purpose, seed):
+    """Four words of 32 bits for each of `blocks` (Salmon, Moraes, Dror & Shaw 2011, Philox4x32 with 10 rounds)."""
+    word = np.uint64(0xFFFFFFFF)
+    fill = lambda x: np.full(len(blocks), x, np.uint64)
+    c, k = [blocks.astype(np.uint64), fill(0), fill(counter), fill(purpose)], [seed & 0xFFFFFFFF, seed >> 32]
+    for _ in range(10):
+        p, q = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        high = [x >> np.uint64(32) for x in (p, q)]
+        c = [high[1] ^ c[1] ^ np.uint64(k[0]), q & word, high[0] ^ c[3] ^ np.uint64(k[1]), p & word]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return np.column_stack(c)
+
+
+def folds(y, n_folds, classes):
+    """The folds that Statera deals rows out to at seed 0: in turn, in an order shuffled by Fisher & Yates with numbers
+    below n by Lemire 2019, and class by class where the target has classes."""
+    purpose = 80
+    words = philox(np.arange(len(y) // 2 + 2), n_folds, purpose, 0).ravel()
+    numbers = iter((words[::2] << np.uint64(32) | words[1::2]).tolist())
+
+    def below(n):
+        product = next(numbers) * n
+        while product % 2**64 < 2**64 % n:
+            product = next(numbers) * n
+        return product >> 64
+
+    order = np.arange(len(y))
+    for i in range(len(y) - 1, 0, -1):
+        j = below(i + 1)
+        order[i], order[j] = order[j], order[i]
+    if classes:
+        order = order[np.argsort(np.unique(y, return_inverse=True)[1][order], kind="stable")]
+    fold = np.empty(len(y), int)
+    fold[order] = np.arange(len(y)) % n_folds
+    return fold
+
+
 def encoded_by_target(name, column, target, steps, encoder):
-    """All rows by those to fit to; and each row to fit to by those of the other folds, of which row // 5 % 5 is one."""
+    """All rows by those to fit to; and each row to fit to by those of the other folds, which are dealt out as Statera does."""
     of = table(name)
     x, y, train = cells(of, column, "category"), of[target].to_numpy(), is_train(len(of))
     whole = encoder.fit(x[train], y[train]).transform(x)
-    fold = np.arange(len(of)) // FOLDS % FOLDS
+    fold = np.full(len(of), -1)
+    fold[train] = folds(y[train], FOLDS, encoder.target_type != "continuous")
     own = np.zeros_like(whole)
     for one in range(FOLDS):
         inside, others = train & (fold == one), train & (fold != one)

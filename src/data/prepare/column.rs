@@ -66,6 +66,15 @@ impl FittedColumn {
         }
     }
 
+    /// Whether a missing cell is something that training rows have told of.
+    pub fn knows_missing(&self) -> bool {
+        match self {
+            Self::Number { indicator, .. } => *indicator,
+            Self::Date(date) => date.indicator,
+            Self::Category { levels, indicator, .. } => *indicator || levels.missing,
+        }
+    }
+
     /// How many levels a category has, missing among them where it is one.
     pub fn n_levels(&self) -> Option<usize> {
         match self {

@@ -367,10 +367,10 @@ impl RawTable {
         self.lines.get(row).copied()
     }
 
-    /// The file of a row, where the table has several.
-    fn file(&self, row: usize) -> Option<&PathBuf> {
+    /// The file of a row; none in a table of columns that were made.
+    pub fn file(&self, row: usize) -> Option<&PathBuf> {
         let next = self.files.partition_point(|(first, _)| *first <= row);
-        (self.files.len() > 1).then(|| &self.files[next - 1].1)
+        self.files.get(next.checked_sub(1)?).map(|(_, file)| file)
     }
 
     /// A row as messages name it: `row 812 (line 815)`; the first row is row 1.
@@ -378,7 +378,7 @@ impl RawTable {
         let line = self.line(row);
         let row = self.selected.as_ref().map_or(row, |rows| rows[row] as usize);
         let mut place = format!("row {}", self.first_row + row + 1);
-        let file = self.file(row).map(|file| file.display().to_string());
+        let file = self.file(row).filter(|_| self.files.len() > 1).map(|file| file.display().to_string());
         let line = line.map(|line| format!("line {line}"));
         match (line, file) {
             (None, None) => {}
