@@ -103,8 +103,9 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "resume")]
     force: bool,
     /// Print the trials of a study, the best first, and do nothing else
-    #[arg(long, value_name = "STUDY", num_args = 0..=1, conflicts_with_all = ["target", "resume", "out"])]
-    list: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "STUDY", num_args = 0..=1, default_missing_value = "")]
+    #[arg(conflicts_with_all = ["target", "resume", "out"])]
+    list: Option<PathBuf>,
     /// Print the epochs of this trial of a study
     #[arg(long, value_name = "TRIAL", conflicts_with_all = ["target", "resume", "out", "export"])]
     show: Option<u64>,
@@ -218,7 +219,9 @@ fn study_to_read(arguments: &Arguments) -> Result<Option<&Path>, Error> {
     if arguments.list.is_none() && arguments.show.is_none() && arguments.export.is_none() {
         return Ok(None);
     }
-    match (arguments.list.as_ref().and_then(Option::as_deref), &arguments.data[..]) {
+    // Without a value of its own, the study stands where tables do.
+    let named = arguments.list.as_deref().filter(|study| *study != Path::new(""));
+    match (named, &arguments.data[..]) {
         (Some(study), []) => Ok(Some(study)),
         (None, [study]) => Ok(Some(study)),
         (named, data) => Err(Error::setting(
