@@ -103,7 +103,7 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "resume")]
     force: bool,
     /// Print the trials of a study, the best first, and do nothing else
-    #[arg(long, value_name = "STUDY", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "STUDY", num_args = 0..=1, default_missing_value = "-")]
     #[arg(conflicts_with_all = ["target", "resume", "out"])]
     list: Option<PathBuf>,
     /// Print the epochs of this trial of a study
@@ -220,7 +220,7 @@ fn study_to_read(arguments: &Arguments) -> Result<Option<&Path>, Error> {
         return Ok(None);
     }
     // Without a value of its own, the study stands where tables do.
-    let named = arguments.list.as_deref().filter(|study| *study != Path::new(""));
+    let named = arguments.list.as_deref().filter(|study| *study != Path::new("-"));
     match (named, &arguments.data[..]) {
         (Some(study), []) => Ok(Some(study)),
         (None, [study]) => Ok(Some(study)),
