@@ -36,6 +36,28 @@ impl CellFormat {
         }
     }
 
+    /// Whether a cell is a number or a date of this format.
+    pub(super) fn reads(self, cell: &str) -> bool {
+        self.number(cell).is_some() || self.days(cell).is_some()
+    }
+
+    /// The format of numbers or dates in which most of these cells are written, if any is; of two that read as many, that
+    /// with the decimal mark of the table, and that with the day first.
+    pub(crate) fn nearest<'c>(
+        cells: impl Iterator<Item = &'c str> + Clone,
+        decimal_comma: bool,
+    ) -> Option<Self> {
+        let [own, other] = if decimal_comma {
+            [Self::DecimalComma, Self::DecimalPoint]
+        } else {
+            [Self::DecimalPoint, Self::DecimalComma]
+        };
+        // The last of equals is taken.
+        let formats = [Self::MonthFirst, Self::DayFirst, other, own];
+        let read = formats.map(|format| (cells.clone().filter(|cell| format.reads(cell)).count(), format));
+        read.into_iter().max_by_key(|(n, _)| *n).filter(|(n, _)| *n > 0).map(|(_, format)| format)
+    }
+
     /// What a cell says as a level.
     pub(super) fn level(self, cell: &str) -> &str {
         match self {

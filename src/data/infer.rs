@@ -388,6 +388,15 @@ fn worded(name: &str, survey: &Survey, cell: &str) -> Result<Verdict> {
     if dates > 0 && (levels - dates) * 20 <= levels {
         return Err(odd_cells(name, survey, ColumnKind::Date));
     }
+    // Nor are they among numbers or dates of another format.
+    if let Some(format) = survey.nearest_format() {
+        let kind = if format.is_of_numbers() { ColumnKind::Number } else { ColumnKind::Date };
+        let odd_numbers = if kind == ColumnKind::Date { numbers } else { 0 };
+        let odd = survey.odd_words(kind == ColumnKind::Date).len() + odd_numbers;
+        if odd > 0 && odd * 20 <= levels {
+            return Err(odd_cells(name, survey, kind));
+        }
+    }
     let differ = format!("{} among {cells}", counted(levels, "different value"));
     let unclear = if survey.dress.is_unclear_date() {
         format!(

@@ -321,12 +321,24 @@ impl Survey {
         levels.into_iter().collect()
     }
 
+    /// The format in which most words are written that are numbers or dates of some format.
+    pub(super) fn nearest_format(&self) -> Option<CellFormat> {
+        CellFormat::nearest(self.words.iter().map(|word| word.text.as_str()), self.mark.comma)
+    }
+
+    /// The words that are no numbers, or no dates, in whatever format most of them are written.
+    pub(super) fn odd_words(&self, of_dates: bool) -> Vec<&Word> {
+        let format = self.nearest_format().filter(|format| format.is_of_numbers() != of_dates);
+        let fits = |word: &Word| of_dates && word.is_date || format.is_some_and(|f| f.reads(&word.text));
+        self.words.iter().filter(|word| !fits(word)).collect()
+    }
+
     /// The cells that are no number, or no date: the first of them, how many there are, and three different texts.
     pub(super) fn odd_cells(&self, of_dates: bool) -> (Cell, usize, Vec<&str>) {
-        let odd = || self.words.iter().filter(|word| !(of_dates && word.is_date));
-        let mut count: usize = odd().map(|word| word.count).sum();
-        let mut first = odd().next().map(|word| Cell { place: word.first.clone(), text: word.text.clone() });
-        let mut texts: Vec<&str> = odd().take(3).map(|word| word.text.as_str()).collect();
+        let odd = self.odd_words(of_dates);
+        let mut count: usize = odd.iter().map(|word| word.count).sum();
+        let mut first = odd.first().map(|word| Cell { place: word.first.clone(), text: word.text.clone() });
+        let mut texts: Vec<&str> = odd.iter().take(3).map(|word| word.text.as_str()).collect();
         if of_dates && let Some(number) = &self.first_number {
             count += self.numbers;
             texts.push(&number.text);

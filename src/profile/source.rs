@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Config, Task};
+use crate::config::{CellFormat, Config, Task};
 use crate::data::read::Skipped;
 use crate::data::table::MISSING;
 use crate::data::words::{instead, shown};
@@ -483,8 +483,21 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
             present += 1;
             numbers += usize::from(raw.number(value).is_some());
         }
-        let guess = if 2 * numbers >= present { ColumnKind::Number } else { ColumnKind::Date };
-        let kind = config.data.columns.get(name).and_then(|set| set.kind).unwrap_or(guess);
+        let set = config.data.columns.get(name);
+        let words = raw.values(index).flatten().filter(|value| raw.number(value).is_none());
+        let is_date = |format| matches!(format, CellFormat::DayFirst | CellFormat::MonthFirst);
+        let nearest = || CellFormat::nearest(words, raw.decimal_comma());
+        let format = set.and_then(|set| set.format);
+        let format = format.or_else(|| nearest().filter(|&format| !is_date(format) || 2 * numbers < present));
+        let guess = match format {
+            Some(format) if is_date(format) => ColumnKind::Date,
+            Some(_) => ColumnKind::Number,
+            None if 2 * numbers >= present => ColumnKind::Number,
+            None => ColumnKind::Date,
+        };
+        let kind = set.and_then(|set| set.kind).unwrap_or(guess);
+        // A format of dates says nothing of numbers.
+        let format = format.filter(|&format| is_date(format) == (kind == ColumnKind::Date));
         let why = match why {
             Error::Setting(problem) | Error::Data(problem) => problem.what,
             other => other.to_string(),
@@ -492,7 +505,7 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
         ColumnSchema {
             name: name.to_owned(),
             kind,
-            format: None,
+            format,
             null: Vec::new(),
             reason: format!("most cells are {kind}s, but {why}"),
             levels: Vec::new(),

@@ -139,6 +139,30 @@ fn slips_among_numbers_are_errors_that_name_the_cell() {
 }
 
 #[test]
+fn slips_among_numbers_and_dates_in_a_dress_are_errors_as_well() {
+    let with_slips = |cell: &dyn Fn(usize) -> String| {
+        cells(200, |i| if i % 90 == 57 { "TBD".to_owned() } else { cell(i) })
+    };
+    let us = with_slips(&|i| format!("{}/{}/2023", i % 12 + 1, i % 28 + 1));
+    let dollars = with_slips(&|i| format!("${i}.50"));
+    for (cells, kind) in [(&us, "date"), (&dollars, "number")] {
+        for wanted in [None, Some(if kind == "date" { ColumnKind::Date } else { ColumnKind::Number })] {
+            let message = infer("x", cells, wanted).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!(
+                    "row 58 (line 59), column `x`: expected a {kind}, found `TBD` (1 like it)"
+                )),
+                "{message}"
+            );
+            assert!(message.contains("--null TBD to take it as missing"), "{message}");
+        }
+    }
+    // Names of streets are no dates for one that looks like it.
+    let streets = cells(200, |i| if i == 9 { "1/2/2023".to_owned() } else { format!("street {}", i % 40) });
+    assert_eq!(infer("x", &streets, None).unwrap().kind, ColumnKind::Category);
+}
+
+#[test]
 fn numbers_beyond_bounds_are_errors_that_name_the_cell() {
     for cell in ["inf", "1e400", "-Infinity"] {
         let mut numbers = cells(30, |i| i.to_string());

@@ -262,7 +262,7 @@ impl RawTable {
     ///
     /// # Panics
     /// When there is no such column.
-    pub fn values(&self, column: usize) -> impl ExactSizeIterator<Item = Option<&str>> {
+    pub fn values(&self, column: usize) -> impl ExactSizeIterator<Item = Option<&str>> + Clone {
         (0..self.n_rows()).map(move |row| self.value(row, column))
     }
 
