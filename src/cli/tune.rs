@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use statera::config::{Config, Space};
 use statera::error::Error;
 use statera::run::{Folder, Plan};
@@ -64,13 +65,11 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// How settings are found: grid, random, quasi_random or (the default) tpe
-    #[arg(long, value_name = "NAME", default_value = "tpe", value_parser = Sampler::NAMES)]
-    #[arg(hide_default_value = true, hide_possible_values = true)]
-    sampler: String,
+    #[arg(long, value_name = "NAME", value_parser = Sampler::NAMES, hide_possible_values = true)]
+    sampler: Option<String>,
     /// When a trial is given up early: asha, median or (the default) none
-    #[arg(long, value_name = "NAME", default_value = "none", value_parser = Pruner::NAMES)]
-    #[arg(hide_default_value = true, hide_possible_values = true)]
-    pruner: String,
+    #[arg(long, value_name = "NAME", value_parser = Pruner::NAMES, hide_possible_values = true)]
+    pruner: Option<String>,
     /// The most trials (default: 60; of a grid, all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     trials: Option<u64>,
@@ -84,12 +83,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     large_grid: bool,
     /// Let the models of the best N trials predict together
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    ensemble: u16,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    ensemble: Option<u16>,
     /// Train the best settings with so many other seeds, to tell luck
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    confirm: usize,
+    #[arg(long, value_name = "N")]
+    confirm: Option<usize>,
     /// The seed
     #[arg(long, value_parser = within::<u64>("seed"), allow_negative_numbers = true)]
     seed: Option<u64>,
@@ -123,6 +121,34 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
+/// How far a study is to go. It is kept with the study: what a resumed one is not told stays as it was.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Request {
+    sampler: Option<String>,
+    pruner: Option<String>,
+    trials: Option<u64>,
+    max_seconds: Option<f64>,
+    ensemble: Option<u16>,
+    confirm: Option<usize>,
+}
+
+impl Request {
+    /// What the command line says, and else what the study was asked before.
+    fn of(arguments: &Arguments, known: Option<&Store>) -> Result<Self, Error> {
+        let before = known.map(Store::request).transpose()?.flatten();
+        let before: Self = before.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        Ok(Self {
+            sampler: arguments.sampler.clone().or(before.sampler),
+            pruner: arguments.pruner.clone().or(before.pruner),
+            trials: arguments.trials.or(before.trials),
+            max_seconds: arguments.max_seconds.or(before.max_seconds),
+            ensemble: arguments.ensemble.or(before.ensemble),
+            confirm: arguments.confirm.or(before.confirm),
+        })
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(study) = study_to_read(arguments)? {
         return list(arguments, study);
@@ -136,7 +162,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    let tuning = tuning(arguments)?;
+    let request = Request::of(arguments, known.as_ref())?;
+    let tuning = tuning(arguments, &request)?;
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
@@ -158,6 +185,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ])?;
         (folder.path().to_owned(), store)
     };
+    store.keep_request(&serde_json::to_string(&request)?)?;
     let before = store.trials()?;
     if !arguments.quiet {
         text::note(&describe(&tuning, &before));
@@ -169,7 +197,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     drop(store);
     write_csv(&folder, &trials)?;
     let mut out = std::io::stdout().lock();
-    let wish = Wish { ensemble: usize::from(arguments.ensemble), confirm: arguments.confirm };
+    let wish =
+        Wish { ensemble: request.ensemble.map_or(1, usize::from), confirm: request.confirm.unwrap_or(0) };
     let chosen = if interruption.asked().load(Ordering::SeqCst) {
         None
     } else {
@@ -184,7 +213,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         text::note(&format!(
             "interrupted after {}; to go on: {}",
             text::counted(ended, "trial"),
-            to_resume(arguments, &folder)
+            to_resume(&folder)
         ));
         return Ok(ExitCode::from(INTERRUPTED));
     };
@@ -202,7 +231,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
         let best = text::shell(&text::path(&folder.join("best")));
         let study = text::shell(&text::path(&folder));
-        let more = format!("{} --trials {}", to_resume(arguments, &folder), trials.len() * 2);
+        let more = format!("{} --trials {}", to_resume(&folder), trials.len() * 2);
         let rows = [
             ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
             ["every trial", &format!("statera tune --list {study} --top 0")],
@@ -234,21 +263,13 @@ fn study_to_read(arguments: &Arguments) -> Result<Option<&Path>, Error> {
     }
 }
 
-/// The command that goes on with a study, which knows its table and its settings.
-fn to_resume(arguments: &Arguments, folder: &Path) -> String {
-    let mut command = format!("statera tune --resume {}", text::shell(&text::path(folder)));
-    for (option, named, default) in
-        [("--sampler", &arguments.sampler, "tpe"), ("--pruner", &arguments.pruner, "none")]
-    {
-        if named != default {
-            let _ = write!(command, " {option} {named}");
-        }
-    }
-    command
+/// The command that goes on with a study, which knows its table, its settings and what it was asked.
+fn to_resume(folder: &Path) -> String {
+    format!("statera tune --resume {}", text::shell(&text::path(folder)))
 }
 
 /// What is to be done, from the command line and the files that it names.
-fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
+fn tuning(arguments: &Arguments, request: &Request) -> Result<Tuning, Error> {
     let mut sets = arguments.learning.sets()?;
     sets.extend(arguments.settings.sets.iter().cloned());
     sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
@@ -278,7 +299,7 @@ fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
     let raw = Arc::new(Plan::read(&base)?);
     // What no trial could do is told before the first of them.
     Plan::of(base.clone(), Arc::clone(&raw))?;
-    let sampler = Sampler::named(&arguments.sampler).unwrap_or(Sampler::Tpe);
+    let sampler = request.sampler.as_deref().and_then(Sampler::named).unwrap_or(Sampler::Tpe);
     let jobs = match arguments.jobs {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -288,9 +309,9 @@ fn tuning(arguments: &Arguments) -> Result<Tuning, Error> {
         base,
         raw,
         sampler,
-        pruner: Pruner::named(&arguments.pruner).unwrap_or(Pruner::None),
-        trials: arguments.trials.unwrap_or(if sampler == Sampler::Grid { u64::MAX } else { TRIALS }),
-        max_seconds: arguments.max_seconds,
+        pruner: request.pruner.as_deref().and_then(Pruner::named).unwrap_or(Pruner::None),
+        trials: request.trials.unwrap_or(if sampler == Sampler::Grid { u64::MAX } else { TRIALS }),
+        max_seconds: request.max_seconds,
         jobs,
         large_grid: arguments.large_grid,
     })
@@ -402,7 +423,17 @@ fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
         let name = if i == 0 { "config.toml".to_owned() } else { format!("config-{}.toml", i + 1) };
         files.push((name, config.to_toml().into_bytes()));
     }
-    files.iter().try_for_each(|(name, bytes)| statera::files::write_atomically(&best.join(name), bytes))
+    files.iter().try_for_each(|(name, bytes)| statera::files::write_atomically(&best.join(name), bytes))?;
+    // Settings of members that an earlier choice had.
+    for i in files.len() - 1.. {
+        let stale = best.join(format!("config-{i}.toml"));
+        match std::fs::remove_file(&stale) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Error::io("remove", &stale, e)),
+        }
+    }
+    Ok(())
 }
 
 fn write_csv(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {

@@ -140,6 +140,19 @@ impl Store {
         header(&self.connection, &self.path)
     }
 
+    /// How far it was last asked to go, as JSON; nothing in a study that nobody has worked on.
+    pub fn request(&self) -> Result<Option<String>> {
+        entry(&self.connection, &self.path, "request")
+    }
+
+    /// Keeps how far it is asked to go, so that it can be gone on with by its name alone.
+    pub fn keep_request(&self, json: &str) -> Result<()> {
+        self.connection
+            .execute("INSERT OR REPLACE INTO study VALUES ('request', ?1)", [json])
+            .map_err(|e| problem(&self.path, &e))?;
+        Ok(())
+    }
+
     /// Every trial, in the order of their numbers.
     pub fn trials(&self) -> Result<Vec<Trial>> {
         trials(&self.connection, &self.path)
