@@ -5,7 +5,7 @@ use std::path::Path;
 use statera::config::Config;
 use statera::data::Split;
 use statera::model::{Model, Params};
-use statera::run::{Plan, StreamedPlan, budget, execute, streamed_run};
+use statera::run::{Folds, Plan, StreamedPlan, budget, execute, streamed_run};
 use statera::train::events::{Answer, Event};
 
 const N: usize = 240;
@@ -387,4 +387,34 @@ fn nor_do_held_out_rows_change_a_model_whose_rows_are_read_from_disk() {
             assert_eq!(train(&odd, &[set]).unwrap(), train(&table(), &[set]).unwrap());
         }
     }
+}
+
+/// Where a column says the test rows, bands of numbers are those of the other rows: for validation rows that are drawn, and
+/// for folds.
+#[test]
+fn targets_of_test_rows_steer_neither_draws_nor_folds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let test: Vec<u32> = (0..N as u32).filter(|row| row % 5 == 2).collect();
+    let config_of = |table: &[[String; 9]], more: &[&str]| {
+        let part = |i: usize| if test.contains(&(i as u32)) { "test" } else { "train" }.to_owned();
+        let rows = plain(table).into_iter().enumerate();
+        let rows: Vec<_> = rows.map(|(i, row)| [row, vec![part(i)]].concat()).collect();
+        std::fs::write(&path, csv(&[&HEADER[..], &["part"]].concat(), &rows)).unwrap();
+        config(&path, "y", &[&["split.column=part"], more].concat())
+    };
+    let poisoned = poisoned(&test, true, Poison::Kinds);
+    let single = |table: &[[String; 9]]| {
+        let plan = Plan::new(config_of(table, &[])).unwrap();
+        assert!(plan.split.val.len() > 20);
+        fitted(&execute(&plan, &mut |_: &Event| Answer::GoOn).unwrap().model)
+    };
+    assert_eq!(single(&poisoned), single(&table()));
+    let folds = |table: &[[String; 9]]| {
+        let folds = Folds::new(config_of(table, &["split.folds=3"])).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (done, _) = folds.run(1, None, &stop, &mut |_| ()).unwrap().unwrap();
+        done.bag.members.iter().map(fitted).collect::<Vec<_>>()
+    };
+    assert_eq!(folds(&poisoned), folds(&table()));
 }

@@ -297,7 +297,7 @@ fn walk(bytes: &[u8]) -> Result<()> {
         let Ok(labels) = Labels::for_training(&raw, &target, task) else { continue };
         let strata = labels.target.strata(&labels.rows);
         assert!(labels.rows.iter().all(|&row| strata[row as usize] != MISSING));
-        let _ = Split::by_column(&raw, &target, &labels.rows, Some(&strata), true, 0.2, 1);
+        let _ = Split::by_column(&raw, &target, &labels.rows, Some(&labels.target), 0.2, 1);
         let Ok(split) = Split::random(&labels.rows, Some(&strata), 0.15, 0.15, 1) else { continue };
         for sets in [
             &[][..],

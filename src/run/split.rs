@@ -49,9 +49,8 @@ pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Resu
     let split = if s.column.is_empty() {
         basis.rule().split(&labels.rows, s.val, s.test, config.seed)?
     } else {
-        let are_classes = matches!(labels.target, Target::Classes { .. });
-        let classes = basis.classes.as_deref();
-        Split::by_column(raw, &s.column, &labels.rows, classes, are_classes, s.val, config.seed)?
+        let target = s.stratify.then_some(&labels.target);
+        Split::by_column(raw, &s.column, &labels.rows, target, s.val, config.seed)?
     };
     check_classes(config, &split, raw, labels)?;
     let mut reason = match (&basis.groups, &basis.times) {
@@ -92,8 +91,10 @@ pub(super) fn folds_of(
 ) -> Result<(Vec<Split>, Vec<RowIdx>, Choice)> {
     let s = &config.split;
     let (whole, _) = split_of(config, raw, labels)?;
-    let basis = Basis::of(config, raw, labels)?;
     let rows = [whole.train.rows(), &whole.val].concat();
+    let mut basis = Basis::of(config, raw, labels)?;
+    // Bands of the rows that are folded: the targets of the test rows have no say.
+    basis.classes = basis.classes.map(|_| labels.target.strata(&rows));
     let folds = basis.rule().folds(&rows, s.folds, s.repeats, s.val, config.seed)?;
     for fold in &folds {
         check_classes(config, fold, raw, labels)?;
@@ -201,12 +202,11 @@ fn by_time(times: &Times, split: &Split, raw: &RawTable) -> String {
 /// Where rows are not drawn class by class, all rows of a class may be where none is trained on.
 fn check_classes(config: &Config, split: &Split, raw: &RawTable, labels: &Labels) -> Result<()> {
     let s = &config.split;
-    let (why, setting) = match (s.group.as_str(), s.time.as_str()) {
-        // A column that says the parts has been looked at by itself.
-        _ if !s.column.is_empty() => return Ok(()),
-        ("", "") => ("its rows were drawn for validation and test", "split.stratify=true"),
-        ("", _) => ("its rows come after those that are trained on", "split.time=''"),
-        _ => ("its rows are in groups that are held out", "split.group=''"),
+    let (why, instead) = match (s.group.as_str(), s.time.as_str()) {
+        _ if !s.column.is_empty() => ("its rows are held out", "give some of them to `train`"),
+        ("", "") => ("its rows were drawn for validation and test", "--set split.stratify=true"),
+        ("", _) => ("its rows come after those that are trained on", "--set split.time=''"),
+        _ => ("its rows are in groups that are held out", "--set split.group=''"),
     };
     let Target::Classes { codes, classes } = &labels.target else { return Ok(()) };
     let mut trained = vec![false; classes.len()];
@@ -223,9 +223,6 @@ fn check_classes(config: &Config, split: &Split, raw: &RawTable, labels: &Labels
             shown(class),
             shown(&labels.column)
         ),
-        format!(
-            "join the class with another, {} to leave its rows out, or --set {setting}",
-            null_option([class])
-        ),
+        format!("join the class with another, {} to leave its rows out, or {instead}", null_option([class])),
     ))
 }

@@ -2,6 +2,7 @@
 
 use super::super::read::RawTable;
 use super::super::table::RowIdx;
+use super::super::target::Target;
 use super::super::words::{counted, instead, shown, thousands};
 use super::{MIN_HELD_OUT, MIN_TRAIN, Split, TrainRows};
 use crate::{Error, Result};
@@ -11,17 +12,16 @@ impl Split {
     /// `test`, in any case of letters.
     ///
     /// Where no row says `val`, a share `val_fraction` of the training rows is drawn for it, as by
-    /// [`Split::random`]. With `strata` and `all_in_train`, as classes ask for it, each stratum must have a training
-    /// row; bands of numbers need none.
+    /// [`Split::random`]: in proportion to the classes, or to bands of the numbers, of `target`, if it is given. They are
+    /// those of the training rows alone, so that no target of another row has a say. Each class must have a training row.
     ///
     /// # Panics
-    /// When a row is not in the table, or not in `strata`.
+    /// When a row is not in the table, or not in the target.
     pub fn by_column(
         raw: &RawTable,
         column: &str,
         rows: &[RowIdx],
-        strata: Option<&[u32]>,
-        all_in_train: bool,
+        target: Option<&Target>,
         val_fraction: f64,
         seed: u64,
     ) -> Result<Self> {
@@ -58,7 +58,8 @@ impl Split {
             if train.is_empty() {
                 return Err(short_part(column, "train", 0, MIN_TRAIN));
             }
-            let cut = Self::random(&train, strata, val_fraction, 0.0, seed)?;
+            let strata = target.map(|target| target.strata(&train));
+            let cut = Self::random(&train, strata.as_deref(), val_fraction, 0.0, seed)?;
             (train, val) = (cut.train.0, cut.val);
         }
         let parts = [
@@ -71,11 +72,10 @@ impl Split {
                 return Err(short_part(column, part, n, least));
             }
         }
-        if let Some(classes) = strata.filter(|_| all_in_train) {
+        if let Some(Target::Classes { codes, .. }) = target {
             let trained: std::collections::BTreeSet<u32> =
-                train.iter().map(|&row| classes[row as usize]).collect();
-            if let Some(&row) =
-                val.iter().chain(&test).find(|&&row| !trained.contains(&classes[row as usize]))
+                train.iter().map(|&row| codes[row as usize]).collect();
+            if let Some(&row) = val.iter().chain(&test).find(|&&row| !trained.contains(&codes[row as usize]))
             {
                 return Err(Error::data(
                     format!(
@@ -111,10 +111,12 @@ mod tests {
     use super::*;
 
     fn by_column(cells: &[&str], classes: Option<&[u32]>, val: f64) -> Result<Split> {
+        let classes = classes
+            .map(|codes| Target::Classes { codes: codes.to_vec(), classes: vec!["a".into(), "b".into()] });
         let text = format!("part,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
         let rows: Vec<RowIdx> = (0..cells.len() as RowIdx).collect();
-        Split::by_column(&raw, "part", &rows, classes, true, val, 3)
+        Split::by_column(&raw, "part", &rows, classes.as_ref(), val, 3)
     }
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
         let message = failure(&with(&["val", "val"]), Some(&classes));
         assert!(message.contains("row 14 (line 15): its class is in no row"), "{message}");
         let raw = parse_csv(b"part\ntrain\n", Path::new("t.csv"), &ReadOptions::default()).unwrap();
-        let error = Split::by_column(&raw, "prat", &[0], None, true, 0.2, 0).unwrap_err();
+        let error = Split::by_column(&raw, "prat", &[0], None, 0.2, 0).unwrap_err();
         assert!(error.to_string().contains("did you mean `part`?") && error.exit_code() == 2, "{error}");
     }
 }
