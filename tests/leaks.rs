@@ -387,6 +387,14 @@ fn nor_do_held_out_rows_change_a_model_whose_rows_are_read_from_disk() {
             assert_eq!(train(&odd, &[set]).unwrap(), train(&table(), &[set]).unwrap());
         }
     }
+    // Nor do they say whether the day or the month stands first.
+    let mut dates = table();
+    for (i, cells) in dates.iter_mut().enumerate() {
+        cells[3] = format!("{:02}/{:02}/2024", 1 + i % 12, 1 + i * 7 % 12);
+    }
+    dates[held_out[0] as usize][3] = "13/01/2024".into();
+    let error = train(&dates, &[]).unwrap_err().to_string();
+    assert!(error.contains("--set data.columns.born.format=day_first, or "), "{error}");
 }
 
 /// Where a column says the test rows, bands of numbers are those of the other rows: for validation rows that are drawn, and

@@ -17,7 +17,7 @@ impl CellFormat {
     }
 
     /// Whether a comma stands before decimals, if the format is one of numbers.
-    pub(super) fn decimal_comma(self) -> Option<bool> {
+    pub(crate) fn decimal_comma(self) -> Option<bool> {
         self.is_of_numbers().then_some(self == Self::DecimalComma)
     }
 

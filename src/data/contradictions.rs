@@ -37,7 +37,7 @@ pub(super) fn not_finite(cell: &Cell) -> Error {
 }
 
 /// The error of numbers such as `5.157` in a table of which another column has decimal commas.
-pub(super) fn doubtful_mark(survey: &Survey, other: &str) -> Error {
+pub(super) fn doubtful_mark(name: &str, survey: &Survey, other: &str) -> Error {
     let cell = survey.first.clone().unwrap_or_default();
     let (own, others) = if survey.mark.comma { ("comma", "point") } else { ("point", "comma") };
     Error::data(
@@ -47,6 +47,9 @@ pub(super) fn doubtful_mark(survey: &Survey, other: &str) -> Error {
             shown(&cell.text),
             shown(other)
         ),
-        format!("--decimal {others} if these are thousands, else --decimal {own}"),
+        format!(
+            "--decimal {others} if these are thousands, else --decimal {own}; of a column to learn from alone: --set {}",
+            column_setting(name, "format", &format!("decimal_{own}"))
+        ),
     )
 }

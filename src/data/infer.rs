@@ -148,7 +148,7 @@ impl Inference {
         if let (Some(target), Some(other)) = (&self.target, self.of_other_mark())
             && target.survey.may_have_other_mark()
         {
-            return Err(doubtful_mark(&target.survey, &other.name));
+            return Err(doubtful_mark(&target.name, &target.survey, &other.name));
         }
         Ok(Schema { columns: self.finish_each().into_iter().collect::<Result<_>>()?, decimal_comma })
     }
@@ -170,7 +170,7 @@ impl Inference {
             let is_told = column.wanted.format.is_some() || column.wanted.is_category();
             match of_other_mark {
                 Some(other) if !is_told && column.survey.may_have_other_mark() => {
-                    Err(doubtful_mark(&column.survey, &other.name))
+                    Err(doubtful_mark(&column.name, &column.survey, &other.name))
                 }
                 _ => decided(column, self.cell),
             }

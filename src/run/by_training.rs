@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{CellFormat, Config};
 use crate::data::read::{Cells, RawTable, TableReader};
 use crate::data::words::{column_setting, shown};
 use crate::data::{
@@ -54,21 +54,26 @@ pub(super) fn decided(
     Ok(ColumnSchema { format, null, reason, ..found })
 }
 
-/// The columns that all rows make texts which seldom repeat. They are on no disk but in the files, and among training rows
-/// alone they might be categories.
-pub(super) fn rare_texts<'s>(config: &Config, schema: &'s Schema) -> Vec<&'s str> {
-    let is_set = |c: &ColumnSchema| config.data.columns.get(&c.name).is_some_and(|set| set.kind.is_some());
-    let is_rare = |c: &&ColumnSchema| {
-        c.kind == ColumnKind::Text && c.dropped.as_deref() == Some(ColumnKind::Text.name()) && !is_set(c)
+/// The columns of which all rows say more than stands on disk: texts that seldom repeat, which are not there and might be
+/// categories among training rows alone, and cells in a format that all rows show, of which training rows alone might show
+/// none, or another.
+pub(super) fn by_all_rows<'s>(config: &Config, schema: &'s Schema) -> Vec<&'s ColumnSchema> {
+    let is_set = |c: &ColumnSchema| {
+        config.data.columns.get(&c.name).is_some_and(|set| set.kind.is_some() || set.format.is_some())
     };
-    schema.columns.iter().filter(is_rare).map(|c| c.name.as_str()).collect()
+    let is_rare = |c: &ColumnSchema| {
+        c.kind == ColumnKind::Text && c.dropped.as_deref() == Some(ColumnKind::Text.name())
+    };
+    let is_by_all =
+        |c: &&ColumnSchema| !is_set(c) && (is_rare(c) || c.dropped.is_none() && c.format.is_some());
+    schema.columns.iter().filter(is_by_all).collect()
 }
 
-/// Reads the files again and refuses `columns` that are something else among the training rows alone.
-pub(super) fn check_rare(
+/// Reads the files again and refuses `columns` that are something else, or written otherwise, by the training rows alone.
+pub(super) fn check_by_all_rows(
     config: &Config,
     sources: &[PathBuf],
-    columns: &[&str],
+    (columns, decimal_comma): (&[&ColumnSchema], bool),
     train: &TrainRows,
 ) -> Result<()> {
     let mut reader = TableReader::open(sources, &ReadOptions::of(&config.data))?;
@@ -82,16 +87,24 @@ pub(super) fn check_rare(
         let inference: &mut Inference = match &mut inference {
             Some(inference) => inference,
             none => {
-                let aside: BTreeSet<&str> = block.names().filter(|name| !columns.contains(name)).collect();
+                let asked = |name: &&str| columns.iter().any(|column| column.name == **name);
+                let aside: BTreeSet<&str> = block.names().filter(|name| !asked(name)).collect();
                 none.insert(Inference::new(&block, &BTreeMap::new(), &aside)?.of_training_cells())
             }
         };
         inference.add_rows(&block, &rows);
     }
-    for found in inference.map(Inference::finish).transpose()?.map(|s| s.columns).unwrap_or_default() {
-        if found.dropped.is_none() {
-            let of_all = ColumnSchema { kind: ColumnKind::Text, ..found.clone() };
-            return Err(disagree(&found, &of_all));
+    let found = inference.map(Inference::finish).transpose()?.map(|schema| schema.columns);
+    for found in found.unwrap_or_default() {
+        let Some(of_all) = columns.iter().find(|column| column.name == found.name) else { continue };
+        // A column that says nothing among training rows is left out, however it is written.
+        let says_nothing = found.dropped.as_ref().is_some_and(|_| found.kind == of_all.kind);
+        // Plain cells are the same in the format that has the mark of the table.
+        let own = of_all.format.and_then(CellFormat::decimal_comma) == Some(decimal_comma);
+        let is_read_alike = found.format == of_all.format || found.format.is_none() && own;
+        let is_same = found.kind == of_all.kind && found.dropped.is_some() == of_all.dropped.is_some();
+        if !(says_nothing || is_same && is_read_alike) {
+            return Err(disagree(&found, of_all));
         }
     }
     Ok(())
@@ -99,16 +112,23 @@ pub(super) fn check_rare(
 
 /// The error of a column of which held-out rows would have to say what it is.
 fn disagree(found: &ColumnSchema, of_all: &ColumnSchema) -> Error {
-    let set = |kind: ColumnKind| format!("--set {}", column_setting(&found.name, "kind", kind.name()));
+    let what = |c: &ColumnSchema| match c.format {
+        Some(format) => format!("{} of the format {format}", c.kind),
+        None => c.kind.to_string(),
+    };
+    let set = |c: &ColumnSchema| match c.format {
+        Some(format) => format!("--set {}", column_setting(&c.name, "format", &format.to_string())),
+        None => format!("--set {}", column_setting(&c.name, "kind", c.kind.name())),
+    };
     Error::data(
         format!(
             "column {}: among the training rows alone it is a {} ({}), together with held-out rows, which are to have no \
              say, a {}",
             shown(&found.name),
-            found.kind,
+            what(found),
             found.reason,
-            of_all.kind
+            what(of_all)
         ),
-        format!("say which: {}, or {}", set(of_all.kind), set(found.kind)),
+        format!("say which: {}, or {}", set(of_all), set(found)),
     )
 }

@@ -346,14 +346,15 @@ fn prepared(
     let target = plan::target_spec(config, &labels, &split, task)?;
 
     let options = PipelineOptions::of(config);
+    let asked = by_training::by_all_rows(config, columns.schema());
+    if !asked.is_empty() {
+        tell(&format!("looking at training cells of {} …", listed(asked.iter().map(|c| c.name.as_str()))));
+        let mark = columns.schema().decimal_comma;
+        by_training::check_by_all_rows(config, sources, (&asked, mark), &split.train)?;
+    }
     options.check(&columns.header()?)?;
     let kept: Vec<&ColumnSchema> = columns.schema().kept().collect();
     let seen = rows_to_look_at(split.train.rows(), kept.len(), config.seed);
-    let rare = by_training::rare_texts(config, columns.schema());
-    if !rare.is_empty() {
-        tell(&format!("looking at training cells of {} …", listed(rare.iter().copied())));
-        by_training::check_rare(config, sources, &rare, &split.train)?;
-    }
     let (mut schema, mut fitted, mut looked_at) = (columns.schema().clone(), Vec::new(), Vec::new());
     for (index, of_all) in kept.into_iter().enumerate() {
         // One column in memory at a time, and some rows of all.
