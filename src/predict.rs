@@ -98,12 +98,20 @@ fn lacks_targets(model: &Bag, raw: &RawTable) -> bool {
 
 /// Predicts the rows of a table that have a target; what is kept is the predictions and the targets. Columns of which no
 /// cell can be read are an error as for [`predict_table`].
-pub fn evaluate_table(model: &Bag, reader: &mut TableReader, allow_blank: bool) -> Result<Evaluated> {
+///
+/// `see` is given each block of rows before it is predicted.
+pub fn evaluate_table(
+    model: &Bag,
+    reader: &mut TableReader,
+    allow_blank: bool,
+    see: &mut dyn FnMut(&RawTable),
+) -> Result<Evaluated> {
     let mut all: Option<(Predictions, OwnedTruth)> = None;
     let (mut notes, mut n_missing) = (PredictNotes::default(), 0);
     // A block without any target says nothing, unless all are.
     let mut blank: Option<RawTable> = None;
     while let Some(block) = reader.next_block()? {
+        see(&block);
         if lacks_targets(model, &block) {
             n_missing += block.n_rows();
             blank.get_or_insert(block);

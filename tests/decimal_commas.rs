@@ -222,3 +222,20 @@ fn a_model_reads_a_new_file_by_the_mark_it_has_learned_from() {
         assert_eq!(found, plain, "{name}");
     }
 }
+
+/// A model of one mark and a table that shows the other: the same digits are other numbers, and that is told.
+#[test]
+fn a_table_with_the_other_mark_than_the_models_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |i: usize| format!("{}.{:03};{}.5;{}\n", i % 9, 100 + i * 7 % 900, i % 13, i % 9 * 10);
+    let learned = "a;b;y\n".to_owned() + &(0..120).map(row).collect::<String>();
+    std::fs::write(folder.path().join("t.csv"), learned).unwrap();
+    std::fs::write(folder.path().join("u.csv"), "a;b;y\n3.682;0,5;30\n2.100;1,5;20\n").unwrap();
+    call(folder.path(), &cli::quick("t.csv", "y", &["--task", "regression", "--out", "run"])).done();
+    let same = call(folder.path(), &["predict", "run", "t.csv"]).done();
+    assert!(!same.err.contains("decimal"), "{}", same.err);
+    for args in [&["predict", "run", "u.csv"][..], &["evaluate", "run", "u.csv"]] {
+        let told = call(folder.path(), args).done().err;
+        assert!(told.contains("u.csv shows decimal commas") && told.contains("--decimal point"), "{told}");
+    }
+}

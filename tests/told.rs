@@ -51,12 +51,20 @@ fn a_suspected_leak_is_told_again_beside_the_figures() {
         let _ = writeln!(text, "{},{}.5,{y}", i * 53 % 89, 3 * y);
     }
     std::fs::write(folder.path().join("t.csv"), text).unwrap();
-    for more in [&[][..], &["--folds", "3"]] {
-        let out = flat(&call(folder.path(), &quick("t.csv", "y", more)).done().out);
+    for more in [&[][..], &["--folds", "3"], &["--quiet"]] {
+        let told = call(folder.path(), &quick("t.csv", "y", more)).done();
+        assert!(told.err.contains("suspected target leak: `late`"), "{}", told.err);
+        let out = flat(&told.out);
         let expected = "These figures hold only if `late` is known when `y` is to be predicted: as noticed above, `late` was \
                         suspected to give it away.";
         assert!(out.contains(expected), "{out}");
     }
+    let json = call(folder.path(), &quick("t.csv", "y", &["--quiet", "--json"])).done().json();
+    assert_eq!(json["suspected_leaks"], serde_json::json!(["late"]));
+    let study = ["tune", "t.csv", "--target", "y", "--trials", "2", "--quiet", "--set", "train.epochs=2"];
+    let told = call(folder.path(), &study).done();
+    assert!(told.err.contains("suspected target leak: `late`"), "{}", told.err);
+    assert!(flat(&told.out).contains("These figures hold only if `late` is known"), "{}", told.out);
     let cured = quick("t.csv", "y", &["--set", "data.columns.late.drop=true"]);
     assert!(!call(folder.path(), &cured).done().out.contains("hold only if"));
 }

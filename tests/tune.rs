@@ -85,6 +85,22 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
     }
 }
 
+/// A study that is gone on with is asked what it was asked before, and what it no longer has is removed.
+#[test]
+fn a_study_knows_what_it_was_asked() {
+    let folder = folder();
+    let asked = ["--sampler", "random", "--trials", "4", "--ensemble", "2", "--confirm", "2", "--out", "s"];
+    tune(folder.path(), &asked).done();
+    let found = call(folder.path(), &["tune", "--resume", "s", "--json"]).done().json();
+    assert_eq!(found["trials"]["done"], 4);
+    assert!(folder.path().join("s/best/config-2.toml").exists());
+    let told = call(folder.path(), &["tune", "--resume", "s"]).done();
+    assert!(told.err.contains("random over"), "{}", told.err);
+    assert!(told.out.contains("With 2 other seeds"), "{}", told.out);
+    call(folder.path(), &["tune", "--resume", "s", "--ensemble", "1"]).done();
+    assert!(!folder.path().join("s/best/config-2.toml").exists());
+}
+
 /// What is printed to go on with a study goes on with it, from wherever.
 #[test]
 fn the_command_for_further_trials_is_one() {
@@ -97,7 +113,7 @@ fn the_command_for_further_trials_is_one() {
         .lines()
         .find_map(|line| line.split("statera ").nth(1).filter(|c| c.contains("--resume")))
         .unwrap();
-    assert_eq!(command, "tune --resume s --sampler random --trials 4");
+    assert_eq!(command, "tune --resume s --trials 4");
     let words: Vec<&str> = command.split(' ').collect();
     call(folder.path(), &words).done();
     assert_eq!(trials(folder.path(), "s").len(), 4);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use statera::Error;
 use statera::bag::Bag;
+use statera::data::RawTable;
 use statera::predict::{Evaluated, evaluate_table};
 use statera::run::report::intervals_json;
 use statera::train::bootstrap::intervals;
@@ -53,8 +54,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Bag::load(&arguments.model)?;
     let mut reader = arguments.reading.open(model.first(), &arguments.data)?;
+    let mut see = |block: &RawTable| {
+        if block.first_row() == 0 {
+            arguments.reading.tell_mark(model.first(), block);
+        }
+    };
     let Evaluated { predictions, truth, notes, n_missing } =
-        evaluate_table(&model, &mut reader, arguments.allow_blank)?;
+        evaluate_table(&model, &mut reader, arguments.allow_blank, &mut see)?;
     let source = reader.source().to_owned();
     let read = reader.finish();
     tell_skipped(&read.skipped);

@@ -14,7 +14,7 @@ use statera::run::{Folds, Report, RunFolder};
 use statera::train::events::Event;
 
 use super::interrupt::Interruption;
-use super::results::{doubts, next_steps, tested};
+use super::results::{doubts, next_steps, tested, with_leaks};
 use super::resume::{self, tell_damaged};
 use super::train::{Arguments, introduce, make_folder, write_settings};
 use super::{INTERRUPTED, text};
@@ -23,7 +23,7 @@ use super::{INTERRUPTED, text};
 pub(super) fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let folds = Folds::new(config)?;
     let first = &folds.plans[0];
-    let leaks = if arguments.quiet { Vec::new() } else { introduce(first) };
+    let leaks = introduce(first, arguments.quiet);
     let interruption = Interruption::watch();
     let folder = make_folder(arguments, &first.raw.source, &interruption)?;
     let beginning = Beginning::new(&first.raw.sha256, false);
@@ -75,7 +75,7 @@ pub(super) fn carry_out(
     checkpoints::remove_all(&checkpoints);
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&done.report.to_json())?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&with_leaks(done.report.to_json(), leaks))?)?;
     } else {
         if !arguments.quiet {
             text::note("");

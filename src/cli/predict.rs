@@ -60,6 +60,9 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     let with_lines = arguments.reading.skips();
     // Piece by piece, so that a table may be larger than memory.
     let notes = predict_table(&model, &mut reader, arguments.allow_blank, |block, predictions| {
+        if n_rows == 0 {
+            arguments.reading.tell_mark(model.first(), block);
+        }
         let lines = (with_lines && block.line(0).is_some()).then_some(block);
         let csv = to_csv(&predictions, classes, lines, n_rows == 0)
             .map_err(|e| Error::output(format!("the predictions cannot be written as CSV: {e}"), ""))?;

@@ -99,7 +99,28 @@ impl Reading {
     pub(super) fn table(&self, model: &Model, sources: &[PathBuf]) -> Result<RawTable, Error> {
         let raw = read_table(sources, &self.options(model)?)?;
         tell_skipped(&raw.skipped);
+        self.tell_mark(model, &raw);
         Ok(raw)
+    }
+
+    /// Warns of a text whose cells show another decimal mark than those of the table that was learned from: `3.682` is one
+    /// number there and another here.
+    pub(super) fn tell_mark(&self, model: &Model, raw: &RawTable) {
+        let (learned, here) = (model.card.schema.decimal_comma, raw.decimal_comma());
+        // Only texts have lines, and a mark of their own.
+        if self.decimal.is_some() || learned == here || raw.n_rows() == 0 || raw.line(0).is_none() {
+            return;
+        }
+        let name = |comma| if comma { "comma" } else { "point" };
+        let (reads, other) = if here { ("3682", "3.682") } else { ("3.682", "3682") };
+        text::note(&format!(
+            "warning: {} shows decimal {}s, and the table that was learned from had {}s: `3.682` is read as {reads}; \
+             --decimal {} reads it as {other}",
+            text::path(&raw.source),
+            name(here),
+            name(learned),
+            name(learned)
+        ));
     }
 
     fn options(&self, model: &Model) -> Result<ReadOptions, Error> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use serde_json::Value;
 use statera::run::{Report, RunFolder};
 
 use super::text;
@@ -92,6 +93,14 @@ pub(super) fn doubts(leaks: &[String], target: &str) -> String {
         text::name(target)
     );
     format!("\n{}", text::wrap(&told, 0))
+}
+
+/// Figures as JSON, with the columns on which they hang, if there are such.
+pub(super) fn with_leaks(mut figures: Value, leaks: &[String]) -> Value {
+    if let (Some(fields), false) = (figures.as_object_mut(), leaks.is_empty()) {
+        fields.insert("suspected_leaks".into(), leaks.into());
+    }
+    figures
 }
 
 /// What can be done with the model, as commands.

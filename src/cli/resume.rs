@@ -9,7 +9,7 @@ use statera::run::resume::{Beginning, Broken, Found, find};
 use statera::run::{Folds, RunFolder};
 
 use super::interrupt::Interruption;
-use super::train::{Arguments, carry_out, plan, write_schema};
+use super::train::{Arguments, carry_out, introduce_run, plan, tell_leaks, write_schema};
 use super::{folds, text, thread_pool};
 
 /// The command that goes on with a run.
@@ -46,7 +46,8 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
         folder.begin_anew()?;
         write_schema(&folder, &folds.plans[0].schema)?;
         let about = broken.about(&raw.sha256);
-        return folds::carry_out(&folds, folder, &interruption, arguments, about, &[]);
+        let leaks = tell_leaks(&folds.plans[0]);
+        return folds::carry_out(&folds, folder, &interruption, arguments, about, &leaks);
     }
     let ready = plan(config, arguments.quiet)?;
     let told = ready.overview();
@@ -71,7 +72,9 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
         Beginning { data_sha256: told.sha256.into(), ..broken.beginning.clone() }
             .write(&folder, broken.settings())?;
     }
-    carry_out(&ready, folder, &interruption, arguments, (from, about), &[])
+    // What was decided is known.
+    let leaks = introduce_run(&ready, true);
+    carry_out(&ready, folder, &interruption, arguments, (from, about), &leaks)
 }
 
 fn tell(arguments: &Arguments, what: &str) {

@@ -25,7 +25,7 @@ use statera::train::events::{Answer, Callbacks, Event};
 use super::interrupt::Interruption;
 use super::progress::Progress;
 use super::reading::{Learning, tell_skipped};
-use super::results::{doubts, next_steps, results};
+use super::results::{doubts, next_steps, results, with_leaks};
 use super::{INTERRUPTED, Settings, folds, profile, resume, summary, text, thread_pool, within};
 
 const AFTER_HELP: &str = "\
@@ -162,11 +162,7 @@ fn train(arguments: &Arguments, config: Config) -> anyhow::Result<ExitCode> {
     }
     let run = plan(config, arguments.quiet)?;
     let told = run.overview();
-    let leaks = match &run {
-        _ if arguments.quiet => Vec::new(),
-        Run::Memory(plan) => introduce(plan),
-        Run::Streamed(plan) => introduce_with(&told, &plan.decided.noticed),
-    };
+    let leaks = introduce_run(&run, arguments.quiet);
     tell_skipped(run.skipped());
     let interruption = Interruption::watch();
     let folder = make_folder(arguments, told.source, &interruption)?;
@@ -191,7 +187,7 @@ pub(super) fn carry_out(
     let Outcome { report, interrupted, warnings } = outcome;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report.to_json())?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&with_leaks(report.to_json(), leaks))?)?;
     } else {
         write!(out, "{}{}", results(&report), doubts(leaks, &report.target))?;
         write!(out, "{}", next_steps(&run.overview().config.data.sources(), &folder))?;
@@ -235,23 +231,48 @@ pub(super) fn plan(config: Config, quiet: bool) -> Result<Run, Error> {
     }
 }
 
-/// Tells what was decided, and what is to be looked out for among the plan's training rows; the columns that are suspected
-/// to give the target away.
-pub(super) fn introduce(plan: &Plan) -> Vec<String> {
-    introduce_with(&plan.overview(), &Noticed::of(of_training_rows(plan)))
+/// Tells what was decided, and what is to be looked out for among the run's training rows; the columns that are suspected to
+/// give the target away, which are told of also where it is to be `quiet`: they make all figures doubtful.
+pub(super) fn introduce_run(run: &Run, quiet: bool) -> Vec<String> {
+    match run {
+        Run::Memory(plan) => introduce(plan, quiet),
+        Run::Streamed(plan) => introduce_with(&plan.overview(), &plan.decided.noticed, quiet),
+    }
 }
 
-fn introduce_with(told: &Overview<'_>, noticed: &Noticed) -> Vec<String> {
-    text::note(describe(told).trim_end_matches('\n'));
+/// The same of a plan.
+pub(super) fn introduce(plan: &Plan, quiet: bool) -> Vec<String> {
+    introduce_with(&plan.overview(), &Noticed::of(of_training_rows(plan)), quiet)
+}
+
+fn introduce_with(told: &Overview<'_>, noticed: &Noticed, quiet: bool) -> Vec<String> {
+    let leaks = leaks_among(noticed);
+    let noticed = if quiet { &leaks } else { noticed };
+    if !quiet {
+        text::note(describe(told).trim_end_matches('\n'));
+    }
     let words = profile::noticed(noticed, told.config);
     if !words.is_empty() {
-        text::note(words.trim_end_matches('\n'));
+        text::note(words.trim_matches('\n'));
     }
-    text::note("");
-    let leaks = noticed.warnings.iter().filter(|warning| warning.concern == Concern::Leak);
-    let mut names: Vec<String> = leaks.filter_map(|warning| warning.columns.first().cloned()).collect();
+    if !quiet {
+        text::note("");
+    }
+    let mut names: Vec<String> =
+        leaks.warnings.iter().filter_map(|warning| warning.columns.first().cloned()).collect();
     names.dedup();
     names
+}
+
+/// What was noticed of columns that give the target away.
+fn leaks_among(noticed: &Noticed) -> Noticed {
+    let leaks = noticed.warnings.iter().filter(|warning| warning.concern == Concern::Leak);
+    Noticed { warnings: leaks.cloned().collect(), ..noticed.clone() }
+}
+
+/// The columns of a plan that are suspected to give the target away, of which it tells.
+pub(super) fn tell_leaks(plan: &Plan) -> Vec<String> {
+    introduce(plan, true)
 }
 
 /// The run's folder, by the table's name unless another is given.

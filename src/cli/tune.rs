@@ -16,6 +16,8 @@ use statera::tune::{Chosen, Header, Pruner, Sampler, State, Store, Trial, Tuning
 
 use super::interrupt::Interruption;
 use super::reading::{Learning, tell_skipped};
+use super::results::{doubts, with_leaks};
+use super::train::tell_leaks;
 use super::trials::{csv, listing, results};
 use super::tune_progress::Progress;
 use super::{INTERRUPTED, Settings, for_one_split, text, within};
@@ -190,6 +192,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.quiet {
         text::note(&describe(&tuning, &before));
     }
+    let leaks = tell_leaks(&Plan::of(tuning.base.clone(), Arc::clone(&tuning.raw))?);
     let mut progress = Progress::new(arguments.quiet, &tuning, &before);
     let (store, why) = tuning.run(store, interruption.asked(), &mut |told| progress.tell(told))?;
     let took = progress.end();
@@ -218,7 +221,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let again = folder.join("tune.json").is_file();
-    let json = serde_json::to_string_pretty(&chosen.to_json(&trials))? + "\n";
+    let json = serde_json::to_string_pretty(&with_leaks(chosen.to_json(&trials), &leaks))? + "\n";
     statera::files::write_atomically(&folder.join("tune.json"), json.as_bytes())?;
     keep_best(&folder, &chosen)?;
     if arguments.json {
@@ -227,7 +230,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let counted = text::counted(trials.len(), "trial");
         writeln!(out, "{counted} in {} ({why})\n", text::seconds(took))?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
-        write!(out, "{}", results(&chosen, again))?;
+        write!(out, "{}{}", results(&chosen, again), doubts(&leaks, &tuning.base.data.target))?;
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
         let best = text::shell(&text::path(&folder.join("best")));
         let study = text::shell(&text::path(&folder));
