@@ -2,9 +2,9 @@
 //!
 //! Bergstra, Bardenet, Bengio & Kégl 2011, "Algorithms for hyper-parameter optimization", with kernels over all
 //! parameters at once (Falkner, Klein & Hutter 2018, "BOHB"), so that parameters that only work together are found
-//! together. A kernel is as wide as the way to the farther of its two neighbours, as Bergstra has it; its least width, the
-//! prior kernel of σ = 1 and the share of good trials follow Watanabe 2023, "Tree-structured Parzen estimator:
-//! understanding its algorithm components": 1/min(100, n + 1), and the best tenth, at most 25.
+//! together. Bandwidths, the prior and the share of good trials follow Watanabe 2023, "Tree-structured Parzen estimator:
+//! understanding its algorithm components": σ = n^(−1/(d+4))/5, at least 1/min(100, n + 1), a prior kernel of σ = 1,
+//! and the best tenth, at most 25.
 
 use crate::config::{Config, Domain, Space};
 use crate::random::{Purpose, Stream};
@@ -67,8 +67,8 @@ struct Mixture<'a> {
     trials: Vec<&'a Observation>,
     /// Of each parameter the number of choices; none for numbers.
     choices: Vec<Option<usize>>,
-    /// Of each parameter that is a number the width of every trial's kernel; 1 where a trial leaves it out.
-    sigmas: Vec<Vec<f64>>,
+    /// The width of a kernel on numbers.
+    sigma: f64,
 }
 
 impl<'a> Mixture<'a> {
@@ -80,12 +80,10 @@ impl<'a> Mixture<'a> {
                 Domain::Range { .. } => None,
             })
             .collect();
-        let widths = |i: usize| match choices[i] {
-            Some(_) => Vec::new(),
-            None => widths(&trials.iter().map(|trial| trial.places[i]).collect::<Vec<_>>()),
-        };
-        let sigmas = (0..domains.len()).map(widths).collect();
-        Self { trials: trials.to_vec(), choices, sigmas }
+        let n = trials.len() as f64;
+        let dimensions = domains.len() as f64;
+        let sigma = (n.max(1.0).powf(-1.0 / (dimensions + 4.0)) / 5.0).max(1.0 / f64::min(100.0, n + 1.0));
+        Self { trials: trials.to_vec(), choices, sigma: sigma.min(1.0) }
     }
 
     /// What share of a kernel on `k` choices lies on its own choice; the rest is spread evenly over all.
@@ -103,7 +101,7 @@ impl<'a> Mixture<'a> {
             .map(|i| match (self.choices[i], trial.and_then(|trial| trial.places[i])) {
                 (Some(k), Some(own)) if stream.uniform() < self.own_share() => own.min((k - 1) as f64),
                 (Some(k), _) => stream.below(k) as f64,
-                (None, Some(own)) => truncated_normal(own, self.sigmas[i][kernel], stream),
+                (None, Some(own)) => truncated_normal(own, self.sigma, stream),
                 (None, None) => truncated_normal(0.5, 1.0, stream),
             })
             .collect()
@@ -111,44 +109,28 @@ impl<'a> Mixture<'a> {
 
     /// The logarithm of the density at these places; what is left out counts for nothing.
     fn log_density(&self, places: &[Option<f64>]) -> f64 {
-        let kernel = |k: usize| -> f64 {
-            let trial = self.trials.get(k);
+        let kernel = |trial: Option<&Observation>| -> f64 {
             let mut log = 0.0;
             for (i, place) in places.iter().enumerate() {
                 let Some(x) = *place else { continue };
                 let own = trial.and_then(|trial| trial.places[i]);
                 log += match (self.choices[i], own) {
-                    (Some(n), Some(own)) => {
-                        let even = (1.0 - self.own_share()) / n as f64;
+                    (Some(k), Some(own)) => {
+                        let even = (1.0 - self.own_share()) / k as f64;
                         (even + if own == x { self.own_share() } else { 0.0 }).ln()
                     }
-                    (Some(n), None) => -(n as f64).ln(),
-                    (None, Some(own)) => log_normal_density(x, own, self.sigmas[i][k]),
+                    (Some(k), None) => -(k as f64).ln(),
+                    (None, Some(own)) => log_normal_density(x, own, self.sigma),
                     (None, None) => log_normal_density(x, 0.5, 1.0),
                 };
             }
             log
         };
-        // The last is the prior.
-        let logs: Vec<f64> = (0..=self.trials.len()).map(kernel).collect();
+        let logs: Vec<f64> =
+            self.trials.iter().map(|trial| kernel(Some(*trial))).chain([kernel(None)]).collect();
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
     }
-}
-
-/// How wide the kernels around these places are: as far as the farther neighbour, the middle of the prior among them, or for
-/// the outermost the only one; at least 1/min(100, n + 1), at most 1.
-fn widths(places: &[Option<f64>]) -> Vec<f64> {
-    let mut sorted: Vec<f64> = places.iter().flatten().copied().chain([0.5]).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let least = 1.0 / f64::min(100.0, places.len() as f64 + 1.0);
-    let width = |place: f64| {
-        let at = sorted.partition_point(|other| *other < place);
-        let before = at.checked_sub(1).map(|before| place - sorted[before]);
-        let after = sorted.get(at + 1).map(|after| after - place);
-        f64::max(before.unwrap_or(0.0), after.unwrap_or(0.0)).clamp(least, 1.0)
-    };
-    places.iter().map(|place| place.map_or(1.0, width)).collect()
 }
 
 /// A normal number within 0 and 1, drawn again until it is.
@@ -186,16 +168,6 @@ mod tests {
         for (x, p) in [(0.0, 0.5), (1.0, 0.841_344_75), (-1.96, 0.024_997_9), (3.0, 0.998_650_1)] {
             assert!((below(x) - p).abs() < 1e-7, "{x}");
         }
-    }
-
-    #[test]
-    fn kernels_reach_to_the_farther_neighbour() {
-        let found = widths(&[Some(0.1), Some(0.9), None, Some(0.3)]);
-        // The neighbours of 0.3 are 0.1 and the prior's middle, 0.5; those of 0.9 are 0.5 alone.
-        for (width, expected) in found.iter().zip([0.2, 0.4, 1.0, 0.2]) {
-            assert!((width - expected).abs() < 1e-12, "{found:?}");
-        }
-        assert_eq!(widths(&[Some(0.5); 3]), [0.25; 3], "none is narrower than 1/(n + 1)");
     }
 
     #[test]
