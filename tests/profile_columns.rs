@@ -138,7 +138,7 @@ fn what_training_would_ask_about_cells_has_a_line() {
     for i in 0..60 {
         let _ = writeln!(
             text,
-            "{}.{};{},5;{}/{}/2023;{},25",
+            "{}.{};{},5;{}/{}/2023;{}.25",
             1 + i % 8,
             100 + i * 7,
             i * 37 % 101,
@@ -168,7 +168,7 @@ fn what_training_would_ask_about_cells_has_a_line() {
     let settled = trained(folder.path(), "t.csv", &lines).done();
     assert!(!settled.err.contains("say what comes first"), "{}", settled.err);
     let out = told(folder.path(), "t.csv", &["--set", lines[0], "--set", lines[1]]);
-    assert!(!out.contains("unclear cells") && out.contains("1,100"), "{out}");
+    assert!(!out.contains("unclear cells") && out.contains("1100 to 8485"), "{out}");
     // A column that is to be categories is not asked about, and one of dates is.
     let out = told(folder.path(), "t.csv", &["--set", "data.columns.day.kind=category"]);
     assert!(!out.contains("`day`: cells such as"), "{out}");
@@ -192,7 +192,7 @@ fn one_odd_cell_is_told_in_the_singular_and_odd_words_of_both_tables_are_one_lis
     let write = |name: &str, a: &str, b: &str| {
         let mut text = "a,b,y\n".to_owned();
         for i in 0..60 {
-            let [a, b] = [a, b].map(|odd| if i == 7 { odd.to_owned() } else { (i * 37 % 59).to_string() });
+            let [a, b] = [a, b].map(|odd| if i == 7 { odd.to_owned() } else { (i * 37 % 31).to_string() });
             let _ = writeln!(text, "{a},{b},{}", i * 13 % 53);
         }
         std::fs::write(folder.path().join(name), text).unwrap();

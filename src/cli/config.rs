@@ -28,7 +28,7 @@ struct What {
     /// List every setting with its meaning, range and default, as a TOML file
     #[arg(long)]
     defaults: bool,
-    /// Check a configuration file, or one with ranges for statera tune: its keys, and the ranges of its values
+    /// Check a configuration file, or a space for tune: its keys and values
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
     /// Show a configuration file with every value filled in
