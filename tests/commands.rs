@@ -400,6 +400,56 @@ fn a_table_can_come_through_a_pipe() {
     assert!(!dash.err.contains("written to") && !folder.path().join("-").exists(), "{}", dash.err);
 }
 
+#[test]
+fn predictions_are_not_written_as_csv_under_the_name_of_another_format() {
+    let folder = folder();
+    // Before the model is looked for.
+    for (name, try_this) in [
+        ("p.parquet", "-o p.csv"),
+        ("p.NDJSON", "-o p.csv"),
+        ("p.json", "-o p.csv"),
+        ("p.csv.gz", "-o p.csv, or -o - | gzip"),
+        ("p.zst", "-o p.csv, or -o - | zstd"),
+    ] {
+        let refused = call(folder.path(), &["predict", "run", "t.csv", "-o", name]);
+        assert!(refused.code == 2 && refused.err.contains("written as CSV"), "{name}: {}", refused.err);
+        assert!(refused.err.contains(&format!("try: {try_this}\n")), "{name}: {}", refused.err);
+        assert!(!folder.path().join(name).exists());
+    }
+}
+
+#[test]
+fn a_space_can_be_checked() {
+    let folder = folder();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let check = |file: &Path| call(folder.path(), &["config", "--check", file.to_str().unwrap()]);
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let grid = flat(&check(&recipes.join("insurance-grid.toml")).done().out);
+    assert!(
+        grid.contains("It is a space for `statera tune`: 4 settings with ranges (train.epochs, "),
+        "{grid}"
+    );
+    assert!(grid.ends_with("), in 192 combinations."), "{grid}");
+    let plain = check(&recipes.join("insurance.toml")).done().out;
+    assert!(plain.ends_with("is right: every key is known and every value in its range\n"), "{plain}");
+    let space = folder.path().join("s.toml");
+    for (text, words) in [
+        ("[optimizer]\nlearning_rate = { low = 1e-4, high = 0.1 }\n", "there is no end of combinations"),
+        (
+            "[optimizer]\nname = { choices = [\"sgd\", \"adam\"] }\n\
+             momentum = { low = 0.5, high = 0.9, steps = 3, if = { \"optimizer.name\" = \"sgd\" } }\n",
+            "in 4 combinations.",
+        ),
+    ] {
+        std::fs::write(&space, text).unwrap();
+        let told = flat(&check(&space).done().out);
+        assert!(told.contains(words), "{told}");
+    }
+    std::fs::write(&space, "[optimizer]\nlearning_rate = { low = 1e-1, high = 1e-4 }\n").unwrap();
+    let refused = check(&space);
+    assert!(refused.code == 2 && refused.err.contains("optimizer.learning_rate"), "{}", refused.err);
+}
+
 #[cfg(unix)]
 #[test]
 fn files_are_as_private_as_the_umask_asks() {

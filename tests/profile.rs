@@ -317,10 +317,7 @@ fn every_line_can_be_pasted_and_cures_what_it_is_about() {
                     && w["columns"][0] == serde_json::to_value(warning.columns.first()).unwrap()
             };
             let told: Vec<&Value> = after["warnings"].as_array().unwrap().iter().filter(still).collect();
-            // These are about the table, which the line does not change.
-            if !matches!(warning.concern, Concern::Duplicates | Concern::Imbalance | Concern::FarOutliers) {
-                assert!(told.is_empty(), "{}: {told:?}", warning.line);
-            }
+            assert!(told.is_empty(), "{}: {told:?}", warning.line);
         }
         let together = lines(&found.warnings).join("\n");
         // Into a recipe with every section that the lines are of.
@@ -605,6 +602,8 @@ fn pages_are_named_and_never_replaced_unasked() {
     assert_ne!(std::fs::read(folder.path().join("insurance-profile.html")).unwrap(), before);
     let outcome = run(&["-o", "insurance.csv", "--force"]);
     assert!(outcome.code == 2 && outcome.err.contains("the table itself"), "{}", outcome.err);
+    let outcome = run(&["-o", "-"]);
+    assert!(outcome.code == 2 && outcome.err.contains("-o profile.html, or --json"), "{}", outcome.err);
     run(&["--no-page"]).done();
     let json: Value = serde_json::from_str(&run(&["--json"]).done().out).unwrap();
     assert_eq!(json["columns"][0]["name"], "age");

@@ -124,3 +124,117 @@ fn many_collinear_columns_are_one_paragraph_with_a_line_each() {
         "{err}"
     );
 }
+
+/// What training says of a table under some settings, as the profile's lines.
+fn trained(folder: &Path, table: &str, sets: &[&str]) -> cli::Outcome {
+    let sets: Vec<&str> = sets.iter().flat_map(|line| ["--set", line]).collect();
+    call(folder, &cli::quick(table, "y", &sets))
+}
+
+#[test]
+fn what_training_would_ask_about_cells_has_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "mass;price;day;y\n".to_owned();
+    for i in 0..60 {
+        let _ = writeln!(
+            text,
+            "{}.{};{},5;{}/{}/2023;{}.25",
+            1 + i % 8,
+            100 + i * 7,
+            i * 37 % 101,
+            1 + i % 9,
+            1 + i * 5 % 12,
+            i * 13 % 29
+        );
+    }
+    std::fs::write(folder.path().join("t.csv"), &text).unwrap();
+    let out = told(folder.path(), "t.csv", &[]);
+    for words in [
+        "unclear cells: `mass`: cells such as `1.100` may have a decimal point or thousands set apart, since another column \
+         has decimal commas; training refuses them until that is said. The line is right for thousands; for decimals it says \
+         \"decimal_point\" data.columns.mass.format = \"decimal_comma\"",
+        "unclear cells: `day`: cells such as `1/1/2023` may be dates with the day or the month first",
+        "data.columns.day.format = \"day_first\"",
+    ] {
+        assert!(out.contains(words), "{out}\n  lacks {words}");
+    }
+    assert!(!out.contains("columns.day.drop"), "{out}");
+    let refused = trained(folder.path(), "t.csv", &[]);
+    assert!(refused.code == 1 && refused.err.contains("`1.100` may have a decimal point"), "{}", refused.err);
+    let mass = "data.columns.mass.format = \"decimal_comma\"";
+    let asked = trained(folder.path(), "t.csv", &[mass]).done();
+    assert!(asked.err.contains("say what comes first"), "{}", asked.err);
+    let lines = [mass, "data.columns.day.format = \"day_first\""];
+    let settled = trained(folder.path(), "t.csv", &lines).done();
+    assert!(!settled.err.contains("say what comes first"), "{}", settled.err);
+    let out = told(folder.path(), "t.csv", &["--set", lines[0], "--set", lines[1]]);
+    assert!(!out.contains("unclear cells") && out.contains("1100 to 8485"), "{out}");
+    // A column that is to be categories is not asked about, and one of dates is.
+    let out = told(folder.path(), "t.csv", &["--set", "data.columns.day.kind=category"]);
+    assert!(!out.contains("`day`: cells such as"), "{out}");
+    let out = told(folder.path(), "t.csv", &["--set", "data.columns.day.kind=date"]);
+    assert!(out.contains("`day`: cells such as") && !out.contains("unreadable cells"), "{out}");
+
+    // Of the column to predict, the mark of the table says it.
+    let swapped = text.replace("mass;price;day;y", "y;price;day;mass");
+    std::fs::write(folder.path().join("s.csv"), swapped).unwrap();
+    let out = told(folder.path(), "s.csv", &[]);
+    assert!(out.contains("for decimals it says \"point\" data.decimal = \"comma\""), "{out}");
+    assert_eq!(trained(folder.path(), "s.csv", &[]).code, 1);
+    trained(folder.path(), "s.csv", &["data.decimal = \"comma\""]).done();
+    let out = told(folder.path(), "s.csv", &["--set", "data.decimal = \"comma\""]);
+    assert!(!out.contains("may have a decimal"), "{out}");
+}
+
+#[test]
+fn one_odd_cell_is_told_in_the_singular_and_odd_words_of_both_tables_are_one_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, a: &str, b: &str| {
+        let mut text = "a,b,y\n".to_owned();
+        for i in 0..60 {
+            let [a, b] = [a, b].map(|odd| if i == 7 { odd.to_owned() } else { (i * 37 % 31).to_string() });
+            let _ = writeln!(text, "{a},{b},{}", i * 13 % 53);
+        }
+        std::fs::write(folder.path().join(name), text).unwrap();
+    };
+    write("here.csv", "what", "5");
+    write("there.csv", "5", "huh");
+    let out = told(folder.path(), "here.csv", &[]);
+    let words = "`a` has 1 cell that is no number (`what`); training refuses it unless it counts as missing";
+    assert!(out.contains(words), "{out}\n  lacks {words}");
+    let out = told(folder.path(), "here.csv", &["--against", "there.csv"]);
+    let words =
+        "`b` is a number here, and 1 cell of it in `there.csv` is none and counts as missing, as `huh`";
+    assert!(out.contains(words), "{out}\n  lacks {words}");
+    let both = "data.null = [";
+    let lists: Vec<&str> = out.split(both).skip(1).map(|rest| rest.split_once(']').unwrap().0).collect();
+    assert!(lists.len() == 2 && lists[0] == lists[1] && lists[0].ends_with("\"what\", \"huh\""), "{lists:?}");
+}
+
+#[test]
+fn what_the_settings_deal_with_is_not_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "a,y\n".to_owned();
+    for i in 0..200 {
+        let a = if i == 9 { 1e6 } else { f64::from(i * 37 % 101) };
+        let _ = writeln!(text, "{a},{}", if i % 20 == 3 { "rare" } else { "usual" });
+    }
+    // A row that repeats an earlier one.
+    text += "0,usual\n";
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let titles = ["duplicate rows:", "imbalanced classes:", "far outliers:"];
+    let warned = |more: &[&str]| {
+        let sets: Vec<&str> = more.iter().flat_map(|set| ["--set", set]).collect();
+        let out = told(folder.path(), "t.csv", &sets);
+        titles.map(|title| out.contains(title))
+    };
+    assert_eq!(warned(&[]), [true; 3]);
+    assert_eq!(warned(&["data.drop_duplicates=true"]), [false, true, true]);
+    for set in ["loss.class_weights=balanced", "loss.name=focal", "imbalance.kind=oversample"] {
+        assert_eq!(warned(&[set]), [true, false, true], "{set}");
+    }
+    for set in ["data.columns.a.scale=robust", "prepare.scale=quantile"] {
+        assert_eq!(warned(&[set]), [true, true, false], "{set}");
+    }
+    assert_eq!(warned(&["prepare.scale=robust", "data.columns.a.scale=standard"]), [true; 3]);
+}

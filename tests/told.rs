@@ -100,9 +100,23 @@ fn resampled_rows_are_told_beside_a_loss_by_probabilities() {
     );
     let folds = [&["train", rare, "--target", "found", "--folds", "3"], &smote[..]].concat();
     let out = call(folder.path(), &folds).done().out;
-    assert!(flat(&out).contains("Resampled training rows have shifted the networks' probabilities"), "{out}");
+    assert!(flat(&out).contains("resampled training rows have shifted them"), "{out}");
     let plain = quick(rare, "found", &[]);
-    assert!(!call(folder.path(), &plain).done().out.to_lowercase().contains("resampled training"));
+    assert!(!call(folder.path(), &plain).done().out.contains("have shifted"));
+    // Weights of classes and the focal loss have the same fault; weights that are all alike have none.
+    for (set, by) in [
+        ("loss.class_weights=balanced", Some("class weights have shifted")),
+        ("loss.class_weights={ yes = 5 }", Some("class weights have shifted")),
+        ("loss.class_weights={ yes = 1 }", None),
+        ("loss.name=focal", Some("the focal loss has shifted")),
+    ] {
+        let train = ["train", rare, "--target", "found", "--set", set, "--set", "network.hidden=[]"];
+        let out = flat(&call(folder.path(), &train).done().out);
+        assert!(out.contains("does NOT beat"), "{set}: {out}");
+        let told =
+            by.map(|by| out.contains(&format!("worse, which judges probabilities, and {by} the network's")));
+        assert!(told.unwrap_or(!out.contains("shifted")), "{set}: {out}");
+    }
     // A class with a single training row in a fold.
     classes(folder.path(), &[5, 16, 30]);
     let drop = "data.columns.part.drop=true";

@@ -1,12 +1,14 @@
 //! `statera config`
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use statera::config::Config;
+use statera::Error;
+use statera::config::{Config, Space};
+use statera::tune::sample::{Grid, LARGE_GRID};
 
-use super::load;
+use super::{load, text};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -26,7 +28,7 @@ struct What {
     /// List every setting with its meaning, range and default, as a TOML file
     #[arg(long)]
     defaults: bool,
-    /// Check a configuration file: its keys, and the ranges of its values
+    /// Check a configuration file, or a space for tune: its keys and values
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
     /// Show a configuration file with every value filled in
@@ -41,8 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let what = &arguments.what;
     if let Some(file) = &what.check {
-        load(Some(file), &[])?;
-        writeln!(out, "{} is right: every key is known and every value in its range", file.display())?;
+        write!(out, "{}", checked(file)?)?;
     } else if let Some(file) = &what.show {
         write!(out, "{}", load(Some(file), &[])?.to_toml())?;
     } else if what.expanded {
@@ -52,4 +53,41 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         write!(out, "{}", Config::defaults_listing())?;
     }
     Ok(())
+}
+
+/// What is right about a file of settings, of which some may carry ranges.
+fn checked(file: &Path) -> Result<String, Error> {
+    let (space, base) = Space::load(Some(file), &[])?;
+    let right = format!("{} is right: every key is known and every value in its range", file.display());
+    if space.parameters.is_empty() {
+        // Once more for what it says of settings that are left out.
+        load(Some(file), &[])?;
+        return Ok(right + "\n");
+    }
+    let keys: Vec<&str> = space.parameters.iter().map(|parameter| parameter.key.as_str()).collect();
+    let told = format!(
+        "{right}. It is a space for `statera tune`: {} with ranges ({}), {}.",
+        text::counted(keys.len(), "setting"),
+        keys.join(", "),
+        combinations(&space, &base)?
+    );
+    Ok(text::wrap(&told, 0))
+}
+
+/// How many combinations the values of a space have.
+fn combinations(space: &Space, base: &Config) -> Result<String, Error> {
+    let values =
+        space.parameters.iter().map(|parameter| parameter.domain.values().map(|values| values.len()));
+    let Some(numbers) = values.collect::<Option<Vec<usize>>>() else {
+        return Ok("of which there is no end of combinations: --sampler grid cannot go through them".into());
+    };
+    let all = numbers.iter().fold(1_u128, |n, &values| n.saturating_mul(values as u128));
+    // Where conditions leave combinations out, a grid goes through all to count them.
+    Ok(if all <= LARGE_GRID {
+        format!("in {} combinations", Grid::new(space, base, false)?.len())
+    } else if space.parameters.iter().any(|parameter| parameter.only_if.is_some()) {
+        format!("in at most {all} combinations")
+    } else {
+        format!("in {all} combinations")
+    })
 }

@@ -132,9 +132,11 @@ fn results(report: &Report) -> String {
     );
     let _ = write!(out, "\n{}", text::wrap(&caveat, 0));
     if let Some(mut verdict) = verdict(folds, report.primary()) {
-        if report.resampled {
-            verdict += " Resampled training rows have shifted the networks' probabilities, which log_loss judges: compare \
-                        by ranks or by what is found (roc_auc, balanced_accuracy).";
+        if let Some(by) = report.shifted {
+            verdict += &format!(
+                " The networks' probabilities, which log_loss judges, are not those of the training rows: {by} shifted them. \
+                 Compare by ranks or by what is found (roc_auc, balanced_accuracy)."
+            );
         }
         let _ = write!(out, "\n{}", text::wrap(&verdict, 0));
     }

@@ -100,6 +100,7 @@ fn write_out(csv: &[u8]) -> Result<(), Error> {
 /// and need a place to be.
 fn check_out(out: &Path, data: &[PathBuf], model: &Path, force: bool) -> Result<(), Error> {
     // Before the table is read, which may take long.
+    check_name(out)?;
     statera::files::check_folder(out)?;
     let is = |other: &Path| {
         let same = out.canonicalize().is_ok_and(|out| other.canonicalize().is_ok_and(|other| other == out));
@@ -117,6 +118,30 @@ fn check_out(out: &Path, data: &[PathBuf], model: &Path, force: bool) -> Result<
             "another file, as -o predictions.csv",
         )),
     }
+}
+
+/// Predictions are CSV, and a file of another format's name would not be read as such.
+fn check_name(out: &Path) -> Result<(), Error> {
+    const OTHERS: [&str; 9] =
+        ["parquet", "arrow", "arrows", "feather", "ndjson", "jsonl", "json", "gz", "zst"];
+    let end = out.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if !OTHERS.contains(&end.as_str()) {
+        return Ok(());
+    }
+    let csv = match end.as_str() {
+        // The name may end with .csv before that.
+        "gz" | "zst" => out.with_extension(""),
+        _ => out.to_owned(),
+    };
+    let pack = match end.as_str() {
+        "gz" => ", or -o - | gzip",
+        "zst" => ", or -o - | zstd",
+        _ => "",
+    };
+    Err(Error::setting(
+        format!("-o {}: predictions are written as CSV, and not as .{end}", out.display()),
+        format!("-o {}{pack}", text::path(&csv.with_extension("csv"))),
+    ))
 }
 
 /// What the table held that the training rows did not.

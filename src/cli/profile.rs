@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use statera::config::{ClassWeighting, ClassWeights, Config, DataConfig, ImbalanceKind, LossName};
+use statera::config::{Config, DataConfig};
 use statera::data::ColumnKind;
 use statera::data::read::stem_of;
 use statera::error::Error;
@@ -152,6 +152,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Where the page goes, if there is to be one. A file that exists is replaced only if asked for.
 fn page_path(arguments: &Arguments, data: &DataConfig) -> Result<Option<PathBuf>, Error> {
     if let Some(out) = &arguments.page.out {
+        if out == Path::new("-") {
+            return Err(Error::setting(
+                "-o -: the page is not written to standard output",
+                "-o profile.html, or --json > profile.json for the figures",
+            ));
+        }
         if is_source(out, &data.sources()) {
             let what = format!("{} is the table itself: the page would replace it", out.display());
             return Err(Error::setting(what, "another file, as -o profile.html"));
@@ -247,13 +253,7 @@ fn described(found: &Profile) -> String {
 /// out for.
 pub(super) fn noticed(found: &Noticed, config: &Config) -> String {
     const MOST: usize = 5;
-    let (loss, resampled) = (&config.loss, config.imbalance.kind != ImbalanceKind::None);
-    let is_met = resampled
-        || loss.class_weights != ClassWeights::Rule(ClassWeighting::None)
-        || loss.name == LossName::Focal;
-    // What is done already need not be advised.
-    let still = |warning: &&Warning| warning.concern != Concern::Imbalance || !is_met;
-    let warnings: Vec<Warning> = found.warnings.iter().filter(still).cloned().collect();
+    let warnings = &found.warnings;
     if warnings.is_empty() {
         return String::new();
     }
@@ -262,7 +262,7 @@ pub(super) fn noticed(found: &Noticed, config: &Config) -> String {
         "\nNoticed in {}, each with a line for the top of the configuration (or in quotes after --set):\n",
         text::counted(found.n_rows, "training row")
     );
-    let (told, n_told) = listed(&warnings, MOST);
+    let (told, n_told) = listed(warnings, MOST);
     out += &told;
     let more = match warnings.len() - n_told {
         0 => "the whole table".to_owned(),

@@ -546,7 +546,13 @@ fn keys_before_the_first_section_are_put_together_with_their_sections() {
             "line 3, column 2: not valid TOML: duplicate key",
             "`name = value`",
         ),
-        ("data.null = []\ndata.null = []\n[data]\n", "line 2, column 6: not valid TOML: duplicate", "`name"),
+        (
+            "data.null = []\ndata.null = [\"x\"]\n[data]\n",
+            "line 2, column 6: not valid TOML: duplicate",
+            "`name",
+        ),
+        // Within a section no lines were pasted.
+        ("[train]\nepochs = 3\nepochs = 3\n", "line 3, column 1: not valid TOML: duplicate", "`name"),
         (
             "[train]\nepochs = 3\ndata.null = []\n",
             "line 3: unknown key `train.data`",
@@ -602,4 +608,27 @@ proptest! {
             prop_assert_eq!(Config::from_toml_str(&config.to_toml()).unwrap(), config);
         }
     }
+}
+
+#[test]
+fn a_line_that_is_pasted_twice_counts_once() {
+    let line = "data.columns.\"é\".drop = true";
+    for (before, after) in [
+        ("", ""),
+        ("seed = 3\n", "\n[train]\nepochs = 4\n"),
+        ("", "\n[data]\ntarget = \"y\"\n"),
+        ("data.null = [\n\"x\",\n]\n", "\n[data.columns.\"é\"]\nscale = \"none\"\n"),
+    ] {
+        let text = format!("{before}{line}\n  {line} \r\n{line}{after}");
+        let config = Config::from_toml_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(config.data.columns["é"].drop, Some(true));
+    }
+    // What follows keeps its place.
+    let error =
+        Config::from_toml_str(&format!("{line}\n{line}\n[train]\nepohcs = 3\n")).unwrap_err().to_string();
+    assert!(error.contains("line 4: unknown key `train.epohcs`"), "{error}");
+    // In a text of several lines, a line is no setting.
+    let error =
+        Config::from_toml_str("data.null = [\"\"\"\nseed = 3\n\"\"\"]\nseed = 3\nseed = 4\n").unwrap_err();
+    assert!(error.to_string().contains("line 5, column 1: not valid TOML: duplicate"), "{error}");
 }

@@ -22,13 +22,13 @@ impl CellFormat {
     }
 
     /// The number that a cell holds, in a dress or plain, if the format is one of numbers and the cell holds one.
-    pub(super) fn number(self, cell: &str) -> Option<f64> {
+    pub(crate) fn number(self, cell: &str) -> Option<f64> {
         let comma = self.decimal_comma()?;
         finite_decimal(cell, comma).or_else(|| undress(cell, comma).map(|(number, _)| number))
     }
 
     /// The days since 1970-01-01 that a cell holds, if the format is one of dates.
-    pub(super) fn days(self, cell: &str) -> Option<f64> {
+    pub(crate) fn days(self, cell: &str) -> Option<f64> {
         match self {
             Self::DayFirst => days_from_slashes(cell, true),
             Self::MonthFirst => days_from_slashes(cell, false),
@@ -44,7 +44,7 @@ impl CellFormat {
     /// The format of numbers or dates in which most of these cells are written, if any is; of two that read as many, that
     /// with the decimal mark of the table, and that with the day first.
     pub(crate) fn nearest<'c>(
-        cells: impl Iterator<Item = &'c str> + Clone,
+        cells: &(impl Iterator<Item = &'c str> + Clone),
         decimal_comma: bool,
     ) -> Option<Self> {
         let [own, other] = if decimal_comma {

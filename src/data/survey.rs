@@ -323,7 +323,7 @@ impl Survey {
 
     /// The format in which most words are written that are numbers or dates of some format.
     pub(super) fn nearest_format(&self) -> Option<CellFormat> {
-        CellFormat::nearest(self.words.iter().map(|word| word.text.as_str()), self.mark.comma)
+        CellFormat::nearest(&self.words.iter().map(|word| word.text.as_str()), self.mark.comma)
     }
 
     /// The words that are no numbers, or no dates, in whatever format most of them are written.

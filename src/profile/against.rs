@@ -8,7 +8,7 @@ use super::column::ColumnProfile;
 use super::shift::{ColumnShift, LEVEL, PSI_LARGE, Tested, Verdict, compare};
 use super::source::{Other, Role, Source, Values};
 use super::tail::holm;
-use super::warnings::{Concern, Warning, names_rows, null_line, setting, warning};
+use super::warnings::{Concern, Warning, are_few, names_rows, setting, warning};
 use super::{DrawnFrom, Profile, strength};
 use crate::data::words::{counted, listed, shown};
 use crate::data::{ColumnKind, TaskKind};
@@ -155,8 +155,13 @@ fn aside(column: &ColumnProfile, dropped: Option<&str>, n_rows: usize) -> Option
     }
 }
 
-/// What to look out for in a comparison.
-pub(super) fn warnings(profile: &Profile, null: &[String]) -> Vec<Warning> {
+/// The texts of the other table that do not fit the kinds here, column by column.
+pub(super) fn odd_words(profile: &Profile) -> impl Iterator<Item = &Vec<String>> {
+    profile.against.iter().flat_map(|of| of.kinds.iter().map(|kind| &kind.texts))
+}
+
+/// What to look out for in a comparison; the line `missing` makes the words of both tables that do not fit count as missing.
+pub(super) fn warnings(profile: &Profile, missing: &str) -> Vec<Warning> {
     let Some(of) = &profile.against else { return Vec::new() };
     let name = |i: usize| profile.columns[i].name.as_str();
     let other = shown(file_name(&of.table));
@@ -169,7 +174,7 @@ pub(super) fn warnings(profile: &Profile, null: &[String]) -> Vec<Warning> {
         }
     }
     for kind in &of.kinds {
-        found.push(other_kind(kind, &profile.columns[kind.column], &other, null));
+        found.push(other_kind(kind, &profile.columns[kind.column], &other, missing));
     }
     if let Some(adversary) = of.adversary.as_ref().filter(|adversary| adversary.apart) {
         // Where each column could be done without, those that differ most.
@@ -196,8 +201,7 @@ pub(super) fn warnings(profile: &Profile, null: &[String]) -> Vec<Warning> {
     found
 }
 
-fn other_kind(kind: &OtherKind, column: &ColumnProfile, other: &str, null: &[String]) -> Warning {
-    const MOST_WORDS: usize = 20;
+fn other_kind(kind: &OtherKind, column: &ColumnProfile, other: &str, missing: &str) -> Warning {
     let name = column.name.as_str();
     if kind.unreadable == 0 {
         let text =
@@ -206,17 +210,14 @@ fn other_kind(kind: &OtherKind, column: &ColumnProfile, other: &str, null: &[Str
         return warning(Concern::OtherKind, &[name], text, line);
     }
     let text = format!(
-        "{} is a {} here, and {} of it in {other} are none, as {}; they count as missing",
+        "{} is a {} here, and {} of it in {other} {}, as {}",
         shown(name),
         column.kind,
         counted(kind.unreadable, "cell"),
+        if kind.unreadable == 1 { "is none and counts as missing" } else { "are none and count as missing" },
         listed(kind.texts.iter().take(3).map(String::as_str))
     );
-    let line = if kind.texts.len() < MOST_WORDS {
-        null_line(null, kind.texts.iter())
-    } else {
-        setting(name, "drop", "true")
-    };
+    let line = if are_few(&kind.texts) { missing.to_owned() } else { setting(name, "drop", "true") };
     warning(Concern::OtherKind, &[name], text, line)
 }
 

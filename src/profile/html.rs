@@ -169,7 +169,7 @@ fn warnings(profile: &Profile) -> String {
             counted(more, "more warning")
         );
     }
-    if all.len() > 1 {
+    if profile.warnings.len() > 1 {
         let _ = writeln!(
             out,
             "<details><summary>All lines together</summary><pre data-copy tabindex=\"0\">{}</pre></details>",

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::doubt::Doubt;
 use crate::config::{CellFormat, Config, Task};
 use crate::data::read::Skipped;
 use crate::data::table::MISSING;
@@ -146,6 +147,8 @@ pub struct Column<'a> {
     pub unreadable: (usize, &'a [String]),
     /// What its cells are, where they are nothing that is read: lists, objects, bytes.
     pub not_read: Option<&'a str>,
+    /// Two ways to read its cells, where nobody says which.
+    pub doubt: Option<&'a Doubt>,
     /// The cells.
     pub values: Values<'a>,
 }
@@ -163,8 +166,8 @@ pub struct Source<'a> {
     pub columns: Vec<Column<'a>>,
     /// What is learned of the target, if one is named. A target of classes has [`Values::Codes`].
     pub task: Option<TaskKind>,
-    /// The words that count as missing.
-    pub null: Vec<String>,
+    /// The settings that it is read by.
+    pub config: &'a Config,
 }
 
 /// Rows that were drawn from a table, as all would have taken too much memory.
@@ -195,8 +198,10 @@ pub struct Loaded {
     roles: Vec<Role>,
     /// For each column the cells that do not fit its kind.
     unreadable: Vec<(usize, Vec<String>)>,
+    /// For each column two ways to read its cells, where nobody says which.
+    doubts: Vec<Option<Doubt>>,
     task: Option<TaskKind>,
-    null: Vec<String>,
+    config: Config,
 }
 
 /// A table read to be compared with another.
@@ -230,7 +235,7 @@ impl Loaded {
                 return Err(Error::setting(what, instead(name, raw.names())));
             }
         }
-        let mut schema = lenient_schema(&raw, inference, config);
+        let (mut schema, doubts) = lenient_schema(&raw, inference, config);
         // Columns that training drops are looked at as well.
         let mut everything = schema.clone();
         for column in &mut everything.columns {
@@ -264,14 +269,14 @@ impl Loaded {
             (_, Task::Binary) => Some(TaskKind::Binary),
             (_, Task::Multiclass) => Some(TaskKind::Multiclass),
         };
-        Ok(Self { raw, drawn, schema, table, roles, unreadable, task, null: config.data.null.clone() })
+        Ok(Self { raw, drawn, schema, table, roles, unreadable, doubts, task, config: config.clone() })
     }
 
     /// Reads another table to compare with this one, which takes `share` of the memory that there is: each column of this
     /// table, by its name, as it was read here.
     pub fn read_other(&self, config: &Config, path: &Path, share: f64) -> Result<Other> {
         let (raw, drawn, inference) = read(config, &[path.to_owned()], share)?;
-        let own = lenient_schema(&raw, inference, config);
+        let (own, _) = lenient_schema(&raw, inference, config);
         let here = self.schema.columns.iter().zip(self.table.columns()).zip(&self.roles);
         let (mut columns, mut roles) = (Vec::new(), Vec::new());
         for ((column, data), role) in here.filter(|((column, _), _)| own.get(&column.name).is_some()) {
@@ -293,8 +298,13 @@ impl Loaded {
         };
         let extra = own.columns.iter().filter(|column| self.schema.get(&column.name).is_none());
         let extra = extra.map(|column| column.name.clone()).collect();
-        let (task, null) = (self.task, self.null.clone());
-        Ok(Other { loaded: Self { raw, drawn, schema, table, roles, unreadable, task, null }, extra })
+        // They are warned of where the first table has them.
+        let doubts = vec![None; schema.columns.len()];
+        let (task, config) = (self.task, self.config.clone());
+        Ok(Other {
+            loaded: Self { raw, drawn, schema, table, roles, unreadable, doubts, task, config },
+            extra,
+        })
     }
 
     /// The malformed rows that were left out.
@@ -318,6 +328,7 @@ impl Loaded {
                     role: self.roles[i],
                     unreadable: (self.unreadable[i].0, &self.unreadable[i].1),
                     not_read: self.raw.column_index(&schema.name).and_then(|at| self.raw.foreign(at)),
+                    doubt: self.doubts[i].as_ref(),
                     values,
                 }
             });
@@ -327,7 +338,7 @@ impl Loaded {
             drawn: self.drawn.as_ref(),
             columns: columns.collect(),
             task: self.task,
-            null: self.null.clone(),
+            config: &self.config,
         }
     }
 }
@@ -345,7 +356,7 @@ pub fn of_training_rows(plan: &Plan, most: usize) -> Source<'_> {
 /// Some training rows of a run: what it learns from, and the target with its name and task.
 pub(crate) fn of_rows<'a>(
     table: &Path,
-    config: &Config,
+    config: &'a Config,
     inputs: Vec<(&'a ColumnSchema, Values<'a>)>,
     (name, target, task): (&'a str, Values<'a>, TaskKind),
 ) -> Source<'a> {
@@ -358,6 +369,7 @@ pub(crate) fn of_rows<'a>(
         role: Role::Input,
         unreadable: (0, &[]),
         not_read: None,
+        doubt: None,
         values,
     };
     let mut columns: Vec<Column<'_>> = inputs.into_iter().map(input).collect();
@@ -369,16 +381,10 @@ pub(crate) fn of_rows<'a>(
         role: Role::Target,
         unreadable: (0, &[]),
         not_read: None,
+        doubt: None,
         values: target,
     });
-    Source {
-        name: table.display().to_string(),
-        n_rows,
-        drawn: None,
-        columns,
-        task: Some(task),
-        null: config.data.null.clone(),
-    }
+    Source { name: table.display().to_string(), n_rows, drawn: None, columns, task: Some(task), config }
 }
 
 /// A target that has been read for training, as a column.
@@ -474,8 +480,13 @@ fn wanted(config: &Config, raw: &RawTable) -> BTreeMap<String, Wanted> {
     there.map(|(name, set)| (name.clone(), Wanted::of(set))).collect()
 }
 
-/// What the columns are: where the cells of a column contradict each other or its settings, what most of them are.
-fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config) -> Schema {
+/// What the columns are: where the cells of a column contradict each other or its settings, what most of them are. And of
+/// each column two ways to read it, where nobody says which.
+fn lenient_schema(
+    raw: &RawTable,
+    inference: Option<Inference>,
+    config: &Config,
+) -> (Schema, Vec<Option<Doubt>>) {
     let broken = |index: usize, why: Error| {
         let name = raw.name(index);
         let (mut present, mut numbers) = (0, 0);
@@ -486,7 +497,7 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
         let set = config.data.columns.get(name);
         let words = raw.values(index).flatten().filter(|value| raw.number(value).is_none());
         let is_date = |format| matches!(format, CellFormat::DayFirst | CellFormat::MonthFirst);
-        let nearest = || CellFormat::nearest(words, raw.decimal_comma());
+        let nearest = || CellFormat::nearest(&words, raw.decimal_comma());
         let format = set.and_then(|set| set.format);
         let format = format.or_else(|| nearest().filter(|&format| !is_date(format) || 2 * numbers < present));
         let guess = match format {
@@ -514,10 +525,18 @@ fn lenient_schema(raw: &RawTable, inference: Option<Inference>, config: &Config)
     };
     let decimal_comma = raw.decimal_comma();
     let each = inference.into_iter().flat_map(Inference::finish_each).enumerate();
-    Schema {
-        columns: each.map(|(i, found)| found.unwrap_or_else(|why| broken(i, why))).collect(),
-        decimal_comma,
-    }
+    let each = each.map(|(i, found)| {
+        let is_settled = found.as_ref().is_ok_and(|column| column.format.is_some());
+        let dates = || Doubt::of_dates(raw, i, config.data.columns.get(raw.name(i)));
+        let doubt = match &found {
+            _ if is_settled => None,
+            Ok(_) => dates(),
+            Err(_) => Doubt::of_numbers(raw, i).or_else(dates),
+        };
+        (found.unwrap_or_else(|why| broken(i, why)), doubt)
+    });
+    let (columns, doubts) = each.unzip();
+    (Schema { columns, decimal_comma }, doubts)
 }
 
 fn are_numbers(raw: &RawTable, name: &str) -> bool {

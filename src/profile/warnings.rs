@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::against;
 use super::column::ColumnProfile;
 use super::duplicates::hash;
-use super::source::{Role, Source, Values};
+use super::met::is_met;
+use super::source::{Column, Role, Source, Values};
 use super::{Profile, short};
 use crate::data::ColumnKind;
 use crate::data::schema::named_like_an_identifier;
@@ -43,6 +44,8 @@ pub enum Concern {
     Leak,
     /// Cells that do not fit their column.
     Unreadable,
+    /// Cells that can be read in two ways.
+    Unclear,
     /// The other table lacks a column.
     OtherColumns,
     /// A column of the other table is of another kind.
@@ -81,6 +84,7 @@ impl Concern {
         match self {
             Self::Leak => "suspected target leak",
             Self::Unreadable => "unreadable cells",
+            Self::Unclear => "unclear cells",
             Self::OtherColumns => "not in the other table",
             Self::OtherKind => "another kind of column",
             Self::ToldApart => "tables told apart",
@@ -134,16 +138,30 @@ pub(super) fn names_rows(column: &ColumnProfile, n_rows: usize) -> bool {
 /// What to look out for in a table that has been looked at.
 pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
-    for column in &profile.columns {
-        found.extend(of_column(column, profile));
+    for (column, Column { doubt, .. }) in profile.columns.iter().zip(&source.columns) {
+        match doubt {
+            Some(doubt) if column.dropped.as_deref() != Some("as set") => {
+                found.push(doubt.warning(&column.name, column.role));
+            }
+            _ => found.extend(of_column(column, profile)),
+        }
     }
     found.extend(summands(profile));
-    found.extend(unreadable(profile, source));
-    found.extend(against::warnings(profile, &source.null));
+    let odd = odd_columns(profile, source);
+    // One list for both tables: the second line would be no TOML beside the first.
+    let words = odd
+        .iter()
+        .filter(|column| are_few(&column.unreadable_texts))
+        .flat_map(|column| &column.unreadable_texts);
+    let words = words.chain(against::odd_words(profile).filter(|texts| are_few(texts)).flatten());
+    let missing = null_line(&source.config.data.null, words);
+    found.extend(unreadable(&odd, &missing));
+    found.extend(against::warnings(profile, &missing));
     found.extend(duplicates(profile));
     found.extend(imbalance(profile, source));
     found.extend(collinear(profile));
     found.extend(same_twice(profile, source));
+    found.retain(|warning| !is_met(warning, source.config));
     found.sort_by_key(|warning| warning.concern);
     found
 }
@@ -367,23 +385,35 @@ fn summands(profile: &Profile) -> Vec<Warning> {
     told.collect()
 }
 
-/// Cells that do not fit: those of all columns make one list of words for missing cells.
-fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
+/// The columns with cells that do not fit, and are not merely unclear.
+fn odd_columns<'p>(profile: &'p Profile, source: &Source<'_>) -> Vec<&'p ColumnProfile> {
+    let columns = profile.columns.iter().zip(&source.columns);
+    let odd = columns.filter(|(c, Column { doubt, .. })| {
+        c.unreadable > 0 && doubt.is_none() && c.dropped.as_deref() != Some("as set")
+    });
+    odd.map(|(column, _)| column).collect()
+}
+
+/// Whether odd texts are few enough to be listed as words for missing cells.
+pub(super) fn are_few(texts: &[String]) -> bool {
     const MOST_WORDS: usize = 20;
-    let odd: Vec<&ColumnProfile> = profile
-        .columns
-        .iter()
-        .filter(|c| c.unreadable > 0 && c.dropped.as_deref() != Some("as set"))
-        .collect();
+    texts.len() < MOST_WORDS
+}
+
+/// Cells that do not fit: those of all columns make one list of words for missing cells, the line `missing`.
+fn unreadable(odd: &[&ColumnProfile], missing: &str) -> Vec<Warning> {
     let (few, many): (Vec<&ColumnProfile>, Vec<&ColumnProfile>) =
-        odd.into_iter().partition(|c| c.unreadable_texts.len() < MOST_WORDS);
+        odd.iter().partition(|c| are_few(&c.unreadable_texts));
+    let told = |c: &ColumnProfile| {
+        let verb = if c.unreadable == 1 { "is" } else { "are" };
+        format!("{} that {verb} no {}", counted(c.unreadable, "cell"), c.kind)
+    };
     let mut found = Vec::new();
     for column in many.into_iter().filter(|column| column.role == Role::Input) {
         let text = format!(
-            "{}: {} that are no {}, as {}",
+            "{}: {}, as {}",
             shown(&column.name),
-            counted(column.unreadable, "cell"),
-            column.kind,
+            told(column),
             listed(column.unreadable_texts.iter().take(3).map(String::as_str))
         );
         found.push(warning(
@@ -396,27 +426,30 @@ fn unreadable(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     if few.is_empty() {
         return found;
     }
-    let mut told = Vec::new();
+    let mut all = Vec::new();
     for column in &few {
-        told.push(format!(
-            "{} has {} that are no {} ({})",
+        all.push(format!(
+            "{} has {} ({})",
             shown(&column.name),
-            counted(column.unreadable, "cell"),
-            column.kind,
+            told(column),
             listed(column.unreadable_texts.iter().take(3).map(String::as_str))
         ));
     }
-    let more = if told.len() > 5 { format!("; and {} more columns", told.len() - 5) } else { String::new() };
-    told.truncate(5);
-    let line = null_line(&source.null, few.iter().flat_map(|column| &column.unreadable_texts));
+    let more = if all.len() > 5 { format!("; and {} more columns", all.len() - 5) } else { String::new() };
+    all.truncate(5);
     let names: Vec<&str> = few.iter().map(|column| column.name.as_str()).collect();
-    let text = format!("{}{more}; training refuses them unless they count as missing", told.join("; "));
-    found.push(warning(Concern::Unreadable, &names, text, line));
+    let they = if few.len() == 1 && few[0].unreadable == 1 {
+        "it unless it counts"
+    } else {
+        "them unless they count"
+    };
+    let text = format!("{}{more}; training refuses {they} as missing", all.join("; "));
+    found.push(warning(Concern::Unreadable, &names, text, missing.to_owned()));
     found
 }
 
 /// The line that makes further words count as missing.
-pub(super) fn null_line<'a>(null: &[String], words: impl Iterator<Item = &'a String>) -> String {
+fn null_line<'a>(null: &[String], words: impl Iterator<Item = &'a String>) -> String {
     let mut all: Vec<&String> = null.iter().collect();
     for word in words {
         if !all.contains(&word) {

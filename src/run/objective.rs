@@ -246,7 +246,7 @@ fn short(items: &[String]) -> String {
 ///
 /// Balanced is n / (C·n_c), with n training rows, n_c of them of the class, and C classes, as in scikit-learn
 /// (King & Zeng 2001).
-fn class_weights(config: &Config, labels: &Labels, train: &TrainRows) -> Result<Option<Vec<f64>>> {
+pub(super) fn class_weights(config: &Config, labels: &Labels, train: &TrainRows) -> Result<Option<Vec<f64>>> {
     let wanted = &config.loss.class_weights;
     if *wanted == ClassWeights::Rule(ClassWeighting::None) {
         return Ok(None);

@@ -4,10 +4,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::cross_validation::CrossValidation;
+use super::objective::class_weights;
 use super::plan::Plan;
 use super::resample;
 use crate::data::TaskKind;
 use crate::data::words::thousands;
+use crate::nn::loss::Loss;
 use crate::train::bootstrap::{Gain, METHOD};
 use crate::train::metrics::Truth;
 
@@ -82,8 +84,8 @@ pub struct Report {
     pub baselines: Vec<Baseline>,
     /// Classes of which no test row is, so that nothing is known of how they are predicted.
     pub untested: Vec<String>,
-    /// Whether the network has learned from others than the training rows, as `imbalance` makes them.
-    pub resampled: bool,
+    /// What has shifted the probabilities that the network learned, which `log_loss` judges; none where nothing has.
+    pub shifted: Option<&'static str>,
     /// The network beside the best of them; none without test rows or simple models.
     pub comparison: Option<Comparison>,
     /// The epoch whose weights were kept; like the next two said fold by fold where there are folds.
@@ -136,7 +138,7 @@ impl Report {
             resamples: 0,
             baselines: Vec::new(),
             untested: Vec::new(),
-            resampled: resample::changes(plan),
+            shifted: shifted(plan),
             comparison: None,
             best_epoch: 0,
             epochs_run: 0,
@@ -244,11 +246,12 @@ impl Report {
         let interval = span(gain.interval);
         let beats = gain.share > 0.0;
         let clearly = gain.interval.is_none_or(|[low, _]| low > 0.0);
-        let instead = if self.resampled {
-            ", which judges probabilities, and resampled training rows have shifted the network's: compare by ranks or by \
-             what is found (roc_auc, balanced_accuracy)."
-        } else {
-            ". Prefer the simpler model, or change the settings."
+        let instead = match self.shifted {
+            Some(by) => format!(
+                ", which judges probabilities, and {by} shifted the network's: compare by ranks or by what is found \
+                 (roc_auc, balanced_accuracy)."
+            ),
+            None => ". Prefer the simpler model, or change the settings.".to_owned(),
         };
         let text = match (beats, clearly) {
             // Nothing that is measured is a sum to six digits.
@@ -279,6 +282,29 @@ impl Report {
         };
         Some(Verdict { text, beats })
     }
+}
+
+/// What shifts the probabilities that the network of a plan learns away from the shares of the training rows, as the
+/// subject and verb of a sentence.
+fn shifted(plan: &Plan) -> Option<&'static str> {
+    if resample::changes(plan) {
+        return Some("resampled training rows have");
+    }
+    let weights = class_weights(&plan.config, &plan.labels, &plan.split.train).ok().flatten();
+    if weights.is_some_and(|weights| weights.iter().any(|weight| *weight != weights[0])) {
+        return Some("class weights have");
+    }
+    shifted_by_loss(plan.loss)
+}
+
+/// The same of the loss alone: with γ above 0 the focal loss is no proper score (Charoenphakdee et al. 2021, "On focal
+/// loss for class-posterior probability estimation").
+pub(super) fn shifted_by_loss(loss: Loss) -> Option<&'static str> {
+    let gamma = match loss {
+        Loss::BinaryFocal { gamma, .. } | Loss::CategoricalFocal { gamma, .. } => gamma,
+        _ => 0.0,
+    };
+    (gamma > 0.0).then_some("the focal loss has")
 }
 
 /// The classes of which no row is among those of the truth.
@@ -324,7 +350,7 @@ mod tests {
             resamples: 0,
             baselines: Vec::new(),
             untested: Vec::new(),
-            resampled: false,
+            shifted: None,
             comparison: Some(Comparison { baseline: "least_squares", gain }),
             best_epoch: 1,
             epochs_run: 1,
@@ -370,11 +396,15 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_by_probabilities_that_resampling_has_shifted_is_told_as_one() {
-        let report = Report { task: TaskKind::Binary, resampled: true, ..report(-0.9, Some([-1.2, -0.7])) };
+    fn a_loss_by_probabilities_that_have_been_shifted_is_told_as_one() {
+        let report = Report {
+            task: TaskKind::Binary,
+            shifted: Some("class weights have"),
+            ..report(-0.9, Some([-1.2, -0.7]))
+        };
         let text = report.verdict().unwrap().text;
         assert!(
-            text.contains("its test log_loss is 90.0 % [70.0, 120.0] worse, which judges probabilities"),
+            text.contains("its test log_loss is 90.0 % [70.0, 120.0] worse, which judges probabilities, and class weights have shifted"),
             "{text}"
         );
         assert!(text.contains("roc_auc") && !text.contains("Prefer"), "{text}");

@@ -3,7 +3,7 @@
 use statera_kernels::{CpuLevel, Scalar};
 
 use super::execute::{Trained, judge_test};
-use super::report::{Report, RowCounts};
+use super::report::{Report, RowCounts, shifted_by_loss};
 use super::streamed::{StreamedPlan, baseline_rows};
 use crate::config::{Precision, name_starts};
 use crate::error::{Error, Result};
@@ -77,7 +77,7 @@ fn execute_in<T: Scalar + 'static>(
         resamples: 0,
         baselines: Vec::new(),
         untested: Vec::new(),
-        resampled: false,
+        shifted: shifted_by_loss(plan.loss),
         comparison: None,
         best_epoch,
         epochs_run: history.len(),
