@@ -165,19 +165,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .into());
     }
     let request = Request::of(arguments, known.as_ref())?;
-    let tuning = tuning(arguments, &request)?;
+    let (tuning, plan) = tuning(arguments, &request)?;
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
     let (folder, store) = if let Some(store) = known {
-        check_same(&store, &tuning, arguments.force)?;
+        check_same(&store, &header(&tuning, &plan), arguments.force)?;
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
         statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
         (folder, store)
     } else {
         let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
         let folder = interruption.create(make, Folder::undo)?;
-        let store = Store::create(folder.path(), &header(&tuning)?)?;
+        let store = Store::create(folder.path(), &header(&tuning, &plan))?;
         let mut base = tuning.base.clone();
         base.data = base.data.from_anywhere();
         // From here on the folder stays: a study is worth keeping from its first trial on.
@@ -192,7 +192,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.quiet {
         text::note(&describe(&tuning, &before));
     }
-    let leaks = tell_leaks(&Plan::of(tuning.base.clone(), Arc::clone(&tuning.raw))?);
+    let leaks = tell_leaks(&plan);
+    drop(plan);
     let mut progress = Progress::new(arguments.quiet, &tuning, &before);
     let (store, why) = tuning.run(store, interruption.asked(), &mut |told| progress.tell(told))?;
     let took = progress.end();
@@ -271,8 +272,8 @@ fn to_resume(folder: &Path) -> String {
     format!("statera tune --resume {}", text::shell(&text::path(folder)))
 }
 
-/// What is to be done, from the command line and the files that it names.
-fn tuning(arguments: &Arguments, request: &Request) -> Result<Tuning, Error> {
+/// What is to be done, from the command line and the files that it names; and the plan of the settings as they stand.
+fn tuning(arguments: &Arguments, request: &Request) -> Result<(Tuning, Plan), Error> {
     let mut sets = arguments.learning.sets()?;
     sets.extend(arguments.settings.sets.iter().cloned());
     sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
@@ -301,13 +302,13 @@ fn tuning(arguments: &Arguments, request: &Request) -> Result<Tuning, Error> {
     }
     let raw = Arc::new(Plan::read(&base)?);
     // What no trial could do is told before the first of them.
-    Plan::of(base.clone(), Arc::clone(&raw))?;
+    let plan = Plan::of(base.clone(), Arc::clone(&raw))?;
     let sampler = request.sampler.as_deref().and_then(Sampler::named).unwrap_or(Sampler::Tpe);
     let jobs = match arguments.jobs {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    Ok(Tuning {
+    let tuning = Tuning {
         space,
         base,
         raw,
@@ -317,7 +318,8 @@ fn tuning(arguments: &Arguments, request: &Request) -> Result<Tuning, Error> {
         max_seconds: request.max_seconds,
         jobs,
         large_grid: arguments.large_grid,
-    })
+    };
+    Ok((tuning, plan))
 }
 
 /// The built-in space, without what the settings leave no room for.
@@ -331,14 +333,13 @@ fn built_in(base: &Config) -> Result<Space, Error> {
     Ok(space)
 }
 
-fn header(tuning: &Tuning) -> Result<Header, Error> {
-    let plan = Plan::of(tuning.base.clone(), Arc::clone(&tuning.raw))?;
-    Ok(Header {
+fn header(tuning: &Tuning, plan: &Plan) -> Header {
+    Header {
         data_sha256: tuning.raw.sha256.clone(),
         data_path: tuning.raw.source.display().to_string(),
         base: without_place(&tuning.base),
         metric: statera::run::report::primary(plan.target.task).to_owned(),
-    })
+    }
 }
 
 /// The settings as text, without where the table lies and how many threads there are.
@@ -350,8 +351,8 @@ fn without_place(base: &Config) -> String {
 }
 
 /// Whether a study is of this table and these settings.
-fn check_same(store: &Store, tuning: &Tuning, force: bool) -> Result<(), Error> {
-    let (known, now) = (store.header()?, header(tuning)?);
+fn check_same(store: &Store, now: &Header, force: bool) -> Result<(), Error> {
+    let known = store.header()?;
     if known.data_sha256 != now.data_sha256 && !force {
         return Err(Error::setting(
             format!(

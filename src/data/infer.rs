@@ -119,12 +119,11 @@ impl Inference {
         columns.for_each(|column| column.look(block, column.index));
     }
 
-    /// Looks at some rows of a table or block, and at nothing else of it.
+    /// Looks at some rows of a table or block, and at nothing else of it; the decimal mark of a target is for all rows.
     ///
     /// Each thread copies one column of them at a time.
     pub(crate) fn add_rows(&mut self, table: &RawTable, rows: &Arc<[RowIdx]>) {
-        let columns = self.columns.par_iter_mut().chain(self.target.as_mut());
-        columns.for_each(|column| {
+        self.columns.par_iter_mut().for_each(|column| {
             let part = table.select(column.index, rows);
             column.look(&part, 0);
         });
