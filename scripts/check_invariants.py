@@ -62,7 +62,7 @@ def dependencies(manifest):
 
 def main():
     breaches = []
-    n_checked = {"files": 0, "nn": 0, "kernels": 0, "dependencies": 0}
+    n_checked = {"files": 0, "nn": 0, "kernels": 0, "dependencies": 0, "tests": 0}
 
     def search(pattern, name, lines, rule):
         for number, line in enumerate(lines, 1):
@@ -108,6 +108,14 @@ def main():
                 # The project's own crates are no libraries to justify.
                 if dependency != "statera" and f"| `{dependency}`" not in libraries:
                     breaches.append(f"{name}: `{dependency}` has no line in docs/decisions/0002-libraries.md")
+
+    # A file of tests that nothing names is not compiled, and passes without a word.
+    declared = (ROOT / "tests/all.rs").read_text(encoding="utf-8") + (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+    for name in names:
+        if (file := re.fullmatch(r"tests/(\w+)\.rs", name)) and file[1] != "all":
+            n_checked["tests"] += 1
+            if not re.search(rf'^mod {file[1]};$|^name = "{file[1]}"$', declared, re.MULTILINE):
+                breaches.append(f"{name}: not named in tests/all.rs, so none of its tests is run")
 
     for breach in breaches:
         print(breach)

@@ -1,7 +1,6 @@
 //! Studies of techniques: planted effects are found, no number of threads changes them, and the command's files.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 

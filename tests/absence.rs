@@ -1,9 +1,8 @@
 //! A technique that is off leaves the bits of its absence, from the settings to the last loss, and no layer changes the
 //! random numbers of another.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use cli::folder;
 use common::{bits, drop_connect, residual};
 use statera::config::{Activation, Config, Initializer, LayerSpec};

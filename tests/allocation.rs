@@ -2,6 +2,7 @@
 //!
 //! The counter counts for the whole process, so this test is a programme of its own and has no harness.
 
+#[allow(dead_code, reason = "it uses a part of what the tests share")]
 mod common;
 
 use std::alloc::System;

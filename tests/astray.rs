@@ -1,8 +1,7 @@
 //! What is said of trainings that go astray: the layer, and a way out that is one.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use cli::{call, folder, quick};
 use common::{dense, numbers};
 use statera::config::{Activation, Config, OptimizerName};

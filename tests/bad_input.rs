@@ -1,8 +1,7 @@
 //! Whatever is wrong with a table or a setting: the exit code, the words on standard error (place, what was expected,
 //! what was found, what to do), and that nothing half-written is left.
 
-mod cli;
-
+use crate::cli;
 use cli::cases::{Case, case, check, rows, with};
 
 /// A case of a table `f.csv`, to learn its column `y` from.

@@ -1,8 +1,7 @@
 //! Whatever is wrong with a model, with what it is used for, or with a place to write to: the exit code, the words on
 //! standard error, and that nothing half-written is left.
 
-mod cli;
-
+use crate::cli;
 use cli::cases::{Case, call_bounded, case, check, rows, trained, with};
 use cli::{folder, safetensors, table, with_card, with_description};
 use serde_json::{Value, json};

@@ -1,7 +1,6 @@
 //! Files that are broken, hostile, or of a kind that is not read: what is said, and that memory stays bounded.
 
-mod cli;
-
+use crate::cli;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

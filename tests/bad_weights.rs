@@ -1,7 +1,6 @@
 //! Model files whose packed or compressed weights were made to do harm: refused, in memory that the file warrants.
 
-mod cli;
-
+use crate::cli;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

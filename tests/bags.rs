@@ -1,7 +1,6 @@
 //! `statera train --folds`: figures fold by fold, and the bag of the folds' networks as a model like any other.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 
 use cli::{QUICK, call, folder, quick, safetensors, table};

@@ -1,7 +1,6 @@
 //! A training that goes on from any of its checkpoints comes to the bits of one that was not broken off.
 
-mod common;
-
+use crate::common;
 use std::time::Duration;
 
 use common::{classes, dense, numbers, of_kind};

@@ -1,7 +1,6 @@
 //! The commands from outside: what they print, what they write, and that the same call comes to the same bytes.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;

@@ -2,9 +2,8 @@
 //! summary. One list of variants, one test for each clause. `tests/gradients.rs` goes deeper into gradients: every
 //! parameter, every pair of layers, many shapes.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use std::sync::Arc;
 
 use cli::folder;

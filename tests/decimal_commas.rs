@@ -1,7 +1,6 @@
 //! Tables with decimal commas: `5.157` in them is five thousand, whichever way they are read.
 
-mod cli;
-
+use crate::cli;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

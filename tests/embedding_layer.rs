@@ -1,7 +1,6 @@
 //! The embedding layer: against numbers of PyTorch, and by differences of the loss.
 
-mod common;
-
+use crate::common;
 use common::{activation, embedding_is_smooth, embeddings, numbers, parameters, residual};
 use serde_json::Value;
 use statera::config::{Activation, EmbeddingSpec, Initializer, LayerSpec, OptimizerConfig, OptimizerName};

@@ -1,7 +1,6 @@
 //! Embeddings of raw columns from outside: trained, saved, used and judged with the binary.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -1,8 +1,7 @@
 //! Ensembles inside one network: each member against a network of its own, the mean prediction, and the settings.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use std::path::Path;
 
 use cli::{Outcome, call, table, with_card};

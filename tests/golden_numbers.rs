@@ -1,7 +1,6 @@
 //! Numbers that others have computed: by hand, and by the scripts in `tests/golden`.
 
-mod common;
-
+use crate::common;
 use common::{activation, dense_of, optimizer};
 use serde_json::Value;
 use statera::config::{

@@ -1,8 +1,7 @@
 //! Training a small network, step by step as PyTorch and Optax train it: optimisers, clipping, accumulation, averages,
 //! schedules, cuts on a plateau. The numbers and how they were made: `tests/golden/training.py`.
 
-mod common;
-
+use crate::common;
 use common::{dense, optimizer};
 use serde_json::Value;
 use statera::config::{Activation, AverageConfig, AverageKind, Config, OptimizerConfig, OptimizerName};

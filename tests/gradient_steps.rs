@@ -1,7 +1,6 @@
 //! What happens to gradients before a step, and to weights after it: accumulation, clipping, averages, schedules.
 
-mod common;
-
+use crate::common;
 use common::{dense, numbers, optimizer};
 use statera::config::{Activation, AverageKind, Config, OptimizerName, ScheduleName};
 use statera::data::TargetScaler;

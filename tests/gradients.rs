@@ -1,7 +1,6 @@
 //! The contract of every kind of layer and every loss: the gradients are those of the loss, whatever the shape.
 
-mod common;
-
+use crate::common;
 use common::variants::{ACTIVATIONS, stacks, variants};
 use common::{activation, classes, dense_of, numbers, packed, parameters};
 use statera::config::layers::LAYER_KEYS;

@@ -1,7 +1,6 @@
 //! Numbers that are within their range and would do nothing, or more than the machine can: refused, with one that works.
 
-mod cli;
-
+use crate::cli;
 use cli::{call, folder, quick};
 use statera::config::Config;
 

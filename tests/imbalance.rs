@@ -1,7 +1,6 @@
 //! SMOTE and its kin from the command line: what is told, refused and reached, and that held-out rows have no part in it.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -1,7 +1,6 @@
 //! Every initialiser has the distribution that its source asks for.
 
-mod common;
-
+use crate::common;
 use common::{bits, dense_of, numbers};
 use statera::config::layers::{BIAS_INITIALIZERS, INITIALIZERS};
 use statera::config::{Activation, Config, Initializer, LayerSpec, WeightKind};

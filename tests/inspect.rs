@@ -1,8 +1,7 @@
 //! `statera inspect`: figures of trained weights, and the start of a network before any training.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use cli::{call, folder, quick};
 use common::dense_of;
 use serde_json::Value;

@@ -1,8 +1,7 @@
 //! Ctrl-C from outside: what is there is saved; asked twice, nothing half-written is left.
 #![cfg(unix)]
 
-mod cli;
-
+use crate::cli;
 use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};

@@ -1,7 +1,6 @@
 //! What `docs/techniques/known-results.md` says, run as it stands there.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 
 use cli::{call, statera};

@@ -1,8 +1,7 @@
 //! `statera train` on a table that is read from disk while it is learned from: the same model as in memory, and a cache
 //! that is whole or not there.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,7 @@
 //! L-BFGS on networks: where it ends by the numbers of SciPy and PyTorch, what it refuses, and that it repeats itself.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use cli::{call, content, folder};
 use common::{dense_of, optimizer};
 use serde_json::Value;

@@ -1,7 +1,6 @@
 //! Training learns what can be learned, and does not where it is known not to.
 
-mod common;
-
+use crate::common;
 use common::{dense_of, numbers};
 use statera::config::{Activation, Config, Initializer, LayerSpec, OptimizerName};
 use statera::data::TargetScaler;

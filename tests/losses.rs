@@ -1,7 +1,6 @@
 //! Losses, weights and label smoothing: what they are known to do, and what they must leave alone.
 
-mod common;
-
+use crate::common;
 use common::{classes, dense, dense_of, numbers, optimizer};
 use statera::config::{Activation, Config, Initializer, OptimizerName};
 use statera::data::TargetScaler;

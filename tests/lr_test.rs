@@ -1,7 +1,6 @@
 //! `statera lr-test`, and the learning rate that a diverged training suggests.
 
-mod cli;
-
+use crate::cli;
 use cli::{call, content, folder};
 use serde_json::Value;
 

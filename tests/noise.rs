@@ -1,7 +1,6 @@
 //! Noise, mixing and curricula: what they do to training, that they do nothing else, and nothing at all when off.
 
-mod common;
-
+use crate::common;
 use common::{bits, classes, dense, dense_of, levels, numbers, optimizer};
 use proptest::prelude::*;
 use statera::config::{

@@ -1,7 +1,6 @@
 //! Tables that are odd and not wrong: they are learned from and predicted, and what was done is said.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,7 @@
 //! `tests/pages/check.mjs` says what is looked at; `scripts/fetch_page_tools.py`, which `make test` runs, fetches what it
 //! needs. Without it the pages are made all the same, and that they are not opened is said on standard error.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

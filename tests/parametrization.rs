@@ -1,9 +1,8 @@
 //! The neural tangent parametrisation, parametric activations and learning rates of layers: against PyTorch, against
 //! each other, and as settings.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use std::path::Path;
 
 use cli::{Outcome, call, table};

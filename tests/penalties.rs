@@ -1,7 +1,6 @@
 //! Penalties and constraints: compared with other solvers, by hand, and off.
 
-mod common;
-
+use crate::common;
 use common::{bits, dense, dense_of, numbers, optimizer};
 use serde_json::Value;
 use statera::config::{

@@ -1,7 +1,6 @@
 //! `statera inspect --svg`: what is drawn is what is measured.
 
-mod cli;
-
+use crate::cli;
 use cli::{call, folder, quick};
 
 /// The numbers of an attribute of the elements that hold `mark`, in order.

@@ -1,7 +1,6 @@
 //! The steps of preparation from outside: trained with, saved, predicted by, and refused where they cannot be.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::Path;
 

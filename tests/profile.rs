@@ -1,8 +1,7 @@
 //! Profiles against pandas, scipy, statsmodels and scikit-learn; planted problems, each found and cured by its line;
 //! hostile tables.
 
-mod cli;
-
+use crate::cli;
 use std::path::{Path, PathBuf};
 
 use cli::{call, can_be_pasted_into_every_recipe};

@@ -1,8 +1,7 @@
 //! `statera profile --against`: figures of scipy, numpy and statsmodels; no alarm where nothing differs; planted shifts,
 //! each found and named; other tables of every hostile kind.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

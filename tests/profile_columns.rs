@@ -1,8 +1,7 @@
 //! What a profile says of columns and tables of which it cannot say everything: cells that are not read, rows that were
 //! drawn, numbers beyond 2^53, many collinear columns.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -3,8 +3,7 @@
 //! `scripts/fetch_tables.py`, which `make test` runs, fetches them into `target/tables`; they are no part of the repository.
 //! A table that is not there is a failure.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 
 use cli::call;

@@ -1,7 +1,6 @@
 //! Regularisers from outside: what does not fit is refused with a remedy, and what fits runs.
 
-mod cli;
-
+use crate::cli;
 use cli::{call, folder, quick, table};
 
 /// Trains with these settings; returns what standard error says of the wrong use.

@@ -1,7 +1,6 @@
 //! What is suggested can be done: remedies and overrides name the cause, and are taken by the command at hand.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 
 use cli::cases::rows;

@@ -1,7 +1,6 @@
 //! The same seed, settings and rows give the same bits: on any number of threads, at every CPU level, in any batch.
 
-mod common;
-
+use crate::common;
 use common::{
     activation, bits, classes, dense, drop_connect, embeddings, levels, numbers, optimizer, packed,
     parameters, residual, scale_and_shift,

@@ -1,8 +1,7 @@
 //! Residual blocks: what they compute, how they are named, saved and refused.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use cli::{Outcome, call, folder, with_card};
 use common::{bits, dense, numbers, residual};
 use serde_json::{Value, json};

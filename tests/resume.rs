@@ -1,8 +1,7 @@
 //! Runs that are killed, or whose disk fails, at any moment: what goes on comes to the bits of what was not broken off.
 #![cfg(unix)]
 
-mod cli;
-
+use crate::cli;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

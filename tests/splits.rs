@@ -1,7 +1,6 @@
 //! Splits by groups and in time order from the command line: what is told, what is refused, and what is never mixed.
 
-mod cli;
-
+use crate::cli;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,7 +1,6 @@
 //! Rows that are read from a file while they are learned from: the same bits as of rows in memory.
 
-mod common;
-
+use crate::common;
 use common::{classes, dense, numbers};
 use statera::config::{Activation, Config, CurriculumBy, LayerSpec, OptimizerName};
 use statera::data::TargetScaler;

@@ -1,7 +1,6 @@
 //! Summaries and views of networks: names, counts and widths, against counting by hand.
 
-mod common;
-
+use crate::common;
 use common::variants::{stacks, variants};
 use statera::config::{Activation, LayerSpec};
 use statera::nn::{Layer, Network};

@@ -1,7 +1,6 @@
 //! One table in every form that is read: the same cells come out, and every command takes it.
 
-mod cli;
-
+use crate::cli;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

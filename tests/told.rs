@@ -1,7 +1,6 @@
 //! What is said at the end of a run that the figures alone do not say, and of options that do not go together.
 
-mod cli;
-
+use crate::cli;
 use std::fmt::Write as _;
 use std::path::Path;
 

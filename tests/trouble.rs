@@ -1,8 +1,7 @@
 //! `statera inspect` of a trained network on rows: sizes and gradients of layers, dead and saturated units.
 
-mod cli;
-mod common;
-
+use crate::cli;
+use crate::common;
 use cli::{call, folder, quick};
 use common::{activation, dense_of, packed, residual};
 use serde_json::Value;

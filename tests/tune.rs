@@ -1,7 +1,6 @@
 //! Studies from outside: what they find, that they can be gone on with after a kill, and what bad input gets.
 
-mod cli;
-
+use crate::cli;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

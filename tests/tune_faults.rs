@@ -1,8 +1,7 @@
 //! Studies whose disk fails at any write: the database stays whole, and what goes on comes to the same trials.
 #![cfg(unix)]
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 use std::process::Command;
 

@@ -1,7 +1,6 @@
 //! Binary and sparse weights: compared with PyTorch and the papers' formulas, stored, and off.
 
-mod common;
-
+use crate::common;
 use common::{bits, dense, drop_connect, levels, numbers, of_kind, optimizer, parameters};
 use serde_json::Value;
 use statera::config::{

@@ -1,7 +1,6 @@
 //! Binary and sparse weights from the command line: settings, files, what `inspect` says, and the continuous twin.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 
 use cli::cases::{Case, case, check};

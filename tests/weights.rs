@@ -1,7 +1,6 @@
 //! Losses, class weights and weight columns from the command line.
 
-mod cli;
-
+use crate::cli;
 use std::path::Path;
 
 use cli::{call, folder, quick};

@@ -1,8 +1,5 @@
 //! Calls that go wrong: what must be said, and that nothing is left.
 
-// Each test file is a crate of its own and takes what it needs.
-#![allow(dead_code)]
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;

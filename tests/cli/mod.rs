@@ -1,8 +1,5 @@
 //! The binary, called from outside, in a folder of its own.
 
-// Each test file is a crate of its own and takes what it needs.
-#![allow(dead_code)]
-
 pub(crate) mod cases;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,72 @@
+//! The tests of the library and of its program, as one program of tests.
+//!
+//! Each further program would be linked with the whole library once more: some 120 MB of disk and
+//! several seconds for each file. A file's tests alone: `cargo test --test all leaks::`.
+
+mod cli;
+mod common;
+
+mod ablate;
+mod absence;
+mod accuracy;
+mod astray;
+mod bad_input;
+mod bad_models;
+mod bad_tables;
+mod bad_weights;
+mod bags;
+mod bombs;
+mod callbacks;
+mod checkpoints;
+mod commands;
+mod contract;
+mod decimal_commas;
+mod embedding_layer;
+mod embeddings;
+mod ensembles;
+mod golden_numbers;
+mod golden_training;
+mod gradient_steps;
+mod gradients;
+mod idle_settings;
+mod imbalance;
+mod initializers;
+mod inspect;
+mod interrupted;
+mod judging;
+mod known_results;
+mod large_tables;
+mod lbfgs;
+mod leaks;
+mod learning;
+mod losses;
+mod lr_test;
+mod noise;
+mod oddities;
+mod older_models;
+mod pages;
+mod parametrization;
+mod penalties;
+mod pictures;
+mod preparation;
+mod profile;
+mod profile_against;
+mod profile_columns;
+mod readme;
+mod real_tables;
+mod regularizers;
+mod remedies;
+mod reproducibility;
+mod residual;
+mod resume;
+mod splits;
+mod streaming;
+mod summaries;
+mod tables;
+mod told;
+mod trouble;
+mod tune;
+mod tune_faults;
+mod weight_kinds;
+mod weight_kinds_cli;
+mod weights;
