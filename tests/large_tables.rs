@@ -73,6 +73,8 @@ fn a_table_read_from_disk_makes_the_model_of_one_in_memory() {
         ("y", &["--set", "train.shuffle=false", "--set", "split.stratify=false"]),
         ("yes", &["--set", "embedding.categories=embedding"]),
         ("grade", &["--split-column", "part", "--threads", "1"]),
+        ("y", &["--set", "split.time=born"]),
+        ("yes", &["--set", "split.time=k", "--set", "data.columns.colour.encode=ordinal"]),
         ("grade", &["--task", "regression", "--set", "split.group=k", "--set", "network.precision=f64"]),
         (
             "y",
@@ -183,14 +185,14 @@ fn a_cache_that_is_damaged_or_of_another_version_is_made_anew_and_said() {
     let data = std::fs::read(rows.join("train.rows")).unwrap();
     let mut flipped = data.clone();
     flipped[1234] ^= 8;
-    let newer = manifest.replacen("\"version\":2", "\"version\":99", 1);
+    let newer = manifest.replacen("\"version\":3", "\"version\":99", 1);
     let lying = manifest.replacen("\"n_rows\":500", "\"n_rows\":50000000000", 1);
     assert!(newer != manifest && lying != manifest);
     let damages: [(&str, Vec<u8>, &str); 6] = [
         ("train.rows", flipped, "the checksum of train.rows does not agree"),
         ("val.rows", Vec::new(), "val.rows holds 0 bytes"),
         ("test.truth", vec![0; 1 << 20], "test.truth holds 1048576 bytes"),
-        ("manifest.json", newer.into_bytes(), "it is of version 99, and this Statera makes version 2"),
+        ("manifest.json", newer.into_bytes(), "it is of version 99, and this Statera makes version 3"),
         ("manifest.json", lying.into_bytes(), "the checksum of manifest.json does not agree"),
         ("manifest.json", manifest[..manifest.len() / 2].into(), "manifest.json: "),
     ];
@@ -268,7 +270,6 @@ fn what_looks_at_all_rows_at_once_is_refused_with_the_way_out() {
         ("noise.labels=0.1", "--set noise.labels=0"),
         ("data.weight=k", "--set data.weight=''"),
         ("data.drop_duplicates=true", "--set data.drop_duplicates=false"),
-        ("split.time=born", "--set split.time=''"),
         ("imbalance.kind=oversample", "--set imbalance.kind=none"),
         ("prepare.impute=knn", "--set prepare.impute=median"),
         ("data.columns.colour.encode=target", "one_hot"),
@@ -281,6 +282,16 @@ fn what_looks_at_all_rows_at_once_is_refused_with_the_way_out() {
         assert!(refused.code == 2 && refused.err.contains(what), "{}", refused.err);
         assert!(!folder.path().join("cache").exists(), "nothing is made in vain");
     }
+    for (column, found) in [("note", "found `note 0`"), ("x", "found a missing cell")] {
+        let set = format!("split.time={column}");
+        let [disk, memory] = [&ALWAYS[..], &[]].map(|more| {
+            let refused = call(folder.path(), &train("y", "run", &[&["--set", &set][..], more].concat()));
+            assert_eq!(refused.code, 1, "{}", refused.err);
+            refused.err
+        });
+        assert!(disk.contains(found) && memory.contains(found), "{disk}{memory}");
+    }
+    std::fs::remove_dir_all(folder.path().join("cache")).unwrap();
     let piped = [&["train", "/dev/stdin", "--target", "y"][..], &ALWAYS].concat();
     let refused = call(folder.path(), &piped);
     assert!(refused.code == 2 && refused.err.contains("can be read once"), "{}", refused.err);

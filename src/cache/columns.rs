@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cache, Found, InUse, open, told};
 use crate::checked_file::{Seal, SealedWriter};
+use crate::data::cell::parse_date;
 use crate::data::read::{Cells, Dictionary, Skipped};
 use crate::data::schema::FEW_NUMBERS;
 use crate::data::table::{MISSING, check_rows};
@@ -32,18 +33,41 @@ pub struct ColumnsKey<'a> {
     pub sha256: &'a str,
     /// How they are read, and what is set of columns, in words.
     pub settings: String,
-    /// Columns that are no inputs and needed all the same: the target, the column that splits the rows; and whether
-    /// their cells are told apart by how they are written, even where all of them are numbers.
-    pub others: Vec<(&'a str, bool)>,
+    /// Columns that are needed beside the inputs: the target, the columns that split the rows.
+    pub others: Vec<(&'a str, Asked)>,
 }
 
-/// A column that is no input, as it stands in the files.
+/// What is asked of a column that is needed beside the inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Asked {
+    /// Numbers, or classes where it has few different ones.
+    Target,
+    /// How its cells are written, even where all of them are numbers.
+    Texts,
+    /// Numbers, or else dates, whose order is that of time.
+    Times,
+}
+
+/// How the cells of a column beside the inputs are stored.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    /// 64-bit numbers, NaN where missing.
+    Numbers,
+    /// The same, days since 1970-01-01.
+    Days,
+    /// 32-bit places among the column's texts, [`MISSING`] where missing.
+    Codes,
+}
+
+/// A column that is needed beside the inputs, as it stands in the files.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Other {
     name: String,
-    /// Its different texts; none where it is stored as numbers.
-    texts: Option<Vec<String>>,
+    form: Form,
+    /// Its different texts, where it is stored as codes.
+    texts: Vec<String>,
     seal: Seal,
 }
 
@@ -184,11 +208,12 @@ impl Columns {
             self.manifest.others.iter().enumerate().filter(|(_, o)| names.contains(&o.name.as_str()))
         {
             let (path, all) = (self.folder.join(other_file(i)), 0..self.n_rows());
-            let cells = match &other.texts {
-                None => Cells::numbers(read(&path, all, |b| f64::from_le_bytes(*b))?),
-                Some(levels) => {
+            let cells = match &other.form {
+                Form::Numbers => Cells::numbers(read(&path, all, |b| f64::from_le_bytes(*b))?),
+                Form::Days => Cells::days(read(&path, all, |b| f64::from_le_bytes(*b))?),
+                Form::Codes => {
                     let codes = read(&path, all, |b| u32::from_le_bytes(*b))?;
-                    Cells::Coded { codes, levels: levels.clone() }
+                    Cells::Coded { codes, levels: other.texts.clone() }
                 }
             };
             columns.push((other.name.clone(), cells));
@@ -221,21 +246,23 @@ struct Looked {
     skipped: Skipped,
     n_rows: usize,
     n_columns: usize,
-    others: Vec<Texts>,
+    others: Vec<Beside>,
 }
 
-/// The texts of a column that is no input.
-struct Texts {
+/// What is found of a column that is needed beside the inputs.
+struct Beside {
     name: String,
     index: usize,
-    as_text: bool,
+    asked: Asked,
     dictionary: Dictionary,
     are_too_many: bool,
     /// The first cell that is no number: its place, and what it says.
     first_word: Option<[String; 2]>,
+    /// The first cell of [`Asked::Times`] that is no date.
+    first_undated: Option<[String; 2]>,
 }
 
-impl Texts {
+impl Beside {
     fn add(&mut self, block: &RawTable) {
         let levels = block.codes(self.index).map(|(_, levels)| levels);
         if !self.are_too_many {
@@ -244,34 +271,52 @@ impl Texts {
                 None => block.values(self.index).flatten().any(|text| self.dictionary.code(text).is_none()),
             };
         }
-        if self.first_word.is_none() && block.numbers(self.index).is_none() {
+        let first_unless = |is_fit: &dyn Fn(&str) -> bool| {
             let cells = block.values(self.index).enumerate();
-            let is_word = |text: &str| block.number(text).is_none();
-            let word = cells.filter_map(|(row, text)| Some((row, text?))).find(|(_, text)| is_word(text));
-            self.first_word = word.map(|(row, text)| [block.place(row, self.index), text.to_owned()]);
+            let unfit = cells.filter_map(|(row, text)| Some((row, text?))).find(|(_, text)| !is_fit(text));
+            unfit.map(|(row, text)| [block.place(row, self.index), text.to_owned()])
+        };
+        if self.first_word.is_none() && block.numbers(self.index).is_none() {
+            self.first_word = first_unless(&|text| block.number(text).is_some());
+        }
+        if self.asked == Asked::Times && self.first_undated.is_none() && block.days(self.index).is_none() {
+            self.first_undated = first_unless(&|text| parse_date(text).is_some());
         }
     }
 
-    /// Whether the column is stored as numbers: where they are not few enough to be classes.
-    fn are_numbers(&self) -> bool {
-        self.are_too_many
-            || (!self.as_text && self.first_word.is_none() && self.dictionary.len() > FEW_NUMBERS)
+    /// How the column is stored: as texts where they are few, or a target's numbers few enough to be classes.
+    fn form(&self) -> Form {
+        let are_numbers = self.first_word.is_none();
+        match self.asked {
+            Asked::Times if are_numbers => Form::Numbers,
+            Asked::Times if self.first_undated.is_none() => Form::Days,
+            Asked::Target if are_numbers && self.dictionary.len() > FEW_NUMBERS => Form::Numbers,
+            _ if self.are_too_many => Form::Numbers,
+            _ => Form::Codes,
+        }
     }
 
-    /// Refuses a column whose texts are too many, if they are no numbers.
+    /// Refuses a column whose texts are too many, if they are no numbers, and no dates where those are asked for.
     fn check(&self) -> Result<()> {
-        match &self.first_word {
-            Some([place, text]) if self.are_too_many => Err(Error::data(
-                format!(
-                    "column {} holds more than {} different texts; {place}: expected a number, found {}",
-                    shown(&self.name),
-                    thousands(MOST_TEXTS),
-                    shown(text)
-                ),
-                format!("{} to take it as missing, or another column", null_option([text.as_str()])),
-            )),
-            _ => Ok(()),
+        let (found, expected) = match (&self.first_word, &self.first_undated) {
+            (Some(found), _) if self.asked != Asked::Times => (found, "a number"),
+            (Some([_, text]), Some(found)) if parse_date(text).is_some() => (found, "a date"),
+            (Some(found), Some(_)) => (found, "a number"),
+            _ => return Ok(()),
+        };
+        if !self.are_too_many {
+            return Ok(());
         }
+        let [place, text] = found;
+        Err(Error::data(
+            format!(
+                "column {} holds more than {} different texts; {place}: expected {expected}, found {}",
+                shown(&self.name),
+                thousands(MOST_TEXTS),
+                shown(text)
+            ),
+            format!("{} to take it as missing, or another column", null_option([text.as_str()])),
+        ))
     }
 }
 
@@ -286,11 +331,12 @@ fn looked_at(
     check_rows(reader.source(), reader.n_rows_told())?;
     let first = reader.next_block()?.unwrap_or_default();
     let others =
-        key.others.iter().filter_map(|(name, as_text)| Some((name, *as_text, first.column_index(name)?)));
-    let mut others: Vec<Texts> = others
-        .map(|(name, as_text, index)| {
+        key.others.iter().filter_map(|(name, asked)| Some((name, *asked, first.column_index(name)?)));
+    let mut others: Vec<Beside> = others
+        .map(|(name, asked, index)| {
             let (name, dictionary) = ((*name).to_owned(), Dictionary::new(MOST_TEXTS));
-            Texts { name, index, as_text, dictionary, are_too_many: false, first_word: None }
+            let (first_word, first_undated) = (None, None);
+            Beside { name, index, asked, dictionary, are_too_many: false, first_word, first_undated }
         })
         .collect();
     let n_columns = first.n_columns();
@@ -312,7 +358,7 @@ fn looked_at(
     let schema = schema_of(&first, &mut pass)?;
     let found = reader.finish();
     check_same(&found.sha256, key, sources)?;
-    others.iter().try_for_each(Texts::check)?;
+    others.iter().try_for_each(Beside::check)?;
     Ok(Looked { schema, skipped: found.skipped, n_rows, n_columns, others })
 }
 
@@ -428,29 +474,39 @@ fn write(
         return Err(Error::data(format!("{n_rows} rows were read, and {all_rows} before"), "try again"));
     }
     let seals = writers.into_iter().map(|writer| writer.file.finish()).collect::<Result<_>>()?;
-    let finish = |(other, file): (Texts, SealedWriter)| {
-        let texts = (!other.are_numbers()).then(|| other.dictionary.into_levels());
-        Ok(Other { name: other.name, texts, seal: file.finish()? })
+    let finish = |(other, file): (Beside, SealedWriter)| {
+        let form = other.form();
+        let texts = if matches!(form, Form::Codes) { other.dictionary.into_levels() } else { Vec::new() };
+        Ok(Other { name: other.name, form, texts, seal: file.finish()? })
     };
     let others = others.into_iter().zip(other_files).map(finish).collect::<Result<_>>()?;
     Ok(Manifest { sha256: key.sha256.to_owned(), n_rows, n_columns, schema, skipped, seals, others })
 }
 
-fn push_other(other: &mut Texts, block: &RawTable, file: &mut SealedWriter) -> Result<()> {
+fn push_other(other: &mut Beside, block: &RawTable, file: &mut SealedWriter) -> Result<()> {
     let mut bytes = Vec::new();
-    match (other.are_numbers(), block.numbers(other.index), block.codes(other.index)) {
-        (true, Some(values), _) => push_numbers(values, &mut bytes),
-        // A piece without numbers among its cells would have been a fault.
-        (true, None, _) => push_numbers(&vec![f64::NAN; block.n_rows()], &mut bytes),
-        (false, _, Some((codes, levels))) => {
-            let to: Vec<u32> =
-                levels.iter().map(|text| other.dictionary.code(text).unwrap_or(MISSING)).collect();
-            push_codes(codes, &to, &mut bytes);
-        }
-        (false, ..) => {
-            for text in block.values(other.index) {
-                let code = text.and_then(|text| other.dictionary.code(text)).unwrap_or(MISSING);
-                bytes.extend_from_slice(&code.to_le_bytes());
+    let index = other.index;
+    match other.form() {
+        Form::Numbers => match block.numbers(index) {
+            Some(values) => push_numbers(values, &mut bytes),
+            // A piece without numbers among its cells would have been a fault.
+            None => push_numbers(&vec![f64::NAN; block.n_rows()], &mut bytes),
+        },
+        Form::Days => match block.days(index) {
+            Some(days) => push_numbers(days, &mut bytes),
+            None => {
+                let day = |text: Option<&str>| text.and_then(parse_date).unwrap_or(f64::NAN);
+                push_numbers(&block.values(index).map(day).collect::<Vec<f64>>(), &mut bytes);
+            }
+        },
+        Form::Codes => {
+            let mut code = |text: &str| other.dictionary.code(text).unwrap_or(MISSING);
+            if let Some((codes, levels)) = block.codes(index) {
+                let to: Vec<u32> = levels.iter().map(|text| code(text)).collect();
+                push_codes(codes, &to, &mut bytes);
+            } else {
+                let codes = block.values(index).map(|text| text.map_or(MISSING, &mut code));
+                codes.for_each(|code| bytes.extend_from_slice(&code.to_le_bytes()));
             }
         }
     }
@@ -471,7 +527,7 @@ mod tests {
         let cache = Cache::open(&folder.path().join("cache"), u64::MAX).unwrap();
         let sources = [source.clone()];
         let sha256 = crate::data::read::sha256_of(&sources).unwrap();
-        let key = ColumnsKey { sha256: &sha256, settings: String::new(), others: vec![("y", false)] };
+        let key = ColumnsKey { sha256: &sha256, settings: String::new(), others: vec![("y", Asked::Target)] };
         let of = |after_pass: &dyn Fn()| {
             let schema_of = |first: &RawTable, pass: Pass| {
                 let aside = ["y"].into_iter().collect();

@@ -146,7 +146,7 @@ pub(super) fn finite_decimal(trimmed: &str, decimal_comma: bool) -> Option<f64> 
 /// Takes `YYYY-MM-DD`, `YYYY/MM/DD`, `DD.MM.YYYY`, `12 Jan 2023` and `Jan 12, 2023`, each with an optional time
 /// `HH:MM[:SS[.fff]]`, perhaps with `AM` or `PM`, after a space or `T`, and an optional zone `Z`, `±HH:MM`, `±HHMM` or `±HH`;
 /// and `YYYY-MM`, the first day of the month.
-pub(super) fn parse_date(trimmed: &str) -> Option<f64> {
+pub(crate) fn parse_date(trimmed: &str) -> Option<f64> {
     days_of_numbers(trimmed).or_else(|| days_of_names(trimmed))
 }
 

@@ -185,13 +185,14 @@ fn by_group(config: &Config, groups: &Groups, split: &Split, target: &Target) ->
 
 fn by_time(times: &Times, split: &Split, raw: &RawTable) -> String {
     let cell = |row: RowIdx| {
-        raw.column_index(&times.column).and_then(|column| raw.value(row as usize, column)).unwrap_or_default()
+        let column = raw.column_index(&times.column);
+        column.and_then(|column| raw.value_alone(row as usize, column)).unwrap_or_default()
     };
     let span = |part: &str, rows: &[RowIdx]| {
         let [first, last] = times.span(rows)?.map(cell);
         Some(format!(
             "{part} {}",
-            if first == last { first.to_owned() } else { format!("{first} to {last}") }
+            if first == last { first.into_owned() } else { format!("{first} to {last}") }
         ))
     };
     let spans = [("train", split.train.rows()), ("val", &split.val), ("test", &split.test)];

@@ -18,7 +18,7 @@ use super::preparation;
 use super::rows::check_noise;
 use super::split::split_of;
 use super::{embedding, weights};
-use crate::cache::columns::{Columns, ColumnsKey, Pass};
+use crate::cache::columns::{Asked, Columns, ColumnsKey, Pass};
 use crate::cache::{Building, Cache, Found, InUse, open, told};
 use crate::checked_file::{Seal, SealedWriter};
 use crate::config::steps::{Needs, StepSpec};
@@ -241,7 +241,6 @@ fn check_settings(config: &Config) -> Result<()> {
             "optimizer.name = \"lbfgs\" takes all rows in every step",
             "optimizer.name=adamw",
         ),
-        (!config.split.time.is_empty(), "split.time puts all rows in order", "split.time=''"),
         (
             config.curriculum.by != CurriculumBy::None,
             "a curriculum puts all rows in order",
@@ -313,9 +312,16 @@ fn prepared(
     let options = ReadOptions::of(&config.data);
     let data = &config.data;
     let are_classes = matches!(config.task, Task::Binary | Task::Multiclass);
-    let others = [(&data.target, are_classes), (&config.split.column, true), (&config.split.group, true)];
-    let others: Vec<(&str, bool)> =
-        others.into_iter().filter(|(c, _)| !c.is_empty()).map(|(c, as_text)| (c.as_str(), as_text)).collect();
+    let s = &config.split;
+    let of_target = if are_classes { Asked::Texts } else { Asked::Target };
+    let others = [
+        (&data.target, of_target),
+        (&s.column, Asked::Texts),
+        (&s.group, Asked::Texts),
+        (&s.time, Asked::Times),
+    ];
+    let others: Vec<(&str, Asked)> =
+        others.into_iter().filter(|(c, _)| !c.is_empty()).map(|(c, asked)| (c.as_str(), asked)).collect();
     let aside: Vec<&str> = others[1..].iter().map(|(name, _)| *name).collect();
     let settings = format!("{options:?} {:?} {}", data.columns, data.weight);
     let key = ColumnsKey { sha256, settings, others };

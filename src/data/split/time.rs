@@ -25,15 +25,22 @@ impl Times {
                 instead(column, raw.names()),
             )
         })?;
-        let are_numbers = rows
-            .iter()
-            .all(|&row| raw.value(row as usize, index).is_none_or(|cell| raw.number(cell).is_some()));
-        let read = |cell| if are_numbers { raw.number(cell) } else { parse_date(cell) };
+        let typed = raw.numbers(index).or_else(|| raw.days(index));
+        // Without a look at the texts where there are none: of a long table they would take more than all else.
+        let are_numbers = typed.is_none()
+            && rows
+                .iter()
+                .all(|&row| raw.value(row as usize, index).is_none_or(|cell| raw.number(cell).is_some()));
+        let time = |row: usize| match typed {
+            Some(times) => Some(times[row]).filter(|time| time.is_finite()),
+            None if are_numbers => raw.value(row, index).and_then(|cell| raw.number(cell)),
+            None => raw.value(row, index).and_then(parse_date),
+        };
         let mut of_row = vec![f64::NAN; raw.n_rows()];
         for &row in rows {
-            let cell = raw.value(row as usize, index);
-            of_row[row as usize] = cell.and_then(read).ok_or_else(|| {
-                let found = cell.map_or_else(|| "a missing cell".to_owned(), shown);
+            of_row[row as usize] = time(row as usize).ok_or_else(|| {
+                let cell = raw.value_alone(row as usize, index);
+                let found = cell.map_or_else(|| "a missing cell".to_owned(), |cell| shown(&cell));
                 Error::data(
                     format!(
                         "{}: split.time expects dates as 2024-03-31, or numbers that grow with time, in every row; \
@@ -56,14 +63,14 @@ impl Times {
     }
 
     /// `rows` from the oldest to the newest, and where a new time begins among them, the first left out.
-    fn ordered(&self, rows: &[RowIdx]) -> (Vec<RowIdx>, Vec<usize>) {
+    fn ordered(&self, rows: &[RowIdx]) -> (Vec<RowIdx>, Vec<RowIdx>) {
         let mut order = rows.to_vec();
         order.sort_unstable_by(|&a, &b| {
             self.of_row[a as usize].total_cmp(&self.of_row[b as usize]).then(a.cmp(&b))
         });
         order.dedup();
-        let differ = |i: &usize| self.of_row[order[i - 1] as usize] != self.of_row[order[*i] as usize];
-        let edges = (1..order.len()).filter(differ).collect();
+        let time = |i: RowIdx| self.of_row[order[i as usize] as usize];
+        let edges = (1..order.len() as RowIdx).filter(|&i| time(i - 1) != time(i)).collect();
         (order, edges)
     }
 
@@ -131,14 +138,14 @@ impl Times {
 }
 
 /// The edges nearest to these cuts, rising as they do, one edge a cut; none if there are fewer.
-fn nearest_edges(cuts: &[usize], edges: &[usize]) -> Option<Vec<usize>> {
+fn nearest_edges(cuts: &[usize], edges: &[RowIdx]) -> Option<Vec<usize>> {
     let mut next = 0;
     let mut found = Vec::with_capacity(cuts.len());
     for (i, &cut) in cuts.iter().enumerate() {
         // Each cut that follows needs an edge of its own.
         let open = edges.get(next..(edges.len() + 1 + i).checked_sub(cuts.len())?)?;
-        let nearest = (0..open.len()).min_by_key(|&edge| open[edge].abs_diff(cut))?;
-        found.push(open[nearest]);
+        let nearest = (0..open.len()).min_by_key(|&edge| (open[edge] as usize).abs_diff(cut))?;
+        found.push(open[nearest] as usize);
         next += nearest + 1;
     }
     Some(found)
