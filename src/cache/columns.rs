@@ -357,7 +357,7 @@ fn looked_at(
     };
     let schema = schema_of(&first, &mut pass)?;
     let found = reader.finish();
-    check_same(&found.sha256, key, sources)?;
+    check_same(&found.sha256, key.sha256, sources)?;
     others.iter().try_for_each(Beside::check)?;
     Ok(Looked { schema, skipped: found.skipped, n_rows, n_columns, others })
 }
@@ -368,9 +368,9 @@ fn tell_rows(tell: &mut dyn FnMut(&str), before: usize, now: usize) {
     }
 }
 
-/// Refuses files that are not those whose checksum was taken.
-fn check_same(sha256: &str, key: &ColumnsKey, sources: &[PathBuf]) -> Result<()> {
-    if sha256 == key.sha256 {
+/// Refuses files that are not those whose checksum was taken before.
+pub fn check_same(sha256: &str, before: &str, sources: &[PathBuf]) -> Result<()> {
+    if sha256 == before {
         return Ok(());
     }
     let source = sources.first().cloned().unwrap_or_default();
@@ -469,7 +469,7 @@ fn write(
         n_rows += block.n_rows();
         tell_rows(tell, before, n_rows);
     }
-    check_same(&reader.finish().sha256, key, sources)?;
+    check_same(&reader.finish().sha256, key.sha256, sources)?;
     if n_rows != all_rows {
         return Err(Error::data(format!("{n_rows} rows were read, and {all_rows} before"), "try again"));
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cache::columns::check_same;
 use crate::config::{CellFormat, Config};
 use crate::data::read::{Cells, RawTable, TableReader};
 use crate::data::words::{column_setting, shown};
@@ -69,10 +70,11 @@ pub(super) fn by_all_rows<'s>(config: &Config, schema: &'s Schema) -> Vec<&'s Co
     schema.columns.iter().filter(is_by_all).collect()
 }
 
-/// Reads the files again and refuses `columns` that are something else, or written otherwise, by the training rows alone.
+/// Reads the files, whose checksum was `sha256`, again and refuses `columns` that are something else, or written otherwise,
+/// by the training rows alone.
 pub(super) fn check_by_all_rows(
     config: &Config,
-    sources: &[PathBuf],
+    (sources, sha256): (&[PathBuf], &str),
     (columns, decimal_comma): (&[&ColumnSchema], bool),
     train: &TrainRows,
 ) -> Result<()> {
@@ -94,6 +96,7 @@ pub(super) fn check_by_all_rows(
         };
         inference.add_rows(&block, &rows);
     }
+    check_same(&reader.finish().sha256, sha256, sources)?;
     let found = inference.map(Inference::finish).transpose()?.map(|schema| schema.columns);
     for found in found.unwrap_or_default() {
         let Some(of_all) = columns.iter().find(|column| column.name == found.name) else { continue };

@@ -356,7 +356,7 @@ fn prepared(
     if !asked.is_empty() {
         tell(&format!("looking at training cells of {} …", listed(asked.iter().map(|c| c.name.as_str()))));
         let mark = columns.schema().decimal_comma;
-        by_training::check_by_all_rows(config, sources, (&asked, mark), &split.train)?;
+        by_training::check_by_all_rows(config, (sources, sha256), (&asked, mark), &split.train)?;
     }
     options.check(&columns.header()?)?;
     let kept: Vec<&ColumnSchema> = columns.schema().kept().collect();
