@@ -2,7 +2,7 @@
 
 use crate::bag::Bag;
 use crate::data::words::{counted, shown};
-use crate::data::{RawTable, RowIdx, TableReader};
+use crate::data::{GroupNumbers, RawTable, RowIdx, TableReader};
 use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, PredictNotes, truth_of};
 use crate::train::metrics::Predictions;
@@ -88,6 +88,8 @@ pub struct Evaluated {
     pub notes: PredictNotes,
     /// Rows without a target, which are left out.
     pub n_missing: usize,
+    /// The group of each row, where the model's split kept groups together and the table has their column.
+    pub groups: Option<Vec<u32>>,
 }
 
 /// Whether no row of a table has a target, though the column is there.
@@ -110,6 +112,9 @@ pub fn evaluate_table(
     let (mut notes, mut n_missing) = (PredictNotes::default(), 0);
     // A block without any target says nothing, unless all are.
     let mut blank: Option<RawTable> = None;
+    let group = Some(&model.first().card.provenance.group).filter(|group| !group.is_empty());
+    let (mut numbers, mut groups) = (GroupNumbers::default(), Vec::new());
+    let mut has_groups = group.is_some();
     while let Some(block) = reader.next_block()? {
         see(&block);
         if lacks_targets(model, &block) {
@@ -121,6 +126,13 @@ pub fn evaluate_table(
         let (predictions, more) = model.predict_rows(&block, &labels.rows)?;
         notes.append(more, block.first_row());
         n_missing += labels.missing.len();
+        match group.and_then(|group| block.column_index(group)) {
+            Some(index) => {
+                groups
+                    .extend(labels.rows.iter().map(|&row| numbers.number(block.value(row as usize, index))));
+            }
+            None => has_groups = false,
+        }
         let truth = truth_of(&labels.target, &labels.rows);
         match &mut all {
             None => all = Some((predictions, truth)),
@@ -140,5 +152,5 @@ pub fn evaluate_table(
         let labels = model.labels(&blank.unwrap_or_default())?;
         (Predictions::Values(Vec::new()), truth_of(&labels.target, &[]))
     };
-    Ok(Evaluated { predictions, truth, notes, n_missing })
+    Ok(Evaluated { predictions, truth, notes, n_missing, groups: has_groups.then_some(groups) })
 }

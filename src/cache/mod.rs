@@ -19,7 +19,7 @@ use crate::checked_file::Seal;
 use crate::error::{Error, Result};
 
 /// The version of all that is written here; an entry of another is made anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What an entry holds is described in this file.
 const MANIFEST: &str = "manifest.json";
 /// How folders begin that are not complete.
