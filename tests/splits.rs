@@ -181,7 +181,7 @@ fn intervals_are_over_groups_and_say_so() {
     let words = told(&outcome.err);
     assert!(
         words.contains(
-            "few groups 4 val (fewer than 5 groups of `patient` in a part, so that what it says hangs on"
+            "few groups 4 val fewer than 5 groups of `patient` in a part, so that what it says hangs on"
         ) && words.contains("override: --set split.val=0.25"),
         "{words}"
     );
