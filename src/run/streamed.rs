@@ -123,7 +123,7 @@ fn seals(decided: &Decided) -> Vec<(String, &Seal)> {
 impl StreamedPlan {
     /// Reads the table of `config.data` by way of the cache and decides everything; `tell` hears what takes long.
     pub fn new(mut config: Config, why: &Streamed, tell: &mut dyn FnMut(&str)) -> Result<Self> {
-        check_settings(&config)?;
+        check_settings(&config, why)?;
         let sources = config.data.sources();
         let cache = Cache::open(&config.data.cache, cache_size(&config)?)?;
         let sha256 = crate::data::read::sha256_of(&sources)?;
@@ -242,7 +242,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 /// Refuses what has to look at all rows at once.
-fn check_settings(config: &Config) -> Result<()> {
+fn check_settings(config: &Config, why: &Streamed) -> Result<()> {
     let asked = [
         (config.data.drop_duplicates, "data.drop_duplicates compares all rows", "data.drop_duplicates=false"),
         (!config.data.weight.is_empty(), "data.weight is a column of its own", "data.weight=''"),
@@ -277,7 +277,7 @@ fn check_settings(config: &Config) -> Result<()> {
     let refused = |what: &str, instead: &str| {
         Error::setting(
             format!("{what}, and this table is read from disk piece by piece"),
-            format!("{instead}, or more memory: --memory 64GiB, or a sample of the rows"),
+            format!("{instead}, or all rows in memory: {}, or a sample of the rows", why.instead),
         )
     };
     if let Some((_, what, instead)) = asked.into_iter().find(|(is_asked, ..)| *is_asked) {
