@@ -53,6 +53,7 @@ mod preparation;
 mod profile;
 mod profile_against;
 mod profile_columns;
+mod profile_memory;
 mod readme;
 mod real_tables;
 mod regularizers;

@@ -183,7 +183,7 @@ fn a_cache_that_is_damaged_or_of_another_version_is_made_anew_and_said() {
     let data = std::fs::read(rows.join("train.rows")).unwrap();
     let mut flipped = data.clone();
     flipped[1234] ^= 8;
-    let newer = manifest.replacen("\"version\":2", "\"version\":99", 1);
+    let newer = manifest.replacen("\"version\":3", "\"version\":99", 1);
     let lying = manifest.replacen("\"n_rows\":500", "\"n_rows\":50000000000", 1);
     assert!(newer != manifest && lying != manifest);
     let damages: [(&str, Vec<u8>, &str); 6] = [

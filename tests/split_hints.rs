@@ -49,7 +49,7 @@ fn rows_of_one_patient_ask_for_a_split_by_patients() {
 
     // Of so many that nothing is learned of the column, it is hinted at all the same.
     let mut text = "customer_id,x,result\n".to_owned();
-    for i in 0..3_000 {
+    for i in 0..6_000 {
         writeln!(text, "c{:04},{},{}", i * 7 % 1_300, i * 7 % 50, i * 13 % 101).unwrap();
     }
     std::fs::write(path.join("many.csv"), text).unwrap();

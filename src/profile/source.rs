@@ -481,54 +481,45 @@ fn read(
     Ok((Arc::new(raw), drawn, inference))
 }
 
-/// The memory that there is for the rows of a table: while it is read, and then while they are looked at, when what reading
-/// took is free again.
+/// The memory that there is for the rows of a table.
 #[derive(Debug, Clone, Copy)]
-struct Room {
-    reading: f64,
-    looking: f64,
-}
+struct Room(f64);
 
 impl Room {
-    /// What the programme takes while it reads: blocks on their way, words that were met in columns. Measured with two
+    /// What the programme takes besides the rows: blocks on their way, words that were met in columns. Measured with two
     /// threads on 14 columns of numbers: 72 MB.
-    const READING: f64 = 72.0 * 1024.0 * 1024.0;
-    /// What it takes besides the rows while it looks at them: 17 MB with a table of ten rows.
-    const LOOKING: f64 = 24.0 * 1024.0 * 1024.0;
+    const FIXED: f64 = 72.0 * 1024.0 * 1024.0;
     /// The least share of the memory that rows are given, where the programme itself would take all of it.
     const LEAST: f64 = 0.1;
 
     fn of(bytes: f64) -> Self {
-        let less = |fixed: f64| (bytes - fixed).max(Self::LEAST * bytes);
-        Self { reading: less(Self::READING), looking: less(Self::LOOKING) }
+        Self((bytes - Self::FIXED).max(Self::LEAST * bytes))
     }
 
-    /// The share of the room that these rows take, in the one step or the other.
+    /// The share of the room that these rows take.
     fn taken(&self, raw: &RawTable) -> f64 {
-        (held_as_text(raw) / self.reading).max(looked_at(raw) / self.looking)
+        held_bytes(raw) / self.0
     }
 
     /// The memory that would do for `times` as many rows as these.
     fn whole(raw: &RawTable, times: f64) -> f64 {
-        (Self::READING + times * held_as_text(raw)).max(Self::LOOKING + times * looked_at(raw))
+        Self::FIXED + times * held_bytes(raw)
     }
 }
 
-/// About how many bytes rows take as text, with room to grow.
-fn held_as_text(raw: &RawTable) -> f64 {
-    const OF_TEXT: f64 = 2.0;
-    OF_TEXT * raw.text_bytes() as f64
-}
-
-/// About how many bytes the profile of these rows takes while it is made, measured: the rows as text; their cells as numbers;
+/// About how many bytes the profile of these rows takes while it is made, measured: the rows as text, with room to grow; their cells as numbers;
 /// checksums of rows; sorted copies of the columns that are being looked at ([`super::LOOKED_AT`] at a time).
-fn looked_at(raw: &RawTable) -> f64 {
+fn held_bytes(raw: &RawTable) -> f64 {
+    const OF_TEXT: f64 = 2.0;
     const OF_CELL: f64 = 16.0;
+    /// What allocators keep of what was given back: 774 bytes a row were measured where 650 are counted.
+    const SLACK: f64 = 1.25;
     const OF_ROW: f64 = 64.0;
     const OF_COPY: f64 = 24.0;
     let (n_rows, n_columns) = (raw.n_rows() as f64, raw.n_columns());
     let copies = n_columns.min(super::LOOKED_AT) as f64;
-    held_as_text(raw) + n_rows * (OF_ROW + OF_CELL * n_columns as f64 + OF_COPY * copies)
+    let of_rows = OF_ROW + OF_CELL * n_columns as f64 + OF_COPY * copies;
+    SLACK * (OF_TEXT * raw.text_bytes() as f64 + n_rows * of_rows)
 }
 
 /// What the settings say of the columns that the table has.
