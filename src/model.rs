@@ -64,6 +64,9 @@ pub struct Provenance {
     pub data_sha256: String,
     /// Rows it was fitted on.
     pub n_train: usize,
+    /// The column whose groups no part of its split shared; empty where there was none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
 }
 
 /// Everything about a model but its parameters.

@@ -1,8 +1,9 @@
 //! A trained model on tables of any size: block after block of rows, as they are read.
 
 use crate::bag::Bag;
-use crate::data::words::{counted, shown};
-use crate::data::{RawTable, RowIdx, TableReader};
+use crate::data::table::Note;
+use crate::data::words::{counted, instead, shown};
+use crate::data::{GroupNumbers, RawTable, RowIdx, TableReader};
 use crate::error::{Error, Result};
 use crate::model::{OwnedTruth, PredictNotes, truth_of};
 use crate::train::metrics::Predictions;
@@ -34,6 +35,33 @@ pub fn predict_table(
     Ok(notes)
 }
 
+/// The columns of a table that are to stand beside its predictions, by their names.
+pub fn kept_columns(table: &RawTable, names: &[String]) -> Result<Vec<usize>> {
+    let mut kept = Vec::with_capacity(names.len());
+    for name in names {
+        let index = table.column_index(name).ok_or_else(|| {
+            Error::setting(
+                format!("--keep: there is no column {} in {}", shown(name), table.source.display()),
+                instead(name, table.names()),
+            )
+        })?;
+        if let Some(what) = table.foreign(index) {
+            return Err(Error::setting(
+                format!("--keep: the cells of column {} are no text or numbers ({what})", shown(name)),
+                "another column",
+            ));
+        }
+        if kept.contains(&index) {
+            return Err(Error::setting(
+                format!("--keep: column {} is named twice", shown(name)),
+                "name it once",
+            ));
+        }
+        kept.push(index);
+    }
+    Ok(kept)
+}
+
 impl PredictNotes {
     /// Most rows that are named whose predictions are not finite.
     const MOST_NAMED: usize = 1 << 20;
@@ -43,21 +71,35 @@ impl PredictNotes {
     pub fn check(&self, model: &Bag, n_rows: usize) -> Result<()> {
         let refused = |name: &str| self.cells.iter().find(|note| note.column == name);
         let pipeline = &model.first().card.pipeline;
-        let found = self.transform.columns.iter().find(|of| {
+        let mut found = self.transform.columns.iter().filter(|of| {
             let known = pipeline.columns().iter().any(|c| c.column() == of.column && c.knows_missing());
             of.missing == n_rows && n_rows > 0 && !known && (n_rows > 1 || refused(&of.column).is_some())
         });
-        let Some(of) = found else { return Ok(()) };
+        const MOST: usize = 3;
+        let Some(of) = found.next() else { return Ok(()) };
         let why = match refused(&of.column) {
-            Some(note) => note.first.clone(),
+            Some(note) => note.found(),
             None => format!("column {}: every cell is missing", shown(&of.column)),
         };
+        let others: Vec<&str> = found.map(|of| of.column.as_str()).collect();
+        let told = others.iter().take(MOST - 1).map(|name| match refused(name) {
+            Some(note) => note.found(),
+            None => format!("column {}, where every cell is missing", shown(name)),
+        });
+        let mut also: String = told.map(|told| format!("; nor any of {told}")).collect();
+        if let Some(more) = others.len().checked_sub(MOST - 1).filter(|more| *more > 0) {
+            also += &format!("; nor any of {}", counted(more, "further column"));
+        }
         Err(Error::data(
             format!(
-                "{why}; none of its {} can be read, and training has lacked none",
+                "{why}; none of its {} can be read, and training has lacked none{also}",
                 counted(n_rows, "cell")
             ),
-            "mend the column, or --allow-blank to go on as if its cells were like those of training",
+            if others.is_empty() {
+                "mend the column, or --allow-blank to go on as if its cells were like those of training"
+            } else {
+                "mend the columns, or --allow-blank to go on as if their cells were like those of training"
+            },
         ))
     }
 
@@ -65,7 +107,17 @@ impl PredictNotes {
     pub(crate) fn append(&mut self, more: Self, first_row: usize) {
         for note in more.cells {
             match self.cells.iter_mut().find(|known| known.column == note.column) {
-                Some(known) => known.count += note.count,
+                Some(known) => {
+                    known.count += note.count;
+                    let word =
+                        |first: &str| first.rsplit_once(": expected ").map(|(_, rest)| rest.to_owned());
+                    let of_first = word(&known.first).unwrap_or_default();
+                    let room = Note::MOST_OTHERS.saturating_sub(known.others.len());
+                    let new = note.others.into_iter().filter(|text| !of_first.contains(&shown(text)));
+                    let new: Vec<String> =
+                        new.filter(|text| !known.others.contains(text)).take(room).collect();
+                    known.others.extend(new);
+                }
                 None => self.cells.push(note),
             }
         }
@@ -88,6 +140,8 @@ pub struct Evaluated {
     pub notes: PredictNotes,
     /// Rows without a target, which are left out.
     pub n_missing: usize,
+    /// The group of each row, where the model's split kept groups together and the table has their column.
+    pub groups: Option<Vec<u32>>,
 }
 
 /// Whether no row of a table has a target, though the column is there.
@@ -110,6 +164,9 @@ pub fn evaluate_table(
     let (mut notes, mut n_missing) = (PredictNotes::default(), 0);
     // A block without any target says nothing, unless all are.
     let mut blank: Option<RawTable> = None;
+    let group = Some(&model.first().card.provenance.group).filter(|group| !group.is_empty());
+    let (mut numbers, mut groups) = (GroupNumbers::default(), Vec::new());
+    let mut has_groups = group.is_some();
     while let Some(block) = reader.next_block()? {
         see(&block);
         if lacks_targets(model, &block) {
@@ -121,6 +178,13 @@ pub fn evaluate_table(
         let (predictions, more) = model.predict_rows(&block, &labels.rows)?;
         notes.append(more, block.first_row());
         n_missing += labels.missing.len();
+        match group.and_then(|group| block.column_index(group)) {
+            Some(index) => {
+                groups
+                    .extend(labels.rows.iter().map(|&row| numbers.number(block.value(row as usize, index))));
+            }
+            None => has_groups = false,
+        }
         let truth = truth_of(&labels.target, &labels.rows);
         match &mut all {
             None => all = Some((predictions, truth)),
@@ -140,5 +204,5 @@ pub fn evaluate_table(
         let labels = model.labels(&blank.unwrap_or_default())?;
         (Predictions::Values(Vec::new()), truth_of(&labels.target, &[]))
     };
-    Ok(Evaluated { predictions, truth, notes, n_missing })
+    Ok(Evaluated { predictions, truth, notes, n_missing, groups: has_groups.then_some(groups) })
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use statera::data::{ReadOptions, Table, TableReader, infer_schema, read_table};
 
 use cli::cases::{Case, case, check, with};
+use cli::typed;
 
 fn batch(n: usize) -> RecordBatch {
     let x: ArrayRef = Arc::new((0..n).map(|i| Some(i as f64)).collect::<Float64Array>());
@@ -19,19 +20,11 @@ fn batch(n: usize) -> RecordBatch {
 }
 
 fn parquet(batch: &RecordBatch) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(batch).unwrap();
-    writer.close().unwrap();
-    bytes
+    typed::parquet(std::slice::from_ref(batch), ArrowWriterOptions::new())
 }
 
 fn arrow(batch: &RecordBatch) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = arrow_ipc::writer::StreamWriter::try_new(&mut bytes, &batch.schema()).unwrap();
-    writer.write(batch).unwrap();
-    writer.finish().unwrap();
-    bytes
+    typed::arrow_stream(std::slice::from_ref(batch))
 }
 
 fn gzip(chunks: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {

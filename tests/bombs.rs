@@ -1,5 +1,6 @@
 //! Small files that would take much memory, and pipes without an end: refused early, in memory, from disk and drawn.
 
+use crate::cli::typed;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -7,7 +8,6 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, StringViewArray};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -80,19 +80,11 @@ fn parquet(batch: &RecordBatch, deltas: bool) -> Vec<u8> {
     let options = ArrowWriterOptions::new()
         .with_properties(properties.build())
         .with_skip_arrow_metadata(batch.column(0).as_any().is::<StringViewArray>());
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).unwrap();
-    writer.write(batch).unwrap();
-    writer.close().unwrap();
-    bytes
+    typed::parquet(std::slice::from_ref(batch), options)
 }
 
-fn arrow(batch: &RecordBatch) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = arrow_ipc::writer::StreamWriter::try_new(&mut bytes, &batch.schema()).unwrap();
-    writer.write(batch).unwrap();
-    writer.finish().unwrap();
-    bytes
+fn arrow(batch: RecordBatch) -> Vec<u8> {
+    typed::arrow_stream(&[batch])
 }
 
 #[test]
@@ -102,7 +94,7 @@ fn one_long_text_that_is_said_to_be_that_of_every_row_is_refused() {
         ("coded.parquet", parquet(&batch(dictionary()), false)),
         ("plain.parquet", parquet(&batch(views()), false)),
         ("deltas.parquet", parquet(&batch(views()), true)),
-        ("t.arrow", arrow(&batch(dictionary()))),
+        ("t.arrow", arrow(batch(dictionary()))),
     ] {
         assert!(bytes.len() < 1 << 20, "{name}: {}", bytes.len());
         std::fs::write(folder.path().join(name), bytes).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use statera::random::{Purpose, Stream};
 use statera::train::baselines::baselines;
-use statera::train::bootstrap::{Intervals, intervals};
+use statera::train::bootstrap::{Intervals, gain, intervals};
 use statera::train::metrics::{Predictions, Truth, confusion_matrix, decide, metrics};
 
 fn file(path: &str) -> PathBuf {
@@ -187,8 +187,10 @@ fn the_number_of_threads_changes_no_bit() {
         let both = |threads| {
             in_pool(threads, || {
                 let found = baselines(&x, p, truth, 3, &x);
-                let judged: Vec<Intervals> =
-                    found.iter().map(|(_, predicted)| intervals(predicted, truth, 60, 0.9, 1)).collect();
+                let judged: Vec<Intervals> = found
+                    .iter()
+                    .map(|(_, predicted)| intervals(predicted, truth, None, 60, 0.9, 1))
+                    .collect();
                 (found, judged)
             })
         };
@@ -207,7 +209,7 @@ fn intervals_cover_the_true_value_as_often_as_they_say() {
     let covered = (0..experiments).filter(|&experiment| {
         let mut stream = Stream::new(99, Purpose::Split, experiment);
         let predictions = Predictions::Values((0..n).map(|_| stream.normal()).collect());
-        let judged = intervals(&predictions, Truth::Values(&truth), 300, 0.9, u64::from(experiment));
+        let judged = intervals(&predictions, Truth::Values(&truth), None, 300, 0.9, u64::from(experiment));
         let mae = judged.metrics.iter().find(|(name, ..)| *name == "mae").unwrap();
         let [low, high] = mae.2.unwrap();
         assert!(low < mae.1 && mae.1 < high);
@@ -218,13 +220,80 @@ fn intervals_cover_the_true_value_as_often_as_they_say() {
     assert!((coverage - 0.9).abs() < 0.04, "{coverage}");
 }
 
+/// Intervals over 40 rows, and over a table of each of them `times` times, in groups of the same row.
+#[test]
+fn intervals_over_groups_of_repeated_rows_are_those_of_the_single_rows() {
+    let mut stream = Stream::new(5, Purpose::Split, 0);
+    let n = 40;
+    let truth: Vec<f64> = (0..n).map(|_| stream.normal()).collect();
+    let classes: Vec<u32> = (0..n).map(|row| row % 2).collect();
+    let guess: Vec<f64> = truth.iter().map(|t| 0.5 * t + 0.4 * stream.normal()).collect();
+    let rows: Vec<u32> = (0..n).collect();
+    let ends = |judged: &Intervals, name: &str| {
+        let (_, value, interval) = judged.metrics.iter().find(|(n, ..)| *n == name).unwrap();
+        interval.map(|[low, high]| [*value, low, high])
+    };
+    let scores: Vec<f64> = guess.iter().map(|g| 1.0 / (1.0 + (-g).exp())).collect();
+    for times in [2, 5] {
+        let groups = rows.repeat(times);
+        let both = |by: Option<&[u32]>, times: usize| {
+            let (t, c) = (truth.repeat(times), classes.repeat(times));
+            let values = Predictions::Values(guess.repeat(times));
+            let p = Predictions::binary(&scores.repeat(times));
+            [
+                intervals(&values, Truth::Values(&t), by, 200, 0.9, 3),
+                intervals(&p, Truth::Classes(&c), by, 200, 0.9, 3),
+            ]
+        };
+        let (single, grouped, naive) = (both(None, 1), both(Some(&groups), times), both(None, times));
+        for (i, names) in
+            [&["rmse", "mae", "r2"][..], &["log_loss", "roc_auc", "accuracy"]].into_iter().enumerate()
+        {
+            assert_eq!((single[i].n_groups, grouped[i].n_groups), (None, Some(n as usize)));
+            for name in names {
+                let of = |judged: &[Intervals; 2]| ends(&judged[i], name).unwrap();
+                let (single, grouped, naive) = (of(&single), of(&grouped), of(&naive));
+                let near = single.iter().zip(grouped).all(|(a, b)| (a - b).abs() < 1e-9 * a.abs());
+                assert!(near, "{name}: {single:?} {grouped:?}");
+                // Rows that are taken for independent make the interval too narrow by about the root of their number.
+                let width = |[_, low, high]: [f64; 3]| high - low;
+                let ratio = width(naive) / width(single) * (times as f64).sqrt();
+                assert!((0.7..1.4).contains(&ratio), "{name}: {ratio}");
+            }
+        }
+        // On any number of threads the same.
+        let on = |n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            pool.install(|| both(Some(&groups), times))
+        };
+        assert_eq!(on(1), on(3));
+    }
+    // A single group says nothing of others.
+    let one =
+        intervals(&Predictions::Values(guess.clone()), Truth::Values(&truth), Some(&[7; 40]), 200, 0.9, 3);
+    assert!(one.replicates == 0 && one.n_groups == Some(1) && ends(&one, "rmse").is_none());
+    let [ours, theirs] =
+        [0.5, 0.9].map(|by| Predictions::Values(truth.iter().map(|t| t * by + 0.1).collect()));
+    let paired = |groups: Option<&[u32]>, times: usize| {
+        let many = |p: &Predictions| match p {
+            Predictions::Values(p) => Predictions::Values(p.repeat(times)),
+            Predictions::Probabilities { .. } => unreachable!(),
+        };
+        let both = [&many(&ours), &many(&theirs)];
+        gain("rmse", both, Truth::Values(&truth.repeat(times)), groups, 100, 0.9, 3).unwrap().interval
+    };
+    let ([a, b], [c, d]) = (paired(None, 1).unwrap(), paired(Some(&rows.repeat(3)), 3).unwrap());
+    assert!((a - c).abs() < 1e-9 && (b - d).abs() < 1e-9, "{a} {b} {c} {d}");
+    assert_eq!(paired(Some(&[1; 40]), 1), None);
+}
+
 #[test]
 fn intervals_stand_beside_every_metric_or_are_none() {
     let mut stream = Stream::new(8, Purpose::Split, 0);
     let truth: Vec<u32> = (0..200).map(|_| stream.below(2) as u32).collect();
     let scores: Vec<f64> = truth.iter().map(|&t| 0.3 * f64::from(t) + 0.7 * stream.uniform()).collect();
     let predictions = Predictions::binary(&scores);
-    let judged = intervals(&predictions, Truth::Classes(&truth), 500, 0.95, 3);
+    let judged = intervals(&predictions, Truth::Classes(&truth), None, 500, 0.95, 3);
     assert_eq!(judged.replicates, 500);
     let values: Vec<_> = judged.metrics.iter().map(|(name, value, _)| (*name, *value)).collect();
     assert_eq!(values, metrics(&predictions, Truth::Classes(&truth)));
@@ -233,14 +302,14 @@ fn intervals_stand_beside_every_metric_or_are_none() {
         // The calibration error of a resample is biased upwards, as every absolute deviation is.
         assert!(low < high && (*name == "ece" || low <= *value && *value <= high), "{name}: {value}");
     }
-    let other = intervals(&predictions, Truth::Classes(&truth), 500, 0.95, 4);
+    let other = intervals(&predictions, Truth::Classes(&truth), None, 500, 0.95, 4);
     assert_ne!(judged, other);
 
-    let without = intervals(&predictions, Truth::Classes(&truth), 0, 0.95, 3);
+    let without = intervals(&predictions, Truth::Classes(&truth), None, 0, 0.95, 3);
     assert!(without.replicates == 0 && without.metrics.iter().all(|(.., interval)| interval.is_none()));
-    let one_row = intervals(&Predictions::Values(vec![1.0]), Truth::Values(&[1.5]), 500, 0.95, 3);
+    let one_row = intervals(&Predictions::Values(vec![1.0]), Truth::Values(&[1.5]), None, 500, 0.95, 3);
     assert_eq!(one_row.metrics[0], ("rmse", 0.5, None));
     assert_eq!(one_row.replicates, 0);
-    let empty = intervals(&Predictions::Values(vec![]), Truth::Values(&[]), 500, 0.95, 3);
-    assert_eq!(empty, Intervals { metrics: vec![], replicates: 0 });
+    let empty = intervals(&Predictions::Values(vec![]), Truth::Values(&[]), None, 500, 0.95, 3);
+    assert_eq!(empty, Intervals { metrics: vec![], replicates: 0, n_groups: None });
 }

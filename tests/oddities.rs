@@ -197,7 +197,7 @@ fn what_a_table_to_predict_lacks_or_has_too_much_is_counted_and_allowed() {
     says(
         &odd.err,
         &[
-            "note: row 3 (line 4), column `k`: expected a finite number, found `x2`; 2 such cells of this column",
+            "note: row 3 (line 4), column `k`: expected a finite number, found `x2`, further on `1e999`; 2 such cells of this column",
             "note: column `x`: 1 missing cell, filled in as in training",
             "note: column `k`: 3 missing cells",
             "note: column `colour`: 1 missing cell",
@@ -336,4 +336,40 @@ fn names_of_files_and_columns_may_be_odd() {
     let made: Vec<_> =
         content(&folder.path().join("runs")).into_iter().filter(|(_, c)| c.is_none()).collect();
     assert_eq!(made.len(), 2);
+}
+
+#[test]
+fn json_without_nan_and_cells_in_another_dress_say_what_to_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |name: &str, text: &str, words: &[&str]| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        let outcome = call(folder.path(), &["train", name, "--target", "y"]);
+        let told = outcome.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(outcome.code == 1 && words.iter().all(|word| told.contains(word)), "{told}");
+    };
+    let rows = "{\"x\":1,\"y\":2}\n".repeat(3);
+    let words = ["JSON has no NaN", "try: write null where there is no number"];
+    refused(
+        "first.ndjson",
+        &format!("{{\"x\":NaN,\"y\":1}}\n{rows}"),
+        &[&words[..], &["row 1 (line 1)"]].concat(),
+    );
+    refused(
+        "later.ndjson",
+        &format!("{rows}{{\"x\":NaN,\"y\":1}}\n"),
+        &[&words[..], &["row 4 (line 4)"]].concat(),
+    );
+    refused("all.ndjson", "{\"x\":-Infinity,\"y\":1}\n", &["JSON has no Infinity", "row 1 (line 1)"]);
+    refused("word.ndjson", "{\"x\":\"NaN\",\"y\":1\n", &["expected a JSON object"]);
+
+    let column = |odd: &str| {
+        let rows: String = (0..60).map(|i| format!("{}.5;{}\n", i * 7 % 50, i * 3 % 17)).collect();
+        format!("x;y\n{rows}{odd};3\n")
+    };
+    refused(
+        "comma.csv",
+        &column("1,5"),
+        &["found `1,5`", "try: write 1.5 in its place, or --null '1,5' to take it as missing"],
+    );
+    refused("word.csv", &column("much"), &["found `much` try: --null much to take it as missing"]);
 }

@@ -237,3 +237,21 @@ fn what_the_settings_deal_with_is_not_warned_of() {
     }
     assert_eq!(warned(&["prepare.scale=robust", "data.columns.a.scale=standard"]), [true; 3]);
 }
+
+/// A measure that is 1 by construction says nothing, and none is shown.
+#[test]
+fn of_a_column_that_differs_in_every_row_no_measure_with_the_target_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "name,again,y,class\n".to_owned();
+    for i in 0..60 {
+        text += &format!("n{},w{},{},{}\n", i * 37 % 60, i / 2, i * 7 % 50, ["a", "b"][i * 5 % 2]);
+    }
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    for target in ["y", "class"] {
+        let json = call(folder.path(), &["profile", "t.csv", "--target", target, "--json"]).done().json();
+        let value = |i: usize| json["columns"][i]["target"]["value"].clone();
+        assert!(value(0).is_null() && value(1).is_number(), "{target}: {} {}", value(0), value(1));
+        let out = call(folder.path(), &["profile", "t.csv", "--target", target, "--no-page"]).done().out;
+        assert!(out.contains("– where a column has one value"), "{out}");
+    }
+}

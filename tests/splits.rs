@@ -153,3 +153,99 @@ fn no_group_is_in_two_parts_of_a_plan() {
         assert!(parts.iter().all(|part| part.len() >= 3), "{parts:?}");
     }
 }
+
+/// Rows of 12 groups in the column `g`, for a network that learns little.
+fn grouped(n_groups: usize) -> String {
+    let mut text = "g,x,y\n".to_owned();
+    for i in 0..240 {
+        text += &format!("g{},{},{}\n", i % n_groups, i * 7 % 50, i * 3 % 17 + i * 7 % 50);
+    }
+    text
+}
+
+#[test]
+fn intervals_are_over_groups_and_say_so() {
+    let folder = visits();
+    let path = folder.path();
+    let sets = ["--set", "split.group=patient", "--out", "run"];
+    let outcome = call(path, &quick("visits.csv", "result", &sets)).done();
+    let words = told(&outcome.out);
+    assert!(
+        words.contains("(95 % intervals over 5 groups of `patient` from 1,000 bootstrap resamples)"),
+        "{words}"
+    );
+    assert!(
+        words.contains("Intervals over only 5 groups of `patient` are rough, and rather too narrow."),
+        "{words}"
+    );
+    let words = told(&outcome.err);
+    assert!(
+        words.contains(
+            "few groups 4 val fewer than 5 groups of `patient` in a part, so that what it says hangs on"
+        ) && words.contains("override: --set split.val=0.25"),
+        "{words}"
+    );
+    let metrics: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path.join("run/metrics.json")).unwrap()).unwrap();
+    let made = serde_json::json!({
+        "method": "percentile cluster bootstrap", "resamples": 1000, "confidence": 0.95, "group": "patient", "groups": 5
+    });
+    assert_eq!(metrics["intervals"], made);
+    let width = |of: &serde_json::Value| of["ci95"][1].as_f64().unwrap() - of["ci95"][0].as_f64().unwrap();
+
+    // Elsewhere too the groups are those of the model's split, if the table has them.
+    let outcome = call(path, &["evaluate", "run", "visits.csv"]).done();
+    assert!(outcome.out.contains("(95 % intervals over 30 groups of `patient` from"), "{}", outcome.out);
+    let whole = call(path, &["evaluate", "run", "visits.csv", "--json"]).done().out;
+    let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    assert_eq!(whole["intervals"]["groups"], 30);
+    let table = std::fs::read_to_string(path.join("visits.csv")).unwrap();
+    assert!(table.starts_with("patient,"), "{}", &table[..60]);
+    let without: Vec<&str> = table.lines().map(|line| line.split_once(',').unwrap().1).collect();
+    std::fs::write(path.join("others.csv"), without.join("\n")).unwrap();
+    let outcome = call(path, &["evaluate", "run", "others.csv", "--json"]).done();
+    let rows: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(rows["intervals"]["method"], "percentile bootstrap");
+    let words = told(&outcome.err);
+    assert!(
+        words.contains("kept the groups of `patient` together, and this table has no such column"),
+        "{words}"
+    );
+    let both = [&whole, &rows].map(|json| width(&json["metrics"]["rmse"]));
+    assert!(both[0] > 1.5 * both[1], "patients differ: {both:?}");
+
+    // From disk the same figures.
+    let streamed = [&sets[..2], &["--set", "data.stream=always", "--cache", "cache", "--json"]].concat();
+    let streamed: serde_json::Value =
+        serde_json::from_str(&call(path, &quick("visits.csv", "result", &streamed)).done().out).unwrap();
+    assert_eq!(streamed["intervals"], made);
+    assert_eq!(streamed["test"], metrics["test"]);
+}
+
+#[test]
+fn one_group_has_no_interval_and_it_is_told() {
+    let folder = folder();
+    std::fs::write(folder.path().join("g.csv"), grouped(6)).unwrap();
+    let with = |more: &[&str]| {
+        let sets = [&["--task", "regression", "--set", "split.group=g"], more].concat();
+        call(folder.path(), &quick("g.csv", "y", &sets)).done()
+    };
+    let outcome = with(&[]);
+    let words = told(&outcome.out);
+    assert!(
+        words.contains("All test rows are of one group of `g`, so nothing says how far other groups would be off: there are no")
+            && words.contains("--set split.test=0.3, or --folds 5, which holds out every group once"),
+        "{words}"
+    );
+    assert!(!words.contains("bootstrap resamples"), "{words}");
+    assert!(
+        told(&outcome.err).contains("few groups 4 train, 1 val, 1 test fewer than 5 groups of `g` in a part"),
+        "{}",
+        outcome.err
+    );
+    assert!(told(&outcome.err).contains("--folds 5, which holds out every group once"), "{}", outcome.err);
+    // Who asks for no intervals is not told that there are none.
+    assert!(!told(&with(&["--set", "evaluate.bootstrap=0"]).out).contains("one group of"));
+    std::fs::write(folder.path().join("g.csv"), grouped(60)).unwrap();
+    assert!(!told(&with(&[]).err).contains("few groups"));
+}

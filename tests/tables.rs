@@ -11,12 +11,12 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array,
     ListArray, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array,
 };
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use statera::data::{RawTable, ReadOptions, Table, TableReader, infer_schema, read_table};
 
-use cli::{call, statera};
+use cli::{call, statera, typed};
 
 const N: usize = 200;
 
@@ -68,25 +68,17 @@ fn batch(rows: std::ops::Range<usize>) -> RecordBatch {
 fn parquet(batches: &[RecordBatch], compression: Compression) -> Vec<u8> {
     let properties =
         WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(60));
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batches[0].schema(), Some(properties.build())).unwrap();
-    batches.iter().for_each(|batch| writer.write(batch).unwrap());
-    writer.close().unwrap();
-    bytes
+    typed::parquet(batches, ArrowWriterOptions::new().with_properties(properties.build()))
 }
 
 fn arrow(batches: &[RecordBatch], is_file: bool) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let schema = batches[0].schema();
-    if is_file {
-        let mut writer = arrow_ipc::writer::FileWriter::try_new(&mut bytes, &schema).unwrap();
-        batches.iter().for_each(|batch| writer.write(batch).unwrap());
-        writer.finish().unwrap();
-    } else {
-        let mut writer = arrow_ipc::writer::StreamWriter::try_new(&mut bytes, &schema).unwrap();
-        batches.iter().for_each(|batch| writer.write(batch).unwrap());
-        writer.finish().unwrap();
+    if !is_file {
+        return typed::arrow_stream(batches);
     }
+    let mut bytes = Vec::new();
+    let mut writer = arrow_ipc::writer::FileWriter::try_new(&mut bytes, &batches[0].schema()).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.finish().unwrap();
     bytes
 }
 
@@ -395,7 +387,7 @@ fn columns_without_a_cell_that_can_be_read_are_refused_unless_training_knew_them
     for (rows, words) in [
         (
             "zz,1,1\nyy,2,1\n",
-            "row 1 (line 2), column `whole`: expected a finite number, found `zz`; none of its 2 cells can",
+            "row 1 (line 2), column `whole`: expected a finite number, found `zz`, further on `yy`; none of its 2",
         ),
         (
             "zz,1,1\n",

@@ -8,11 +8,12 @@ use statera::Error;
 use statera::bag::Bag;
 use statera::data::RawTable;
 use statera::predict::{Evaluated, evaluate_table};
-use statera::run::report::intervals_json;
+use statera::run::report::{TestGroups, intervals_json};
 use statera::train::bootstrap::intervals;
 
 use super::predict::report_notes;
 use super::reading::{Reading, tell_skipped};
+use super::results::drawn_by;
 use super::{text, thread_pool, within};
 
 /// Share of intervals that hold the true figure.
@@ -59,19 +60,30 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
             arguments.reading.tell_mark(model.first(), block);
         }
     };
-    let Evaluated { predictions, truth, notes, n_missing } =
+    let Evaluated { predictions, truth, notes, n_missing, groups } =
         evaluate_table(&model, &mut reader, arguments.allow_blank, &mut see)?;
     let source = reader.source().to_owned();
     let read = reader.finish();
     tell_skipped(&read.skipped);
     let (card, n_rows) = (&model.first().card, predictions.len());
     let target = &card.target.column;
-    let measured = intervals(&predictions, truth.view(), arguments.bootstrap, CONFIDENCE, arguments.seed);
+    let resamples = arguments.bootstrap;
+    let measured =
+        intervals(&predictions, truth.view(), groups.as_deref(), resamples, CONFIDENCE, arguments.seed);
+    let group = &card.provenance.group;
+    let groups = measured.n_groups.filter(|_| resamples > 0).map(|n| TestGroups { column: group.clone(), n });
     if !arguments.quiet {
         report_notes(&notes);
         if n_missing > 0 {
             let n = text::counted(n_missing, "row");
             text::note(&format!("note: {n} without `{target}` left out"));
+        }
+        if resamples > 0 && groups.is_none() && !group.is_empty() {
+            text::note(&format!(
+                "note: training kept the groups of `{}` together, and this table has no such column: intervals take its rows \
+                 for independent",
+                text::name(group)
+            ));
         }
         if read.sha256 == card.provenance.data_sha256 {
             text::note(
@@ -103,14 +115,17 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         let document = serde_json::json!({
             "n_rows": n_rows,
             "metrics": metrics,
-            "intervals": intervals_json(measured.replicates, CONFIDENCE),
+            "intervals": intervals_json(measured.replicates, CONFIDENCE, groups.as_ref()),
         });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(());
     }
     let intervals = match measured.replicates {
         0 => String::new(),
-        n => format!(" (95 % intervals from {})", text::counted(n, "bootstrap resample")),
+        n => {
+            let n = text::counted(n, "bootstrap resample");
+            format!(" (95 % intervals{} from {n})", drawn_by(groups.as_ref()))
+        }
     };
     writeln!(out, "`{}` on {} of {}{intervals}\n", target, text::counted(n_rows, "row"), source.display())?;
     let rows: Vec<Vec<String>> = measured
@@ -122,5 +137,8 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         })
         .collect();
     write!(out, "{}", text::table(&rows, &[false, true, false]))?;
+    if let Some(doubt) = groups.and_then(|groups| groups.doubt("a table of more groups")) {
+        write!(out, "\n{}", text::wrap(&doubt, 0))?;
+    }
     Ok(())
 }

@@ -10,7 +10,7 @@ use statera::bag::Bag;
 use statera::data::RawTable;
 use statera::files::NewFile;
 use statera::model::{MODEL_FILE, PredictNotes};
-use statera::predict::predict_table;
+use statera::predict::{kept_columns, predict_table};
 use statera::train::metrics::{Predictions, decide};
 
 use super::reading::{Reading, is_source, refuse_existing, tell_skipped, write_skipped};
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Predict also where a column has no cell that can be read
     #[arg(long)]
     allow_blank: bool,
+    /// A column of the table to write in front of the predictions (repeatable)
+    #[arg(long, value_name = "COLUMN")]
+    keep: Vec<String>,
     #[command(flatten)]
     reading: Reading,
     /// Threads to compute with; 0 takes one a core
@@ -58,13 +61,16 @@ fn predict(arguments: &Arguments) -> anyhow::Result<()> {
     let mut n_rows = 0;
     // Where rows may be left out, predictions are told apart by their lines.
     let with_lines = arguments.reading.skips();
+    let mut columns = Columns { places: false, kept: Vec::new() };
     // Piece by piece, so that a table may be larger than memory.
     let notes = predict_table(&model, &mut reader, arguments.allow_blank, |block, predictions| {
         if n_rows == 0 {
             arguments.reading.tell_mark(model.first(), block);
+            columns.kept = kept_columns(block, &arguments.keep)?;
+            check_names(&columns.header(block, &predictions, classes))?;
         }
-        let lines = (with_lines && block.line(0).is_some()).then_some(block);
-        let csv = to_csv(&predictions, classes, lines, n_rows == 0)
+        columns.places = with_lines && block.line(0).is_some();
+        let csv = to_csv(&predictions, classes, block, &columns, n_rows == 0)
             .map_err(|e| Error::output(format!("the predictions cannot be written as CSV: {e}"), ""))?;
         n_rows += predictions.len();
         match &mut file {
@@ -200,40 +206,74 @@ fn place(block: &RawTable, row: usize) -> [String; 2] {
     [file, block.line(row).map_or(String::new(), |line| line.to_string())]
 }
 
-/// `prediction`, and `probability_<class>` for each class; one line a row, behind `file` and `line` of the rows of `places`
-/// if there is any.
+/// What stands in front of predictions.
+struct Columns {
+    /// Whether the file and line of each row do.
+    places: bool,
+    /// Columns of the table.
+    kept: Vec<usize>,
+}
+
+impl Columns {
+    /// `prediction`, and `probability_<class>` for each class, behind what stands in front of them.
+    fn header(&self, block: &RawTable, predictions: &Predictions, classes: &[String]) -> Vec<String> {
+        let mut header: Vec<String> = Vec::new();
+        if self.places {
+            header.extend(["file", "line"].map(String::from));
+        }
+        header.extend(self.kept.iter().map(|&column| block.name(column).to_owned()));
+        header.push("prediction".into());
+        if matches!(predictions, Predictions::Probabilities { .. }) {
+            header.extend(classes.iter().map(|class| format!("probability_{class}")));
+        }
+        header
+    }
+
+    /// The cells in front of a prediction.
+    fn cells(&self, block: &RawTable, row: usize) -> Vec<String> {
+        let places = self.places.then(|| place(block, row)).into_iter().flatten();
+        let kept = self.kept.iter().map(|&column| block.value(row, column).unwrap_or_default().to_owned());
+        places.chain(kept).collect()
+    }
+}
+
+/// Two columns of one name could not be told apart.
+fn check_names(header: &[String]) -> Result<(), Error> {
+    let twice = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name));
+    twice.map_or(Ok(()), |(_, name)| {
+        Err(Error::setting(
+            format!("--keep: column `{}` is named like one of the predictions", text::name(name)),
+            "leave it out, or rename it in the table",
+        ))
+    })
+}
+
+/// One line a row of a block, each as [`Columns::header`] says.
 ///
 /// Where the probabilities are not finite, no class is predicted.
 fn to_csv(
     predictions: &Predictions,
     classes: &[String],
-    places: Option<&RawTable>,
+    block: &RawTable,
+    columns: &Columns,
     with_header: bool,
 ) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header: Vec<String> = Vec::new();
-    if places.is_some() {
-        header.extend(["file", "line"].map(String::from));
-    }
-    header.push("prediction".into());
-    if matches!(predictions, Predictions::Probabilities { .. }) {
-        header.extend(classes.iter().map(|class| format!("probability_{class}")));
-    }
     if with_header {
-        writer.write_record(header)?;
+        writer.write_record(columns.header(block, predictions, classes))?;
     }
-    let place = |row: usize| places.map(|block| place(block, row)).into_iter().flatten();
+    let front = |row: usize| columns.cells(block, row).into_iter();
     match predictions {
         Predictions::Values(values) => {
             for (row, value) in values.iter().enumerate() {
-                writer.write_record(place(row).chain([decimal(*value)]))?;
+                writer.write_record(front(row).chain([decimal(*value)]))?;
             }
         }
         Predictions::Probabilities { n_classes, p } => {
             for (row, p) in p.chunks_exact(*n_classes).enumerate() {
                 let finite = p.iter().all(|p| p.is_finite());
                 let class = if finite { classes[decide(p) as usize].clone() } else { String::new() };
-                writer.write_record(place(row).chain([class]).chain(p.iter().copied().map(decimal)))?;
+                writer.write_record(front(row).chain([class]).chain(p.iter().copied().map(decimal)))?;
             }
         }
     }

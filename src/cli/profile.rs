@@ -291,7 +291,8 @@ fn columns(found: &Profile) -> String {
         if target.is_some() {
             let number = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.2}"));
             let relation = column.target.as_ref();
-            row.push(number(relation.and_then(|r| r.value)));
+            // Not blank, as of the target itself: it was asked, and there is no answer.
+            row.push(relation.map_or(String::new(), |r| r.value.map_or("–".into(), |x| format!("{x:.2}"))));
             row.push(number(relation.and_then(|r| r.alone)));
         }
         rows.push(row);
@@ -302,7 +303,7 @@ fn columns(found: &Profile) -> String {
     }
     if target.is_some() {
         out += "  target: Pearson, correlation ratio or Cramér’s V; alone: how well the column by itself predicts\n  \
-                the target, from 0 to 1\n";
+                the target, from 0 to 1; – where a column has one value, or another in every row\n";
     }
     out
 }

@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use statera::run::report::TestGroups;
 use statera::run::{Report, RunFolder};
 
 use super::text;
 
 /// With fewer test rows than this, the results say that they are rough.
 const FEW_TEST_ROWS: usize = 30;
+/// What makes intervals over groups possible where there is one.
+const MORE_GROUPS: &str = "--set split.test=0.3, or --folds 5, which holds out every group once";
 
 /// The test results beside the baselines.
 pub(super) fn results(report: &Report) -> String {
@@ -32,7 +35,8 @@ pub(super) fn tested(report: &Report) -> String {
     let _ = write!(out, "Test on {} kept out of training", text::counted(report.n_rows.test, "row"));
     if report.resamples > 0 {
         let (percent, n) = (report.percent(), text::count(report.resamples));
-        let _ = write!(out, " ({percent} % intervals from {n} bootstrap resamples)");
+        let of = drawn_by(report.groups.as_ref());
+        let _ = write!(out, " ({percent} % intervals{of} from {n} bootstrap resamples)");
     }
     out += "\n\n";
     let mut header = vec!["metric".to_owned(), "network".to_owned(), String::new()];
@@ -56,10 +60,20 @@ pub(super) fn tested(report: &Report) -> String {
     if let Some(verdict) = report.verdict() {
         let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
+    if let Some(doubt) = report.groups.as_ref().and_then(|groups| groups.doubt(MORE_GROUPS)) {
+        let _ = write!(out, "\n{}", text::wrap(&doubt, 0));
+    }
     if report.n_rows.test < FEW_TEST_ROWS {
         let _ = write!(out, "\n{}", text::wrap(&format!("With only {n} these figures are rough."), 0));
     }
     out
+}
+
+/// What intervals draw, where that is no single rows.
+pub(super) fn drawn_by(groups: Option<&TestGroups>) -> String {
+    groups.map_or(String::new(), |groups| {
+        format!(" over {} of `{}`", text::counted(groups.n, "group"), text::name(&groups.column))
+    })
 }
 
 /// The classes that the test figures say nothing of.

@@ -1,6 +1,6 @@
 //! Reads TOML against the tables of settings: every value is checked, completed and put into one shape.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
@@ -447,7 +447,7 @@ impl Reader<'_> {
         };
         let resolved = match folder {
             // A dash is standard input, whatever the folder.
-            Some(folder) if !text.is_empty() && text != "-" => folder.join(text),
+            Some(folder) if !text.is_empty() && text != "-" => seen_from(folder, text),
             _ => text.into(),
         };
         resolved.into_os_string().into_string().map(Value::String).map_err(|path| Fault {
@@ -593,4 +593,18 @@ fn float(value: &Spanned<DeValue<'_>>) -> Option<f64> {
 
 fn number(table: &Table, name: &str) -> Option<f64> {
     table.get(name).and_then(Value::as_float)
+}
+
+/// A path as seen from a folder: `../data` from `recipes` is `data`. Where the folder is a link, `..` leads elsewhere and stays.
+fn seen_from(folder: &Path, text: &str) -> PathBuf {
+    let (mut folder, mut rest) = (folder, Path::new(text));
+    while let (Ok(further), Some(Component::Normal(_)), Some(above)) =
+        (rest.strip_prefix(".."), folder.components().next_back(), folder.parent())
+    {
+        if !folder.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+            break;
+        }
+        (folder, rest) = (above, further);
+    }
+    folder.join(rest)
 }

@@ -71,8 +71,23 @@ impl CellFormat {
 pub(super) fn number_in(cell: &str, format: Option<CellFormat>, decimal_comma: bool) -> Option<f64> {
     match format.filter(|format| format.is_of_numbers()) {
         Some(format) => format.number(cell),
-        None => finite_decimal(cell, decimal_comma),
+        None => finite_decimal(cell, decimal_comma).or_else(|| with_both_marks(cell, decimal_comma)),
     }
+}
+
+/// The number that a cell with both marks holds, which can be meant in one way only: `1,234.50` where points stand before
+/// decimals.
+fn with_both_marks(cell: &str, decimal_comma: bool) -> Option<f64> {
+    let plain = Signs { grouped: true, ..Signs::default() };
+    let has_both = cell.contains('.') && cell.contains(',');
+    undress(cell, decimal_comma).filter(|(_, signs)| has_both && *signs == plain).map(|(number, _)| number)
+}
+
+/// The number that a cell holds if the other decimal mark is meant, where its own makes none of it.
+pub(super) fn by_other_mark(cell: &str, format: Option<CellFormat>, decimal_comma: bool) -> Option<f64> {
+    let comma = format.and_then(CellFormat::decimal_comma).unwrap_or(decimal_comma);
+    let has_mark = cell.contains(['.', ',']);
+    number_in(cell, None, !comma).filter(|_| has_mark && number_in(cell, format, comma).is_none())
 }
 
 /// Whether a word says yes or no.

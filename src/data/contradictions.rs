@@ -1,5 +1,6 @@
 //! The errors of columns whose cells contradict each other, each with what to type.
 
+use super::cell_format::{CellFormat, by_other_mark};
 use super::schema::ColumnKind;
 use super::survey::{Cell, Survey};
 use super::words::{column_setting, null_option, shown, thousands};
@@ -12,11 +13,32 @@ pub(super) fn odd_cells(name: &str, survey: &Survey, kind: ColumnKind) -> Error 
     Error::data(
         format!("{place}: expected a {kind}, found {}{more}", shown(&text)),
         format!(
-            "{} to take it as missing, or --set {}",
+            "{}{} to take it as missing, or --set {}",
+            as_number(name, &text, survey, kind),
             null_option(words),
             column_setting(name, "kind", "category")
         ),
     )
+}
+
+/// What to do about a cell that is a number in a dress, as `5 %`, or with the other decimal mark, as `1,5`.
+fn as_number(name: &str, text: &str, survey: &Survey, kind: ColumnKind) -> String {
+    if kind != ColumnKind::Number {
+        return String::new();
+    }
+    let comma = survey.mark.comma;
+    let (format, name_of) = if comma {
+        (CellFormat::DecimalComma, "decimal_comma")
+    } else {
+        (CellFormat::DecimalPoint, "decimal_point")
+    };
+    if let Some(number) = format.number(text) {
+        return format!("--set {} to read it as {number}, or ", column_setting(name, "format", name_of));
+    }
+    match by_other_mark(text, None, comma) {
+        Some(number) => format!("write {number} in its place, or "),
+        None => String::new(),
+    }
 }
 
 /// The error of dates of which nobody can say whether the day or the month stands first.

@@ -432,6 +432,12 @@ fn worded(name: &str, survey: &Survey, cell: &str) -> Result<Verdict> {
 /// Whether the first or last word of a name says that the column names the rows.
 pub(crate) fn named_like_an_identifier(name: &str) -> bool {
     const WORDS: [&str; 10] = ["id", "ids", "uid", "uuid", "guid", "key", "index", "idx", "rowid", "rownum"];
+    let words = words_of_name(name);
+    [words.first(), words.last()].into_iter().flatten().any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// The words that a name is put together of, in small letters: `passengerId` and `passenger_id` are of the same.
+pub(crate) fn words_of_name(name: &str) -> Vec<String> {
     let mut words: Vec<String> = vec![String::new()];
     let mut was_lower = false;
     for c in name.chars() {
@@ -447,7 +453,7 @@ pub(crate) fn named_like_an_identifier(name: &str) -> bool {
         was_lower = c.is_lowercase();
     }
     words.retain(|word| !word.is_empty());
-    [words.first(), words.last()].into_iter().flatten().any(|word| WORDS.contains(&word.as_str()))
+    words
 }
 
 /// Whether the words are those of one yes-or-no question, however they are spelled.

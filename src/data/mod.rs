@@ -29,7 +29,7 @@ pub use prepare::target::OutOfFold;
 pub use prepare::target_scale::TargetScaler;
 pub use read::{DrawnTable, RawTable, ReadOptions, Reading, TableReader, read_drawn, read_table};
 pub use schema::{ColumnKind, ColumnSchema, Inference, Schema, Wanted, infer_schema};
-pub use split::{Groups, Rule, Split, Times, TrainRows};
+pub use split::{GroupNumbers, Groups, Rule, Split, Times, TrainRows};
 pub use table::{Column, ColumnData, Note, RowIdx, Table};
 pub use target::{Labels, Target, TaskKind, infer_task};
 pub use weight::read_weights;

@@ -6,8 +6,8 @@ use super::cell_format::CellFormat;
 use crate::config::ColumnConfig;
 pub use crate::config::ColumnKind;
 
-pub(crate) use super::infer::named_like_an_identifier;
 pub use super::infer::{FEW_LEVELS, FEW_NUMBERS, Inference, MOST_LEVELS, infer_schema};
+pub(crate) use super::infer::{named_like_an_identifier, words_of_name};
 
 /// One column of a [`Schema`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -330,7 +330,9 @@ impl Survey {
     pub(super) fn odd_words(&self, of_dates: bool) -> Vec<&Word> {
         let format = self.nearest_format().filter(|format| format.is_of_numbers() != of_dates);
         let fits = |word: &Word| of_dates && word.is_date || format.is_some_and(|f| f.reads(&word.text));
-        self.words.iter().filter(|word| !fits(word)).collect()
+        let odd: Vec<&Word> = self.words.iter().filter(|word| !fits(word)).collect();
+        // Words that are all of one format, and not that of the numbers beside them, are all odd.
+        if odd.is_empty() && !of_dates { self.words.iter().collect() } else { odd }
     }
 
     /// The cells that are no number, or no date: the first of them, how many there are, and three different texts.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cell::parse_date;
-use super::cell_format::{CellFormat, number_in};
+use super::cell_format::{CellFormat, by_other_mark, number_in};
 use super::read::RawTable;
 use super::schema::{ColumnKind, Schema};
 use super::words::{counted, shown, thousands};
@@ -75,13 +75,29 @@ pub struct Note {
     pub count: usize,
     /// The first of them, and what it should be: ``row 3 (line 4), column `a`: expected a date, found `x` ``.
     pub first: String,
+    /// Up to two other texts of such cells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 impl Note {
+    /// Texts that are told besides the first.
+    pub(crate) const MOST_OTHERS: usize = 2;
+
+    /// The first cell, and what other texts there are.
+    pub fn found(&self) -> String {
+        let others: Vec<String> = self.others.iter().map(|text| shown(text)).collect();
+        if others.is_empty() {
+            self.first.clone()
+        } else {
+            format!("{}, further on {}", self.first, others.join(" and "))
+        }
+    }
+
     /// What it is, as a sentence for the user.
     pub fn what(&self) -> String {
         let verb = if self.count == 1 { "counts" } else { "count" };
-        format!("{}; {} of this column {verb} as missing", self.first, counted(self.count, "such cell"))
+        format!("{}; {} of this column {verb} as missing", self.found(), counted(self.count, "such cell"))
     }
 }
 
@@ -163,46 +179,57 @@ fn read_column(
         ColumnKind::Number => {
             let parse = |cell: &str| number_in(cell, format, raw.decimal_comma());
             let typed = raw.numbers_of(index, format.and_then(CellFormat::decimal_comma));
-            let (numbers, note) = read_numbers(raw, index, typed, parse, "a finite number");
-            (ColumnData::Number(numbers), note)
+            let (numbers, mut note) = read_numbers(raw, index, typed, parse, "a finite number");
+            if let Some((note, cell)) = &mut note
+                && let Some(number) = by_other_mark(cell, format, raw.decimal_comma())
+            {
+                let other = if raw.decimal_comma() { "point" } else { "comma" };
+                note.first += &format!(" ({number} with --decimal {other})");
+            }
+            (ColumnData::Number(numbers), note.map(|(note, _)| note))
         }
         ColumnKind::Date => {
             let parse = |cell: &str| parse_date(cell).or_else(|| format?.days(cell));
             let (days, note) = read_numbers(raw, index, raw.days(index), parse, "a date");
-            (ColumnData::Date(days), note)
+            (ColumnData::Date(days), note.map(|(note, _)| note))
         }
         ColumnKind::Category => (read_categories(raw, index, format), None),
         ColumnKind::Text | ColumnKind::Identifier => (ColumnData::Dropped, None),
     }
 }
 
-fn read_numbers(
-    raw: &RawTable,
+/// The numbers of a column, and a note on the cells that are none with the first of them.
+fn read_numbers<'r>(
+    raw: &'r RawTable,
     index: usize,
     typed: Option<&[f64]>,
     parse: impl Fn(&str) -> Option<f64>,
     expected: &str,
-) -> (Vec<f64>, Option<Note>) {
+) -> (Vec<f64>, Option<(Note, &'r str)>) {
     if let Some(typed) = typed.filter(|typed| typed.iter().all(|x| !x.is_infinite())) {
         return (typed.to_vec(), None);
     }
     let mut count = 0;
     let mut first = None;
+    let mut others: Vec<&str> = Vec::new();
     let mut numbers = Vec::with_capacity(raw.n_rows());
     for (row, value) in raw.values(index).enumerate() {
         let number = value.map(|value| {
             parse(value).unwrap_or_else(|| {
                 count += 1;
-                first.get_or_insert((row, value));
+                let (_, first) = *first.get_or_insert((row, value));
+                if value != first && others.len() < Note::MOST_OTHERS && !others.contains(&value) {
+                    others.push(value);
+                }
                 f64::NAN
             })
         });
         numbers.push(number.unwrap_or(f64::NAN));
     }
-    let note = first.map(|(row, value)| Note {
-        column: raw.name(index).to_owned(),
-        count,
-        first: format!("{}: expected {expected}, found {}", raw.place(row, index), shown(value)),
+    let note = first.map(|(row, value)| {
+        let first = format!("{}: expected {expected}, found {}", raw.place(row, index), shown(value));
+        let others = others.into_iter().map(str::to_owned).collect();
+        (Note { column: raw.name(index).to_owned(), count, first, others }, value)
     });
     (numbers, note)
 }
@@ -339,7 +366,7 @@ mod tests {
         assert_eq!(notes, [("bmi", 2), ("born", 1)]);
         assert_eq!(
             table.notes()[0].what(),
-            "row 1 (line 2), column `bmi`: expected a finite number, found `abc`; 2 such cells of this column count as missing"
+            "row 1 (line 2), column `bmi`: expected a finite number, found `abc`, further on `1e999`; 2 such cells of this column count as missing"
         );
     }
 

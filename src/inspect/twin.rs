@@ -83,6 +83,8 @@ pub fn twin(model: &Model, config: Config, listener: &mut Listener) -> Result<Tw
     let theirs = metrics(pair[1], truth.view());
     let both = metrics(pair[0], truth.view()).into_iter().filter_map(|(n, v)| Some((n, v, of(n, &theirs)?)));
     let (e, primary) = (&plan.config.evaluate, primary(plan.target.task));
-    let gain = gain(primary, pair, truth.view(), e.bootstrap, e.confidence, plan.config.seed);
+    let groups = plan.groups_of(rows);
+    let (truth, groups) = (truth.view(), groups.as_deref());
+    let gain = gain(primary, pair, truth, groups, e.bootstrap, e.confidence, plan.config.seed);
     Ok(Twin { n_test: rows.len(), metrics: both.collect(), primary, gain, confidence: e.confidence, trained })
 }

@@ -268,7 +268,8 @@ fn columns(profile: &Profile) -> String {
     }
     if target.is_some() {
         out += "<p class=\"soft\">With target: Pearson’s correlation of two numbers, the correlation ratio of a number and \
-                categories, Cramér’s V of categories. Alone: how well the column by itself predicts the target, from 0 to 1.</p>\n";
+                categories, Cramér’s V of categories; – where it says nothing: a single value, or categories that differ in every \
+                row, of which it would be 1 whatever the target. Alone: how well the column by itself predicts the target, from 0 to 1.</p>\n";
     }
     out
 }

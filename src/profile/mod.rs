@@ -23,6 +23,7 @@ pub mod relation;
 pub mod sample;
 pub mod shift;
 pub mod source;
+mod splits;
 mod style;
 pub mod tail;
 pub mod target;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::words::{counted, shown, thousands};
 use crate::data::{RowIdx, TaskKind};
 use crate::run::Plan;
+use crate::run::budget::enough;
 use against::{Against, against};
 use associations::{Associations, associations};
 use collinearity::collinearity;
@@ -46,6 +48,8 @@ pub use warnings::{Concern, Warning, lines};
 
 /// Columns whose inflation factors are computed, at most.
 const MOST_INFLATED: usize = 500;
+/// Columns that are looked at at a time, each sorted in a copy, where memory is short.
+const LOOKED_AT: usize = 4;
 /// Multiply–adds that the correlation matrix behind the inflation factors may take.
 const COLLINEARITY_BUDGET: usize = 4_000_000_000;
 
@@ -87,11 +91,17 @@ pub struct DrawnFrom {
     pub n_rows: usize,
     /// The memory that there was, in words.
     pub memory: String,
+    /// The memory that would do for all of them, as it is typed.
+    pub enough: String,
 }
 
 impl DrawnFrom {
     fn of(source: &Source<'_>) -> Option<Self> {
-        source.drawn.map(|drawn| Self { n_rows: drawn.n_rows, memory: drawn.memory.clone() })
+        source.drawn.map(|drawn| Self {
+            n_rows: drawn.n_rows,
+            memory: drawn.memory.clone(),
+            enough: enough(drawn.whole),
+        })
     }
 }
 
@@ -131,11 +141,11 @@ impl Profile {
         let other =
             self.against.as_ref().and_then(|of| Some((of.n_rows, &of.table, of.drawn_from.as_ref()?)));
         let tables = self.drawn_from.iter().map(|from| (self.n_rows, &self.table, from)).chain(other);
-        let told = tables.map(|(n_rows, table, DrawnFrom { n_rows: all, memory })| {
+        let told = tables.map(|(n_rows, table, DrawnFrom { n_rows: all, memory, enough })| {
             format!(
                 "Of the {} of {}, {} were looked at, drawn by seed {}: all would take more than {memory}. The number of rows, and \
-                 what the columns are, is of all rows; every other figure is of those that were drawn. To look at more: --memory \
-                 8GiB.",
+                 what the columns are, is of all rows; every other figure is of those that were drawn. To look at all: --memory \
+                 {enough}.",
                 counted(*all, "row"),
                 shown(against::file_name(table)),
                 thousands(n_rows),
@@ -173,16 +183,18 @@ pub fn profile(
     let target = source.target();
     let columns: Vec<ColumnProfile> = source
         .columns
-        .par_iter()
-        .with_max_len(1)
-        .map(|column| {
-            let mut found = column::profile(column);
-            if let Some(t) = target.filter(|_| column.role != Role::Target && column.not_read.is_none()) {
-                let shown = |x: f64| html::label(&found, x);
-                let relation = target::relation(&column.values, &source.columns[t].values, rows, &shown);
-                found.target = Some(relation);
-            }
-            found
+        .chunks(if source.drawn.is_some() { LOOKED_AT } else { usize::MAX })
+        .flat_map(|columns| {
+            let each = columns.par_iter().with_max_len(1).map(|column| {
+                let mut found = column::profile(column);
+                if let Some(t) = target.filter(|_| column.role != Role::Target && column.not_read.is_none()) {
+                    let shown = |x: f64| html::label(&found, x);
+                    let relation = target::relation(&column.values, &source.columns[t].values, rows, &shown);
+                    found.target = Some(relation);
+                }
+                found
+            });
+            each.collect::<Vec<_>>()
         })
         .collect();
 
@@ -238,7 +250,20 @@ const MOST_TRAINING_ROWS: usize = 100_000;
 /// The profile of the training rows of a run, of 100,000 at most: what warnings need, and no row that was set aside.
 pub fn of_training_rows(plan: &Plan) -> Profile {
     let source = source::of_training_rows(plan, MOST_TRAINING_ROWS);
-    profile(&source, None, plan.config.seed, Depth::Warnings, &|_| ())
+    let mut found = profile(&source, None, plan.config.seed, Depth::Warnings, &|_| ());
+    // Of columns that only name something nothing is learned, and they are no part of that; rows are split by them all the
+    // same.
+    if !found.warnings.iter().any(|warning| warning.concern == Concern::Entities) {
+        let hint = source::names_left_out(plan, MOST_TRAINING_ROWS)
+            .into_iter()
+            .find_map(|(name, present, distinct)| splits::entity(&plan.config, &name, present, distinct));
+        if hint.is_some() {
+            found.warnings.retain(|warning| warning.concern != Concern::InTime);
+        }
+        found.warnings.extend(hint);
+        found.warnings.sort_by_key(|warning| warning.concern);
+    }
+    found
 }
 
 /// What is to be looked out for among training rows.

@@ -93,14 +93,19 @@ pub fn chi_squared(a: &[u32], n_a: usize, b: &[u32], n_b: usize) -> Option<(f64,
 }
 
 /// Cramér's V = √(χ²/(n·(min(r, c) − 1))), from 0 to 1 (Cramér 1946), without correction for bias: many levels in few
-/// rows raise it. None where one of them does not vary.
+/// rows raise it. None where one of them does not vary, and where one is different in every row: then it is 1 whatever the
+/// other says.
 pub fn cramers_v(a: &[u32], n_a: usize, b: &[u32], n_b: usize) -> Option<f64> {
     let (chi, [r, c], n) = chi_squared(a, n_a, b, n_b)?;
+    if r.max(c) == n {
+        return None;
+    }
     Some((chi / (n as f64 * (r.min(c) - 1) as f64)).sqrt().min(1.0))
 }
 
 /// The correlation ratio η: the root of the share of the variance of `x` that lies between the categories, from 0 to 1
-/// (Pearson 1905). None where `x` or the category does not vary. O(n).
+/// (Pearson 1905). None where `x` or the category does not vary, and where the category is different in every row: then it is
+/// 1 whatever `x` says. O(n).
 pub fn correlation_ratio(codes: &[u32], n_levels: usize, x: &[f64]) -> Option<f64> {
     let both = || codes.iter().zip(x).filter(|(code, x)| **code != MISSING && !x.is_nan());
     let (n, sum) = both().fold((0.0, 0.0), |(n, sum), (_, x)| (n + 1.0, sum + x));
@@ -114,7 +119,7 @@ pub fn correlation_ratio(codes: &[u32], n_levels: usize, x: &[f64]) -> Option<f6
         total += (x - mean).powi(2);
     }
     let present = groups.iter().filter(|(count, _)| *count > 0.0).count();
-    if present < 2 || (total / n).sqrt() <= 1e-14 * mean.abs() {
+    if present < 2 || present as f64 == n || (total / n).sqrt() <= 1e-14 * mean.abs() {
         return None;
     }
     let between: f64 =

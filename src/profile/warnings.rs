@@ -10,6 +10,7 @@ use super::column::ColumnProfile;
 use super::duplicates::hash;
 use super::met::is_met;
 use super::source::{Column, Role, Source, Values};
+use super::splits;
 use super::{Profile, short};
 use crate::data::ColumnKind;
 use crate::data::schema::named_like_an_identifier;
@@ -42,6 +43,8 @@ pub const FAR_OUT: f64 = 20.0;
 pub enum Concern {
     /// A column gives the target away.
     Leak,
+    /// Rows of one patient, customer or the like are drawn to both sides of the split.
+    Entities,
     /// Cells that do not fit their column.
     Unreadable,
     /// Cells that can be read in two ways.
@@ -76,6 +79,8 @@ pub enum Concern {
     Rounded,
     /// Far extremes govern a column's scale.
     FarOutliers,
+    /// Rows have a time, and are not split by it.
+    InTime,
 }
 
 impl Concern {
@@ -100,6 +105,8 @@ impl Concern {
             Self::SameTwice => "the same twice",
             Self::Rounded => "rounded integers",
             Self::FarOutliers => "far outliers",
+            Self::Entities => "rows of one group",
+            Self::InTime => "rows in time",
         }
     }
 }
@@ -161,6 +168,7 @@ pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     found.extend(imbalance(profile, source));
     found.extend(collinear(profile));
     found.extend(same_twice(profile, source));
+    found.extend(splits::hint(profile, source.config));
     found.retain(|warning| !is_met(warning, source.config));
     found.sort_by_key(|warning| warning.concern);
     found
@@ -194,7 +202,7 @@ pub(super) fn setting(column: &str, key: &str, value: &str) -> String {
 }
 
 /// A text as TOML has it on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

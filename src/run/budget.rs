@@ -54,6 +54,17 @@ pub fn said(bytes: f64) -> String {
     format!("{:.1} {}", bytes / 1024_f64.powi(step as i32), UNITS[step])
 }
 
+/// A size that leaves a fifth more than so many bytes, as it is typed: `80MiB`, `3GiB`.
+pub fn enough(bytes: f64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    let mib = (1.2 * bytes / MIB).ceil().max(1.0);
+    match mib {
+        ..16.0 => format!("{mib}MiB"),
+        ..1024.0 => format!("{}MiB", (mib / 16.0).ceil() * 16.0),
+        _ => format!("{}GiB", (mib / 1024.0).ceil()),
+    }
+}
+
 /// The memory that a command may take, in bytes and in words: what is set, or a share of what is free; nothing where that
 /// cannot be told.
 pub fn budget(config: &Config) -> Result<Option<(f64, String)>> {
@@ -63,6 +74,14 @@ pub fn budget(config: &Config) -> Result<Option<(f64, String)>> {
         return Ok(free.map(|budget| (budget, format!("{}, 60 % of what is free", said(budget)))));
     }
     match bytes_of(set) {
+        // Nobody means so few, and the unit is soon forgotten.
+        Some(bytes) if bytes < 1 << 20 && set.trim().bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
+            let meant = format!("{}GiB", set.trim());
+            Err(Error::setting(
+                format!("data.memory is `{set}`, which is {}", counted(bytes as usize, "byte")),
+                format!("did you mean {meant}? --memory {meant}"),
+            ))
+        }
         Some(bytes) => Ok(Some((bytes as f64, format!("data.memory = {set}")))),
         None => Err(Error::setting(
             format!("data.memory is `{set}`; expected a number of bytes as 2GiB or 500MB"),
@@ -90,7 +109,7 @@ pub fn streamed(config: &Config) -> Result<Option<Streamed>> {
     let need = need(&sources, &ReadOptions::of(&config.data), budget)?;
     Ok((need > budget).then(|| Streamed {
         reason: format!("in memory the table would take some {}, more than {words}", said(need)),
-        instead: format!("--memory {}GiB", (need / 1024_f64.powi(3) * 1.2).ceil()),
+        instead: format!("--memory {}", enough(need)),
     }))
 }
 
@@ -120,7 +139,8 @@ pub fn read_whole(config: &Config) -> Result<RawTable> {
                 counted(n_rows, "row"),
                 said(need)
             ),
-            "save it to a file and give the file's name, or --memory 64GiB, or --set data.stream=never to try all the same",
+            "save it to a file, whose size tells what memory it takes, and give the file's name; or --set data.stream=never to try \
+             all the same",
         ))
     })
 }
@@ -172,6 +192,8 @@ mod tests {
         for text in ["", "GiB", "2 apples", "-1GiB", "0", "nan", "inf", "1e400"] {
             assert_eq!(bytes_of(text), None, "{text}");
         }
+        let typed = [650e3, 70e6, 900e6, 5e9].map(enough);
+        assert_eq!(typed, ["1MiB", "96MiB", "1GiB", "6GiB"]);
         assert_eq!((said(1536.0), said(2e9)), ("1.5 KiB".into(), "1.9 GiB".into()));
     }
 }

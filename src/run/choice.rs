@@ -123,13 +123,12 @@ pub(super) fn check_target(
     if config.task == Task::Auto && task_by_loss(config, raw, &labels.column).is_none() {
         let (alone, reason) = infer_task(&part, &labels.column, None)?;
         if alone != task {
-            let [alone, task] = [alone, task].map(|task| format!("--task {task}"));
             return Err(Error::data(
                 format!(
-                    "among the training rows alone, {reason}, which asks for {alone}; together with held-out rows, which are \
-                     to have no say, it asks for {task}"
+                    "among the training rows alone, {reason}, so that the task would be {alone}; with the held-out rows, which \
+                     are to have no say, it would be {task}"
                 ),
-                format!("{task}, or {alone}"),
+                format!("--task {task}, or --task {alone}"),
             ));
         }
     }

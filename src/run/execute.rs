@@ -6,12 +6,12 @@ use statera_kernels::{CpuLevel, Scalar};
 
 use super::plan::Plan;
 use super::reach::{check_reach, furthest};
-use super::report::{Baseline, Comparison, Measured, Report, RowCounts, untested};
-use crate::config::{EvaluateConfig, Precision, name_starts};
+use super::report::{Baseline, Comparison, Measured, Report, RowCounts, TestGroups, untested};
+use crate::config::{Config, Precision, name_starts};
 use crate::data::RowIdx;
 
 use crate::error::{Error, Result};
-use crate::model::{Card, Model, Params, Provenance, truth_of};
+use crate::model::{Card, Model, Params, Provenance, TargetSpec, truth_of};
 use crate::train::astray::instead;
 use crate::train::baselines::baselines;
 use crate::train::bootstrap::{gain, intervals};
@@ -131,6 +131,7 @@ pub fn card_of(plan: &Plan) -> Card {
             seed: plan.config.seed,
             data_sha256: plan.raw.sha256.clone(),
             n_train: plan.split.train.rows().len(),
+            group: plan.config.split.group.clone(),
         },
     }
 }
@@ -186,22 +187,27 @@ fn judge(plan: &Plan, model: &Model, report: &mut Report, remedy: &dyn Fn() -> S
     let e = &plan.config.evaluate;
     let rivals = if e.baselines { rivals(plan, &plan.split.test)? } else { Vec::new() };
     let truth = truth_of(&plan.labels.target, &plan.split.test);
-    judge_test(report, &ours, truth.view(), &plan.target.classes, &rivals, e);
+    let groups = plan.groups_of(&plan.split.test);
+    judge_test(report, &ours, (truth.view(), groups.as_deref()), &plan.target, &rivals, &plan.config);
     Ok(())
 }
 
-/// Fills in what predictions of the test rows reach, beside those of simple models.
+/// Fills in what predictions of the test rows reach, beside those of simple models; the groups of these rows, if they are in
+/// groups, are what intervals draw.
 pub(super) fn judge_test(
     report: &mut Report,
     ours: &Predictions,
-    truth: Truth,
-    classes: &[String],
+    (truth, groups): (Truth, Option<&[u32]>),
+    target: &TargetSpec,
     rivals: &[(&'static str, Predictions)],
-    e: &EvaluateConfig,
+    config: &Config,
 ) {
-    report.untested = untested(truth, classes);
-    let tested = intervals(ours, truth, e.bootstrap, e.confidence, report.seed);
+    let e = &config.evaluate;
+    report.untested = untested(truth, &target.classes);
+    let tested = intervals(ours, truth, groups, e.bootstrap, e.confidence, report.seed);
     report.resamples = tested.replicates;
+    let by_groups = tested.n_groups.filter(|_| e.bootstrap > 0);
+    report.groups = by_groups.map(|n| TestGroups { column: config.split.group.clone(), n });
     report.test = tested
         .metrics
         .into_iter()
@@ -211,7 +217,8 @@ pub(super) fn judge_test(
         report.baselines.push(Baseline { name, metrics: metrics(predictions, truth) });
     }
     if let Some((baseline, theirs)) = best(report, rivals) {
-        let gain = gain(report.primary(), [ours, theirs], truth, e.bootstrap, e.confidence, report.seed);
+        let gain =
+            gain(report.primary(), [ours, theirs], truth, groups, e.bootstrap, e.confidence, report.seed);
         report.comparison = gain.map(|gain| Comparison { baseline, gain });
     }
 }

@@ -140,6 +140,7 @@ impl Folds {
 
     fn summed_up(&self, done: Vec<FoldDone>) -> (CrossValidated, Vec<Vec<Event>>) {
         let first = &self.plans[0];
+        let test_groups = first.groups_of(&self.test);
         let target = &first.labels.target;
         let s = &self.config.split;
         // The last fold's parts are all rows but the test's, by whatever rule.
@@ -180,8 +181,8 @@ impl Folds {
         if !self.test.is_empty() {
             let truth = truth_of(target, &self.test);
             let rivals: Vec<_> = rivals.into_iter().map(|(name, all)| (name, bag::mean(all))).collect();
-            let (classes, e) = (&first.target.classes, &self.config.evaluate);
-            judge_test(&mut report, &bag::mean(tested), truth.view(), classes, &rivals, e);
+            let truth = (truth.view(), test_groups.as_deref());
+            judge_test(&mut report, &bag::mean(tested), truth, &first.target, &rivals, &self.config);
         }
         let mut all = report.to_json();
         without_seconds(&mut all);

@@ -137,6 +137,11 @@ impl Plan {
         self.pipeline.transform_to_learn(&self.table, rows, &self.out_of_fold)
     }
 
+    /// The group of each of some rows, where the split keeps groups together.
+    pub fn groups_of(&self, rows: &[RowIdx]) -> Option<Vec<u32>> {
+        split::groups_of(&self.config, &self.raw, rows)
+    }
+
     /// What training asks of the training rows besides their inputs and targets.
     pub fn facts(&self) -> Result<RowFacts> {
         facts(self)
@@ -224,7 +229,7 @@ impl Ground {
 
     /// Decides the rest for one split, of which `told` says what it is. `like` is a plan for another split of the same
     /// table, whose columns are shared where they are read alike.
-    pub(super) fn plan(self, split: Split, told: Choice, like: Option<&Plan>) -> Result<Plan> {
+    pub(super) fn plan(self, split: Split, told: Vec<Choice>, like: Option<&Plan>) -> Result<Plan> {
         let Self { mut config, raw, labels, task, told_task, left_out } = self;
         choice::check_target(&config, &raw, &labels, task, &split.train)?;
         config.task = choice::task_setting(task);
@@ -240,7 +245,7 @@ impl Ground {
         let reading = raw.reading.clone().map(|reading| {
             Choice::of("table", reading, "told from the file".to_owned(), "--delimiter, --decimal")
         });
-        let mut choices: Vec<Choice> = reading.into_iter().chain([told_task, told]).collect();
+        let mut choices: Vec<Choice> = reading.into_iter().chain([told_task]).chain(told).collect();
         choices.extend(left_out);
         choices.extend(table.notes().iter().map(choice::of_misfits));
         let options = PipelineOptions::of(&config);

@@ -112,10 +112,11 @@ pub(crate) fn tested_together(
     let together = bag::mean(tests);
     let rows = &first.split.test;
     if !rows.is_empty() {
-        let e = &first.config.evaluate;
-        let simple = if e.baselines { rivals(first, rows)? } else { Vec::new() };
+        let simple = if first.config.evaluate.baselines { rivals(first, rows)? } else { Vec::new() };
         let truth = truth_of(&first.labels.target, rows);
-        judge_test(&mut report, &together, truth.view(), &first.target.classes, &simple, e);
+        let groups = first.groups_of(rows);
+        let truth = (truth.view(), groups.as_deref());
+        judge_test(&mut report, &together, truth, &first.target, &simple, &first.config);
     }
     let mut metrics = report.to_json();
     // The same study is the same file, however long it took.

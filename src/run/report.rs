@@ -8,9 +8,9 @@ use super::objective::class_weights;
 use super::plan::Plan;
 use super::resample;
 use crate::data::TaskKind;
-use crate::data::words::thousands;
+use crate::data::words::{counted, shown, thousands};
 use crate::nn::loss::Loss;
-use crate::train::bootstrap::{Gain, METHOD};
+use crate::train::bootstrap::{Gain, method};
 use crate::train::metrics::Truth;
 
 /// A metric with its interval, if one was asked for.
@@ -31,6 +31,37 @@ pub struct Baseline {
     pub name: &'static str,
     /// Its metrics on the test rows.
     pub metrics: Vec<(&'static str, f64)>,
+}
+
+/// The groups that test rows are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestGroups {
+    /// The column that says which.
+    pub column: String,
+    /// How many there are.
+    pub n: usize,
+}
+
+impl TestGroups {
+    /// With fewer groups than this, intervals over them are rough.
+    const FEW: usize = 10;
+
+    /// What is to be known of intervals over so few groups, if they are few; `more` says how to have more of them.
+    pub fn doubt(&self, more: &str) -> Option<String> {
+        let column = shown(&self.column);
+        match self.n {
+            0 => None,
+            1 => Some(format!(
+                "All test rows are of one group of {column}, so nothing says how far other groups would be off: there are no \
+                 intervals. For more groups: {more}."
+            )),
+            n if n < Self::FEW => Some(format!(
+                "Intervals over only {} of {column} are rough, and rather too narrow.",
+                counted(n, "group")
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// How the network compares with the best simple model, on the same test rows.
@@ -80,6 +111,8 @@ pub struct Report {
     pub confidence: f64,
     /// How many resamples stand behind each interval.
     pub resamples: usize,
+    /// The groups that the test rows are of, which intervals are drawn by; none where rows are split without groups.
+    pub groups: Option<TestGroups>,
     /// Simple models on the same test rows.
     pub baselines: Vec<Baseline>,
     /// Classes of which no test row is, so that nothing is known of how they are predicted.
@@ -120,8 +153,14 @@ pub fn primary(task: TaskKind) -> &'static str {
 }
 
 /// How the intervals of metrics were made, as `metrics.json` and `evaluate --json` tell it.
-pub fn intervals_json(resamples: usize, confidence: f64) -> Value {
-    json!({ "method": METHOD, "resamples": resamples, "confidence": confidence })
+pub fn intervals_json(resamples: usize, confidence: f64, groups: Option<&TestGroups>) -> Value {
+    let method = method(groups.is_some());
+    let mut told = json!({ "method": method, "resamples": resamples, "confidence": confidence });
+    if let (Some(fields), Some(groups)) = (told.as_object_mut(), groups) {
+        fields.insert("group".into(), json!(groups.column));
+        fields.insert("groups".into(), json!(groups.n));
+    }
+    told
 }
 
 impl Report {
@@ -136,6 +175,7 @@ impl Report {
             test: Vec::new(),
             confidence: plan.config.evaluate.confidence,
             resamples: 0,
+            groups: None,
             baselines: Vec::new(),
             untested: Vec::new(),
             shifted: shifted(plan),
@@ -195,7 +235,7 @@ impl Report {
                 entry.insert("resamples".into(), json!(c.gain.replicates));
                 Value::Object(entry)
             }),
-            "intervals": intervals_json(self.resamples, self.confidence),
+            "intervals": intervals_json(self.resamples, self.confidence, self.groups.as_ref()),
             "best_epoch": single.then_some(self.best_epoch),
             "epochs_run": single.then_some(self.epochs_run),
             "stopped": single.then_some(&self.stopped),
@@ -348,6 +388,7 @@ mod tests {
             test: Vec::new(),
             confidence: 0.95,
             resamples: 0,
+            groups: None,
             baselines: Vec::new(),
             untested: Vec::new(),
             shifted: None,

@@ -4,7 +4,7 @@ use super::choice::Choice;
 use crate::config::Config;
 use crate::data::RowIdx;
 use crate::data::words::{counted, null_option, shown, thousands};
-use crate::data::{Groups, Labels, RawTable, Rule, Split, Target, Times};
+use crate::data::{GroupNumbers, Groups, Labels, RawTable, Rule, Split, Target, Times};
 use crate::error::{Error, Result};
 
 /// What rows are told apart by, read from the table.
@@ -43,7 +43,7 @@ impl Basis {
 }
 
 /// The split that the settings ask for, and what is told of it.
-pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, Choice)> {
+pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, Vec<Choice>)> {
     let s = &config.split;
     let basis = Basis::of(config, raw, labels)?;
     let split = if s.column.is_empty() {
@@ -70,15 +70,44 @@ pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Resu
             "--set split.val=0.15, or a split.column with rows of val",
         ));
     }
-    let sizes = [("train", split.train.rows()), ("val", &split.val), ("test", &split.test)];
-    let sizes = sizes.map(|(part, rows)| format!("{} {part}", thousands(rows.len())));
+    let parts = [("train", split.train.rows()), ("val", &split.val), ("test", &split.test)];
+    let sizes = parts.map(|(part, rows)| format!("{} {part}", thousands(rows.len())));
     // Where a column says it, the shares have no say.
     let instead = match (s.column.is_empty(), s.test == 0.2) {
         (false, _) => "",
         (true, false) => "--set split.test=0.2",
         (true, true) => "--set split.test=0.15",
     };
-    Ok((split, Choice::of("split", sizes.join(", "), reason, instead)))
+    let mut told = vec![Choice::of("split", sizes.join(", "), reason, instead)];
+    told.extend(basis.groups.as_ref().and_then(|groups| few_groups(groups, &parts)));
+    Ok((split, told))
+}
+
+/// The group of each of some rows, where the split keeps groups together.
+pub(super) fn groups_of(config: &Config, raw: &RawTable, rows: &[RowIdx]) -> Option<Vec<u32>> {
+    let column = Some(&config.split.group).filter(|column| !column.is_empty());
+    let index = column.and_then(|column| raw.column_index(column))?;
+    let mut numbers = GroupNumbers::default();
+    Some(rows.iter().map(|&row| numbers.number(raw.value(row as usize, index))).collect())
+}
+
+/// That a part has so few groups that its figures hang on which they are.
+fn few_groups(groups: &Groups, parts: &[(&str, &[RowIdx])]) -> Option<Choice> {
+    const FEW: usize = 5;
+    let few = parts.iter().map(|(part, rows)| (*part, groups.count(rows)));
+    let few: Vec<_> = few.filter(|(_, n)| (1..FEW).contains(n)).collect();
+    let told: Vec<String> = few.iter().map(|(part, n)| format!("{n} {part}")).collect();
+    let instead = match few.last()?.0 {
+        "test" if parts.len() == 1 => "--set split.test=0.3, or split.test=0: the folds hold out every group",
+        "test" => "--folds 5, which holds out every group once, or --set split.test=0.3",
+        "val" => "--set split.val=0.25",
+        _ => "--set split.val=0.1 --set split.test=0.1",
+    };
+    let reason = format!(
+        "fewer than {FEW} groups of `{}` in a part, so that what it says hangs on which they happen to be",
+        groups.column
+    );
+    Some(Choice::of("few groups", told.join(", "), reason, instead))
 }
 
 /// The folds that the settings ask for, the rows that stay apart for the test, and what is told of each fold.
@@ -88,7 +117,7 @@ pub(super) fn folds_of(
     config: &Config,
     raw: &RawTable,
     labels: &Labels,
-) -> Result<(Vec<Split>, Vec<RowIdx>, Choice)> {
+) -> Result<(Vec<Split>, Vec<RowIdx>, Vec<Choice>)> {
     let s = &config.split;
     let (whole, _) = split_of(config, raw, labels)?;
     let rows = [whole.train.rows(), &whole.val].concat();
@@ -137,7 +166,9 @@ pub(super) fn folds_of(
     let of = thousands(held_out / folds.len());
     choice += &format!(" of about {of}, {} test", thousands(whole.test.len()));
     let instead = if s.folds == 5 { "--folds 10" } else { "--folds 5" };
-    Ok((folds, whole.test, Choice::of("folds", choice, reason, instead)))
+    let mut told = vec![Choice::of("folds", choice, reason, instead)];
+    told.extend(basis.groups.as_ref().and_then(|groups| few_groups(groups, &[("test", &whole.test)])));
+    Ok((folds, whole.test, told))
 }
 
 fn of_one_mix(config: &Config, target: &Target) -> &'static str {

@@ -16,7 +16,7 @@ use super::objective::{loss_name, loss_of};
 use super::plan;
 use super::preparation;
 use super::rows::check_noise;
-use super::split::split_of;
+use super::split::{groups_of, split_of};
 use super::{embedding, weights};
 use crate::cache::columns::{Asked, Columns, ColumnsKey, Pass};
 use crate::cache::{Building, Cache, Found, InUse, open, told};
@@ -89,6 +89,8 @@ pub struct Decided {
     choices: Vec<Choice>,
     layout: RowLayout,
     parts: [Part; 3],
+    /// The group of each test row, as 32-bit numbers, where the split keeps groups together.
+    test_groups: Option<Seal>,
 }
 
 /// The files of one part.
@@ -102,6 +104,8 @@ struct Part {
     truth: Seal,
 }
 
+const TEST_GROUPS: &str = "test.groups";
+
 fn rows_file(part: usize) -> String {
     format!("{}.rows", PARTS[part])
 }
@@ -112,13 +116,14 @@ fn truth_file(part: usize) -> String {
 
 fn seals(decided: &Decided) -> Vec<(String, &Seal)> {
     let parts = decided.parts.iter().enumerate();
-    parts.flat_map(|(i, part)| [(rows_file(i), &part.rows), (truth_file(i), &part.truth)]).collect()
+    let of_parts = parts.flat_map(|(i, part)| [(rows_file(i), &part.rows), (truth_file(i), &part.truth)]);
+    of_parts.chain(decided.test_groups.iter().map(|seal| (TEST_GROUPS.to_owned(), seal))).collect()
 }
 
 impl StreamedPlan {
     /// Reads the table of `config.data` by way of the cache and decides everything; `tell` hears what takes long.
     pub fn new(mut config: Config, why: &Streamed, tell: &mut dyn FnMut(&str)) -> Result<Self> {
-        check_settings(&config)?;
+        check_settings(&config, why)?;
         let sources = config.data.sources();
         let cache = Cache::open(&config.data.cache, cache_size(&config)?)?;
         let sha256 = crate::data::read::sha256_of(&sources)?;
@@ -209,6 +214,16 @@ impl StreamedPlan {
             _ => OwnedTruth::Classes(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()),
         })
     }
+
+    /// The group of each test row, where the split keeps groups together.
+    pub(super) fn test_groups(&self) -> Result<Option<Vec<u32>>> {
+        if self.decided.test_groups.is_none() {
+            return Ok(None);
+        }
+        let path = self.folder.join(TEST_GROUPS);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        Ok(Some(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()))
+    }
 }
 
 /// The most bytes that the cache is to hold.
@@ -227,7 +242,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 /// Refuses what has to look at all rows at once.
-fn check_settings(config: &Config) -> Result<()> {
+fn check_settings(config: &Config, why: &Streamed) -> Result<()> {
     let asked = [
         (config.data.drop_duplicates, "data.drop_duplicates compares all rows", "data.drop_duplicates=false"),
         (!config.data.weight.is_empty(), "data.weight is a column of its own", "data.weight=''"),
@@ -261,7 +276,7 @@ fn check_settings(config: &Config) -> Result<()> {
     let refused = |what: &str, instead: &str| {
         Error::setting(
             format!("{what}, and this table is read from disk piece by piece"),
-            format!("{instead}, or more memory: --memory 64GiB, or a sample of the rows"),
+            format!("{instead}, or all rows in memory: {}, or a sample of the rows", why.instead),
         )
     };
     if let Some((_, what, instead)) = asked.into_iter().find(|(is_asked, ..)| *is_asked) {
@@ -341,13 +356,17 @@ fn prepared(
     let (task, mut labels, told_task) = choice::of_task(config, &target, &data.target)?;
     // Refuses targets that the loss does not take.
     loss_of(config, task, &labels, &target)?;
-    let (mut split, told_split) = split_of(config, &columns.others(&aside)?, &labels)?;
+    let others = columns.others(&aside)?;
+    let (mut split, told_split) = split_of(config, &others, &labels)?;
+    let groups = groups_of(config, &others, &split.test);
+    drop(others);
     choice::check_target(config, &target, &labels, task, &split.train)?;
     drop(target);
     let part_of = parts_of(&split, columns.n_rows());
     // What is as long as the table and not asked for from here on, while columns as long as it are fitted.
     (labels.rows, split.val, split.test) = (Vec::new(), Vec::new(), Vec::new());
-    let mut choices = vec![told_task, told_split];
+    let mut choices = vec![told_task];
+    choices.extend(told_split);
     choices.extend(choice::of_missing_targets(&labels));
     let target = plan::target_spec(config, &labels, &split, task)?;
 
@@ -404,6 +423,12 @@ fn prepared(
         Precision::F64 => work.write::<f64>(&building, tell),
     };
     let (layout, parts) = written.map_err(|error| told(cache, error))?;
+    let written_groups = |groups: Vec<u32>| {
+        let mut writer = SealedWriter::create(&building.path().join(TEST_GROUPS))?;
+        groups.iter().try_for_each(|group| writer.write(&group.to_le_bytes()))?;
+        writer.finish()
+    };
+    let test_groups = groups.map(written_groups).transpose().map_err(|error| told(cache, error))?;
     let (n_rows, n_columns) = (columns.n_rows(), columns.n_columns());
     let sha256 = sha256.to_owned();
     let skipped = columns.skipped().clone();
@@ -419,6 +444,7 @@ fn prepared(
         choices,
         layout,
         parts,
+        test_groups,
     };
     let in_use = cache.publish(building, folder, &decided, tell)?;
     Ok((decided, in_use))

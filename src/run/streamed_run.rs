@@ -49,6 +49,7 @@ pub fn card_of(plan: &StreamedPlan) -> Card {
             seed: plan.config.seed,
             data_sha256: decided.sha256.clone(),
             n_train: plan.rows(0).len(),
+            group: plan.config.split.group.clone(),
         },
     }
 }
@@ -75,6 +76,7 @@ fn execute_in<T: Scalar + 'static>(
         test: Vec::new(),
         confidence: config.evaluate.confidence,
         resamples: 0,
+        groups: None,
         baselines: Vec::new(),
         untested: Vec::new(),
         shifted: shifted_by_loss(plan.loss),
@@ -101,9 +103,9 @@ fn execute_in<T: Scalar + 'static>(
     if !test.is_empty() {
         let ours = by_parts::<T>(&test, &predict)?;
         let truth = plan.truth(2)?;
-        let e = &config.evaluate;
-        let rivals = if e.baselines { rivals::<T>(plan, &train, &test)? } else { Vec::new() };
-        judge_test(&mut report, &ours, truth.view(), &decided.target.classes, &rivals, e);
+        let rivals = if config.evaluate.baselines { rivals::<T>(plan, &train, &test)? } else { Vec::new() };
+        let groups = plan.test_groups()?;
+        judge_test(&mut report, &ours, (truth.view(), groups.as_deref()), &decided.target, &rivals, config);
     }
     model.card.metrics = report.to_json();
     // The same run is the same file, however long it took.

@@ -1,5 +1,7 @@
 //! How far a metric could be off, had other rows been drawn: bootstrap intervals.
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
 use super::metrics::{Judge, Named, Predictions, Truth, higher_is_better};
@@ -17,6 +19,8 @@ pub struct Intervals {
     pub metrics: Vec<(&'static str, f64, Option<[f64; 2]>)>,
     /// How many replicates the intervals are made from: those asked for, fewer if the table is huge, or none.
     pub replicates: usize,
+    /// The groups that were drawn in place of rows, if rows are in groups.
+    pub n_groups: Option<usize>,
 }
 
 /// Every metric with its percentile bootstrap interval (Efron 1979).
@@ -25,6 +29,11 @@ pub struct Intervals {
 /// `confidence` (0.95, say) of the replicates' metrics. It tells of the sampling of test rows alone, not of
 /// the training's own randomness. There is no interval without replicates, for fewer than two rows, or when a
 /// metric is defined for less than half of the replicates (a rare class is in few of them).
+///
+/// `groups` has the group of each row, where rows of one are no independent draws: then a replicate draws as many groups as
+/// there are, each with all its rows (the cluster bootstrap: Davison & Hinkley 1997, section 3.8; Field & Welsh 2007,
+/// "Bootstrapping clustered data", Journal of the Royal Statistical Society B 69). One group has no interval, and of few of
+/// them intervals are too narrow (Cameron, Gelbach & Miller 2008).
 ///
 /// Replicate r reads the stream (`seed`, [`Purpose::Bootstrap`], r): the bits depend neither on the number of
 /// threads nor on how many other replicates there are.
@@ -38,6 +47,7 @@ pub struct Intervals {
 pub fn intervals(
     predictions: &Predictions,
     truth: Truth,
+    groups: Option<&[u32]>,
     replicates: usize,
     confidence: f64,
     seed: u64,
@@ -46,23 +56,21 @@ pub fn intervals(
     let n = truth.len();
     let judge = Judge::new(predictions, truth);
     let values = judge.weigh(&vec![1; n]);
-    let replicates = if n < 2 || values.is_empty() { 0 } else { affordable(replicates, n * judge.passes()) };
+    let units = Units::of(n, groups);
+    let replicates =
+        if units.len() < 2 || values.is_empty() { 0 } else { affordable(replicates, n * judge.passes()) };
     let drawn: Vec<Vec<Named>> = (0..replicates as u32)
         .into_par_iter()
-        .map_init(
-            || vec![0_u32; n],
-            |weights, replicate| {
-                draw(weights, seed, replicate);
-                judge.weigh(weights)
-            },
-        )
+        .map_init(|| Drawn::of(&units), |drawn, replicate| judge.weigh(drawn.draw(&units, seed, replicate)))
         .collect();
     let metrics = values.into_iter().map(|(name, value)| (name, value, interval(name, &drawn, confidence)));
-    Intervals { metrics: metrics.collect(), replicates }
+    Intervals { metrics: metrics.collect(), replicates, n_groups: groups.is_some().then_some(units.len()) }
 }
 
-/// How [`intervals`] and [`gain`] make their intervals, as files name it.
-pub const METHOD: &str = "percentile bootstrap";
+/// How [`intervals`] and [`gain`] make their intervals, as files name it: by rows, or by groups.
+pub fn method(by_groups: bool) -> &'static str {
+    if by_groups { "percentile cluster bootstrap" } else { "percentile bootstrap" }
+}
 
 /// The largest gain that is told, and the largest loss.
 pub const MOST_GAIN: f64 = 1e9;
@@ -92,6 +100,7 @@ pub fn gain(
     metric: &str,
     [ours, theirs]: [&Predictions; 2],
     truth: Truth,
+    groups: Option<&[u32]>,
     replicates: usize,
     confidence: f64,
     seed: u64,
@@ -110,28 +119,73 @@ pub fn gain(
     };
     let all = share(&vec![1; n])?;
     let passes = ours.passes() + theirs.passes();
-    let replicates = if n < 2 { 0 } else { affordable(replicates, n * passes) };
+    let units = Units::of(n, groups);
+    let replicates = if units.len() < 2 { 0 } else { affordable(replicates, n * passes) };
     let drawn: Vec<Option<f64>> = (0..replicates as u32)
         .into_par_iter()
-        .map_init(
-            || vec![0_u32; n],
-            |weights, replicate| {
-                draw(weights, seed, replicate);
-                share(weights)
-            },
-        )
+        .map_init(|| Drawn::of(&units), |drawn, replicate| share(drawn.draw(&units, seed, replicate)))
         .collect();
     let interval = middle(drawn.into_iter().flatten().collect(), replicates, confidence);
     Some(Gain { share: all, interval, replicates })
 }
 
-/// Draws as many rows as there are, with replacement: how often each was drawn.
-fn draw(weights: &mut [u32], seed: u64, replicate: u32) {
-    weights.fill(0);
-    let n = weights.len();
-    let mut stream = Stream::new(seed, Purpose::Bootstrap, replicate);
-    for _ in 0..n {
-        weights[stream.below(n)] += 1;
+/// What a replicate draws, as often as there are, with replacement.
+enum Units {
+    /// Each row for itself; how many there are.
+    Rows(usize),
+    /// Groups with all their rows, numbered in the order of their first rows.
+    Groups { of_row: Vec<u32>, n_groups: usize },
+}
+
+impl Units {
+    fn of(n_rows: usize, groups: Option<&[u32]>) -> Self {
+        let Some(groups) = groups else { return Self::Rows(n_rows) };
+        assert_eq!(groups.len(), n_rows, "each row has a group");
+        let mut numbers = HashMap::new();
+        let of_row = groups.iter().map(|group| {
+            let next = numbers.len() as u32;
+            *numbers.entry(group).or_insert(next)
+        });
+        let of_row = of_row.collect();
+        Self::Groups { of_row, n_groups: numbers.len() }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Rows(n) | Self::Groups { n_groups: n, .. } => *n,
+        }
+    }
+}
+
+/// How often a replicate has drawn each unit and each row; one of a thread.
+struct Drawn {
+    units: Vec<u32>,
+    /// Empty where the units are rows.
+    rows: Vec<u32>,
+}
+
+impl Drawn {
+    fn of(units: &Units) -> Self {
+        let n_rows = match units {
+            Units::Rows(_) => 0,
+            Units::Groups { of_row, .. } => of_row.len(),
+        };
+        Self { units: vec![0; units.len()], rows: vec![0; n_rows] }
+    }
+
+    /// How often a replicate draws each row.
+    fn draw(&mut self, units: &Units, seed: u64, replicate: u32) -> &[u32] {
+        self.units.fill(0);
+        let n = self.units.len();
+        let mut stream = Stream::new(seed, Purpose::Bootstrap, replicate);
+        for _ in 0..n {
+            self.units[stream.below(n)] += 1;
+        }
+        let Units::Groups { of_row, .. } = units else { return &self.units };
+        for (times, &group) in self.rows.iter_mut().zip(of_row) {
+            *times = self.units[group as usize];
+        }
+        &self.rows
     }
 }
 
@@ -188,22 +242,22 @@ mod tests {
         let truth = Truth::Values(&truth);
         // Errors in a fixed proportion: the share is the same in every draw, though the errors are not.
         let Gain { share, interval, replicates } =
-            gain("rmse", [&off(1.0), &off(2.0)], truth, 200, 0.9, 1).unwrap();
+            gain("rmse", [&off(1.0), &off(2.0)], truth, None, 200, 0.9, 1).unwrap();
         let [low, high] = interval.unwrap();
         assert_eq!(replicates, 200);
         assert!((share - 0.5).abs() < 1e-12 && (low - 0.5).abs() < 1e-12 && (high - 0.5).abs() < 1e-12);
-        let worse = gain("rmse", [&off(2.0), &off(1.0)], truth, 200, 0.9, 1).unwrap();
+        let worse = gain("rmse", [&off(2.0), &off(1.0)], truth, None, 200, 0.9, 1).unwrap();
         assert!((worse.share + 1.0).abs() < 1e-12, "{worse:?}");
         // More of a metric of which more is better.
-        let better = gain("r2", [&off(0.1), &off(0.2)], truth, 200, 0.9, 1).unwrap();
+        let better = gain("r2", [&off(0.1), &off(0.2)], truth, None, 200, 0.9, 1).unwrap();
         assert!(better.share > 0.0, "{better:?}");
-        assert_eq!(gain("accuracy", [&off(1.0), &off(2.0)], truth, 10, 0.9, 1), None);
-        let perfect = gain("rmse", [&off(1.0), &off(0.0)], truth, 50, 0.9, 1).unwrap();
+        assert_eq!(gain("accuracy", [&off(1.0), &off(2.0)], truth, None, 10, 0.9, 1), None);
+        let perfect = gain("rmse", [&off(1.0), &off(0.0)], truth, None, 50, 0.9, 1).unwrap();
         assert_eq!(perfect, Gain { share: -1e9, interval: Some([-1e9, -1e9]), replicates: 50 });
-        assert_eq!(gain("rmse", [&off(0.0), &off(0.0)], truth, 0, 0.9, 1).unwrap().share, 0.0);
+        assert_eq!(gain("rmse", [&off(0.0), &off(0.0)], truth, None, 0, 0.9, 1).unwrap().share, 0.0);
         let broken = Predictions::Values(vec![f64::NAN; 40]);
-        assert_eq!(gain("rmse", [&off(1.0), &broken], truth, 10, 0.9, 1), None);
-        assert_eq!(gain("rmse", [&off(1.0), &off(2.0)], truth, 0, 0.9, 1).unwrap().interval, None);
+        assert_eq!(gain("rmse", [&off(1.0), &broken], truth, None, 10, 0.9, 1), None);
+        assert_eq!(gain("rmse", [&off(1.0), &off(2.0)], truth, None, 0, 0.9, 1).unwrap().interval, None);
     }
 
     #[test]

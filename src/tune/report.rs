@@ -143,7 +143,9 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
             let theirs = untuned.model.predict_prepared(&base.inputs(&base.split.test)?);
             let e = &base.config.evaluate;
             let both = [&ours, &theirs];
-            gain(tuned.primary(), both, truth.view(), e.bootstrap, e.confidence, tuning.base.seed)
+            let groups = base.groups_of(&base.split.test);
+            let (truth, groups) = (truth.view(), groups.as_deref());
+            gain(tuned.primary(), both, truth, groups, e.bootstrap, e.confidence, tuning.base.seed)
         }
         _ => None,
     };

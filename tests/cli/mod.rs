@@ -1,6 +1,7 @@
 //! The binary, called from outside, in a folder of its own.
 
 pub(crate) mod cases;
+pub(crate) mod typed;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

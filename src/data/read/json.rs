@@ -97,6 +97,12 @@ impl JsonReader {
         }
         let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
         reader.names = checked_names(&borrowed, &reader.path().display().to_string())?;
+        let path = reader.path();
+        for (line, text) in reader.pieces.iter().flat_map(lines).take(usize::from(reader.names.is_empty())) {
+            if let Err(Bad { what, remedy, .. }) = object_of(text, line, &path) {
+                return Err(Error::data(format!("{}, row 1 (line {line}): {what}", path.display()), remedy));
+            }
+        }
         if reader.names.is_empty() {
             return Err(Error::data(
                 format!("{} starts with an object without any key", reader.path().display()),
@@ -199,18 +205,8 @@ impl JsonReader {
         seen: &mut [u64],
     ) -> std::result::Result<Vec<Entry<'a>>, Bad> {
         let path = self.path();
-        let look = format!(
-            "check the line: sed -n {line}p {}; or --bad-rows skip to leave such rows out",
-            shell(&path.to_string_lossy())
-        );
-        let Line(entries) = serde_json::from_slice(text).map_err(|error| Bad {
-            line,
-            what: match std::str::from_utf8(text) {
-                Ok(_) => format!("expected a JSON object, found another line: {error}"),
-                Err(error) => format!("byte {} of the line is not of UTF-8", error.valid_up_to() + 1),
-            },
-            remedy: look.clone(),
-        })?;
+        let look = look_at(line, &path);
+        let Line(entries) = object_of(text, line, &path)?;
         let mut place = |(key, value): (Cow<'_, str>, &'a RawValue)| {
             let place = self.places.get(key.trim()).copied().ok_or_else(|| Bad {
                 line,
@@ -231,6 +227,44 @@ impl JsonReader {
         };
         entries.into_iter().map(&mut place).collect()
     }
+}
+
+/// What to do about a line that is no row.
+fn look_at(line: u64, path: &Path) -> String {
+    format!(
+        "check the line: sed -n {line}p {}; or --bad-rows skip to leave such rows out",
+        shell(&path.to_string_lossy())
+    )
+}
+
+/// The object that a line is.
+fn object_of<'a>(text: &'a [u8], line: u64, path: &Path) -> std::result::Result<Line<'a>, Bad> {
+    serde_json::from_slice(text).map_err(|error| {
+        let look = look_at(line, path);
+        let (what, remedy) = match std::str::from_utf8(text) {
+            Ok(text) => match number_unknown_to_json(text) {
+                Some(word) => (
+                    format!("JSON has no {word}"),
+                    format!(
+                        "write null where there is no number; or {}",
+                        look.replace("check the line: ", "look at the line: ")
+                    ),
+                ),
+                None => (format!("expected a JSON object, found another line: {error}"), look),
+            },
+            Err(error) => (format!("byte {} of the line is not of UTF-8", error.valid_up_to() + 1), look),
+        };
+        Bad { line, what, remedy }
+    })
+}
+
+/// The first word outside of quotes that other languages write for what is no finite number.
+fn number_unknown_to_json(text: &str) -> Option<&str> {
+    const WORDS: [&str; 4] = ["NaN", "nan", "Infinity", "inf"];
+    // What stands within quotes is every second part; a quote within them is behind a backslash, and never before a word.
+    let outside = text.split('"').step_by(2);
+    let mut words = outside.flat_map(|part| part.split(|c: char| !c.is_ascii_alphabetic()));
+    words.find(|word| WORDS.contains(word))
 }
 
 /// The lines of a piece that are not blank, with their numbers.

@@ -11,6 +11,36 @@ use super::{MIN_TRAIN, Split, check_shares, is_too_small};
 use crate::random::Stream;
 use crate::{Error, Result};
 
+/// Numbers groups from 0 on as their cells are met: equal cells, where numbers are compared as numbers, are one group, and so
+/// are all missing cells.
+#[derive(Debug, Default)]
+pub struct GroupNumbers {
+    words: HashMap<String, u32>,
+    numbers: HashMap<u64, u32>,
+    missing: Option<u32>,
+}
+
+impl GroupNumbers {
+    /// The number of the group of a cell.
+    pub fn number(&mut self, cell: Option<&str>) -> u32 {
+        // A table of less than 2³² rows has fewer groups than there are numbers.
+        let new = self.n_groups() as u32;
+        match (cell, cell.and_then(finite)) {
+            (_, Some(number)) => *self.numbers.entry((number + 0.0).to_bits()).or_insert(new),
+            (Some(word), None) => match self.words.get(word) {
+                Some(&known) => known,
+                None => *self.words.entry(word.to_owned()).or_insert(new),
+            },
+            (None, None) => *self.missing.get_or_insert(new),
+        }
+    }
+
+    /// How many groups have been met.
+    pub fn n_groups(&self) -> usize {
+        self.words.len() + self.numbers.len() + usize::from(self.missing.is_some())
+    }
+}
+
 /// Which rows belong together: of one patient, customer or machine, say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Groups {
@@ -33,25 +63,14 @@ impl Groups {
                 instead(column, raw.names()),
             )
         })?;
-        let (mut words, mut numbers) = (HashMap::<&str, u32>::new(), HashMap::<u64, u32>::new());
-        let (mut missing, mut n_missing, mut n_groups) = (None, 0, 0);
+        let (mut numbering, mut n_missing) = (GroupNumbers::default(), 0);
         let mut of_row = vec![MISSING; raw.n_rows()];
         for &row in rows {
-            // A table of less than 2³² rows has fewer groups than there are codes.
-            let new = || {
-                n_groups += 1;
-                n_groups as u32 - 1
-            };
             let cell = raw.value(row as usize, index);
-            of_row[row as usize] = match (cell, cell.and_then(finite)) {
-                (_, Some(number)) => *numbers.entry((number + 0.0).to_bits()).or_insert_with(new),
-                (Some(word), None) => *words.entry(word).or_insert_with(new),
-                (None, None) => {
-                    n_missing += 1;
-                    *missing.get_or_insert_with(new)
-                }
-            };
+            n_missing += usize::from(cell.is_none());
+            of_row[row as usize] = numbering.number(cell);
         }
+        let n_groups = numbering.n_groups();
         if n_groups < 2 {
             return Err(Error::data(
                 format!(

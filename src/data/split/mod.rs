@@ -8,7 +8,7 @@ mod random;
 mod time;
 
 pub use folds::Rule;
-pub use group::Groups;
+pub use group::{GroupNumbers, Groups};
 pub use time::Times;
 
 use super::table::RowIdx;
