@@ -62,6 +62,8 @@ fn trials_of_a_process_that_has_ended_are_interrupted_wherever_they_are_told_of(
     let path = folder.path();
     let child = endless(path, &[]);
     until(|| both_run(path));
+    // A line of progress comes once a second.
+    std::thread::sleep(Duration::from_millis(2500));
     let counts = listed(path)["trials"].clone();
     assert_eq!([&counts["running"], &counts["interrupted"]], [2, 0], "{counts}");
     let told = call(path, &["tune", "--list", "s"]).done().out;

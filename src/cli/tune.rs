@@ -270,12 +270,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// The command that goes on with a study, which knows its settings and what it was asked; and its table, if that was
 /// not standard input.
 pub(super) fn to_resume(folder: &Path, table: &str) -> String {
-    let table = if is_stdin(Path::new(table)) { text::sources(&[table.into()]) + " " } else { String::new() };
+    let table = if is_stdin(Path::new(table)) { "TABLE.csv " } else { "" };
     format!("statera tune {table}--resume {}", text::shell(&text::path(folder)))
 }
 
+/// Whether a table is standard input, as it is named on the command line or in a study.
 fn is_stdin(table: &Path) -> bool {
-    table == Path::new("-") || table == Path::new("/dev/stdin")
+    ["-", "/dev/stdin", "standard input"].iter().any(|name| table == Path::new(name))
 }
 
 /// What leads to further trials once a study has ended with `n` of them.
