@@ -335,14 +335,14 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
             }
         };
     }
-    if let (Some(study), [], true) = (&arguments.resume, &arguments.data[..], is_stdin(&base.data.path)) {
-        if std::io::stdin().is_terminal() {
-            let study = study.display();
-            return Err(Error::setting(
-                format!("the table of the study {study} came from standard input, and there is none now"),
-                format!("statera tune TABLE.csv --resume {study}"),
-            ));
-        }
+    if let (Some(study), [], true) = (&arguments.resume, &arguments.data[..], is_stdin(&base.data.path))
+        && std::io::stdin().is_terminal()
+    {
+        let study = study.display();
+        return Err(Error::setting(
+            format!("the table of the study {study} came from standard input, and there is none now"),
+            format!("statera tune TABLE.csv --resume {study}"),
+        ));
     }
     let raw = Arc::new(Plan::read(&base)?);
     known.map_or(Ok(()), |store| check_table(store, &raw, arguments.force))?;
@@ -391,7 +391,7 @@ fn built_in(base: &Config, fixed: &[String]) -> Result<Space, Error> {
     let mut space = Space::from_toml_str(SPACE)?;
     // The short forms of a network say nothing beside a list of layers.
     let listed = !base.network.layers.is_empty();
-    space.parameters.retain(|p| !fixed.contains(&p.key) && !(listed && p.key.starts_with("network.")));
+    space.parameters.retain(|p| !(fixed.contains(&p.key) || listed && p.key.starts_with("network.")));
     let idle: Vec<String> = space.idle(base).into_iter().map(|(key, _)| key.to_owned()).collect();
     space.parameters.retain(|p| !idle.contains(&p.key));
     if space.parameters.is_empty() {
