@@ -70,6 +70,7 @@ mod told;
 mod trouble;
 mod tune;
 mod tune_faults;
+mod tune_told;
 mod weight_kinds;
 mod weight_kinds_cli;
 mod weights;

@@ -63,10 +63,16 @@ pub(super) fn tested(report: &Report) -> String {
     if let Some(doubt) = report.groups.as_ref().and_then(|groups| groups.doubt(MORE_GROUPS)) {
         let _ = write!(out, "\n{}", text::wrap(&doubt, 0));
     }
-    if report.n_rows.test < FEW_TEST_ROWS {
-        let _ = write!(out, "\n{}", text::wrap(&format!("With only {n} these figures are rough."), 0));
+    out + &rough(report)
+}
+
+/// What is said where there are few test rows.
+pub(super) fn rough(report: &Report) -> String {
+    if report.n_rows.test >= FEW_TEST_ROWS {
+        return String::new();
     }
-    out
+    let n = text::counted(report.n_rows.test, "test row");
+    format!("\n{}", text::wrap(&format!("With only {n} these figures are rough."), 0))
 }
 
 /// What intervals draw, where that is no single rows.

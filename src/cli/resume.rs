@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use statera::config::Config;
+use statera::error::Error;
 use statera::run::checkpoints::{self, CHECKPOINTS};
 use statera::run::resume::{Beginning, Broken, Found, find};
 use statera::run::{Folds, RunFolder};
@@ -19,6 +20,13 @@ pub(super) fn command(run: &Path) -> String {
 
 /// Goes on with the run in the folder `run`.
 pub(super) fn resume(run: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if run.join(statera::tune::FILE).is_file() {
+        return Err(Error::setting(
+            format!("{} is a study of settings, and no run", run.display()),
+            format!("statera tune --resume {}", text::shell(&text::path(run))),
+        )
+        .into());
+    }
     let broken = match find(run)? {
         Found::Broken(broken) => broken,
         Found::Ended => {
@@ -62,7 +70,9 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
     } else {
         folder.begin_anew()?;
         write_schema(&folder, told.schema)?;
-        tell(arguments, &format!("{} has no checkpoint yet: training begins anew", run.display()));
+        let none =
+            if damaged.is_empty() { "has no checkpoint yet" } else { "has no checkpoint that is whole" };
+        tell(arguments, &format!("{} {none}: training begins anew", run.display()));
     }
     let about = broken.about(told.sha256);
     if changed {
@@ -86,6 +96,6 @@ fn tell(arguments: &Arguments, what: &str) {
 /// Tells of checkpoints that were damaged, whether or not notes are wanted.
 pub(super) fn tell_damaged(damaged: &[String]) {
     for what in damaged {
-        text::note(&format!("warning: {what}; training goes on from the one before it"));
+        text::note(&format!("warning: {what}; it is set aside, and the one before it used if there is one"));
     }
 }

@@ -1,7 +1,7 @@
 //! `statera tune`
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,15 +10,17 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use statera::config::{Config, Space};
+use statera::data::RawTable;
 use statera::error::Error;
 use statera::run::{Folder, Plan};
-use statera::tune::{Chosen, Header, Pruner, Sampler, State, Store, Trial, Tuning, View, Wish, choose};
+use statera::tune::{Chosen, Header, Over, Pruner, Sampler, State, Store, Trial, Tuning, View, Wish, choose};
 
 use super::interrupt::Interruption;
 use super::reading::{Learning, tell_skipped};
 use super::results::{doubts, with_leaks};
 use super::train::tell_leaks;
-use super::trials::{csv, listing, results};
+use super::trials::{csv, listing, results, tally};
+use super::tune_list::{document, list, study_to_read};
 use super::tune_progress::Progress;
 use super::{INTERRUPTED, Settings, for_one_split, text, within};
 
@@ -58,7 +60,7 @@ const SHOWN: usize = 10;
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// The table: files, a folder, a pattern of names or - (or set data.path)
-    data: Vec<PathBuf>,
+    pub(super) data: Vec<PathBuf>,
     /// The column to predict (or set data.target)
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
@@ -73,19 +75,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = Pruner::NAMES, hide_possible_values = true)]
     pruner: Option<String>,
     /// The most trials (default: 60; of a grid, all)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     trials: Option<u64>,
     /// Seconds after which no further trial begins
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     max_seconds: Option<f64>,
     /// Trials at a time, each on one thread; 0 takes one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     jobs: usize,
     /// Run a grid of more than a million trials
     #[arg(long)]
     large_grid: bool,
     /// Let the models of the best N trials predict together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     ensemble: Option<u16>,
     /// Train the best settings with so many other seeds, to tell luck
     #[arg(long, value_name = "N")]
@@ -105,19 +107,19 @@ pub(crate) struct Arguments {
     /// Print the trials of a study, the best first, and do nothing else
     #[arg(long, value_name = "STUDY", num_args = 0..=1, default_missing_value = "-")]
     #[arg(conflicts_with_all = ["target", "resume", "out"])]
-    list: Option<PathBuf>,
+    pub(super) list: Option<PathBuf>,
     /// Print the epochs of this trial of a study
     #[arg(long, value_name = "TRIAL", conflicts_with_all = ["target", "resume", "out", "export"])]
-    show: Option<u64>,
+    pub(super) show: Option<u64>,
     /// Print the trials of a study as CSV
     #[arg(long, value_name = "FORMAT", value_parser = ["csv"], conflicts_with_all = ["target", "resume", "out"])]
-    export: Option<String>,
+    pub(super) export: Option<String>,
     /// How many of the best trials are printed; 0 for all
     #[arg(long, value_name = "N")]
-    top: Option<usize>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
+    pub(super) top: Option<usize>,
+    /// Print as JSON: the result, or what --list and --show print
+    #[arg(long, conflicts_with = "export")]
+    pub(super) json: bool,
     /// No notes and no progress; warnings are still told
     #[arg(long)]
     quiet: bool,
@@ -165,12 +167,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .into());
     }
     let request = Request::of(arguments, known.as_ref())?;
-    let (tuning, plan) = tuning(arguments, &request)?;
+    let (tuning, plan) = tuning(arguments, &request, known.as_ref())?;
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
     let (folder, store) = if let Some(store) = known {
-        check_same(&store, &header(&tuning, &plan), arguments.force)?;
+        check_settings(&store, &without_place(&tuning.base))?;
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
         statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
         (folder, store)
@@ -209,15 +211,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if !arguments.quiet {
             text::note("Training the best settings anew, and the untuned ones beside them.\n");
         }
+        if why == Over::TimeUp && trials.iter().all(|trial| trial.state != State::Done) {
+            let more = further(&tuning, why, trials.len() as u64, &folder);
+            return Err(Error::training(
+                format!("the time was up before a trial came to its end ({}, to go on)", tally(&trials)),
+                more,
+            )
+            .into());
+        }
         choose(&tuning, &trials, wish, interruption.asked())?
     };
     let Some(chosen) = chosen else {
-        let ended = trials.iter().filter(|trial| trial.state != State::Running).count();
-        writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
+        if arguments.json {
+            let listed = document(&View::open(&folder)?, &trials, arguments.top.unwrap_or(0))?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?;
+        } else {
+            writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
+        }
         text::note(&format!(
-            "interrupted after {}; to go on: {}",
-            text::counted(ended, "trial"),
-            to_resume(&folder)
+            "interrupted with {} ({}); to go on: {}",
+            text::counted(trials.len(), "trial"),
+            tally(&trials),
+            to_resume(&folder, &tuning.raw.source.display().to_string())
         ));
         return Ok(ExitCode::from(INTERRUPTED));
     };
@@ -229,13 +244,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         write!(out, "{json}")?;
     } else {
         let counted = text::counted(trials.len(), "trial");
-        writeln!(out, "{counted} in {} ({why})\n", text::seconds(took))?;
+        let broken_off = if trials.iter().all(|trial| trial.state.is_over()) {
+            String::new()
+        } else {
+            format!("; {}", tally(&trials))
+        };
+        writeln!(out, "{counted} in {} ({why}{broken_off})\n", text::seconds(took))?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         write!(out, "{}{}", results(&chosen, again), doubts(&leaks, &tuning.base.data.target))?;
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
         let best = text::shell(&text::path(&folder.join("best")));
         let study = text::shell(&text::path(&folder));
-        let more = format!("{} --trials {}", to_resume(&folder), trials.len() * 2);
+        let more = further(&tuning, why, trials.len() as u64, &folder);
         let rows = [
             ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
             ["every trial", &format!("statera tune --list {study} --top 0")],
@@ -247,33 +267,39 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The study that is only to be read, if that is asked for.
-fn study_to_read(arguments: &Arguments) -> Result<Option<&Path>, Error> {
-    if arguments.list.is_none() && arguments.show.is_none() && arguments.export.is_none() {
-        return Ok(None);
-    }
-    // Without a value of its own, the study stands where tables do.
-    let named = arguments.list.as_deref().filter(|study| *study != Path::new("-"));
-    match (named, &arguments.data[..]) {
-        (Some(study), []) => Ok(Some(study)),
-        (None, [study]) => Ok(Some(study)),
-        (named, data) => Err(Error::setting(
-            format!(
-                "--list, --show and --export read one study; {} are named",
-                data.len() + usize::from(named.is_some())
-            ),
-            "statera tune --list runs/TABLE-tune-1",
-        )),
-    }
+/// The command that goes on with a study, which knows its settings and what it was asked; and its table, if that was
+/// not standard input.
+pub(super) fn to_resume(folder: &Path, table: &str) -> String {
+    let table = if is_stdin(Path::new(table)) { "TABLE.csv " } else { "" };
+    format!("statera tune {table}--resume {}", text::shell(&text::path(folder)))
 }
 
-/// The command that goes on with a study, which knows its table, its settings and what it was asked.
-fn to_resume(folder: &Path) -> String {
-    format!("statera tune --resume {}", text::shell(&text::path(folder)))
+/// Whether a table is standard input, as it is named on the command line or in a study.
+fn is_stdin(table: &Path) -> bool {
+    ["-", "/dev/stdin", "standard input"].iter().any(|name| table == Path::new(name))
+}
+
+/// What leads to further trials once a study has ended with `n` of them.
+fn further(tuning: &Tuning, why: Over, n: u64, folder: &Path) -> String {
+    let resume = to_resume(folder, &tuning.raw.source.display().to_string());
+    let most = tuning.space.combinations().unwrap_or(u64::MAX);
+    match (why, tuning.max_seconds) {
+        (Over::TimeUp, Some(seconds)) => format!("{resume} --max-seconds {}", 2.0 * seconds),
+        (Over::Enough(_), _) if n < most => format!("{resume} --trials {}", n.saturating_mul(2).min(most)),
+        _ => {
+            let space = text::shell(&text::path(&folder.join("space.toml")));
+            // So many as were asked for would be the end again.
+            let trials = match why {
+                Over::Enough(_) => format!(" --trials {}", n.saturating_mul(2)),
+                _ => String::new(),
+            };
+            format!("more values in {space}, then: {resume}{trials}")
+        }
+    }
 }
 
 /// What is to be done, from the command line and the files that it names; and the plan of the settings as they stand.
-fn tuning(arguments: &Arguments, request: &Request) -> Result<(Tuning, Plan), Error> {
+fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Result<(Tuning, Plan), Error> {
     let mut sets = arguments.learning.sets()?;
     sets.extend(arguments.settings.sets.iter().cloned());
     sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
@@ -295,12 +321,42 @@ fn tuning(arguments: &Arguments, request: &Request) -> Result<(Tuning, Plan), Er
     if space.parameters.is_empty() {
         space = match &kept {
             Some((_, file)) if arguments.settings.config.is_none() && file.is_file() => {
-                Space::load(Some(file), &[])?.0
+                // Its conditions may name settings that are not searched: those of the study, not the defaults.
+                let text = std::fs::read_to_string(file).map_err(|e| Error::io("read", file, e))?;
+                let space = Space::from_toml_str(&text).map_err(|e| within_file(file, e))?;
+                space.check(&base)?;
+                space
             }
-            _ => built_in(&base)?,
+            _ => {
+                if !arguments.quiet {
+                    text::note("No setting carries a range: the built-in space is searched.");
+                }
+                built_in(&base, &space.fixed)?
+            }
         };
     }
+    if let (Some(study), [], true) = (&arguments.resume, &arguments.data[..], is_stdin(&base.data.path))
+        && std::io::stdin().is_terminal()
+    {
+        let study = study.display();
+        return Err(Error::setting(
+            format!("the table of the study {study} came from standard input, and there is none now"),
+            format!("statera tune TABLE.csv --resume {study}"),
+        ));
+    }
     let raw = Arc::new(Plan::read(&base)?);
+    known.map_or(Ok(()), |store| check_table(store, &raw, arguments.force))?;
+    if let Some(name) = space.columns().into_iter().find(|name| raw.names().all(|known| known != name)) {
+        let names: Vec<String> = raw.names().take(20).map(|name| format!("`{}`", text::name(name))).collect();
+        return Err(Error::setting(
+            format!(
+                "data.columns: there is no column `{}` in {}",
+                text::name(&name),
+                text::path(&raw.source)
+            ),
+            format!("one of {}", names.join(", ")),
+        ));
+    }
     // What no trial could do is told before the first of them.
     let plan = Plan::of(base.clone(), Arc::clone(&raw))?;
     let sampler = request.sampler.as_deref().and_then(Sampler::named).unwrap_or(Sampler::Tpe);
@@ -322,14 +378,28 @@ fn tuning(arguments: &Arguments, request: &Request) -> Result<(Tuning, Plan), Er
     Ok((tuning, plan))
 }
 
-/// The built-in space, without what the settings leave no room for.
-fn built_in(base: &Config) -> Result<Space, Error> {
+/// What is wrong in a file of ranges, with its name.
+fn within_file(file: &Path, error: Error) -> Error {
+    match error {
+        Error::Setting(p) => Error::setting(format!("{}: {}", file.display(), p.what), p.remedy),
+        other => other,
+    }
+}
+
+/// The built-in space, without what the user has set, and what has no effect beside that.
+fn built_in(base: &Config, fixed: &[String]) -> Result<Space, Error> {
     let mut space = Space::from_toml_str(SPACE)?;
-    let (listed, lbfgs) = (!base.network.layers.is_empty(), base.optimizer.name.to_string() == "lbfgs");
-    space.parameters.retain(|parameter| {
-        let of_network = parameter.key.starts_with("network.");
-        if of_network { !listed } else { !lbfgs }
-    });
+    // The short forms of a network say nothing beside a list of layers.
+    let listed = !base.network.layers.is_empty();
+    space.parameters.retain(|p| !(fixed.contains(&p.key) || listed && p.key.starts_with("network.")));
+    let idle: Vec<String> = space.idle(base).into_iter().map(|(key, _)| key.to_owned()).collect();
+    space.parameters.retain(|p| !idle.contains(&p.key));
+    if space.parameters.is_empty() {
+        return Err(Error::setting(
+            "nothing is left to search: every setting of the built-in space has a value or no effect",
+            "--set 'optimizer.learning_rate={ low = 1e-4, high = 1e-1, log = true }'",
+        ));
+    }
     Ok(space)
 }
 
@@ -350,22 +420,28 @@ fn without_place(base: &Config) -> String {
     base.to_toml()
 }
 
-/// Whether a study is of this table and these settings.
-fn check_same(store: &Store, now: &Header, force: bool) -> Result<(), Error> {
+/// Whether a study is of this table.
+fn check_table(store: &Store, raw: &RawTable, force: bool) -> Result<(), Error> {
     let known = store.header()?;
-    if known.data_sha256 != now.data_sha256 && !force {
-        return Err(Error::setting(
-            format!(
-                "the study is of {} (sha256 {}…), this is {} (sha256 {}…)",
-                known.data_path,
-                known.data_sha256.get(..8).unwrap_or_default(),
-                now.data_path,
-                now.data_sha256.get(..8).unwrap_or_default()
-            ),
-            "give the table of the study, begin a new one, or --force to compare trials on different tables",
-        ));
+    if known.data_sha256 == raw.sha256 || force {
+        return Ok(());
     }
-    let lines: (Vec<&str>, Vec<&str>) = (known.base.lines().collect(), now.base.lines().collect());
+    Err(Error::setting(
+        format!(
+            "the study is of {} (sha256 {}…), this is {} (sha256 {}…)",
+            known.data_path,
+            known.data_sha256.get(..8).unwrap_or_default(),
+            raw.source.display(),
+            raw.sha256.get(..8).unwrap_or_default()
+        ),
+        "give the table of the study, begin a new one, or --force to compare trials on different tables",
+    ))
+}
+
+/// Whether the trials of a study were run with these settings.
+fn check_settings(store: &Store, now: &str) -> Result<(), Error> {
+    let known = store.header()?;
+    let lines: (Vec<&str>, Vec<&str>) = (known.base.lines().collect(), now.lines().collect());
     if let Some(new) = lines.1.iter().find(|line| !lines.0.contains(line)) {
         let key = new.split('=').next().unwrap_or_default().trim();
         let old = lines.0.iter().find(|line| line.split('=').next().map(str::trim) == Some(key));
@@ -399,7 +475,8 @@ fn describe(tuning: &Tuning, before: &[Trial]) -> String {
         let _ = write!(first, ", {} pruning", tuning.pruner.name());
     }
     if !before.is_empty() {
-        let _ = write!(first, "; {} in the study already", text::counted(before.len(), "trial"));
+        let many = text::counted(before.len(), "trial");
+        let _ = write!(first, "; {many} in the study already ({})", tally(before));
     }
     let mut rows = vec![["searched", "values"].map(String::from).to_vec()];
     for p in &tuning.space.parameters {
@@ -442,51 +519,4 @@ fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
 
 fn write_csv(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
     Ok(statera::files::write_atomically(&folder.join("trials.csv"), &csv(trials)?)?)
-}
-
-/// `--list`, with `--show` and `--export`.
-fn list(arguments: &Arguments, study: &Path) -> anyhow::Result<ExitCode> {
-    let view = View::open(study)?;
-    let trials = view.trials()?;
-    let mut out = std::io::stdout().lock();
-    if let Some(number) = arguments.show {
-        let Some(trial) = trials.iter().find(|trial| trial.number == number) else {
-            return Err(Error::setting(
-                format!("the study has no trial {number}; it has {}", text::counted(trials.len(), "trial")),
-                "`statera tune --list STUDY` numbers them",
-            )
-            .into());
-        };
-        let settings: Vec<String> = trial.settings.iter().map(|(key, v)| format!("{key}={v}")).collect();
-        write!(
-            out,
-            "{}",
-            text::wrap(&format!("Trial {number}, {}: {}", trial.state.name(), settings.join("  ")), 0)
-        )?;
-        if !trial.reason.is_empty() {
-            write!(out, "{}", text::wrap(&trial.reason, 0))?;
-        }
-        let mut rows = vec![["epoch", "val", "val loss", "train loss"].map(String::from).to_vec()];
-        for (epoch, figures) in view.epochs(number)? {
-            let figure = |x: &Option<f64>| x.map_or("–".into(), text::number);
-            rows.push([vec![epoch.to_string()], figures.iter().map(figure).collect()].concat());
-        }
-        write!(out, "\n{}", text::table(&rows, &[true; 4]))?;
-    } else if arguments.export.is_some() {
-        out.write_all(&csv(&trials)?)?;
-    } else {
-        let running = trials.iter().filter(|trial| trial.state == State::Running).count();
-        let header = view.header()?;
-        write!(
-            out,
-            "{}: {}, {running} under way; validation {} of {}\n\n",
-            text::path(study),
-            text::counted(trials.len(), "trial"),
-            header.metric,
-            header.data_path
-        )?;
-        write!(out, "{}", listing(&trials, arguments.top.unwrap_or(0)))?;
-    }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
 }

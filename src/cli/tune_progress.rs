@@ -13,10 +13,35 @@ use super::trials::short_settings;
 /// Running trials that are shown.
 const SHOWN: usize = 8;
 
-/// A trial that is running: how far it is, and its figure there.
+/// A trial that is running.
 struct Running {
     trial: Trial,
-    epoch: Option<(usize, f64)>,
+    /// Epochs done, with the part of the one under way.
+    epochs: f64,
+    /// The most epochs there can be; 0 as long as that is not known.
+    of: usize,
+    metric: Option<f64>,
+    /// When this process went to work on it, and after how many epochs.
+    begin: (Instant, f64),
+}
+
+impl Running {
+    /// Seconds that it takes from the first epoch to the last, going on as it did; none as long as nothing is done.
+    fn whole(&self) -> Option<f64> {
+        let (begin, from) = self.begin;
+        let done = self.epochs - from;
+        (done > 0.0).then(|| begin.elapsed().as_secs_f64() / done * self.of as f64)
+    }
+
+    /// Of these, those to come.
+    fn left(&self) -> Option<f64> {
+        Some(self.whole()? * (1.0 - self.epochs / self.of.max(1) as f64))
+    }
+
+    /// `12/100`: the epoch that it is in.
+    fn epoch(&self) -> String {
+        format!("{}/{}", (self.epochs as usize + 1).min(self.of), self.of)
+    }
 }
 
 /// What has been told of a study so far, and where it is shown.
@@ -26,6 +51,12 @@ pub(super) struct Progress {
     /// Trials to come; none where nobody knows.
     n_trials: Option<u64>,
     max_seconds: Option<f64>,
+    /// Trials at a time.
+    jobs: usize,
+    /// Trials that had begun before this process went to work, by now, and of these by its own doing.
+    begun: [u64; 3],
+    /// Seconds of all trials that have ended.
+    seconds: f64,
     ended: BTreeMap<&'static str, u64>,
     running: BTreeMap<u64, Running>,
     best: Option<(Trial, f64)>,
@@ -41,15 +72,12 @@ impl Progress {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar
         });
-        let combinations =
-            tuning.space.parameters.iter().try_fold(1_u64, |n, p| {
-                p.domain.values().map(|values| n.saturating_mul(values.len() as u64))
-            });
+        let combinations = tuning.space.combinations();
         let all = match tuning.sampler {
             Sampler::Grid => combinations.map(|n| n.min(tuning.trials)),
             _ => Some(combinations.map_or(tuning.trials, |n| n.min(tuning.trials))),
         };
-        let done = before.iter().filter(|trial| trial.state != State::Running).count() as u64;
+        let done = before.iter().filter(|trial| trial.state.is_over()).count() as u64;
         let best = before.iter().filter(|trial| trial.state == State::Done);
         let best = best.filter_map(|trial| Some((trial.clone(), trial.metric?)));
         let now = Instant::now();
@@ -58,6 +86,9 @@ impl Progress {
             quiet,
             n_trials: all.map(|all| all.saturating_sub(done)),
             max_seconds: tuning.max_seconds,
+            jobs: tuning.jobs,
+            begun: [before.len() as u64, before.len() as u64, 0],
+            seconds: 0.0,
             ended: BTreeMap::new(),
             running: BTreeMap::new(),
             best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
@@ -69,14 +100,24 @@ impl Progress {
     pub(super) fn tell(&mut self, told: &Told) {
         match told {
             Told::Began(trial) => {
-                self.running.insert(trial.number, Running { trial: trial.clone(), epoch: None });
+                let [before, now, own] = &mut self.begun;
+                *now = (*now).max(trial.number + 1);
+                *own += u64::from(trial.number >= *before);
+                let begin = (Instant::now(), 0.0);
+                let running = Running { trial: trial.clone(), epochs: 0.0, of: 0, metric: None, begin };
+                self.running.insert(trial.number, running);
             }
-            Told::Epoch { trial, epoch, metric } => {
+            Told::Progress { trial, epochs, of, metric } => {
                 if let Some(running) = self.running.get_mut(trial) {
-                    running.epoch = Some((*epoch, *metric));
+                    if running.of == 0 {
+                        running.begin = (Instant::now(), *epochs);
+                    }
+                    (running.epochs, running.of) = (*epochs, *of);
+                    running.metric = metric.or(running.metric);
                 }
             }
-            Told::Ended(trial, Outcome { state, metric, .. }) => {
+            Told::Ended(trial, Outcome { state, metric, seconds, .. }) => {
+                self.seconds += seconds;
                 self.running.remove(&trial.number);
                 *self.ended.entry(state.name()).or_default() += 1;
                 // Only what came to its end can be chosen.
@@ -100,6 +141,12 @@ impl Progress {
         }
     }
 
+    /// Trials that other processes began since this one went to work: numbers are given out in order.
+    fn others(&self) -> u64 {
+        let [before, now, own] = self.begun;
+        (now - before).saturating_sub(own)
+    }
+
     fn n_ended(&self) -> u64 {
         self.ended.values().sum()
     }
@@ -108,7 +155,7 @@ impl Progress {
     fn line(&self) -> String {
         let (took, ended) = (self.begin.elapsed().as_secs_f64(), self.n_ended());
         let of = self.n_trials.map_or(String::new(), |n| format!("/{n}"));
-        let mut parts = vec![format!("{ended}{of} trials")];
+        let mut parts = vec![format!("{}{of} trials", ended + self.others())];
         parts.extend(
             self.best
                 .as_ref()
@@ -117,37 +164,59 @@ impl Progress {
         if !self.running.is_empty() {
             parts.push(format!("{} running", self.running.len()));
         }
+        // As long as nothing has ended, how far the first is.
+        if let (0, Some((number, first))) = (ended, self.running.iter().find(|(_, trial)| trial.of > 0)) {
+            let left = first.left().filter(|left| *left > 0.0);
+            let left = left.map_or(String::new(), |left| format!(", about {}", text::seconds(left)));
+            parts.push(format!("trial {number}: epoch {}{left}", first.epoch()));
+        }
         let others = self.ended.iter().filter(|(state, _)| **state != State::Done.name());
         parts.extend(others.map(|(state, n)| format!("{n} {state}")));
-        let by_number = self.n_trials.filter(|n| ended > 0 && *n > ended);
-        let by_number = by_number.map(|n| took / ended as f64 * (n - ended) as f64);
+        let to_come = self.n_trials.map(|n| n.saturating_sub(ended + self.others()));
+        let by_number = to_come.filter(|n| *n > 0).and_then(|n| self.left(n));
         let by_time = self.max_seconds.map(|most| (most - took).max(0.0));
         let left = by_number.into_iter().chain(by_time).reduce(f64::min);
         parts.extend(
-            left.filter(|left| *left > 0.0).map(|left| format!("about {} left", text::seconds(left))),
+            left.filter(|left| *left > 0.0).map(|left| format!("about {} left in all", text::seconds(left))),
         );
         parts.join(", ")
     }
 
+    /// Seconds until `n` trials have ended that have not: those that are running by what is left of them, the others by the
+    /// mean of those that ended, or of the whole time that those running take.
+    fn left(&self, n: u64) -> Option<f64> {
+        let whole: Vec<f64> = self.running.values().filter_map(Running::whole).collect();
+        let mean = match self.n_ended() {
+            0 if whole.is_empty() => return None,
+            0 => whole.iter().sum::<f64>() / whole.len() as f64,
+            ended => self.seconds / ended as f64,
+        };
+        // What early stopping ends is over before its last epoch.
+        let of_running = self.running.values().map(|running| running.left().unwrap_or(mean).min(mean));
+        let to_come = n.saturating_sub(self.running.len() as u64) as f64;
+        // As many hands as there have been.
+        let own = (self.n_ended() + self.running.len() as u64).max(1) as f64;
+        let at_a_time = self.jobs.max(1) as f64 * (own + self.others() as f64) / own;
+        Some((of_running.sum::<f64>() + mean * to_come) / at_a_time)
+    }
+
     /// The best trial and those that are running.
     fn table(&self) -> String {
-        let mut rows = vec![["", "trial", "epoch", "val", "settings"].map(String::from).to_vec()];
-        let mut row = |what: &str, trial: &Trial, epoch: Option<usize>, metric: Option<f64>| {
-            rows.push(vec![
-                what.to_owned(),
-                trial.number.to_string(),
-                epoch.map_or("–".into(), |epoch| epoch.to_string()),
-                metric.map_or("–".into(), text::number),
-                short_settings(&trial.settings),
-            ]);
+        let mut rows = vec![["", "trial", "epoch", "val", "left", "settings"].map(String::from).to_vec()];
+        let mut row = |what: &str, trial: &Trial, epoch: String, metric: Option<f64>, left: Option<f64>| {
+            let left = left.map_or(String::new(), text::seconds);
+            let metric = metric.map_or("–".into(), text::number);
+            let settings = short_settings(&trial.settings);
+            rows.push(vec![what.to_owned(), trial.number.to_string(), epoch, metric, left, settings]);
         };
         if let Some((trial, metric)) = &self.best {
-            row("best", trial, None, Some(*metric));
+            row("best", trial, String::new(), Some(*metric), None);
         }
-        for Running { trial, epoch } in self.running.values().take(SHOWN) {
-            row("running", trial, epoch.map(|(epoch, _)| epoch), epoch.map(|(_, metric)| metric));
+        for running in self.running.values().take(SHOWN) {
+            let epoch = if running.of == 0 { "–".to_owned() } else { running.epoch() };
+            row("running", &running.trial, epoch, running.metric, running.left());
         }
-        text::table(&rows, &[false, true, true, true, false]).trim_end().to_owned()
+        text::table(&rows, &[false, true, true, true, true, false]).trim_end().to_owned()
     }
 
     /// Takes the table away; the seconds since the beginning.

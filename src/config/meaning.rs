@@ -36,7 +36,7 @@ impl When {
     }
 
     /// Whether it holds for these settings.
-    fn holds(&self, table: &Table) -> bool {
+    pub(super) fn holds(&self, table: &Table) -> bool {
         let Some(found) = lookup(table, self.path()) else { return true };
         let is_one = |value: &Value, names: &[&str]| value.as_str().is_some_and(|name| names.contains(&name));
         match *self {

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod layers;
 mod lbfgs;
 mod meaning;
+mod ranges;
 pub mod space;
 pub mod steps;
 #[cfg(test)]

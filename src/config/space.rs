@@ -6,27 +6,24 @@
 
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
-use toml::{Spanned, Value};
+use toml::Value;
 
 use super::check::{Origin, key_path, read, value_of};
-use super::data::COLUMN_KEYS;
-use super::documents::documents;
-use super::domain::{Domain, literal_of, shortened};
-use super::fault::{describe, key_segment, line_column, plain, quote};
-use super::keys::{Key, Kind, find};
-use super::meaning::idle;
+use super::domain::{Domain, literal_of};
+use super::fault::{plain, quote};
+use super::keys::{Key, find};
+use super::meaning::When;
+use super::ranges::{column_key, taken_out, unreadable_range};
 use super::{Config, Source};
 use crate::error::{Error, Result, nearest};
-
-/// What a range may hold.
-const RANGE_KEYS: [&str; 6] = ["choices", "low", "high", "log", "steps", "if"];
 
 /// What a study searches.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Space {
     /// The searched settings, in the order of the file.
     pub parameters: Vec<Parameter>,
+    /// The settings that were given a value of their own, which no other space is to take from them.
+    pub fixed: Vec<String>,
 }
 
 /// A searched setting.
@@ -53,15 +50,18 @@ impl Space {
             let (parameters, rest) = taken_out(&text, Origin::File(file))?;
             space.parameters = parameters;
             let given = read(&rest, Origin::File(file))?;
+            space.fixed.extend(given.iter().map(|(path, _)| path.join(".")));
             sources.push(Source { label: format!("{}: ", file.display()), is_file: true, given });
         }
         for set in sets {
             let (parameters, rest) = taken_out(set, Origin::Set(set))?;
             if parameters.is_empty() || !rest.trim().is_empty() {
+                unreadable_range(set)?;
                 sources.push(Source::of_set(set)?);
                 // What the command line sets is searched no more.
                 let key = set.split('=').next().unwrap_or_default().trim();
                 space.parameters.retain(|parameter| parameter.key != key);
+                space.fixed.push(key.to_owned());
                 continue;
             }
             for parameter in parameters {
@@ -70,7 +70,7 @@ impl Space {
             }
         }
         let (config, _) = Config::lay(super::check::defaults(), sources)?;
-        space.check_conditions(&config)?;
+        space.check(&config)?;
         Ok((space, config))
     }
 
@@ -78,12 +78,66 @@ impl Space {
     pub fn from_toml_str(text: &str) -> Result<Self> {
         let (parameters, rest) = taken_out(text, Origin::Text)?;
         read(&rest, Origin::Text)?;
-        Ok(Self { parameters })
+        Ok(Self { parameters, fixed: Vec::new() })
+    }
+
+    /// How many combinations of values there are, where they can be counted; conditions leave some of them out.
+    pub fn combinations(&self) -> Option<u64> {
+        self.parameters
+            .iter()
+            .try_fold(1_u64, |n, p| p.domain.values().map(|values| n.saturating_mul(values.len() as u64)))
+    }
+
+    /// The columns of which single settings are searched.
+    pub fn columns(&self) -> Vec<String> {
+        let of_column = |p: &Parameter| match &key_path(&p.key)?[..] {
+            [data, columns, name, ..] if data == "data" && columns == "columns" => Some(name.clone()),
+            _ => None,
+        };
+        self.parameters.iter().filter_map(of_column).collect()
+    }
+
+    /// The parameters that have no effect in any trial, the other settings being those of `config`, and why.
+    pub fn idle(&self, config: &Config) -> Vec<(&str, &'static When)> {
+        let base = config.to_table();
+        // Every parameter at both ends of its range, or at each choice, by itself.
+        let mut tables = vec![base.clone()];
+        for parameter in &self.parameters {
+            let values = match &parameter.domain {
+                Domain::Choices(values) => values.clone(),
+                range @ Domain::Range { .. } => vec![range.literal(0.0), range.literal(1.0 - f64::EPSILON)],
+            };
+            for value in values {
+                let Ok(given) = read(&format!("{} = {value}", parameter.key), Origin::Text) else { continue };
+                let mut table = base.clone();
+                for (path, value) in given {
+                    super::check::insert(&mut table, path.iter().map(String::as_str), value);
+                }
+                tables.push(table);
+            }
+        }
+        let never = |when: &&'static When| !tables.iter().any(|table| when.holds(table));
+        let why = |p: &Parameter| find(&p.key).and_then(|key| key.when.iter().find(never));
+        self.parameters.iter().filter_map(|p| Some((p.key.as_str(), why(p)?))).collect()
     }
 
     /// The ranges as a text that [`Space::from_toml_str`] reads.
     pub fn to_toml(&self) -> String {
         self.parameters.iter().map(|parameter| format!("{}\n", parameter.to_toml())).collect()
+    }
+
+    /// Refuses conditions that make no sense and ranges without effect in any trial, the other settings being those of
+    /// `config`.
+    pub fn check(&self, config: &Config) -> Result<()> {
+        self.check_conditions(config)?;
+        let idle = self.idle(config);
+        let Some((key, when)) = idle.first() else { return Ok(()) };
+        let decides = when.path();
+        let beside = config.literal(decides).unwrap_or_default();
+        Err(Error::setting(
+            format!("{key} has an effect where {}, but `{decides}` is {beside} in every trial", when.words()),
+            format!("leave {key} out, or set or search {decides}"),
+        ))
     }
 
     fn check_conditions(&self, config: &Config) -> Result<()> {
@@ -185,267 +239,6 @@ impl Parameter {
     }
 }
 
-/// A setting of a single column, by its whole path.
-fn column_key(path: &str) -> Option<&'static Key> {
-    let name = path.strip_prefix("data.columns.")?.rsplit_once('.')?.1;
-    COLUMN_KEYS.iter().find(|key| key.path == name)
-}
-
-/// The ranges in a text, and the text with spaces in their place, so that what is left keeps its lines.
-fn taken_out(text: &str, origin: Origin<'_>) -> Result<(Vec<Parameter>, String)> {
-    let mut found = Finder { text, origin, parameters: Vec::new(), spans: Vec::new() };
-    for document in documents(text) {
-        // What is no TOML is told by whoever reads the rest.
-        let Ok(table) = DeTable::parse(&document) else { return Ok((Vec::new(), text.to_owned())) };
-        found.section("", table.get_ref())?;
-    }
-    let mut rest = text.as_bytes().to_vec();
-    for (start, end) in found.spans {
-        rest[start..end]
-            .iter_mut()
-            .filter(|byte| !matches!(byte, b'\n' | b'\r'))
-            .for_each(|byte| *byte = b' ');
-    }
-    // Spaces take the place of whole characters.
-    let rest = String::from_utf8(rest).unwrap_or_default();
-    Ok((found.parameters, rest))
-}
-
-struct Finder<'t> {
-    text: &'t str,
-    origin: Origin<'t>,
-    parameters: Vec<Parameter>,
-    /// Where the assignments of ranges begin and end.
-    spans: Vec<(usize, usize)>,
-}
-
-impl Finder<'_> {
-    fn section(&mut self, prefix: &str, table: &DeTable<'_>) -> Result<()> {
-        for (name, value) in table {
-            let DeValue::Table(inner) = value.get_ref() else { continue };
-            let segment = key_segment(name.get_ref());
-            let path = if prefix.is_empty() { segment } else { format!("{prefix}.{segment}") };
-            match find(&path).or_else(|| column_key(&path)) {
-                Some(key) if is_range(&key.kind, inner) => {
-                    let at = name.span().start;
-                    let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
-                    let place = self.place(at);
-                    if self.text[line..at].contains(['{', '[']) {
-                        return Err(Error::setting(
-                            format!("{place}`{path}`: a range stands on a line of its own"),
-                            format!("{path} = {{ … }} on a line of its own"),
-                        ));
-                    }
-                    let parameter = self.parameter(&place, &path, key, inner)?;
-                    self.parameters.push(parameter);
-                    self.spans.push((line, value.span().end));
-                }
-                Some(Key { kind: Kind::Columns, .. }) | None => self.section(&path, inner)?,
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn place(&self, at: usize) -> String {
-        match self.origin {
-            Origin::File(file) => format!("{}, line {}: ", file.display(), line_column(self.text, at).0),
-            Origin::Text => format!("line {}: ", line_column(self.text, at).0),
-            Origin::Set(set) => format!("--set {set}: "),
-        }
-    }
-
-    fn literal(&self, value: &Spanned<DeValue<'_>>) -> String {
-        let text = self.text[value.span()].trim().to_owned();
-        // Literals are compared: texts in one kind of quotes.
-        value.get_ref().as_str().map_or(text, quote)
-    }
-
-    fn parameter(&self, place: &str, path: &str, key: &Key, range: &DeTable<'_>) -> Result<Parameter> {
-        let fail =
-            |what: String, remedy: String| Err(Error::setting(format!("{place}`{path}`: {what}"), remedy));
-        if decides_the_judgement(path) {
-            return fail(
-                "it decides on which rows, or how, trials are judged, so that trials with different values cannot be \
-                 compared"
-                    .to_owned(),
-                match path {
-                    "seed" => "seed = 0, and `--confirm 5`, which trains the best settings with other seeds".to_owned(),
-                    _ => format!("{path} = {}", key.default.unwrap_or("…")),
-                },
-            );
-        }
-        for name in range.keys() {
-            if !RANGE_KEYS.contains(&name.get_ref().as_ref()) {
-                let what = format!("a range has no `{}`, expected {}", name.get_ref(), RANGE_KEYS.join(", "));
-                return fail(
-                    what,
-                    nearest(name.get_ref(), RANGE_KEYS).unwrap_or("low = 0.1, high = 0.5").to_owned(),
-                );
-            }
-        }
-        let get = |name: &str| range.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
-        let domain = match get("choices") {
-            Some(choices) => {
-                let DeValue::Array(items) = choices.get_ref() else {
-                    let what = format!("`choices` is {}, expected a list", describe(choices.get_ref()));
-                    return fail(what, format!("{path} = {{ choices = [{}] }}", key.default.unwrap_or("1")));
-                };
-                if let Some(other) =
-                    ["low", "high", "log", "steps"].into_iter().find(|name| get(name).is_some())
-                {
-                    return fail(
-                        format!("`choices` and `{other}` exclude each other"),
-                        format!("leave `{other}` out"),
-                    );
-                }
-                let mut values: Vec<String> = Vec::new();
-                for item in items {
-                    let literal = self.literal(item);
-                    let Some(value) = value_of(&key.kind, &literal) else {
-                        let what = format!("choice {literal}: expected {}", key.kind.expected());
-                        return fail(what, format!("leave {literal} out"));
-                    };
-                    // Numbers in one way of writing, so that 1 and 1.0 are one choice.
-                    let literal =
-                        if matches!(key.kind, Kind::Float { .. }) { plain(&value) } else { literal };
-                    if values.contains(&literal) {
-                        return fail(
-                            format!("choice {literal} stands there twice"),
-                            format!("leave one {literal} out"),
-                        );
-                    }
-                    values.push(literal);
-                }
-                if values.is_empty() {
-                    let what = "`choices` is empty: no trial could take a value".to_owned();
-                    return fail(what, format!("{path} = {{ choices = [{}] }}", key.default.unwrap_or("1")));
-                }
-                Domain::Choices(values)
-            }
-            None => self.numbers(place, path, key, &get)?,
-        };
-        let only_if = match get("if").map(|value| (value, value.get_ref())) {
-            None => None,
-            Some((_, DeValue::Table(conditions))) if conditions.len() == 1 => {
-                let (other, value) =
-                    conditions.iter().next().map(|(k, v)| (k.get_ref().to_string(), v)).unzip();
-                let values = match value.map(Spanned::get_ref) {
-                    Some(DeValue::Array(items)) => items.iter().map(|item| self.literal(item)).collect(),
-                    _ => value.map(|value| self.literal(value)).into_iter().collect(),
-                };
-                other.map(|other| (other, values))
-            }
-            Some((value, _)) => {
-                let what =
-                    format!("`if` is {}, expected one other key and its value", describe(value.get_ref()));
-                return fail(what, "if = { \"optimizer.name\" = \"sgd\" }".to_owned());
-            }
-        };
-        Ok(Parameter { key: path.to_owned(), domain, only_if })
-    }
-
-    fn numbers<'v>(
-        &self,
-        place: &str,
-        path: &str,
-        key: &Key,
-        get: &dyn Fn(&str) -> Option<&'v Spanned<DeValue<'v>>>,
-    ) -> Result<Domain> {
-        let fail =
-            |what: String, remedy: String| Err(Error::setting(format!("{place}`{path}`: {what}"), remedy));
-        let integer = match key.kind {
-            Kind::Int { .. } => true,
-            Kind::Float { .. } => false,
-            _ => {
-                let what = format!("it takes {}, so it has no low and high", key.kind.expected());
-                return fail(what, format!("{path} = {{ choices = [{}] }}", key.default.unwrap_or("\"…\"")));
-            }
-        };
-        let mut ends = [0.0; 2];
-        for (end, name) in ends.iter_mut().zip(["low", "high"]) {
-            let Some(value) = get(name) else {
-                return fail(format!("`{name}` is missing"), format!("{path} = {{ low = 1, high = 2 }}"));
-            };
-            let literal = self.literal(value);
-            let Some(number) = value_of(&key.kind, &literal) else {
-                let what = format!("`{name}` = {literal}: expected {}", key.kind.expected());
-                return fail(what, format!("{name} = {}", key.default.unwrap_or("1")));
-            };
-            *end = number.as_float().or(number.as_integer().map(|i| i as f64)).unwrap_or_default();
-        }
-        let flag = get("log").map(Spanned::get_ref);
-        let log = match flag {
-            None | Some(DeValue::Boolean(false)) => false,
-            Some(DeValue::Boolean(true)) => true,
-            Some(other) => {
-                return fail(
-                    format!("`log` is {}, expected true or false", describe(other)),
-                    "log = true".into(),
-                );
-            }
-        };
-        let [low, high] = ends;
-        if low >= high {
-            let [low, high] = [low, high].map(|x| literal_of(x, integer));
-            let (what, remedy) = if low == high {
-                (
-                    format!("`low` and `high` are both {low}: there is nothing to search"),
-                    format!("{path} = {low}"),
-                )
-            } else {
-                (
-                    format!("`low` = {low} is above `high` = {high}"),
-                    format!("{path} = {{ low = {high}, high = {low} }}"),
-                )
-            };
-            return fail(what, remedy);
-        }
-        if log && low <= 0.0 {
-            let what = format!("`log` needs a `low` above 0, got {}", literal_of(low, integer));
-            return fail(
-                what,
-                format!("low = {}, or leave `log` out", literal_of(shortened(high / 1000.0), false)),
-            );
-        }
-        let steps = match get("steps") {
-            None => None,
-            Some(value) => match self.literal(value).parse::<usize>() {
-                Ok(n) if (2..=10_000).contains(&n) => Some(n),
-                _ => {
-                    let what =
-                        format!("`steps` = {}, expected a whole number from 2 to 10000", self.literal(value));
-                    return fail(what, "steps = 5".to_owned());
-                }
-            },
-        };
-        Ok(Domain::Range { low, high, log, integer, steps })
-    }
-}
-
-/// Whether a setting decides which rows trials learn from and are judged on, or how they are judged.
-fn decides_the_judgement(path: &str) -> bool {
-    let of = |section: &str| path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
-    ["seed", "task", "threads"].contains(&path)
-        || of("split")
-        || of("evaluate")
-        || (of("data") && !of("data.columns"))
-}
-
-/// Whether a table in the place of a value is a range, and not a value that is a table.
-fn is_range(kind: &Kind, table: &DeTable<'_>) -> bool {
-    let has = |name: &str| table.keys().any(|key| key.get_ref() == name);
-    match kind {
-        Kind::Columns => false,
-        Kind::Initializer(_) => has("choices") && !has("name"),
-        // Classes may be called anything.
-        Kind::ClassWeights(_) => {
-            table.iter().any(|(name, value)| name.get_ref() == "choices" && value.get_ref().is_array())
-        }
-        _ => true,
-    }
-}
-
 impl Config {
     /// What stands at a dotted path, as a TOML literal; none where nothing does.
     pub fn literal(&self, path: &str) -> Option<String> {
@@ -466,7 +259,9 @@ impl Config {
                 super::check::insert(&mut table, path.iter().map(String::as_str), value);
             }
         }
-        Ok(sets.iter().map(|(key, _)| find(key).is_none_or(|key| idle(key, &table).is_none())).collect())
+        // Whatever its value: one that is the default has as little effect as any other.
+        let holds = |key: &Key| key.when.iter().all(|when| when.holds(&table));
+        Ok(sets.iter().map(|(key, _)| find(key).is_none_or(holds)).collect())
     }
 }
 
@@ -476,33 +271,6 @@ mod tests {
 
     fn space(text: &str) -> Space {
         Space::from_toml_str(text).unwrap()
-    }
-
-    fn refusal(text: &str) -> String {
-        Space::from_toml_str(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn ranges_are_read_beside_plain_settings_and_written_back() {
-        let text = "seed = 3\n[optimizer]\nname = { choices = ['sgd', \"adam\"] }\n\
-                    learning_rate = { low = 1e-4, high = 0.1, log = true }\n\
-                    momentum = { low = 0, high = 0.9, steps = 4, if = { \"optimizer.name\" = 'sgd' } }\n\
-                    [train]\nbatch_size = { low = 8, high = 64 }\nepochs = 7\n\
-                    [data.columns.\"a b\"]\nscale = { choices = ['standard', 'robust'] }\n";
-        let found = space(text);
-        let keys: Vec<&str> = found.parameters.iter().map(|p| p.key.as_str()).collect();
-        let expected = [
-            "optimizer.name",
-            "optimizer.learning_rate",
-            "optimizer.momentum",
-            "train.batch_size",
-            "data.columns.\"a b\".scale",
-        ];
-        assert_eq!(keys, expected);
-        assert_eq!(found.parameters[0].domain, Domain::Choices(vec!["\"sgd\"".into(), "\"adam\"".into()]));
-        let only_if = Some(("optimizer.name".to_owned(), vec!["\"sgd\"".to_owned()]));
-        assert_eq!(found.parameters[2].only_if, only_if);
-        assert_eq!(space(&found.to_toml()), found, "{}", found.to_toml());
     }
 
     #[test]
@@ -530,34 +298,22 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_search_nothing_are_refused_with_a_value_that_works() {
-        for (text, words) in [
-            ("optimizer.learning_rate = { low = 0.1, high = 0.01 }", "`low` = 0.1 is above `high` = 0.01"),
-            ("train.epochs = { low = 5, high = 5 }", "there is nothing to search\n  try: train.epochs = 5"),
-            ("train.epochs = { low = 1.5, high = 5 }", "`low` = 1.5: expected a whole number"),
-            ("optimizer.name = { low = 1, high = 2 }", "so it has no low and high"),
-            ("optimizer.name = { choices = [] }", "`choices` is empty"),
-            ("optimizer.name = { choices = ['sgdd'] }", "choice \"sgdd\": expected one of"),
-            ("optimizer.name = { choices = ['sgd', \"sgd\"] }", "stands there twice"),
-            ("network.dropout = { low = 0.0, high = 0.1, log = true }", "needs a `low` above 0"),
-            ("optimizer.learning_rate = { low = 0.1, hihg = 0.2 }", "a range has no `hihg`"),
-            ("optimizer.learning_rate = { low = -1.0, high = 0.2 }", "`low` = -1.0: expected a number"),
-            ("train.epochs = { low = 5, high = 9, steps = 1 }", "`steps` = 1, expected"),
-            ("seed = { low = 1, high = 9 }", "so that trials with different values cannot be compared"),
-            ("split.val = { low = 0.1, high = 0.3 }", "compared\n  try: split.val = 0.15"),
-            ("data.null = { choices = [['a'], ['b']] }", "on which rows, or how, trials are judged"),
-        ] {
-            let message = refusal(text);
-            assert!(message.contains(words) && message.contains("line 1: "), "{message}\n  lacks {words}");
+    fn a_range_without_effect_in_any_trial_is_refused() {
+        let load = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            Space::load(None, &sets)
+        };
+        let momentum = "optimizer.momentum={ low = 0.1, high = 0.9 }";
+        let message = load(&[momentum]).unwrap_err().to_string();
+        for words in
+            ["optimizer.momentum has an effect where optimizer.name is sgd", "is \"adamw\" in every trial"]
+        {
+            assert!(message.contains(words), "{message}");
         }
-    }
-
-    #[test]
-    fn what_is_not_searched_is_checked_as_any_setting() {
-        assert!(
-            refusal("train.epohcs = 4\n").contains("did you mean")
-                || refusal("train.epohcs = 4\n").contains("train.epochs")
-        );
+        load(&[momentum, "optimizer.name=sgd"]).unwrap();
+        load(&[momentum, "optimizer.name={ choices = ['adam', 'sgd'] }"]).unwrap();
+        let (space, config) = load(&["network.hidden=[8]"]).unwrap();
+        assert_eq!((space.fixed, config.network.hidden), (vec!["network.hidden".to_owned()], vec![8]));
     }
 
     #[test]
@@ -576,5 +332,11 @@ mod tests {
         };
         assert_eq!(config.effective(&sets("\"sgd\"")).unwrap(), [true, true]);
         assert_eq!(config.effective(&sets("\"adam\"")).unwrap(), [true, false]);
+        // Nor has the default an effect there, nor zero.
+        for value in ["0.9", "0.0"] {
+            let sets = [("optimizer.name", "\"adam\""), ("optimizer.momentum", value)];
+            let sets = sets.map(|(k, v)| (k.to_owned(), v.to_owned()));
+            assert_eq!(config.effective(&sets).unwrap(), [true, false], "{value}");
+        }
     }
 }

@@ -89,24 +89,29 @@ impl Plan {
     }
 }
 
-/// The bag of members trained by these plans, one at least, all with the same test rows; tested once.
+/// Members that predict together, tested once.
+pub(crate) struct Together {
+    pub(crate) bag: Bag,
+    pub(crate) report: Report,
+    /// What they predict of the test rows.
+    pub(crate) test: Predictions,
+    /// Of several, what the first of them reaches by itself, and what it predicts of the test rows.
+    pub(crate) first: Option<(Report, Predictions)>,
+}
+
+/// Tests the members trained by these plans, one at least, all with the same test rows.
 ///
 /// Each member's own figures are `of_member`'s.
 pub(crate) fn tested_together(
     plans: &[Plan],
     members: Vec<Member>,
     of_member: impl Fn(usize) -> Value,
-) -> Result<(Bag, Report, Predictions)> {
+) -> Result<Together> {
     let first = &plans[0];
-    let mut report = Report {
-        // The validation rows have been learned from: what they say is no judgement.
-        n_rows: RowCounts { val: 0, ..RowCounts::of(first) },
-        best_epoch: members[0].epochs,
-        epochs_run: members[0].epochs,
-        stopped: members[0].reason.clone(),
-        fit_seconds: members.iter().map(|member| member.seconds).sum(),
-        ..Report::unmeasured(first)
-    };
+    let seconds = members.iter().map(|member| member.seconds).sum();
+    let mut report = unmeasured(first, &members[0], seconds);
+    let mut alone = (members.len() > 1)
+        .then(|| (unmeasured(first, &members[0], members[0].seconds), members[0].test.clone()));
     let (mut models, tests): (Vec<Model>, Vec<Predictions>) =
         members.into_iter().map(|member| (member.model, member.test)).unzip();
     let together = bag::mean(tests);
@@ -115,8 +120,12 @@ pub(crate) fn tested_together(
         let simple = if first.config.evaluate.baselines { rivals(first, rows)? } else { Vec::new() };
         let truth = truth_of(&first.labels.target, rows);
         let groups = first.groups_of(rows);
-        let truth = (truth.view(), groups.as_deref());
-        judge_test(&mut report, &together, truth, &first.target, &simple, &first.config);
+        let judge = |report: &mut Report, test: &Predictions| {
+            let truth = (truth.view(), groups.as_deref());
+            judge_test(report, test, truth, &first.target, &simple, &first.config);
+        };
+        judge(&mut report, &together);
+        alone.iter_mut().for_each(|(report, test)| judge(report, test));
     }
     let mut metrics = report.to_json();
     // The same study is the same file, however long it took.
@@ -130,5 +139,18 @@ pub(crate) fn tested_together(
         }
     }
     let bag = Bag { members: models, metrics, n_train: report.n_rows.train };
-    Ok((bag, report, together))
+    Ok(Together { bag, report, test: together, first: alone })
+}
+
+/// What is known of a member before it is tested.
+fn unmeasured(plan: &Plan, member: &Member, seconds: f64) -> Report {
+    Report {
+        // The validation rows have been learned from: what they say is no judgement.
+        n_rows: RowCounts { val: 0, ..RowCounts::of(plan) },
+        best_epoch: member.epochs,
+        epochs_run: member.epochs,
+        stopped: member.reason.clone(),
+        fit_seconds: seconds,
+        ..Report::unmeasured(plan)
+    }
 }

@@ -10,10 +10,11 @@ mod run;
 pub mod sample;
 mod study;
 mod tpe;
+mod worker;
 
 pub use importance::importances;
 pub use prune::Pruner;
-pub use record::{FILE, Header, Outcome, State, Trial, View};
+pub use record::{FILE, Header, Outcome, State, Trial, View, counts};
 pub use report::{Chosen, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
-pub use study::{Claim, EpochFigures, Next, Store};
+pub use study::{Claim, EpochFigures, Next, Over, Store};

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use serde_json::{Value, json};
 
+use super::worker::has_ended;
 use crate::error::{Error, Result};
 
 /// The version of the tables; a file of another one is refused.
@@ -19,6 +22,9 @@ pub const FILE: &str = "study.db";
 pub enum State {
     /// Being trained.
     Running,
+    /// Broken off with its process, to go on when somebody resumes the study. On record it is running: that its process has
+    /// ended is seen when it is looked at.
+    Interrupted,
     /// Trained to its end.
     Done,
     /// Given up because others did better by the same epoch.
@@ -30,17 +36,30 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [(Self, &'static str); 5] = [
-        (Self::Running, "running"),
+    /// All of them, those that came to an end first.
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Done, "done"),
         (Self::Pruned, "pruned"),
         (Self::Diverged, "diverged"),
         (Self::Failed, "failed"),
+        (Self::Running, "running"),
+        (Self::Interrupted, "interrupted"),
     ];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    }
+
+    /// Whether nothing more comes of it.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Running | Self::Interrupted)
+    }
+
+    /// How many trials are in each state, by its word.
+    pub fn count(trials: &[Trial]) -> Vec<(&'static str, usize)> {
+        let of = |state: Self| trials.iter().filter(|trial| trial.state == state).count();
+        Self::ALL.iter().map(|(state, name)| (*name, of(*state))).collect()
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -71,6 +90,35 @@ pub struct Trial {
     pub seconds: f64,
     /// Why it ended.
     pub reason: String,
+}
+
+impl Trial {
+    /// The trial as JSON, its settings by key. In `--list --json`, `--show --json` and `tune.json`.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "trial": self.number,
+            "state": self.state.name(),
+            "settings": self.settings.iter().map(|(key, v)| (key.clone(), of_literal(v))).collect::<Value>(),
+            "val": self.metric,
+            "best_epoch": self.best_epoch,
+            "epochs": self.epochs,
+            "seconds": self.state.is_over().then_some(self.seconds),
+            "reason": self.reason,
+        })
+    }
+}
+
+/// How many trials there are in all and in each state, as JSON.
+pub fn counts(trials: &[Trial]) -> Value {
+    let all = std::iter::once(("all", trials.len())).chain(State::count(trials));
+    all.map(|(state, n)| (state.to_owned(), json!(n))).collect()
+}
+
+/// A TOML literal as JSON.
+fn of_literal(literal: &str) -> Value {
+    let table = format!("x = {literal}").parse::<toml::Table>().ok();
+    let value = table.and_then(|table| serde_json::to_value(&table["x"]).ok());
+    value.unwrap_or_else(|| literal.into())
 }
 
 /// What a trial came to.
@@ -114,6 +162,12 @@ impl View {
     pub fn open(path: &Path) -> Result<Self> {
         let path = file_of(path)?;
         let connection = open(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let readable: rusqlite::Result<i64> =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+        let connection = match readable.map_err(|error| error.sqlite_error_code()) {
+            Err(Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)) => unchanging(&path)?,
+            _ => connection,
+        };
         check_version(&connection, &path)?;
         Ok(Self { connection, path })
     }
@@ -123,7 +177,7 @@ impl View {
         header(&self.connection, &self.path)
     }
 
-    /// Every trial, in the order of their numbers.
+    /// Every trial, in the order of their numbers; those whose process has ended are interrupted.
     pub fn trials(&self) -> Result<Vec<Trial>> {
         trials(&self.connection, &self.path)
     }
@@ -157,10 +211,35 @@ pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Opens a study in a folder where nothing can be written, in which nobody works on it: SQLite then needs no file beside it.
+fn unchanging(path: &Path) -> Result<Connection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(Error::output(
+            format!(
+                "{} cannot be read where nothing can be written: a part of it is in study.db-wal",
+                path.display()
+            ),
+            "copy the folder of the study to where you can write",
+        ));
+    }
+    let path_of_uri = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{path_of_uri}?immutable=1"), flags)
+        .map_err(|e| problem(path, &e))
+}
+
 pub(super) fn file_of(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
     if file.is_file() {
         return Ok(file);
+    }
+    if path.join("run.json").is_file() {
+        return Err(Error::setting(
+            format!("{} is a single run, and no study of settings", path.display()),
+            format!("statera train --resume {}, or the folder of a study", path.display()),
+        ));
     }
     Err(Error::setting(
         format!("there is no study `{}`", path.display()),
@@ -212,11 +291,24 @@ pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
     })
 }
 
+/// All trials; those that are running on record, but whose process has ended, are interrupted.
 pub(super) fn trials(connection: &Connection, path: &Path) -> Result<Vec<Trial>> {
-    trials_from(connection, path, 0)
+    let fail = |e| problem(path, &e);
+    let mut trials = trials_from(connection, path, 0)?;
+    let mut statement = connection
+        .prepare_cached("SELECT worker FROM trials WHERE number = ?1 AND state = 'running'")
+        .map_err(fail)?;
+    for trial in trials.iter_mut().filter(|trial| trial.state == State::Running) {
+        let worker = statement.query_row([trial.number as i64], |row| row.get(0)).optional().map_err(fail)?;
+        // One that has ended since was running a moment ago.
+        if worker.is_some_and(|worker| has_ended(path, worker)) {
+            trial.state = State::Interrupted;
+        }
+    }
+    Ok(trials)
 }
 
-/// The trials from this number on.
+/// The trials from this number on, as they are on record.
 pub(super) fn trials_from(connection: &Connection, path: &Path, first: u64) -> Result<Vec<Trial>> {
     let fail = |e| problem(path, &e);
     let mut statement = connection
@@ -229,11 +321,15 @@ pub(super) fn trials_from(connection: &Connection, path: &Path, first: u64) -> R
         .query_map([first as i64], |row| {
             let settings: String = row.get(3)?;
             let state: String = row.get(2)?;
+            let senseless = |at: usize, text: &str| {
+                let what = format!("`{text}` in trial {}", row.get::<_, i64>(0).unwrap_or_default());
+                rusqlite::Error::FromSqlConversionFailure(at, Type::Text, what.into())
+            };
             Ok(Trial {
                 number: row.get::<_, i64>(0)? as u64,
                 candidate: row.get::<_, i64>(1)? as u64,
-                state: State::named(&state).unwrap_or(State::Failed),
-                settings: serde_json::from_str(&settings).unwrap_or_default(),
+                state: State::named(&state).ok_or_else(|| senseless(2, &state))?,
+                settings: serde_json::from_str(&settings).map_err(|_| senseless(3, &settings))?,
                 metric: row.get(4)?,
                 best_epoch: row.get::<_, Option<i64>>(5)?.map(|epoch| epoch as usize),
                 seconds: row.get(6)?,
@@ -254,7 +350,8 @@ pub(super) fn problem(path: &Path, error: &rusqlite::Error) -> Error {
             format!("{file} is no study: it is not a SQLite database"),
             "give the study.db of a study",
         ),
-        Some(ErrorCode::DatabaseCorrupt) => Error::output(
+        // SQLite finds it whole, but tables or values in it are none of a study.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) | None => Error::output(
             format!("{file} is damaged: {error}"),
             "copy it again, or begin a new study; `sqlite3 study.db .recover` may save its trials",
         ),
@@ -271,5 +368,33 @@ pub(super) fn problem(path: &Path, error: &rusqlite::Error) -> Error {
             "make room, then --resume the study; what is in it is kept",
         ),
         _ => Error::output(format!("{file}: {error}"), "check the file"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::*;
+
+    #[test]
+    fn a_study_beside_which_nothing_can_be_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let study = folder.path().join("50% of #1?");
+        std::fs::create_dir(&study).unwrap();
+        let header = Header {
+            data_sha256: "ab".into(),
+            data_path: "t.csv".into(),
+            base: String::new(),
+            metric: "rmse".into(),
+        };
+        drop(Store::create(&study, &header).unwrap());
+        let file = study.join(FILE);
+        let connection = unchanging(&file).unwrap();
+        check_version(&connection, &file).unwrap();
+        assert_eq!(super::header(&connection, &file).unwrap(), header);
+        assert_eq!(trials(&connection, &file).unwrap(), []);
+        std::fs::write(study.join("study.db-wal"), [0; 40]).unwrap();
+        let message = unchanging(&file).unwrap_err().to_string();
+        assert!(message.contains("a part of it is in study.db-wal\n  try: copy the folder"), "{message}");
     }
 }

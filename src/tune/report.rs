@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::importance::importances;
-use super::record::{State, Trial};
+use super::record::{State, Trial, counts};
 use super::run::Tuning;
 use crate::ablate::{Ready, guarded, validated};
 use crate::bag::Bag;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::truth_of;
-use crate::run::refit::{Member, tested_together};
+use crate::run::refit::{Member, Together, tested_together};
 use crate::run::{Plan, Report, Trained, execute};
 use crate::train::bootstrap::{Gain, gain};
 use crate::train::events::{Answer, Event};
+use crate::train::metrics::Predictions;
 use crate::work::share_out;
 
 /// The chosen settings and what they are worth.
@@ -29,6 +30,8 @@ pub struct Chosen {
     pub tested: Tested,
     /// The share of every searched setting in what makes trials good; none where there are too few trials.
     pub importances: Option<Vec<(String, f64)>>,
+    /// How many trials were to predict together. There are fewer where fewer came to their end, or to trainings of their own.
+    pub asked: usize,
 }
 
 /// What is asked of the best trials.
@@ -65,12 +68,16 @@ pub struct Tested {
     pub bag: Bag,
     /// What they reach together on the test rows.
     pub tuned: Report,
+    /// Where several predict together, what the best trial reaches alone.
+    pub alone: Option<Report>,
     /// The settings of each member.
     pub configs: Vec<Config>,
     /// What the settings that are not searched come to by themselves, or why they do not.
     pub untuned: std::result::Result<Report, String>,
-    /// By how much the main metric is better on the test rows.
+    /// By how much the best trial alone is better on the test rows than the untuned settings, in the main metric.
     pub gain: Option<Gain>,
+    /// Where several predict together, by how much they are better than the best trial alone.
+    pub gain_together: Option<Gain>,
 }
 
 /// A training after the search.
@@ -97,7 +104,7 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
         let why = trials.iter().find(|trial| trial.state == State::Failed).map(|trial| trial.reason.clone());
         return Err(Error::training(
             format!("no trial came to its end{}", why.map_or(String::new(), |why| format!(": {why}"))),
-            "`statera tune --list STUDY` shows why each ended; widen the space, or take the reason away",
+            "take the reason away, or search elsewhere; `statera tune --list STUDY` shows why each ended",
         ));
     }
     let config = tuning.config(&best[0].settings)?;
@@ -136,27 +143,40 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
         }
     }
     let of_member = |i: usize| json!({ "trial": best[i].number, "val": best[i].metric });
-    let (bag, tuned, ours) = tested_together(&plans, members, of_member)?;
-    let gain = match &untuned {
-        Ok(untuned) if !base.split.test.is_empty() => {
-            let truth = truth_of(&base.labels.target, &base.split.test);
-            let theirs = untuned.model.predict_prepared(&base.inputs(&base.split.test)?);
-            let e = &base.config.evaluate;
-            let both = [&ours, &theirs];
-            let groups = base.groups_of(&base.split.test);
-            let (truth, groups) = (truth.view(), groups.as_deref());
-            gain(tuned.primary(), both, truth, groups, e.bootstrap, e.confidence, tuning.base.seed)
-        }
-        _ => None,
+    let Together { bag, report: tuned, test, first } = tested_together(&plans, members, of_member)?;
+    let rows = &base.split.test;
+    let (truth, e) = (truth_of(&base.labels.target, rows), &base.config.evaluate);
+    let groups = base.groups_of(rows);
+    let beside = |both: [&Predictions; 2]| {
+        let (metric, groups) = (tuned.primary(), groups.as_deref());
+        let judge =
+            || gain(metric, both, truth.view(), groups, e.bootstrap, e.confidence, tuning.base.seed);
+        if rows.is_empty() { None } else { judge() }
     };
+    // What tuning is worth is not what an ensemble is worth.
+    let best_alone = first.as_ref().map_or(&test, |(_, test)| test);
+    let of_tuning = match &untuned {
+        Ok(untuned) => beside([best_alone, &untuned.model.predict_prepared(&base.inputs(rows)?)]),
+        Err(_) => None,
+    };
+    let gain_together = first.as_ref().and_then(|(_, alone)| beside([&test, alone]));
     let named =
         |shares: Vec<f64>| tuning.space.parameters.iter().map(|p| p.key.clone()).zip(shares).collect();
     let configs = plans.into_iter().map(|plan| plan.config).collect();
     Ok(Some(Chosen {
         trials: best,
         spread: (wish.confirm > 0).then_some(Spread { metrics: seeds }),
-        tested: Tested { bag, tuned, configs, untuned: untuned.map(|trained| trained.report), gain },
+        tested: Tested {
+            bag,
+            tuned,
+            alone: first.map(|(report, _)| report),
+            configs,
+            untuned: untuned.map(|trained| trained.report),
+            gain: of_tuning,
+            gain_together,
+        },
         importances: importances(&tuning.space, trials).map(named),
+        asked: wish.ensemble.max(1),
     }))
 }
 
@@ -191,36 +211,29 @@ fn of_trial(trial: &Trial, error: Error) -> Error {
 impl Chosen {
     /// The document that is written beside the study and printed with `--json`.
     pub fn to_json(&self, trials: &[Trial]) -> Value {
-        let count = |state: State| trials.iter().filter(|trial| trial.state == state).count();
-        let settings = |trial: &Trial| -> Value {
-            trial.settings.iter().map(|(key, literal)| (key.clone(), json!(literal))).collect()
-        };
         let of = |trial: &Trial| {
-            json!({
-                "trial": trial.number,
-                "settings": settings(trial),
-                "val": trial.metric,
-                "best_epoch": trial.best_epoch,
-            })
+            let mut json = trial.to_json();
+            if let Some(fields) = json.as_object_mut() {
+                fields.retain(|name, _| ["trial", "settings", "val", "best_epoch"].contains(&name.as_str()));
+            }
+            json
         };
+        let gain = |gain: Option<Gain>| gain.map(|g| json!({ "share": g.share, "interval": g.interval }));
         json!({
             "metric": self.tested.tuned.primary(),
-            "trials": {
-                "all": trials.len(),
-                "done": count(State::Done),
-                "pruned": count(State::Pruned),
-                "diverged": count(State::Diverged),
-                "failed": count(State::Failed),
-            },
+            "trials": counts(trials),
             "best": of(&self.trials[0]),
+            "ensemble_asked": (self.asked > 1).then_some(self.asked),
             "ensemble": (self.trials.len() > 1).then(|| self.trials.iter().map(of).collect::<Vec<_>>()),
             "spread": self.spread.as_ref().map(|spread| &spread.metrics),
             "importance": self.importances.as_ref().map(|shares| {
                 shares.iter().map(|(key, share)| (key.clone(), json!(share))).collect::<Value>()
             }),
             "tuned": self.tested.tuned.to_json(),
+            "alone": self.tested.alone.as_ref().map(Report::to_json),
             "untuned": self.tested.untuned.as_ref().map_or_else(|why| json!({ "failed": why }), Report::to_json),
-            "gain": self.tested.gain.map(|gain| json!({ "share": gain.share, "interval": gain.interval })),
+            "gain": gain(self.tested.gain),
+            "gain_together": gain(self.tested.gain_together),
         })
     }
 }

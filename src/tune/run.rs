@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
 use super::sample::{Grid, quasi_random, random};
-use super::study::{Claim, EpochFigures, Next, Store};
+use super::study::{Claim, EpochFigures, Next, Over, Store};
 use super::tpe::{Observation, suggest};
 use crate::ablate::{Judged, Ready, guarded, same_data, validated};
 use crate::config::{Config, Space};
@@ -52,8 +52,12 @@ impl Sampler {
     }
 }
 
-/// Settings that were tried before are passed over at most so many times in a row.
+/// Settings that were tried before are passed over so many times in a row before those that are left are looked for.
+const REPEATS: u64 = 100;
+/// And at most so many times, where there are too many settings to look at each.
 const MOST_REPEATS: u64 = 10_000;
+/// Of so many combinations at most those that are left are looked for one by one.
+const COUNTABLE: u64 = 10_000;
 /// How long figures of epochs wait to be written together.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long a trial goes on before its state is kept again.
@@ -89,14 +93,16 @@ pub struct Tuning {
 pub enum Told {
     /// A trial begins.
     Began(Trial),
-    /// An epoch of a trial, told a few times a second.
-    Epoch {
+    /// How far a trial is, told a few times a second.
+    Progress {
         /// Its number.
         trial: u64,
-        /// The epoch, from 1 on.
-        epoch: usize,
-        /// The validation rmse in the target's own unit, or the validation loss of classes.
-        metric: f64,
+        /// Epochs done, and the part of the one under way; 0 where it begins, and more where it goes on.
+        epochs: f64,
+        /// The most epochs there can be.
+        of: usize,
+        /// After an epoch, its validation rmse in the target's own unit, or its validation loss of classes.
+        metric: Option<f64>,
     },
     /// A trial has ended.
     Ended(Trial, Outcome),
@@ -116,18 +122,23 @@ struct Shared<'a> {
     stop: &'a AtomicBool,
     deadline: Option<Instant>,
     /// Why the first worker ended, or what went wrong in one.
-    over: Mutex<Option<Result<String>>>,
+    over: Mutex<Option<Result<Over>>>,
 }
 
 /// The settings of the trials so far.
 #[derive(Default)]
 struct Tried {
-    settings: HashSet<Vec<(String, String)>>,
+    settings: HashSet<Settings>,
     /// How many trials they are of.
     n_trials: usize,
     /// The combinations of a grid before this one have been tried.
     passed: u64,
+    /// See [`Tuning::all_settings`]; none before somebody asked.
+    all: Option<Vec<Settings>>,
 }
+
+/// The searched settings of a trial: key and TOML literal.
+type Settings = Vec<(String, String)>;
 
 /// Prepared rows, made by the first trial that asks for them.
 struct Slot {
@@ -159,10 +170,10 @@ impl Tuning {
     }
 
     /// The settings that a value for every parameter comes to: those that have an effect.
-    fn settings(&self, values: &[String]) -> Result<Vec<(String, String)>> {
+    fn settings(&self, values: &[String]) -> Result<Settings> {
         let active = self.space.active(values, &self.base);
         let pairs = self.space.parameters.iter().zip(values).zip(active).filter(|(_, active)| *active);
-        let mut settings: Vec<(String, String)> =
+        let mut settings: Settings =
             pairs.map(|((parameter, value), _)| (parameter.key.clone(), value.clone())).collect();
         // What has no effect beside the others may be what gave one to another.
         loop {
@@ -175,17 +186,28 @@ impl Tuning {
         }
     }
 
+    /// All settings of the space, each once, in the order of a grid; none where there are more than can be counted up.
+    fn all_settings(&self) -> Result<Vec<Settings>> {
+        let mut all = Vec::new();
+        if self.space.combinations().is_some_and(|n| n <= COUNTABLE) {
+            let grid = Grid::new(&self.space, &self.base, true)?;
+            let mut known = HashSet::new();
+            for i in 0..grid.len() as u64 {
+                let settings = self.settings(&grid.get(i))?;
+                if known.insert(settings.clone()) {
+                    all.push(settings);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// Runs trials until there are enough, adding to those of `store`; `tell` hears what happens, and `stop` ends it at
     /// the next step of training.
     ///
     /// The settings of the trials of a grid, at random or evenly spread follow from the seed alone; those that are
     /// learned, and what is given up, from the seed and the number of jobs. Returns the study and why it ended.
-    pub fn run(
-        &self,
-        store: Store,
-        stop: &AtomicBool,
-        tell: &mut dyn FnMut(&Told),
-    ) -> Result<(Store, String)> {
+    pub fn run(&self, store: Store, stop: &AtomicBool, tell: &mut dyn FnMut(&Told)) -> Result<(Store, Over)> {
         let grid = match self.sampler {
             Sampler::Grid => Some(Grid::new(&self.space, &self.base, self.large_grid)?),
             _ => None,
@@ -205,17 +227,17 @@ impl Tuning {
         let work = |trial: Trial, say: &dyn Fn(Told)| shared.perform(trial, say);
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let why = over.unwrap_or_else(|| Ok(String::new()))?;
+        let why = over.unwrap_or(Ok(Over::Interrupted))?;
         Ok((shared.store.into_inner().unwrap_or_else(PoisonError::into_inner), why))
     }
 }
 
 impl Shared<'_> {
-    fn is_over(&self) -> Option<&'static str> {
+    fn is_over(&self) -> Option<Over> {
         if self.stop.load(Ordering::SeqCst) {
-            return Some("interrupted");
+            return Some(Over::Interrupted);
         }
-        self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| "the time is up")
+        self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Over::TimeUp)
     }
 
     /// The next trial; none where there is no more, or where something went wrong.
@@ -242,13 +264,14 @@ impl Shared<'_> {
     }
 
     /// A trial that is claimed, or why there is none.
-    fn claimed(&self) -> Result<std::result::Result<Trial, String>> {
+    fn claimed(&self) -> Result<std::result::Result<Trial, Over>> {
         loop {
             if let Some(why) = self.is_over() {
-                return Ok(Err(why.to_owned()));
+                return Ok(Err(why));
             }
             if lock(&self.over).as_ref().is_some_and(Result::is_err) {
-                return Ok(Err("a worker failed".to_owned()));
+                // Of its error more is said.
+                return Ok(Err(Over::Interrupted));
             }
             let mut store = lock(&self.store);
             match store.claim(&mut |known| self.next(known))? {
@@ -283,12 +306,12 @@ impl Shared<'_> {
         let tuning = self.tuning;
         let number = known.len() as u64;
         // The last to end chooses the best: not before the trials of other processes have ended too.
-        let over = |why: String| {
+        let over = |why: Over| {
             let under_way = known.iter().any(|trial| trial.state == State::Running);
             Ok(if under_way { Next::Wait } else { Next::Over(why) })
         };
         if number >= tuning.trials {
-            return over(format!("all {} trials are done", tuning.trials));
+            return over(Over::Enough(tuning.trials));
         }
         let seen = number.saturating_sub(tuning.lag() - 1);
         let past = &known[..seen as usize];
@@ -296,16 +319,30 @@ impl Shared<'_> {
             return Ok(Next::Wait);
         }
         let mut tried = lock(&self.tried);
-        let Tried { settings: before, n_trials, passed } = &mut *tried;
+        let Tried { settings: before, n_trials, passed, all } = &mut *tried;
         before.extend(known[*n_trials..].iter().map(|trial| trial.settings.clone()));
         *n_trials = known.len();
+        let done =
+            |all: &Vec<Settings>| !all.is_empty() && all.iter().all(|settings| before.contains(settings));
+        if let Some(all) = all.as_ref().filter(|all| done(all)) {
+            // Nothing but others is waited for.
+            return over(Over::Exhausted(all.len() as u64));
+        }
         let first = match &self.grid {
             // A wider space is gone through anew, and what was tried is passed over.
             Some(_) => *passed,
             None => known.last().map_or(0, |trial| trial.candidate + 1),
         };
-        let end = self.grid.as_ref().map_or(first + MOST_REPEATS, |grid| grid.len() as u64);
         let seed = tuning.base.seed;
+        let left = match &self.grid {
+            None => tuning.space.combinations().filter(|n| *n <= COUNTABLE),
+            Some(_) => None,
+        };
+        let end = match (&self.grid, left) {
+            (Some(grid), _) => grid.len() as u64,
+            (None, Some(_)) => first + REPEATS,
+            (None, None) => first + MOST_REPEATS,
+        };
         for candidate in first..end {
             *passed = candidate;
             let values = match (&self.grid, tuning.sampler) {
@@ -321,7 +358,18 @@ impl Shared<'_> {
                 return Ok(Next::Try(candidate, settings));
             }
         }
-        over(format!("every combination has been tried ({number})"))
+        if self.grid.is_none() && left.is_none() {
+            return over(Over::Repeats(MOST_REPEATS));
+        }
+        // Chance may miss the last settings of a space for long, and what learns for ever.
+        if all.is_none() {
+            *all = Some(tuning.all_settings()?);
+        }
+        let all = all.as_deref().unwrap_or_default();
+        if let Some(settings) = all.iter().find(|settings| !before.contains(*settings)) {
+            return Ok(Next::Try(end, settings.clone()));
+        }
+        over(Over::Exhausted(if all.is_empty() { end } else { all.len() as u64 }))
     }
 
     /// The trials as the sampler that learns sees them.
@@ -350,6 +398,7 @@ impl Shared<'_> {
             waiting: &waiting,
             written: Instant::now(),
             course: Course { best: None, cuts: Vec::new(), pruned: None },
+            length: [0; 2],
             stopped: false,
             failure: None,
         };
@@ -444,6 +493,8 @@ struct UnderWay<'a> {
     waiting: &'a RefCell<Vec<EpochFigures>>,
     written: Instant,
     course: Course,
+    /// The most epochs there can be, and steps in each.
+    length: [usize; 2],
     /// Whether it was stopped with the study.
     stopped: bool,
     failure: Option<Error>,
@@ -462,6 +513,13 @@ struct Course {
 }
 
 impl UnderWay<'_> {
+    /// Tells that so many epochs are done, and so many steps of the next.
+    fn tell(&self, epochs: usize, steps: usize, metric: Option<f64>) {
+        let [of, n_steps] = self.length;
+        let epochs = epochs as f64 + steps as f64 / n_steps.max(1) as f64;
+        (self.say)(Told::Progress { trial: self.trial, epochs, of, metric });
+    }
+
     /// Takes an epoch; returns why the trial is given up, if it is.
     fn epoch(&mut self, record: &EpochRecord) -> Result<Option<String>> {
         let metric = watched(record);
@@ -478,7 +536,7 @@ impl UnderWay<'_> {
             lock(&self.shared.store).tell_epochs(&waiting)?;
             waiting.clear();
             self.written = Instant::now();
-            (self.say)(Told::Epoch { trial: self.trial, epoch: record.epoch, metric });
+            self.tell(record.epoch, 0, Some(metric));
         }
         let pruner = &self.shared.tuning.pruner;
         if pruner.looks_at(record.epoch) {
@@ -496,9 +554,23 @@ impl Callback for UnderWay<'_> {
         }
         if let Some(why) = self.shared.is_over() {
             self.stopped = true;
-            return Answer::Interrupt(why.into());
+            return Answer::Interrupt(why.to_string());
         }
         match event {
+            Event::Started { epochs, steps_per_epoch, .. } => {
+                self.length = [*epochs, *steps_per_epoch];
+                self.tell(0, 0, None);
+                Answer::GoOn
+            }
+            Event::Resumed { epoch, step, epochs, steps_per_epoch } => {
+                self.length = [*epochs, *steps_per_epoch];
+                self.tell(epoch - 1, *step, None);
+                Answer::GoOn
+            }
+            Event::Progress { epoch, step, .. } => {
+                self.tell(epoch - 1, *step, None);
+                Answer::GoOn
+            }
             Event::LearningRateReduced { epoch, .. } => {
                 self.course.cuts.push(*epoch);
                 Answer::GoOn

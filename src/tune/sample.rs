@@ -1,6 +1,6 @@
 //! Which settings a trial tries: on a grid, at random, or spread evenly; see `tpe` for those that learn.
 
-use crate::config::{Config, Space};
+use crate::config::{Config, Domain, Space};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Stream};
 
@@ -30,9 +30,18 @@ impl Grid {
         let mut values = Vec::new();
         for parameter in &space.parameters {
             values.push(parameter.domain.values().ok_or_else(|| {
+                let many = match parameter.domain {
+                    Domain::Range { low, high, integer: true, log: false, .. } => {
+                        format!("{} values are too many", high - low + 1.0)
+                    }
+                    Domain::Range { integer: true, .. } => {
+                        "how many values it takes of them is not said".into()
+                    }
+                    _ => "there is no end of values".to_owned(),
+                };
                 Error::setting(
                     format!(
-                        "a grid cannot go through {}: from {} there is no end of values",
+                        "a grid cannot go through {}: from {} {many}",
                         parameter.key,
                         parameter.domain.words()
                     ),
@@ -171,6 +180,9 @@ mod tests {
         let message = Grid::new(&endless, &Config::default(), false).unwrap_err().to_string();
         assert!(message.contains("optimizer.learning_rate") && message.contains("steps = 5"), "{message}");
         let range = |key: &str| format!("{key} = {{ low = 1, high = 1001 }}\n");
+        let wide = space("train.batch_size = { low = 1, high = 100000000 }");
+        let message = Grid::new(&wide, &Config::default(), false).unwrap_err().to_string();
+        assert!(message.contains("from 1 to 100000000 100000000 values are too many"), "{message}");
         let large = space(&(range("train.epochs") + &range("train.batch_size")));
         let message = Grid::new(&large, &Config::default(), false).unwrap_err().to_string();
         assert!(message.contains("1002001 trials") && message.contains("--large-grid"), "{message}");

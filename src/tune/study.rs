@@ -4,7 +4,7 @@
 //! so that none is claimed twice. Every process that works holds a lock on a file of its own in the folder of the study;
 //! where that lock is free, the process has ended, and the trials that it left running are claimed again.
 
-use std::fs::{File, OpenOptions};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
@@ -13,10 +13,40 @@ use super::record::{
     FILE, Header, Outcome, State, Trial, VERSION, check_version, entry, file_of, header, open, problem,
     trials, trials_from,
 };
+use super::worker::{Worker, has_ended};
 use crate::error::{Error, Result};
 
 /// The figures of an epoch: its trial, its number, and metric, validation loss and training loss.
 pub type EpochFigures = (u64, usize, [f64; 3]);
+
+/// Why a study tries nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// As many trials as were asked for are done.
+    Enough(u64),
+    /// Every setting of the space has been tried; so many there are.
+    Exhausted(u64),
+    /// Nothing came that had not been tried, so often in a row.
+    Repeats(u64),
+    /// The time is up.
+    TimeUp,
+    /// Somebody asked to stop.
+    Interrupted,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Enough(1) => write!(f, "the 1 trial that was asked for is done"),
+            Self::Enough(n) => write!(f, "all {n} trials that were asked for are done"),
+            Self::Exhausted(1) => write!(f, "the 1 combination of the space has been tried"),
+            Self::Exhausted(n) => write!(f, "all {n} combinations of the space have been tried"),
+            Self::Repeats(n) => write!(f, "{n} settings in a row had been tried before"),
+            Self::TimeUp => write!(f, "the time is up"),
+            Self::Interrupted => write!(f, "interrupted"),
+        }
+    }
+}
 
 /// What is to be tried next.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +56,7 @@ pub enum Next {
     /// Nothing before another trial has ended.
     Wait,
     /// Nothing more, for this reason.
-    Over(String),
+    Over(Over),
 }
 
 /// What came of asking for a trial.
@@ -37,7 +67,7 @@ pub enum Claim {
     /// See [`Next::Wait`].
     Wait,
     /// See [`Next::Over`].
-    Over(String),
+    Over(Over),
 }
 
 /// An open study.
@@ -48,22 +78,6 @@ pub struct Store {
     worker: Worker,
     /// The trials as they were when they were last looked at.
     known: Vec<Trial>,
-}
-
-/// The lock of this process.
-#[derive(Debug)]
-struct Worker {
-    id: i64,
-    path: PathBuf,
-    /// Locked as long as it is open.
-    _file: File,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Nobody misses a lock that nobody holds.
-        let _ = std::fs::remove_file(&self.path);
-    }
 }
 
 impl Store {
@@ -111,23 +125,9 @@ impl Store {
         Self::working(connection, path)
     }
 
-    /// Registers this process among those that work on the study.
     fn working(connection: Connection, path: PathBuf) -> Result<Self> {
-        connection.execute("INSERT INTO workers DEFAULT VALUES", []).map_err(|e| problem(&path, &e))?;
-        let id = connection.last_insert_rowid();
-        let lock = lock_path(&path, id);
-        // It gets its name when it is locked: a file of that name that nobody holds is that of a process that has ended.
-        let unnamed = lock.with_extension("new");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&unnamed)
-            .map_err(|e| Error::io("create", &unnamed, e))?;
-        file.lock().map_err(|e| Error::io("lock", &unnamed, e))?;
-        std::fs::rename(&unnamed, &lock).map_err(|e| Error::io("create", &lock, e))?;
-        clear_away(&path);
-        Ok(Self { connection, path, worker: Worker { id, path: lock, _file: file }, known: Vec::new() })
+        let worker = Worker::register(&connection, &path)?;
+        Ok(Self { connection, path, worker, known: Vec::new() })
     }
 
     /// Where it is.
@@ -153,7 +153,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every trial, in the order of their numbers.
+    /// Every trial, in the order of their numbers; those whose process has ended are interrupted.
     pub fn trials(&self) -> Result<Vec<Trial>> {
         trials(&self.connection, &self.path)
     }
@@ -265,7 +265,7 @@ impl Store {
             .map_err(fail)?;
         for row in rows {
             let (number, worker) = row.map_err(fail)?;
-            if worker != self.worker.id && has_ended(&lock_path(&self.path, worker)) {
+            if worker != self.worker.id && has_ended(&self.path, worker) {
                 return Ok(Some((number as u64, worker)));
             }
         }
@@ -390,31 +390,6 @@ impl Store {
     }
 }
 
-/// Whether nobody holds the lock of a worker.
-fn has_ended(lock: &Path) -> bool {
-    match OpenOptions::new().write(true).open(lock) {
-        Ok(file) => file.try_lock().is_ok(),
-        Err(_) => true,
-    }
-}
-
-/// Removes the locks of processes that were killed; where that fails they do no harm.
-fn clear_away(study: &Path) {
-    let folder = study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_lock = name.starts_with("worker-") && path.extension().is_some_and(|end| end == "lock");
-        if is_lock && has_ended(&path) {
-            let _ = std::fs::remove_file(&path);
-        }
-    }
-}
-
-fn lock_path(study: &Path, worker: i64) -> PathBuf {
-    study.with_file_name(format!("worker-{worker}.lock"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::record::View;
@@ -434,7 +409,7 @@ mod tests {
         if n < 4 {
             Next::Try(10 + n, vec![("train.epochs".to_owned(), n.to_string())])
         } else {
-            Next::Over("enough".into())
+            Next::Over(Over::Enough(4))
         }
     }
 
@@ -463,7 +438,14 @@ mod tests {
         let mut other = Store::open(folder.path()).unwrap();
         let mut third = Store::open(folder.path()).unwrap();
         assert_eq!([&mut one, &mut other, &mut third].map(|store| claimed(store).number), [0, 1, 2]);
+        // Whoever looks while all are alive disturbs none.
+        let states = || -> Vec<State> {
+            let view = View::open(&folder.path().join(FILE)).unwrap();
+            view.trials().unwrap().into_iter().map(|trial| trial.state).collect()
+        };
+        assert_eq!(states(), [State::Running; 3]);
         drop(third);
+        assert_eq!(states(), [State::Running, State::Running, State::Interrupted]);
         one.tell_epochs(&[(0, 1, [2.0, 0.2, 0.1]), (0, 2, [1.5, 0.3, 0.1]), (0, 3, [1.8, 0.4, 0.1])])
             .unwrap();
         other.tell_epochs(&[(1, 1, [9.0, 0.2, 0.1])]).unwrap();
@@ -474,7 +456,7 @@ mod tests {
         let again = claimed(&mut one);
         assert_eq!((again.number, again.candidate), (2, 12));
         assert_eq!(claimed(&mut one).number, 3);
-        assert_eq!(one.claim(&mut |known| Ok(next(known))).unwrap(), Claim::Over("enough".into()));
+        assert_eq!(one.claim(&mut |known| Ok(next(known))).unwrap(), Claim::Over(Over::Enough(4)));
         let view = View::open(&folder.path().join(FILE)).unwrap();
         let kept = view.trials().unwrap();
         assert_eq!(kept.len(), 4);
@@ -496,8 +478,10 @@ mod tests {
         claimed(&mut store);
         store.tell_epochs(&[(0, 1, [2.0, 0.2, 0.1])]).unwrap();
         store.give_back(0).unwrap();
+        assert_eq!(store.trials().unwrap()[0].state, State::Interrupted);
         assert_eq!(claimed(&mut store).number, 0);
-        assert_eq!(store.trials().unwrap()[0].epochs, 0);
+        let again = &store.trials().unwrap()[0];
+        assert_eq!((again.epochs, again.state), (0, State::Running));
     }
 
     #[test]
@@ -557,12 +541,28 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_no_sense_in_a_study_is_told_as_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::create(folder.path(), &header()).unwrap();
+        claimed(&mut store);
+        for (harm, words) in [
+            ("UPDATE trials SET state = 'weird'", "`weird` in trial 0"),
+            ("UPDATE trials SET state = 'done', settings = '{bad'", "`{bad` in trial 0"),
+            ("DROP TABLE epochs", "no such table: epochs"),
+        ] {
+            store.connection.execute_batch(harm).unwrap();
+            let message = View::open(folder.path()).unwrap().trials().unwrap_err().to_string();
+            assert!(message.contains("study.db is damaged") && message.contains(words), "{message}");
+        }
+    }
+
+    #[test]
     fn eight_workers_on_one_study_claim_every_trial_once() {
         let folder = tempfile::tempdir().unwrap();
         drop(Store::create(folder.path(), &header()).unwrap());
         let next = |known: &[Trial]| {
             let n = known.len() as u64;
-            Ok(if n < 200 { Next::Try(n, Vec::new()) } else { Next::Over(String::new()) })
+            Ok(if n < 200 { Next::Try(n, Vec::new()) } else { Next::Over(Over::Enough(200)) })
         };
         let mut claimed: Vec<u64> = std::thread::scope(|scope| {
             let work = || {

@@ -1,0 +1,78 @@
+//! The processes that work on a study: each holds the lock of a file of its own as long as it lives.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::record::problem;
+use crate::error::{Error, Result};
+
+/// The lock of this process.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Its number in the study.
+    pub(super) id: i64,
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _file: File,
+}
+
+impl Worker {
+    /// Registers this process among those that work on a study.
+    pub(super) fn register(connection: &Connection, study: &Path) -> Result<Self> {
+        connection.execute("INSERT INTO workers DEFAULT VALUES", []).map_err(|e| problem(study, &e))?;
+        let id = connection.last_insert_rowid();
+        let path = lock_path(study, id);
+        // It gets its name when it is locked: a file of that name that nobody holds is that of a process that has ended.
+        let unnamed = path.with_extension("new");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&unnamed)
+            .map_err(|e| Error::io("create", &unnamed, e))?;
+        file.lock().map_err(|e| Error::io("lock", &unnamed, e))?;
+        std::fs::rename(&unnamed, &path).map_err(|e| Error::io("create", &path, e))?;
+        clear_away(study);
+        Ok(Self { id, path, _file: file })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Nobody misses a lock that nobody holds.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the process that works on a study by this number has ended.
+pub(super) fn has_ended(study: &Path, worker: i64) -> bool {
+    nobody_holds(&lock_path(study, worker))
+}
+
+/// Whether nobody holds a lock. Asked for reading, which those can who only look at a study, and shared, so that two who
+/// ask do not take each other for its holder.
+fn nobody_holds(lock: &Path) -> bool {
+    match File::open(lock) {
+        Ok(file) => file.try_lock_shared().is_ok(),
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Removes the locks of processes that were killed; where that fails they do no harm.
+fn clear_away(study: &Path) {
+    let folder = study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_lock = name.starts_with("worker-") && path.extension().is_some_and(|end| end == "lock");
+        if is_lock && nobody_holds(&path) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+fn lock_path(study: &Path, worker: i64) -> PathBuf {
+    study.with_file_name(format!("worker-{worker}.lock"))
+}

@@ -1,0 +1,301 @@
+//! What studies tell: of trials that are broken off, of spaces that are exhausted, of ensembles, and what to type next.
+
+use crate::cli;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cli::{Outcome, call, folder, statera};
+use serde_json::{Value, json};
+
+const QUICK: [&str; 6] =
+    ["--set", "train.epochs=2", "--set", "network.hidden=[8]", "--set", "evaluate.bootstrap=50"];
+const RATE: [&str; 2] = ["--set", "optimizer.learning_rate={ low = 1e-3, high = 1e-1, log = true }"];
+const TWO: [&str; 2] = ["--set", "train.batch_size={ choices = [16, 32] }"];
+const THIRTEEN: [&str; 2] = ["--set", "train.batch_size={ low = 8, high = 20 }"];
+
+fn tune(folder: &Path, more: &[&str]) -> Outcome {
+    call(folder, &[&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, more].concat())
+}
+
+/// A study without end: two trials at a time.
+fn endless(folder: &Path, more: &[&str]) -> Child {
+    let long = ["--set", "train.epochs=100000", "--set", "early_stopping.enabled=false", "--jobs", "2"];
+    let study = ["tune", "t.csv", "--target", "y", "--sampler", "random", "--trials", "9", "--out", "s"];
+    Command::new(statera(folder, &[]).get_program())
+        .args([&study[..], &long, &QUICK[2..], &RATE, more].concat())
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until it holds; not longer than a minute.
+#[track_caller]
+fn until(holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn listed(folder: &Path) -> Value {
+    call(folder, &["tune", "--list", "s", "--json"]).done().json()
+}
+
+/// Whether both trials of [`endless`] have epochs on record.
+fn both_run(folder: &Path) -> bool {
+    let begun = folder.join("s/space.toml").exists();
+    let epochs = |trial: &Value| trial["epochs"].as_u64().unwrap();
+    begun && {
+        let list = listed(folder)["list"].as_array().unwrap().clone();
+        list.len() == 2 && list.iter().all(|trial| epochs(trial) > 0)
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn trials_of_a_process_that_has_ended_are_interrupted_wherever_they_are_told_of() {
+    let folder = folder();
+    let path = folder.path();
+    let child = endless(path, &[]);
+    until(|| both_run(path));
+    // A line of progress comes once a second.
+    std::thread::sleep(Duration::from_millis(2500));
+    let counts = listed(path)["trials"].clone();
+    assert_eq!([&counts["running"], &counts["interrupted"]], [2, 0], "{counts}");
+    let told = call(path, &["tune", "--list", "s"]).done().out;
+    assert!(told.contains("s: 2 trials (2 running); validation rmse of t.csv"), "{told}");
+    assert!(!told.contains("--resume"), "{told}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let err = String::from_utf8(ended.stderr).unwrap();
+    let end = "interrupted with 2 trials (2 interrupted); to go on: statera tune --resume s";
+    assert!(err.contains(end), "{err}");
+    // Before anything has ended, how far the first trial is.
+    let line = err.lines().find(|line| line.contains("0/9 trials, 2 running, trial 0: epoch ")).unwrap();
+    assert!(line.contains("/100000, about ") && line.ends_with(" left in all"), "{line}");
+    let check = || {
+        let counts = listed(path)["trials"].clone();
+        assert_eq!([&counts["all"], &counts["running"], &counts["interrupted"]], [2, 0, 2], "{counts}");
+        let told = call(path, &["tune", "--list", "s"]).done().out;
+        assert!(told.contains("s: 2 trials (2 interrupted); validation"), "{told}");
+        assert!(told.contains("What was interrupted goes on with: statera tune --resume s\n"), "{told}");
+        let shown = call(path, &["tune", "--show", "1", "s"]).done().out;
+        assert!(shown.starts_with("Trial 1, interrupted: optimizer.learning_rate="), "{shown}");
+        assert!(shown.contains("goes on with: statera tune --resume s\n"), "{shown}");
+        let shown = call(path, &["tune", "--show", "1", "s", "--json"]).done().json();
+        assert_eq!(shown["state"], "interrupted");
+        let csv = call(path, &["tune", "--export", "csv", "s"]).done().out;
+        assert_eq!(csv.matches(",interrupted,").count(), 2, "{csv}");
+    };
+    check();
+    // So it is after a kill, which leaves no word behind.
+    let mut child = Command::new(statera(path, &[]).get_program())
+        .args(["tune", "--resume", "s", "--quiet"])
+        .current_dir(path)
+        .spawn()
+        .unwrap();
+    until(|| listed(path)["trials"]["running"] == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    check();
+}
+
+#[test]
+fn a_study_is_listed_as_json() {
+    let folder = folder();
+    let path = folder.path();
+    let hidden = ["--set", "network.hidden={ choices = [[8], [4, 4]] }"];
+    tune(path, &[&TWO[..], &hidden, &["--sampler", "grid", "--out", "s"]].concat()).done();
+    let all = listed(path);
+    assert_eq!(all["metric"], "rmse");
+    assert_eq!(all["data"], "t.csv");
+    assert_eq!(
+        all["trials"],
+        json!({ "all": 4, "done": 4, "pruned": 0, "diverged": 0, "failed": 0, "running": 0, "interrupted": 0 })
+    );
+    let list = all["list"].as_array().unwrap();
+    let vals: Vec<f64> = list.iter().map(|trial| trial["val"].as_f64().unwrap()).collect();
+    assert!(vals.len() == 4 && vals.is_sorted(), "{vals:?}");
+    let first = &list[0];
+    // Values, not the texts of values.
+    assert!(first["settings"]["train.batch_size"].is_u64(), "{first}");
+    assert!(first["settings"]["network.hidden"].is_array(), "{first}");
+    assert_eq!([&first["state"], &first["epochs"]], [&json!("done"), &json!(2)]);
+    assert!(
+        first["seconds"].is_f64() && first["best_epoch"].is_u64() && first["reason"].is_string(),
+        "{first}"
+    );
+    let two = call(path, &["tune", "--list", "s", "--json", "--top", "2"]).done().json();
+    assert_eq!(two["list"].as_array().unwrap()[..], list[..2]);
+    let number = first["trial"].to_string();
+    let shown = call(path, &["tune", "--list", "s", "--show", &number, "--json"]).done().json();
+    assert_eq!(shown["val"], first["val"]);
+    let curve = shown["curve"].as_array().unwrap();
+    assert_eq!(curve.iter().map(|e| e["epoch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert!(curve.iter().all(|e| ["val", "val_loss", "train_loss"].iter().all(|name| e[*name].is_f64())));
+    let both = call(path, &["tune", "--export", "csv", "s", "--json"]);
+    assert!(both.code == 2 && both.err.contains("cannot be used with"), "{}", both.err);
+}
+
+#[test]
+fn an_exhausted_space_is_told_and_what_widens_it_works() {
+    let folder = folder();
+    let path = folder.path();
+    for sampler in ["grid", "tpe"] {
+        let told = tune(path, &[&TWO[..], &["--sampler", sampler, "--out", sampler]].concat()).done().out;
+        assert!(told.contains("(all 2 combinations of the space have been tried)"), "{told}");
+        let hint = format!("more values in {sampler}/space.toml, then: statera tune --resume {sampler}");
+        assert!(told.contains(&hint) && !told.contains("--trials"), "{told}");
+        let space = path.join(sampler).join("space.toml");
+        let text = std::fs::read_to_string(&space).unwrap();
+        std::fs::write(&space, text.replace("[16, 32]", "[16, 32, 64]")).unwrap();
+        let told = call(path, &["tune", "--resume", sampler]).done();
+        assert!(told.out.contains("all 3 combinations of the space"), "{}", told.out);
+        // Of another space, not of the study.
+        let other = ["--set", "train.batch_size={ choices = [8, 16] }", "--quiet"];
+        let told = call(path, &[&["tune", "--resume", sampler][..], &other].concat()).done();
+        assert!(told.out.contains("4 trials in ") && told.out.contains("all 2 combinations"), "{}", told.out);
+    }
+    // As many as were asked for, and as there are.
+    let told = tune(path, &[&TWO[..], &["--sampler", "grid", "--trials", "2", "--out", "2"]].concat());
+    let told = told.done().out;
+    assert!(
+        told.contains("more values in 2/space.toml, then: statera tune --resume 2 --trials 4\n"),
+        "{told}"
+    );
+    // Fewer than there are: so many more there can be.
+    let told = tune(path, &[&THIRTEEN[..], &["--sampler", "grid", "--trials", "12", "--out", "12"]].concat());
+    let told = told.done().out;
+    assert!(told.contains("(all 12 trials that were asked for are done)"), "{told}");
+    assert!(told.contains("statera tune --resume 12 --trials 13\n"), "{told}");
+}
+
+/// A sampler that learns does not come by each setting by itself.
+#[test]
+fn the_last_settings_of_a_small_space_are_found() {
+    let folder = folder();
+    for sampler in ["tpe", "random", "quasi_random"] {
+        let more = [&THIRTEEN[..], &["--sampler", sampler, "--out", sampler, "--json"]].concat();
+        let found = tune(folder.path(), &more).done().json();
+        assert_eq!(found["trials"]["done"], 13, "{sampler}");
+    }
+}
+
+#[test]
+fn an_ensemble_is_credited_with_its_own_gain_and_told_to_be_smaller_than_asked() {
+    let folder = folder();
+    let path = folder.path();
+    let asked = ["--sampler", "random", "--trials", "3", "--ensemble", "9", "--out", "e"];
+    let told = tune(path, &[&RATE[..], &asked].concat()).done().out;
+    let words = "--ensemble 9: only 3 trials have come to the end with a training unlike the others', so the models of";
+    assert!(told.replace('\n', " ").contains(words), "{told}");
+    assert!(
+        told.contains("together") && told.contains("best alone") && told.contains("for 2 epochs each."),
+        "{told}"
+    );
+    let found = call(path, &["tune", "--resume", "e", "--json"]).done().json();
+    assert_eq!(found["ensemble_asked"], 9);
+    assert_eq!(found["ensemble"].as_array().unwrap().len(), 3);
+    let alone = tune(path, &[&RATE[..], &asked[..4], &["--out", "a", "--json"]].concat()).done().json();
+    assert!(
+        alone["alone"].is_null() && alone["gain_together"].is_null() && alone["ensemble_asked"].is_null()
+    );
+    // The best trial is as good in company, and tuning has no part in what the others add.
+    assert_eq!(found["alone"]["test"], alone["tuned"]["test"]);
+    assert_eq!(found["gain"], alone["gain"]);
+    let rmse = |report: &Value| report["test"]["rmse"]["value"].as_f64().unwrap();
+    let [together, best, untuned] = ["tuned", "alone", "untuned"].map(|name| rmse(&found[name]));
+    let share = |name: &str| found[name]["share"].as_f64().unwrap();
+    assert!((share("gain") - (untuned - best) / untuned).abs() < 1e-12);
+    assert!((share("gain_together") - (best - together) / best).abs() < 1e-12);
+}
+
+#[test]
+fn a_study_of_standard_input_goes_on_with_the_command_that_it_names() {
+    let folder = folder();
+    let path = folder.path();
+    let table = std::fs::read(path.join("t.csv")).unwrap();
+    let args = ["tune", "-", "--target", "y", "--sampler", "random", "--trials", "2", "--out", "s"];
+    let output = statera(path, &[&args[..], &QUICK, &RATE].concat()).write_stdin(table).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let command = "tune TABLE.csv --resume s --trials 4";
+    assert!(told.contains(command), "{told}");
+    let words: Vec<&str> = command.split(' ').map(|w| if w == "TABLE.csv" { "t.csv" } else { w }).collect();
+    call(path, &words).done();
+    assert_eq!(listed(path)["trials"]["done"], 4);
+}
+
+#[test]
+fn what_is_set_is_not_searched_and_what_has_no_effect_is_refused() {
+    let folder = folder();
+    let path = folder.path();
+    // The built-in space leaves alone what has a value.
+    tune(path, &["--set", "train.batch_size=32", "--trials", "2", "--out", "s"]).done();
+    let space = std::fs::read_to_string(path.join("s/space.toml")).unwrap();
+    assert!(!space.contains("network.hidden") && !space.contains("batch_size"), "{space}");
+    assert!(space.contains("optimizer.learning_rate") && space.contains("network.dropout"), "{space}");
+    let momentum = ["--set", "optimizer.momentum={ choices = [0.1, 0.9] }"];
+    let refused = tune(path, &[&momentum[..], &["--out", "m"]].concat());
+    let words = "optimizer.momentum has an effect where optimizer.name is sgd, but `optimizer.name` is \"adamw\" in every";
+    assert!(refused.code == 2 && refused.err.contains(words), "{}", refused.err);
+    // Beside what has no effect, nothing is run twice.
+    let names = ["--set", "optimizer.name={ choices = ['adamw', 'sgd'] }", "--sampler", "grid", "--out", "m"];
+    let found = tune(path, &[&momentum[..], &names, &["--json"]].concat()).done().json();
+    assert_eq!(found["trials"]["all"], 3);
+    // A range that hangs on what is set is known again.
+    let sgd = ["--set", "optimizer.name=sgd", "--sampler", "grid", "--out", "sgd"];
+    tune(path, &[&momentum[..], &sgd].concat()).done();
+    call(path, &["tune", "--resume", "sgd"]).done();
+    let column = ["--set", "data.columns.nope.scale={ choices = ['standard', 'robust'] }", "--out", "c"];
+    let refused = tune(path, &column);
+    let words = "there is no column `nope` in t.csv\n  try: one of `x`, `k`, `colour`, `y`";
+    assert!(refused.code == 2 && refused.err.contains(words), "{}", refused.err);
+    assert!(!path.join("c").exists());
+}
+
+/// Another table is told to be one before anything is made of it.
+#[test]
+fn a_table_that_no_plan_fits_is_told_to_be_another() {
+    let folder = folder();
+    let path = folder.path();
+    tune(path, &[&RATE[..], &["--trials", "1", "--out", "s"]].concat()).done();
+    std::fs::write(path.join("short.csv"), cli::table(&["x", "k", "colour", "y"], 0..2)).unwrap();
+    let refused = call(path, &["tune", "short.csv", "--resume", "s"]);
+    let words = "the study is of t.csv (sha256 ";
+    assert!(refused.code == 2 && refused.err.contains(words), "{}", refused.err);
+}
+
+#[test]
+fn a_time_that_is_too_short_says_how_to_go_on() {
+    let folder = folder();
+    let path = folder.path();
+    let long = ["--set", "train.epochs=100000", "--set", "early_stopping.enabled=false"];
+    let refused =
+        tune(path, &[&RATE[..], &long, &["--max-seconds", "0.5", "--jobs", "1", "--out", "s"]].concat());
+    let words = "the time was up before a trial came to its end (1 interrupted, to go on)\n  try: statera tune --resume s --max-seconds 1\n";
+    assert!(refused.code == 1 && refused.err.contains(words), "{}", refused.err);
+}
+
+/// A run and a study are gone on with by different commands.
+#[test]
+fn who_resumes_the_one_for_the_other_is_told_which_it_is() {
+    let folder = folder();
+    let path = folder.path();
+    tune(path, &[&RATE[..], &["--trials", "1", "--out", "s"]].concat()).done();
+    call(path, &cli::quick("t.csv", "y", &["--out", "r", "--quiet"])).done();
+    for (command, words) in [
+        (["train", "--resume", "s"], "s is a study of settings, and no run\n  try: statera tune --resume s"),
+        (
+            ["tune", "--resume", "r"],
+            "r is a single run, and no study of settings\n  try: statera train --resume r",
+        ),
+    ] {
+        let refused = call(path, &command);
+        assert!(refused.code == 2 && refused.err.contains(words), "{}", refused.err);
+    }
+}
