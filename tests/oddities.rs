@@ -369,7 +369,7 @@ fn json_without_nan_and_cells_in_another_dress_say_what_to_type() {
     refused(
         "comma.csv",
         &column("1,5"),
-        &["found `1,5`", "try: write 1.5 in its place, or --null '1,5' to take it as missing"],
+        &["found `1,5`", "try: write 1.5 in its place, or --null 1,5 to take it as missing"],
     );
     refused("word.csv", &column("much"), &["found `much` try: --null much to take it as missing"]);
 }

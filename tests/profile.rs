@@ -390,7 +390,10 @@ fn of_a_table_that_takes_too_much_memory_rows_are_drawn_and_it_is_said() {
     assert!(json["warnings"].to_string().contains("`x` alone predicts `y`"), "{}", json["warnings"]);
     let outcome = run(&["-o", "p.html"]);
     let told = outcome.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    let thousands = format!("{},{:03}", drawn / 1000, drawn % 1000);
+    let thousands = match drawn {
+        ..1000 => drawn.to_string(),
+        _ => format!("{},{:03}", drawn / 1000, drawn % 1000),
+    };
     let sentence = format!(
         "Of the 40,000 rows of `t.csv`, {thousands} were looked at, drawn by seed 0: all would take more than data.memory = \
          2MiB. The number of rows, and what the columns are, is of all rows; every other figure is of those that were drawn."

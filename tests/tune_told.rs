@@ -20,7 +20,7 @@ fn tune(folder: &Path, more: &[&str]) -> Outcome {
 
 /// A study without end: two trials at a time.
 fn endless(folder: &Path, more: &[&str]) -> Child {
-    let long = ["--set", "train.epochs=100000", "--set", "early_stopping.enabled=false", "--jobs", "2"];
+    let long = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false", "--jobs", "2"];
     let study = ["tune", "t.csv", "--target", "y", "--sampler", "random", "--trials", "9", "--out", "s"];
     Command::new(statera(folder, &[]).get_program())
         .args([&study[..], &long, &QUICK[2..], &RATE, more].concat())
@@ -77,7 +77,7 @@ fn trials_of_a_process_that_has_ended_are_interrupted_wherever_they_are_told_of(
     assert!(err.contains(end), "{err}");
     // Before anything has ended, how far the first trial is.
     let line = err.lines().find(|line| line.contains("0/9 trials, 2 running, trial 0: epoch ")).unwrap();
-    assert!(line.contains("/100000, about ") && line.ends_with(" left in all"), "{line}");
+    assert!(line.contains("/1000000, about ") && line.ends_with(" left in all"), "{line}");
     let check = || {
         let counts = listed(path)["trials"].clone();
         assert_eq!([&counts["all"], &counts["running"], &counts["interrupted"]], [2, 0, 2], "{counts}");
@@ -274,7 +274,7 @@ fn a_table_that_no_plan_fits_is_told_to_be_another() {
 fn a_time_that_is_too_short_says_how_to_go_on() {
     let folder = folder();
     let path = folder.path();
-    let long = ["--set", "train.epochs=100000", "--set", "early_stopping.enabled=false"];
+    let long = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false"];
     let refused =
         tune(path, &[&RATE[..], &long, &["--max-seconds", "0.5", "--jobs", "1", "--out", "s"]].concat());
     let words = "the time was up before a trial came to its end (1 interrupted, to go on)\n  try: statera tune --resume s --max-seconds 1\n";

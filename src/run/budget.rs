@@ -193,7 +193,7 @@ mod tests {
             assert_eq!(bytes_of(text), None, "{text}");
         }
         let typed = [650e3, 70e6, 900e6, 5e9].map(enough);
-        assert_eq!(typed, ["1MiB", "96MiB", "1GiB", "6GiB"]);
+        assert_eq!(typed, ["1MiB", "96MiB", "2GiB", "6GiB"]);
         assert_eq!((said(1536.0), said(2e9)), ("1.5 KiB".into(), "1.9 GiB".into()));
     }
 }

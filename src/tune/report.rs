@@ -149,8 +149,7 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
     let groups = base.groups_of(rows);
     let beside = |both: [&Predictions; 2]| {
         let (metric, groups) = (tuned.primary(), groups.as_deref());
-        let judge =
-            || gain(metric, both, truth.view(), groups, e.bootstrap, e.confidence, tuning.base.seed);
+        let judge = || gain(metric, both, truth.view(), groups, e.bootstrap, e.confidence, tuning.base.seed);
         if rows.is_empty() { None } else { judge() }
     };
     // What tuning is worth is not what an ensemble is worth.
