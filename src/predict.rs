@@ -69,13 +69,13 @@ impl PredictNotes {
     /// Fails where a column of which training has never lacked a cell has none that can be read among `n_rows` rows: all
     /// predictions would be made as if it were not there. A single row may lack a cell, but not hold one of another kind.
     pub fn check(&self, model: &Bag, n_rows: usize) -> Result<()> {
+        const MOST: usize = 3;
         let refused = |name: &str| self.cells.iter().find(|note| note.column == name);
         let pipeline = &model.first().card.pipeline;
         let mut found = self.transform.columns.iter().filter(|of| {
             let known = pipeline.columns().iter().any(|c| c.column() == of.column && c.knows_missing());
             of.missing == n_rows && n_rows > 0 && !known && (n_rows > 1 || refused(&of.column).is_some())
         });
-        const MOST: usize = 3;
         let Some(of) = found.next() else { return Ok(()) };
         let why = match refused(&of.column) {
             Some(note) => note.found(),

@@ -1,5 +1,6 @@
 //! The typed columns of a table, each in a file of its own: numbers, days, codes of categories.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -492,13 +493,12 @@ fn push_other(other: &mut Beside, block: &RawTable, file: &mut SealedWriter) -> 
             // A piece without numbers among its cells would have been a fault.
             None => push_numbers(&vec![f64::NAN; block.n_rows()], &mut bytes),
         },
-        Form::Days => match block.days(index) {
-            Some(days) => push_numbers(days, &mut bytes),
-            None => {
-                let day = |text: Option<&str>| text.and_then(parse_date).unwrap_or(f64::NAN);
-                push_numbers(&block.values(index).map(day).collect::<Vec<f64>>(), &mut bytes);
-            }
-        },
+        Form::Days => {
+            let day = |text: Option<&str>| text.and_then(parse_date).unwrap_or(f64::NAN);
+            let read = || block.values(index).map(day).collect();
+            let days: Cow<[f64]> = block.days(index).map_or_else(|| Cow::Owned(read()), Cow::Borrowed);
+            push_numbers(&days, &mut bytes);
+        }
         Form::Codes => {
             let mut code = |text: &str| other.dictionary.code(text).unwrap_or(MISSING);
             if let Some((codes, levels)) = block.codes(index) {

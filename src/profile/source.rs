@@ -497,7 +497,7 @@ impl Room {
     }
 
     /// The share of the room that these rows take.
-    fn taken(&self, raw: &RawTable) -> f64 {
+    fn taken(self, raw: &RawTable) -> f64 {
         held_bytes(raw) / self.0
     }
 

@@ -62,7 +62,6 @@ pub(super) fn named_like_an_entity(name: &str) -> bool {
     let words = words_of_name(name);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        [] => false,
         [only] => {
             let singular = only.strip_suffix('s').unwrap_or(only);
             let joined = only.strip_suffix("id").is_some_and(|of| ENTITIES.contains(&of));
