@@ -168,6 +168,13 @@ fn what_training_would_ask_about_cells_has_a_line() {
     assert!(!settled.err.contains("say what comes first"), "{}", settled.err);
     let out = told(folder.path(), "t.csv", &["--set", lines[0], "--set", lines[1]]);
     assert!(!out.contains("unclear cells") && out.contains("1100 to 8485"), "{out}");
+    let short = text.replace("/2023;", "/99;");
+    std::fs::write(folder.path().join("short.csv"), short).unwrap();
+    let out = told(folder.path(), "short.csv", &["--set", mass]);
+    let years = "; years of two digits are then those from 1969 to 2068";
+    assert!(out.contains("`day`: cells such as `1/1/99`") && out.contains(years), "{out}");
+    let out = told(folder.path(), "short.csv", &["--set", lines[0], "--set", lines[1]]);
+    assert!(!out.contains("unclear cells") && out.contains("1999-01-01 to 1999-"), "{out}");
     // A column that is to be categories is not asked about, and one of dates is.
     let out = told(folder.path(), "t.csv", &["--set", "data.columns.day.kind=category"]);
     assert!(!out.contains("`day`: cells such as"), "{out}");

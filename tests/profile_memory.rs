@@ -41,7 +41,7 @@ fn more_memory_draws_more_rows_and_none_takes_more_than_it_is_given() {
     }
     std::fs::write(folder.path().join("t.csv"), text).unwrap();
     let mut before = 0;
-    for (memory, least) in [(85.0, 10_000), (100.0, 24_000), (120.0, 45_000), (220.0, n_rows)] {
+    for (memory, least) in [(85.0, 9_000), (100.0, 21_000), (120.0, 40_000), (240.0, n_rows)] {
         let given = format!("{memory}MiB");
         let args = ["profile", "t.csv", "--memory", &given, "--json", "--quiet", "--threads", "2"];
         let (peak, out) = peak_of(folder.path(), &args);

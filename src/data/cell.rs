@@ -214,18 +214,31 @@ fn days_of_names(trimmed: &str) -> Option<f64> {
 }
 
 /// [`parse_date`] for `31/12/2024` or `31-12-2024`, or with the month before the day; days and months of one digit or two.
+///
+/// Of years of two digits, behind a slash alone, 69 to 99 are of the 20th century and 00 to 68 of the 21st, as POSIX has it.
 pub(super) fn days_from_slashes(trimmed: &str, day_first: bool) -> Option<f64> {
     let end = trimmed.find([' ', 'T']).unwrap_or(trimmed.len());
     let (date, time) = trimmed.split_at(end);
     let mut parts = date.split(['/', '-']);
     let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
-    let fits = (1..=2).contains(&first.len()) && (1..=2).contains(&second.len()) && year.len() == 4;
+    let fits = (1..=2).contains(&first.len()) && (1..=2).contains(&second.len());
     if !fits || parts.next().is_some() {
         return None;
     }
+    let year = match (year.len(), two_digits(year.as_bytes(), 99)) {
+        (4, _) => year.to_owned(),
+        (2, Some(year)) if !date.contains('-') => (year + if year < 69 { 2000 } else { 1900 }).to_string(),
+        _ => return None,
+    };
     let (day, month) = if day_first { (first, second) } else { (second, first) };
     let zero = |part: &str| if part.len() == 1 { "0" } else { "" }.to_owned() + part;
     days_of_numbers(&format!("{year}-{}-{}{time}", zero(month), zero(day)))
+}
+
+/// Whether the year of such a date has two digits.
+pub(crate) fn has_short_year(trimmed: &str) -> bool {
+    let date = trimmed.split([' ', 'T']).next().unwrap_or_default();
+    date.rsplit('/').next().is_some_and(|year| year.len() == 2)
 }
 
 /// Seconds since midnight UTC; below 0 or over a day where the zone says so.
@@ -430,6 +443,15 @@ mod tests {
             assert_eq!(parse_date(text), Some(days), "{text}");
         }
         assert_eq!(days_from_slashes("1/2/1970 06:00 PM", false), Some(1.75));
+        for (cell, same) in
+            [("31/12/69", "31/12/1969"), ("1/2/68 10:30", "1/2/2068 10:30"), ("1/1/00", "1/1/2000")]
+        {
+            assert_eq!(days_from_slashes(cell, true), days_from_slashes(same, true), "{cell}");
+            assert!(days_from_slashes(cell, true).is_some() && has_short_year(cell) && !has_short_year(same));
+        }
+        for cell in ["31-12-69", "1/2/3", "1/2/123", "99/12/31", "1/2/x9"] {
+            assert_eq!(days_from_slashes(cell, true), None, "{cell}");
+        }
         for text in [
             "2023-13",
             "0999-01",

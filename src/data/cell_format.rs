@@ -2,7 +2,7 @@
 
 pub use crate::config::CellFormat;
 
-use super::cell::{Numeric, days_from_slashes, decimal_number, finite_decimal};
+use super::cell::{Numeric, days_from_slashes, decimal_number, finite_decimal, has_short_year};
 
 /// The signs of currencies that are read.
 const CURRENCIES: [char; 6] = ['$', '€', '£', '¥', '₹', '₽'];
@@ -175,6 +175,8 @@ pub(super) struct Dress {
     comma: Hypothesis,
     day_first: Dates,
     month_first: Dates,
+    /// Whether the year of a cell that may be a date has two digits.
+    short_years: bool,
     any_plain: bool,
 }
 
@@ -239,6 +241,7 @@ impl Dress {
     pub(super) fn word(&mut self, text: &str) {
         self.point.number(text, false);
         self.comma.number(text, true);
+        self.short_years |= has_short_year(text);
         for (dates, day_first) in [(&mut self.day_first, true), (&mut self.month_first, false)] {
             if !dates.refuted {
                 dates.any = true;
@@ -261,15 +264,18 @@ impl Dress {
             return Some(found);
         }
         match (self.day_first.fits(self.any_plain), self.month_first.fits(self.any_plain)) {
+            _ if self.short_years => None,
             (true, false) => Some((CellFormat::DayFirst, "dates, the day before the month".to_owned())),
             (false, true) => Some((CellFormat::MonthFirst, "dates, the month before the day".to_owned())),
             _ => None,
         }
     }
 
-    /// Whether the cells are dates of which nobody can say whether the day or the month stands first.
+    /// Whether the cells are dates of which nobody can say whether the day or the month stands first: where the year has
+    /// two digits it might be the first of the three, as in `24/12/31`.
     pub(super) fn is_unclear_date(&self) -> bool {
-        self.day_first.fits(self.any_plain) && self.month_first.fits(self.any_plain)
+        let [day, month] = [&self.day_first, &self.month_first].map(|dates| dates.fits(self.any_plain));
+        day && month || self.short_years && (day || month)
     }
 }
 

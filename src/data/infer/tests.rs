@@ -59,6 +59,14 @@ fn each_kind_is_recognised_with_a_reason() {
             None,
             "--set data.columns.x.format=day_first, or month_first",
         ),
+        // The year may be the first or the last of the three: nothing is taken for granted.
+        (
+            "x",
+            cycle(&["24/12/31", "24/11/30"]),
+            Category,
+            None,
+            "--set data.columns.x.format=day_first, or month_first",
+        ),
         ("x", cycle(&["Yes", "y", "no", "N"]), Category, None, "yes or no, as 4 different values"),
         ("x", cycle(&["9007199254740993", "5"]), Number, None, "50 cells beyond 2^53"),
         ("x", cycle(&["1e300", "5"]), Number, None, "all 100 cells are numbers, 2 different whole ones"),
