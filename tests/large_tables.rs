@@ -120,6 +120,58 @@ fn a_table_read_from_disk_makes_the_model_of_one_in_memory() {
     }
 }
 
+/// More groups than other columns may have texts, ids that 64-bit floats cannot tell apart, and dates of which all cells
+/// together say that the month stands first.
+#[test]
+fn many_groups_long_ids_and_dates_with_slashes_split_a_table_on_disk_as_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::from("customer,account,day,x,y\n");
+    for i in 0_u64..70_000 {
+        let account = 9_007_199_254_740_992_000 + i / 2 % 500;
+        let (month, day) = (1 + i / 28 % 12, 1 + i % 28);
+        writeln!(text, "c{i:07},{account},{month}/{day}/2023,{},{}", i % 97, i % 97 * 2).unwrap();
+    }
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let quick = ["train.epochs=1", "network.hidden=[2]", "train.batch_size=4096", "evaluate.baselines=false"];
+    let sets: Vec<&str> =
+        quick.iter().chain(&["evaluate.bootstrap=0"]).flat_map(|set| ["--set", set]).collect();
+    for (i, (set, told)) in [
+        ("split.group=customer", "70,000 groups of `customer`"),
+        ("split.group=account", "500 groups of `account`"),
+        ("split.time=day", "in the order of `day`"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = |out: &str, more: &[&str]| {
+            let call_of = ["train", "t.csv", "--target", "y", "--out", out, "--set", set];
+            // What is said of columns counts all rows of a table on disk.
+            let others =
+                ["customer", "account", "day"].into_iter().filter(|&c| set != format!("split.group={c}"));
+            let drop: Vec<String> = others.map(|column| format!("data.columns.{column}.drop=true")).collect();
+            let drop: Vec<&str> = drop.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+            let err = call(folder.path(), &[&call_of, &sets[..], &drop, more].concat()).done().err;
+            assert!(err.split_whitespace().collect::<Vec<_>>().join(" ").contains(told), "{err}");
+            std::fs::read(folder.path().join(out).join("model.safetensors")).unwrap()
+        };
+        assert!(run(&format!("m{i}"), &[]) == run(&format!("d{i}"), &ALWAYS), "{set}");
+    }
+    std::fs::write(
+        folder.path().join("u.csv"),
+        "day,x,y\n".to_owned() + &"1/2/2023,1,2\n2/1/2023,2,4\n".repeat(50),
+    )
+    .unwrap();
+    for more in [&[][..], &ALWAYS] {
+        let asked = ["train", "u.csv", "--target", "y", "--set", "split.time=day"];
+        let refused = call(folder.path(), &[&asked, more].concat());
+        assert!(
+            refused.code == 1 && refused.err.contains("--set data.columns.day.format=day_first"),
+            "{}",
+            refused.err
+        );
+    }
+}
+
 #[test]
 fn simple_models_are_those_of_a_table_in_memory_but_for_rounding() {
     let folder = folder(3000);

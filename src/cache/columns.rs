@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cache, Found, InUse, open, told};
 use crate::checked_file::{Seal, SealedWriter};
-use crate::data::cell::parse_date;
+use crate::config::CellFormat;
+use crate::data::cell::EXACT;
 use crate::data::read::{Cells, Dictionary, Skipped};
 use crate::data::schema::FEW_NUMBERS;
+use crate::data::split::Spelling;
 use crate::data::table::{MISSING, check_rows};
 use crate::data::words::{null_option, shown, thousands};
 use crate::data::{
@@ -22,8 +24,10 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 
-/// The most different texts of a column that is no input.
+/// The most different texts of a column that is needed beside the inputs.
 const MOST_TEXTS: usize = 1 << 16;
+/// The most different texts of one that says which rows belong together: some 300 MB of them.
+const MOST_GROUPS: usize = 1 << 22;
 /// Rows between two notes on how far the reading is.
 const TELL: usize = 10_000_000;
 
@@ -45,8 +49,10 @@ pub enum Asked {
     Target,
     /// How its cells are written, even where all of them are numbers.
     Texts,
-    /// Numbers, or else dates, whose order is that of time.
-    Times,
+    /// The same, of which there may be many.
+    Groups,
+    /// Numbers, or else dates, whose order is that of time; in a format, if one is set.
+    Times(Option<CellFormat>),
 }
 
 /// How the cells of a column beside the inputs are stored.
@@ -259,8 +265,10 @@ struct Beside {
     are_too_many: bool,
     /// The first cell that is no number: its place, and what it says.
     first_word: Option<[String; 2]>,
-    /// The first cell of [`Asked::Times`] that is no date.
-    first_undated: Option<[String; 2]>,
+    /// Whether a number is beyond those that a float tells from all others.
+    any_beyond: bool,
+    /// How cells of [`Asked::Times`] are written.
+    spelling: Spelling,
 }
 
 impl Beside {
@@ -272,16 +280,24 @@ impl Beside {
                 None => block.values(self.index).flatten().any(|text| self.dictionary.code(text).is_none()),
             };
         }
-        let first_unless = |is_fit: &dyn Fn(&str) -> bool| {
-            let cells = block.values(self.index).enumerate();
-            let unfit = cells.filter_map(|(row, text)| Some((row, text?))).find(|(_, text)| !is_fit(text));
-            unfit.map(|(row, text)| [block.place(row, self.index), text.to_owned()])
-        };
-        if self.first_word.is_none() && block.numbers(self.index).is_none() {
-            self.first_word = first_unless(&|text| block.number(text).is_some());
+        match block.numbers(self.index) {
+            Some(values) => {
+                self.any_beyond |= values.iter().any(|x| x.abs() > EXACT);
+                if values.iter().any(|x| !x.is_nan()) {
+                    self.spelling.add_numbers();
+                }
+            }
+            None if self.first_word.is_none() => {
+                let cells = block.values(self.index).enumerate();
+                let is_word = |text: &str| block.number(text).is_none();
+                let word = cells.filter_map(|(row, text)| Some((row, text?))).find(|(_, text)| is_word(text));
+                self.first_word = word.map(|(row, text)| [block.place(row, self.index), text.to_owned()]);
+            }
+            None => {}
         }
-        if self.asked == Asked::Times && self.first_undated.is_none() && block.days(self.index).is_none() {
-            self.first_undated = first_unless(&|text| parse_date(text).is_some());
+        if matches!(self.asked, Asked::Times(_)) && block.has_texts(self.index) {
+            let cells = block.values(self.index).flatten();
+            cells.for_each(|cell| self.spelling.add(cell, block.number(cell)));
         }
     }
 
@@ -289,35 +305,46 @@ impl Beside {
     fn form(&self) -> Form {
         let are_numbers = self.first_word.is_none();
         match self.asked {
-            Asked::Times if are_numbers => Form::Numbers,
-            Asked::Times if self.first_undated.is_none() => Form::Days,
+            Asked::Times(_) if self.spelling.are_numbers() => Form::Numbers,
+            Asked::Times(_) if self.spelling.are_dates() => Form::Days,
             Asked::Target if are_numbers && self.dictionary.len() > FEW_NUMBERS => Form::Numbers,
             _ if self.are_too_many => Form::Numbers,
             _ => Form::Codes,
         }
     }
 
-    /// Refuses a column whose texts are too many, if they are no numbers, and no dates where those are asked for.
+    /// Refuses a column whose texts are too many to be stored, and that has to be stored as texts.
     fn check(&self) -> Result<()> {
-        let (found, expected) = match (&self.first_word, &self.first_undated) {
-            (Some(found), _) if self.asked != Asked::Times => (found, "a number"),
-            (Some([_, text]), Some(found)) if parse_date(text).is_some() => (found, "a date"),
-            (Some(found), Some(_)) => (found, "a number"),
-            _ => return Ok(()),
-        };
+        if let Asked::Times(_) = self.asked {
+            self.spelling.check(&self.name)?;
+            if self.spelling.are_numbers() || self.spelling.are_dates() {
+                return Ok(());
+            }
+        }
         if !self.are_too_many {
             return Ok(());
         }
-        let [place, text] = found;
-        Err(Error::data(
-            format!(
-                "column {} holds more than {} different texts; {place}: expected {expected}, found {}",
-                shown(&self.name),
-                thousands(MOST_TEXTS),
-                shown(text)
-            ),
-            format!("{} to take it as missing, or another column", null_option([text.as_str()])),
-        ))
+        let (most, held) = match self.asked {
+            Asked::Groups => (MOST_GROUPS, "--set data.stream=never to hold the table in memory"),
+            _ => (MOST_TEXTS, "another column"),
+        };
+        let many =
+            format!("column {} holds more than {} different texts", shown(&self.name), thousands(most));
+        match &self.first_word {
+            None if self.asked == Asked::Groups && self.any_beyond => Err(Error::data(
+                format!("{many}, and numbers beyond 2^53 among them, which are told apart as texts alone"),
+                format!("number the groups from 0 on, or {held}"),
+            )),
+            None => Ok(()),
+            Some(_) if self.asked == Asked::Groups => Err(Error::data(
+                format!("{many}, the most by which rows on disk are grouped"),
+                format!("number the groups from 0 on, or {held}"),
+            )),
+            Some([place, text]) => Err(Error::data(
+                format!("{many}; {place}: expected a number, found {}", shown(text)),
+                format!("{} to take it as missing, or {held}", null_option([text.as_str()])),
+            )),
+        }
     }
 }
 
@@ -335,9 +362,18 @@ fn looked_at(
         key.others.iter().filter_map(|(name, asked)| Some((name, *asked, first.column_index(name)?)));
     let mut others: Vec<Beside> = others
         .map(|(name, asked, index)| {
-            let (name, dictionary) = ((*name).to_owned(), Dictionary::new(MOST_TEXTS));
-            let (first_word, first_undated) = (None, None);
-            Beside { name, index, asked, dictionary, are_too_many: false, first_word, first_undated }
+            let most = if asked == Asked::Groups { MOST_GROUPS } else { MOST_TEXTS };
+            let spelling = Spelling::of(if let Asked::Times(format) = asked { format } else { None });
+            Beside {
+                name: (*name).to_owned(),
+                index,
+                asked,
+                dictionary: Dictionary::new(most),
+                are_too_many: false,
+                first_word: None,
+                any_beyond: false,
+                spelling,
+            }
         })
         .collect();
     let n_columns = first.n_columns();
@@ -488,14 +524,20 @@ fn push_other(other: &mut Beside, block: &RawTable, file: &mut SealedWriter) -> 
     let mut bytes = Vec::new();
     let index = other.index;
     match other.form() {
-        Form::Numbers => match block.numbers(index) {
-            Some(values) => push_numbers(values, &mut bytes),
-            // A piece without numbers among its cells would have been a fault.
-            None => push_numbers(&vec![f64::NAN; block.n_rows()], &mut bytes),
+        Form::Numbers => match (block.numbers(index), other.asked) {
+            (Some(values), Asked::Target | Asked::Texts | Asked::Groups | Asked::Times(None)) => {
+                push_numbers(values, &mut bytes);
+            }
+            // In a format of its own; a piece without numbers among its cells would have been a fault elsewhere.
+            _ => {
+                let time = |text: &str| other.spelling.time(text, block.number(text));
+                let times = block.values(index).map(|text| text.and_then(time).unwrap_or(f64::NAN));
+                push_numbers(&times.collect::<Vec<f64>>(), &mut bytes);
+            }
         },
         Form::Days => {
-            let day = |text: Option<&str>| text.and_then(parse_date).unwrap_or(f64::NAN);
-            let read = || block.values(index).map(day).collect();
+            let day = |text: &str| other.spelling.time(text, block.number(text));
+            let read = || block.values(index).map(|text| text.and_then(day).unwrap_or(f64::NAN)).collect();
             let days: Cow<[f64]> = block.days(index).map_or_else(|| Cow::Owned(read()), Cow::Borrowed);
             push_numbers(&days, &mut bytes);
         }

@@ -4,6 +4,9 @@
 pub const DEFAULT_NULL_WORDS: [&str; 12] =
     ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?", "-", "missing"];
 
+/// The largest whole number up to which every one is a 64-bit float: 2⁵³.
+pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The words that count as missing, made to be asked once a cell.
 #[derive(Debug, Clone)]
 pub(super) struct NullWords {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::cell::{Numeric, decimal_number, parse_date};
+use super::cell::{EXACT, Numeric, decimal_number, parse_date};
 use super::cell_format::{CellFormat, Dress};
 use super::read::{DecimalMark, RawTable};
 use super::schema::MOST_LEVELS;
@@ -14,8 +14,6 @@ const MOST_WORDS: usize = 1 << 16;
 const MOST_DIFFERENT: usize = 1 << 22;
 /// Different numbers that are told apart, which only has to settle how they compare with the words among them.
 const MOST_NUMBERS: usize = 1 << 16;
-/// The largest integer up to which every one is a 64-bit float: 2⁵³.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A cell worth naming in a message.
 #[derive(Debug, Clone, Default)]

@@ -27,7 +27,8 @@ impl Basis {
         }
         let wanted = |column: &str| !column.is_empty();
         let groups = wanted(&s.group).then(|| Groups::read(raw, &s.group, &labels.rows)).transpose()?;
-        let times = wanted(&s.time).then(|| Times::read(raw, &s.time, &labels.rows)).transpose()?;
+        let format = config.data.columns.get(&s.time).and_then(|set| set.format);
+        let times = wanted(&s.time).then(|| Times::read(raw, &s.time, format, &labels.rows)).transpose()?;
         let classes = s.stratify.then(|| labels.target.strata(&labels.rows));
         Ok(Self { classes, groups, times })
     }

@@ -332,8 +332,8 @@ fn prepared(
     let others = [
         (&data.target, of_target),
         (&s.column, Asked::Texts),
-        (&s.group, Asked::Texts),
-        (&s.time, Asked::Times),
+        (&s.group, Asked::Groups),
+        (&s.time, Asked::Times(data.columns.get(&s.time).and_then(|set| set.format))),
     ];
     let others: Vec<(&str, Asked)> =
         others.into_iter().filter(|(c, _)| !c.is_empty()).map(|(c, asked)| (c.as_str(), asked)).collect();

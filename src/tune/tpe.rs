@@ -2,10 +2,9 @@
 //!
 //! Bergstra, Bardenet, Bengio & Kégl 2011, "Algorithms for hyper-parameter optimization", with kernels over all
 //! parameters at once (Falkner, Klein & Hutter 2018, "BOHB"), so that parameters that only work together are found
-//! together. The parts are those of Watanabe 2023, "Tree-structured Parzen estimator: understanding its algorithm
-//! components": one width for all numbers, σ = σ₀·n^(−1/(d+4)) for n kernels over d parameters, and a prior kernel of
-//! σ = 1. Their figures were chosen by measurement (docs/decisions/0013-tpe.md): σ₀ = 0.06, at least 0.01; the best fifth
-//! is good, at most 25; the prior weighs half a trial.
+//! together. Bandwidths, the prior and the share of good trials follow Watanabe 2023, "Tree-structured Parzen estimator:
+//! understanding its algorithm components": σ = n^(−1/(d+4))/5, at least 1/min(100, n + 1), a prior kernel of σ = 1,
+//! and the best tenth, at most 25.
 
 use crate::config::{Config, Domain, Space};
 use crate::random::{Purpose, Stream};
@@ -14,16 +13,8 @@ use crate::random::{Purpose, Stream};
 pub(super) const STARTUP: usize = 10;
 /// Settings that are drawn from the good trials, of which the likeliest is tried.
 const CANDIDATES: usize = 24;
-/// One trial of so many counts as good, and no more than [`MOST_GOOD`].
-const ONE_GOOD_OF: usize = 5;
 /// The most trials that count as good.
 const MOST_GOOD: usize = 25;
-/// The width of a lone kernel, on a scale from 0 to 1.
-const LONE_SIGMA: f64 = 0.06;
-/// The least width of a kernel.
-const LEAST_SIGMA: f64 = 0.01;
-/// What the kernel over everything weighs beside one around a trial.
-const PRIOR: f64 = 0.5;
 
 /// A trial that has ended: a place for every parameter, as [`Domain::place`] gives it, none where it was left out.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +42,7 @@ pub(super) fn suggest(
     let mut order: Vec<&Observation> = past.iter().collect();
     // A stable sort: what came first is taken first among equals.
     order.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let n_good = past.len().div_ceil(ONE_GOOD_OF).min(MOST_GOOD);
+    let n_good = past.len().div_ceil(10).min(MOST_GOOD);
     let domains: Vec<&Domain> = space.parameters.iter().map(|parameter| &parameter.domain).collect();
     let [good, bad] = [&order[..n_good], &order[n_good..]].map(|trials| Mixture::new(trials, &domains));
     let mut best: Option<(f64, Vec<String>)> = None;
@@ -89,9 +80,10 @@ impl<'a> Mixture<'a> {
                 Domain::Range { .. } => None,
             })
             .collect();
-        let (n, dimensions) = (trials.len() as f64, domains.len() as f64);
-        let sigma = (LONE_SIGMA * n.max(1.0).powf(-1.0 / (dimensions + 4.0))).max(LEAST_SIGMA);
-        Self { trials: trials.to_vec(), choices, sigma }
+        let n = trials.len() as f64;
+        let dimensions = domains.len() as f64;
+        let sigma = (n.max(1.0).powf(-1.0 / (dimensions + 4.0)) / 5.0).max(1.0 / f64::min(100.0, n + 1.0));
+        Self { trials: trials.to_vec(), choices, sigma: sigma.min(1.0) }
     }
 
     /// What share of a kernel on `k` choices lies on its own choice; the rest is spread evenly over all.
@@ -102,8 +94,8 @@ impl<'a> Mixture<'a> {
 
     /// A place for every parameter.
     fn draw(&self, stream: &mut Stream) -> Vec<f64> {
-        // The prior is one kernel among those of the trials, beyond the last.
-        let kernel = (stream.uniform() * (self.trials.len() as f64 + PRIOR)) as usize;
+        // The prior is one kernel among those of the trials.
+        let kernel = stream.below(self.trials.len() + 1);
         let trial = self.trials.get(kernel);
         (0..self.choices.len())
             .map(|i| match (self.choices[i], trial.and_then(|trial| trial.places[i])) {
@@ -134,11 +126,10 @@ impl<'a> Mixture<'a> {
             }
             log
         };
-        let prior = kernel(None) + PRIOR.ln();
-        let logs: Vec<f64> = self.trials.iter().map(|trial| kernel(Some(*trial))).chain([prior]).collect();
+        let logs: Vec<f64> =
+            self.trials.iter().map(|trial| kernel(Some(*trial))).chain([kernel(None)]).collect();
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights = self.trials.len() as f64 + PRIOR;
-        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / weights).ln()
+        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
     }
 }
 

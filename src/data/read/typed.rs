@@ -14,11 +14,8 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::columns::{Meaning, cells_of};
 use super::raw::{Cells, Text};
-use crate::data::cell::{Numeric, parse_number};
+use crate::data::cell::{EXACT, Numeric, parse_number};
 use crate::data::table::MISSING;
-
-/// The largest integer up to which every one is a 64-bit float: 2⁵³.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Whether something can be learned from a column of this type; lists, structs, bytes and spans of time are
 /// [`Cells::Foreign`].

@@ -11,8 +11,9 @@ use super::{MIN_TRAIN, Split, check_shares, is_too_small};
 use crate::random::Stream;
 use crate::{Error, Result};
 
-/// Numbers groups from 0 on as their cells are met: equal cells, where numbers are compared as numbers, are one group, and so
-/// are all missing cells.
+/// Numbers groups from 0 on as their cells are met: equal cells are one group, and so are all missing cells. Numbers of up to
+/// 15 digits are compared as numbers (`7` and `7.0` are one group), longer ones and such as `1e3` as they are written: two
+/// of those may be the same 64-bit float and not the same customer.
 #[derive(Debug, Default)]
 pub struct GroupNumbers {
     words: HashMap<String, u32>,
@@ -25,7 +26,7 @@ impl GroupNumbers {
     pub fn number(&mut self, cell: Option<&str>) -> u32 {
         // A table of less than 2³² rows has fewer groups than there are numbers.
         let new = self.n_groups() as u32;
-        match (cell, cell.and_then(finite)) {
+        match (cell, cell.filter(|cell| is_exact(cell)).and_then(finite)) {
             (_, Some(number)) => *self.numbers.entry((number + 0.0).to_bits()).or_insert(new),
             (Some(word), None) => match self.words.get(word) {
                 Some(&known) => known,
@@ -39,6 +40,13 @@ impl GroupNumbers {
     pub fn n_groups(&self) -> usize {
         self.words.len() + self.numbers.len() + usize::from(self.missing.is_some())
     }
+}
+
+/// Whether a number is written out in digits that a 64-bit float tells from all others.
+fn is_exact(cell: &str) -> bool {
+    cell.len() <= 17
+        && cell.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+'))
+        && cell.bytes().filter(u8::is_ascii_digit).count() <= 15
 }
 
 /// Which rows belong together: of one patient, customer or machine, say.
@@ -244,6 +252,9 @@ mod tests {
         let found = read(&["a", "1", "b", "1.0", "", "NA", "a", "-0", "0"]).unwrap();
         assert_eq!(found.of_row, [0, 1, 2, 1, 3, 3, 0, 4, 4]);
         assert_eq!((found.n_groups, found.n_missing), (5, 2));
+        // The same 64-bit float, and not the same customer; nor are hexadecimal names numbers.
+        let long = ["9007199254740992001", "9007199254740992000", "1e3", "1000", "10e2", "9007199254740992001"];
+        assert_eq!(read(&long).unwrap().of_row, [0, 1, 2, 3, 4, 0]);
         let message = read(&["a", "a", "a"]).unwrap_err().to_string();
         assert!(message.contains("all 3 rows have one group in column `g`"), "{message}");
         let raw = parse_csv(b"group\na\n", Path::new("t.csv"), &ReadOptions::default()).unwrap();

@@ -9,6 +9,7 @@ mod time;
 
 pub use folds::Rule;
 pub use group::{GroupNumbers, Groups};
+pub(crate) use time::Spelling;
 pub use time::Times;
 
 use super::table::RowIdx;

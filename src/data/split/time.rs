@@ -1,11 +1,77 @@
 //! Rows in the order of time: the oldest to train on, the newest to test on.
 
-use super::super::cell::parse_date;
+use super::super::cell::{has_short_year, parse_date};
 use super::super::read::RawTable;
 use super::super::table::RowIdx;
-use super::super::words::{counted, instead, shown};
+use super::super::words::{column_setting, counted, instead, shown};
 use super::{MIN_HELD_OUT, MIN_TRAIN, Split, check_shares, is_too_small, part_sizes};
+use crate::config::CellFormat;
 use crate::{Error, Result};
+
+/// How the cells of a column say when rows were: as all of those that were met can be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spelling {
+    set: Option<CellFormat>,
+    numbers: bool,
+    dates: bool,
+    day_first: bool,
+    month_first: bool,
+}
+
+impl Spelling {
+    /// Of cells that are written in a format, if one is set; before any was met.
+    pub(crate) fn of(set: Option<CellFormat>) -> Self {
+        Self { set, numbers: true, dates: true, day_first: true, month_first: true }
+    }
+
+    /// A cell, and the number that it is by the decimal mark of its table.
+    pub(crate) fn add(&mut self, cell: &str, number: Option<f64>) {
+        self.numbers &= number.is_some();
+        self.dates = self.dates && parse_date(cell).is_some();
+        // A year of two digits might be the first of the three.
+        let slashes = |format: CellFormat| format.days(cell).is_some() && !has_short_year(cell);
+        self.day_first = self.day_first && slashes(CellFormat::DayFirst);
+        self.month_first = self.month_first && slashes(CellFormat::MonthFirst);
+    }
+
+    /// Cells that are numbers by their type.
+    pub(crate) fn add_numbers(&mut self) {
+        (self.dates, self.day_first, self.month_first) = (false, false, false);
+    }
+
+    /// Whether all cells are numbers.
+    pub(crate) fn are_numbers(&self) -> bool {
+        self.set.map_or(self.numbers, |set| set.decimal_comma().is_some())
+    }
+
+    /// Whether all cells are dates of one kind, as far as anybody has not set what they are.
+    pub(crate) fn are_dates(&self) -> bool {
+        self.set.map_or(self.dates || self.day_first || self.month_first, |set| set.decimal_comma().is_none())
+    }
+
+    /// Refuses dates of which nobody can say whether the day or the month stands first.
+    pub(crate) fn check(&self, column: &str) -> Result<()> {
+        let is_told = self.set.is_some() || self.numbers || self.dates;
+        if is_told || !(self.day_first && self.month_first) {
+            return Ok(());
+        }
+        Err(Error::data(
+            format!("split.time: the dates of column {} may have the day or the month first", shown(column)),
+            format!("say which: --set {}, or month_first", column_setting(column, "format", "day_first")),
+        ))
+    }
+
+    /// When a cell says that its row was, beside the number that it is.
+    pub(crate) fn time(&self, cell: &str, number: Option<f64>) -> Option<f64> {
+        match self.set {
+            Some(set) => set.days(cell).or_else(|| set.number(cell)),
+            None if self.numbers => number,
+            None if self.day_first => CellFormat::DayFirst.days(cell),
+            None if self.month_first => CellFormat::MonthFirst.days(cell),
+            None => parse_date(cell),
+        }
+    }
+}
 
 /// When each row was.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,24 +83,27 @@ pub struct Times {
 }
 
 impl Times {
-    /// Reads the times of `rows`: dates, or numbers that grow with time. A row without one is an error that names it.
-    pub fn read(raw: &RawTable, column: &str, rows: &[RowIdx]) -> Result<Self> {
+    /// Reads the times of `rows`: numbers that grow with time, or dates, written as `format` says if it is set. A row without
+    /// one is an error that names it.
+    pub fn read(raw: &RawTable, column: &str, format: Option<CellFormat>, rows: &[RowIdx]) -> Result<Self> {
         let index = raw.column_index(column).ok_or_else(|| {
             Error::setting(
                 format!("split.time: there is no column {} in {}", shown(column), raw.source.display()),
                 instead(column, raw.names()),
             )
         })?;
-        let typed = raw.numbers(index).or_else(|| raw.days(index));
-        // Without a look at the texts where there are none: of a long table they would take more than all else.
-        let are_numbers = typed.is_none()
-            && rows
-                .iter()
-                .all(|&row| raw.value(row as usize, index).is_none_or(|cell| raw.number(cell).is_some()));
+        let typed =
+            raw.numbers_of(index, format.and_then(CellFormat::decimal_comma)).or_else(|| raw.days(index));
+        let mut spelling = Spelling::of(format);
+        if typed.is_none() {
+            // Not of typed cells, which would be printed: of a long table that would take more than all else.
+            let cells = rows.iter().filter_map(|&row| raw.value(row as usize, index));
+            cells.for_each(|cell| spelling.add(cell, raw.number(cell)));
+            spelling.check(column)?;
+        }
         let time = |row: usize| match typed {
             Some(times) => Some(times[row]).filter(|time| time.is_finite()),
-            None if are_numbers => raw.value(row, index).and_then(|cell| raw.number(cell)),
-            None => raw.value(row, index).and_then(parse_date),
+            None => raw.value(row, index).and_then(|cell| spelling.time(cell, raw.number(cell))),
         };
         let mut of_row = vec![f64::NAN; raw.n_rows()];
         for &row in rows {
@@ -165,13 +234,21 @@ mod tests {
     fn read(cells: &[&str]) -> Result<Times> {
         let text = format!("day,x\n{},1\n", cells.join(",1\n"));
         let raw = parse_csv(text.as_bytes(), Path::new("t.csv"), &ReadOptions::default())?;
-        Times::read(&raw, "day", &(0..cells.len() as RowIdx).collect::<Vec<_>>())
+        Times::read(&raw, "day", None, &(0..cells.len() as RowIdx).collect::<Vec<_>>())
     }
 
     #[test]
     fn times_are_dates_or_numbers() {
         assert_eq!(read(&["1970-01-02", "02.01.1970", "1970-01-01 12:00"]).unwrap().of_row, [1.0, 1.0, 0.5]);
         assert_eq!(read(&["2019", "2018.5"]).unwrap().of_row, [2019.0, 2018.5]);
+        assert_eq!(read(&["13/1/1970", "2/1/1970"]).unwrap().of_row, [12.0, 1.0]);
+        assert_eq!(read(&["1/13/1970", "1/2/1970 12:00"]).unwrap().of_row, [12.0, 1.5]);
+        let message = read(&["1/2/1970", "2/1/1970"]).unwrap_err().to_string();
+        assert!(message.contains("may have the day or the month first"), "{message}");
+        let raw = parse_csv(b"day\n1/2/70\n2/1/70\n", Path::new("t.csv"), &ReadOptions::default()).unwrap();
+        for (format, times) in [(CellFormat::DayFirst, [31.0, 1.0]), (CellFormat::MonthFirst, [1.0, 31.0])] {
+            assert_eq!(Times::read(&raw, "day", Some(format), &[0, 1]).unwrap().of_row, times);
+        }
         for (cells, found) in [
             (&["2019", "", "2018"][..], "row 2 (line 3), column `day`: split.time expects dates"),
             (&["1970-01-02", "NA"], "found a missing cell"),
