@@ -236,5 +236,10 @@ fn a_table_with_the_other_mark_than_the_models_is_told_of() {
     for args in [&["predict", "run", "u.csv"][..], &["evaluate", "run", "u.csv"]] {
         let told = call(folder.path(), args).done().err;
         assert!(told.contains("u.csv shows decimal commas") && told.contains("--decimal point"), "{told}");
+        assert!(told.contains("`3.682` is read as 3682"), "{told}");
     }
+    // Where no cell can be read in two ways, nothing is in doubt.
+    std::fs::write(folder.path().join("u.csv"), "a;b;y\n3,68;0,5;30\n2;1,5;20\n").unwrap();
+    let told = call(folder.path(), &["predict", "run", "u.csv"]).done().err;
+    assert!(!told.contains("decimal"), "{told}");
 }

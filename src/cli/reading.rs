@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use statera::config::{BadRows, Config, DataConfig, Decimal, Delimiter, column_settings};
+use statera::config::{BadRows, CellFormat, Config, DataConfig, Decimal, Delimiter, column_settings};
 use statera::data::read::{Skipped, stem_of};
-use statera::data::{RawTable, ReadOptions, TableReader, read_table};
+use statera::data::{ColumnKind, RawTable, ReadOptions, TableReader, read_table};
 use statera::error::Error;
 use statera::files::write_atomically;
 use statera::model::Model;
@@ -111,14 +111,30 @@ impl Reading {
         if self.decimal.is_some() || learned == here || raw.n_rows() == 0 || raw.line(0).is_none() {
             return;
         }
+        // Cells such as `27,9` or `1.234,5` can be read in one way, and are.
+        let formats = if here {
+            [CellFormat::DecimalComma, CellFormat::DecimalPoint]
+        } else {
+            [CellFormat::DecimalPoint, CellFormat::DecimalComma]
+        };
+        let columns = model.card.schema.kept().filter(|c| c.kind == ColumnKind::Number && c.format.is_none());
+        let cells = columns.filter_map(|column| raw.column_index(&column.name));
+        let cells = cells.flat_map(|index| raw.values(index).flatten());
+        let twofold = cells.filter_map(|cell| {
+            let [read, other] = formats.map(|format| format.number(cell));
+            Some((cell, read?, other?))
+        });
+        let Some((cell, read, other)) = twofold.into_iter().find(|(_, read, other)| read != other) else {
+            return;
+        };
         let name = |comma| if comma { "comma" } else { "point" };
-        let (reads, other) = if here { ("3682", "3.682") } else { ("3.682", "3682") };
         text::note(&format!(
-            "warning: {} shows decimal {}s, and the table that was learned from had {}s: `3.682` is read as {reads}; \
+            "warning: {} shows decimal {}s, and the table that was learned from had {}s: `{}` is read as {read}; \
              --decimal {} reads it as {other}",
             text::path(&raw.source),
             name(here),
             name(learned),
+            text::name(cell),
             name(learned)
         ));
     }

@@ -22,7 +22,7 @@ impl CellFormat {
     }
 
     /// The number that a cell holds, in a dress or plain, if the format is one of numbers and the cell holds one.
-    pub(crate) fn number(self, cell: &str) -> Option<f64> {
+    pub fn number(self, cell: &str) -> Option<f64> {
         let comma = self.decimal_comma()?;
         finite_decimal(cell, comma).or_else(|| undress(cell, comma).map(|(number, _)| number))
     }

@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(found.of_row, [0, 1, 2, 1, 3, 3, 0, 4, 4]);
         assert_eq!((found.n_groups, found.n_missing), (5, 2));
         // The same 64-bit float, and not the same customer; nor are hexadecimal names numbers.
-        let long = ["9007199254740992001", "9007199254740992000", "1e3", "1000", "10e2", "9007199254740992001"];
+        let long =
+            ["9007199254740992001", "9007199254740992000", "1e3", "1000", "10e2", "9007199254740992001"];
         assert_eq!(read(&long).unwrap().of_row, [0, 1, 2, 3, 4, 0]);
         let message = read(&["a", "a", "a"]).unwrap_err().to_string();
         assert!(message.contains("all 3 rows have one group in column `g`"), "{message}");
