@@ -441,7 +441,7 @@ fn a_run_from_disk_notices_what_one_in_memory_does() {
     let line = "data.drop_duplicates = true\n";
     let [from, to] =
         [in_memory.find("  duplicate rows").unwrap(), in_memory.find(line).unwrap() + line.len()];
-    let others = format!("{}{}", &in_memory[..from], &in_memory[to..in_memory.rfind('\n').unwrap() + 1]);
+    let others = format!("{}{}", &in_memory[..from], &in_memory[to..=in_memory.rfind('\n').unwrap()]);
     assert!(from_disk.starts_with(&others), "{from_disk}\n{others}");
 }
 
