@@ -12,7 +12,8 @@ use super::text;
 /// With fewer test rows than this, the results say that they are rough.
 const FEW_TEST_ROWS: usize = 30;
 /// What makes intervals over groups possible where there is one.
-const MORE_GROUPS: &str = "--set split.test=0 --folds 5, which holds out every group once";
+const MORE_GROUPS: &str =
+    "--set split.test=0 --folds 5, which holds out every group once (with all rows in memory)";
 /// The same of a run that has folds.
 const MORE_IN_FOLDS: &str = "--set split.test=0, and the folds hold out every group";
 
