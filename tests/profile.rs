@@ -435,8 +435,14 @@ fn a_run_from_disk_notices_what_one_in_memory_does() {
     assert!(in_memory.contains("`leak` alone predicts `y`"), "{in_memory}");
     let disk = ["--set", "data.stream=always", "--cache", "cache"];
     // Made by the first run, found by the second.
-    assert_eq!(noticed(&disk), in_memory);
-    assert_eq!(noticed(&disk), in_memory);
+    let from_disk = noticed(&disk);
+    assert_eq!(noticed(&disk), from_disk);
+    // All but repeated rows, which a run from disk cannot leave out; in their place there is room for what comes next.
+    let line = "data.drop_duplicates = true\n";
+    let [from, to] =
+        [in_memory.find("  duplicate rows").unwrap(), in_memory.find(line).unwrap() + line.len()];
+    let others = format!("{}{}", &in_memory[..from], &in_memory[to..=in_memory.rfind('\n').unwrap()]);
+    assert!(from_disk.starts_with(&others), "{from_disk}\n{others}");
 }
 
 #[test]

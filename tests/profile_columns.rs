@@ -262,3 +262,17 @@ fn of_a_column_that_differs_in_every_row_no_measure_with_the_target_is_told() {
         assert!(out.contains("– where a column has one value"), "{out}");
     }
 }
+
+#[test]
+fn a_column_of_one_value_and_missing_cells_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows =
+        (0..300).map(|i| format!("{},{},{}\n", if i % 4 == 0 { "ok" } else { "" }, i * 7 % 50, i % 17));
+    let text = "a,b,y\n".to_owned() + &rows.collect::<String>();
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let found = call(folder.path(), &["profile", "t.csv", "--target", "y", "--json"]).done().out;
+    assert!(
+        found.contains("`a`: every cell that is not missing is `ok` (75 % are missing); keep it as an indicator of that, or drop it"),
+        "{found}"
+    );
+}

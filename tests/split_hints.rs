@@ -94,3 +94,50 @@ fn tables_of_rows_for_themselves_get_no_hint() {
     }
     assert!(n >= 4, "{n} tables");
 }
+
+/// All lines of one profile go together: what groups the rows is no input to be set.
+#[test]
+fn all_lines_of_a_table_of_patients_can_be_pasted_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut text = "patient_id,x,sick\n".to_owned();
+    for i in 0..320 {
+        let patient = i % 40;
+        writeln!(text, "p{patient},{}.5,{}", i * 37 % 311, if patient % 3 == 0 { "yes" } else { "no" })
+            .unwrap();
+    }
+    std::fs::write(path.join("p.csv"), text).unwrap();
+    let found = call(path, &["profile", "p.csv", "--target", "sick", "--json"]).done().out;
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let lines: Vec<&str> =
+        found["warnings"].as_array().unwrap().iter().map(|w| w["line"].as_str().unwrap()).collect();
+    // The leak by the patients is still told, and the line at the groups cures it.
+    assert_eq!(lines.iter().filter(|line| **line == "split.group = \"patient_id\"").count(), 2, "{lines:?}");
+    assert!(found["warnings"][0]["concern"] == "leak", "{found}");
+    std::fs::write(path.join("all.toml"), lines.join("\n")).unwrap();
+    let quick = ["--target", "sick", "--set", "train.epochs=1", "--set", "evaluate.bootstrap=0"];
+    call(path, &[&["train", "p.csv", "--config", "all.toml"], &quick[..]].concat()).done();
+}
+
+/// A run from disk is told of nothing whose line it refuses.
+#[test]
+fn hints_of_a_run_from_disk_can_be_followed_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut text = "x,z,rare\n".to_owned();
+    for i in 0..400 {
+        let (x, class) = (i % 200, if i % 20 == 0 { "yes" } else { "no" });
+        writeln!(text, "{},{},{class}", x * 7 % 50, x * 11 % 37).unwrap();
+    }
+    std::fs::write(path.join("t.csv"), text).unwrap();
+    let quick =
+        ["train", "t.csv", "--target", "rare", "--set", "train.epochs=1", "--set", "evaluate.bootstrap=0"];
+    let told = |more: &[&str]| call(path, &[&quick[..], more].concat()).done().err;
+    let lines = ["data.drop_duplicates = true", "loss.class_weights = \"balanced\""];
+    let in_memory = told(&[]);
+    let from_disk = told(&["--set", "data.stream=always", "--cache", "cache"]);
+    for line in lines {
+        assert!(in_memory.contains(line), "{line}: {in_memory}");
+        assert!(!from_disk.contains(line), "{line}: {from_disk}");
+    }
+}

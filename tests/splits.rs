@@ -182,7 +182,7 @@ fn intervals_are_over_groups_and_say_so() {
     assert!(
         words.contains(
             "few groups 4 val fewer than 5 groups of `patient` in a part, so that what it says hangs on"
-        ) && words.contains("override: --set split.val=0.25"),
+        ) && words.contains("override: --set split.val="),
         "{words}"
     );
     let metrics: serde_json::Value =
@@ -234,7 +234,7 @@ fn one_group_has_no_interval_and_it_is_told() {
     let words = told(&outcome.out);
     assert!(
         words.contains("All test rows are of one group of `g`, so nothing says how far other groups would be off: there are no")
-            && words.contains("--set split.test=0.3, or --folds 5, which holds out every group once"),
+            && words.contains("--set split.test=0 --folds 5, which holds out every group once"),
         "{words}"
     );
     assert!(!words.contains("bootstrap resamples"), "{words}");
@@ -243,9 +243,45 @@ fn one_group_has_no_interval_and_it_is_told() {
         "{}",
         outcome.err
     );
-    assert!(told(&outcome.err).contains("--folds 5, which holds out every group once"), "{}", outcome.err);
+    assert!(
+        told(&outcome.err)
+            .contains("override: --set split.test=0 --folds 5, which holds out every group once"),
+        "{}",
+        outcome.err
+    );
     // Who asks for no intervals is not told that there are none.
     assert!(!told(&with(&["--set", "evaluate.bootstrap=0"]).out).contains("one group of"));
     std::fs::write(folder.path().join("g.csv"), grouped(60)).unwrap();
     assert!(!told(&with(&[]).err).contains("few groups"));
+}
+
+/// Shares that are advised help, and where none do, nothing is advised.
+#[test]
+fn shares_that_are_advised_give_every_part_its_groups() {
+    let folder = visits();
+    let sets = ["--set", "split.group=patient"];
+    let advice = |table: &str, target: &str, more: &[&str]| {
+        let words = told(&call(folder.path(), &quick(table, target, more)).done().err);
+        words.find("few groups").map(|at| words[at..].to_owned())
+    };
+    let words = advice("visits.csv", "result", &sets).unwrap();
+    let advised: Vec<&str> =
+        words.split_whitespace().filter(|word| word.starts_with("split.")).take(2).collect();
+    let advised: Vec<&str> = advised.into_iter().filter(|set| set.contains('=')).collect();
+    let more: Vec<&str> = advised.iter().flat_map(|set| ["--set", set]).collect();
+    assert!(!more.is_empty(), "{words}");
+    assert_eq!(advice("visits.csv", "result", &[&sets[..], &more].concat()), None);
+
+    let mut text = "g,x,y\n".to_owned();
+    for i in 0..300 {
+        let group = if i % 10 == 0 { i / 10 } else { 99 };
+        text += &format!("g{group},{},{}\n", i * 7 % 50, i * 3 % 17 + i * 7 % 50);
+    }
+    std::fs::write(folder.path().join("one.csv"), text).unwrap();
+    let words = advice("one.csv", "y", &["--task", "regression", "--set", "split.group=g"]).unwrap();
+    assert!(
+        words.contains("the group `g99` alone has 270 rows (90 %), and train should have 70 %"),
+        "{words}"
+    );
+    assert!(words.contains("no shares from 0.1 to 0.3 help: a table of more groups is needed"), "{words}");
 }

@@ -137,7 +137,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         })
         .collect();
     write!(out, "{}", text::table(&rows, &[false, true, false]))?;
-    if let Some(doubt) = groups.and_then(|groups| groups.doubt("a table of more groups")) {
+    if let Some(doubt) = groups.and_then(|groups| groups.doubt(None)) {
         write!(out, "\n{}", text::wrap(&doubt, 0))?;
     }
     Ok(())

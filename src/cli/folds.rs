@@ -192,10 +192,14 @@ fn verdict(folds: &CrossValidation, primary: &str) -> Option<String> {
         ),
         // A gain below zero is a loss, and its interval lies the other way round.
         _ if percent <= 0.0 => format!(
-            "The network does NOT beat {rival} in cross-validated {primary}: it is {:.1} %{} worse, fold by fold. Prefer \
+            "The network does NOT beat {rival} in cross-validated {primary}: it is {:.1} %{} worse, fold by fold{}. Prefer \
              the simpler model, or change the settings.",
             percent.abs(),
-            gain.interval.map_or(String::new(), |[a, b]| shown([-b, -a]))
+            gain.interval.map_or(String::new(), |[a, b]| shown([-b, -a])),
+            match gain.interval {
+                Some([_, high]) if high >= 0.0 => "; the interval includes 0, so this may be luck",
+                _ => "",
+            }
         ),
         Some([low, _]) if low <= 0.0 => format!(
             "The network is ahead of {rival} by {percent:.1} %{span} in cross-validated {primary}, fold by fold; the \

@@ -12,7 +12,10 @@ use super::text;
 /// With fewer test rows than this, the results say that they are rough.
 const FEW_TEST_ROWS: usize = 30;
 /// What makes intervals over groups possible where there is one.
-const MORE_GROUPS: &str = "--set split.test=0.3, or --folds 5, which holds out every group once";
+const MORE_GROUPS: &str =
+    "--set split.test=0 --folds 5, which holds out every group once (with all rows in memory)";
+/// The same of a run that has folds.
+const MORE_IN_FOLDS: &str = "--set split.test=0, and the folds hold out every group";
 
 /// The test results beside the baselines.
 pub(super) fn results(report: &Report) -> String {
@@ -60,7 +63,8 @@ pub(super) fn tested(report: &Report) -> String {
     if let Some(verdict) = report.verdict() {
         let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
-    if let Some(doubt) = report.groups.as_ref().and_then(|groups| groups.doubt(MORE_GROUPS)) {
+    let more = if report.cross_validation.is_some() { MORE_IN_FOLDS } else { MORE_GROUPS };
+    if let Some(doubt) = report.groups.as_ref().and_then(|groups| groups.doubt(Some(more))) {
         let _ = write!(out, "\n{}", text::wrap(&doubt, 0));
     }
     out + &rough(report)

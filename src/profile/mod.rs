@@ -281,6 +281,13 @@ impl Noticed {
     pub fn of(profile: Profile) -> Self {
         Self { n_rows: profile.n_rows, warnings: profile.warnings }
     }
+
+    /// The same for a run that reads its rows from disk, without that whose line such a run refuses.
+    pub(crate) fn from_disk(profile: Profile) -> Self {
+        let mut found = Self::of(profile);
+        found.warnings.retain(|w| !matches!(w.concern, Concern::Duplicates | Concern::Imbalance));
+        found
+    }
 }
 
 /// Of `rows`, which are read column by column, those to look at: as many as make at most 4 million cells with `n_columns`

@@ -168,10 +168,25 @@ pub(super) fn warnings(profile: &Profile, source: &Source<'_>) -> Vec<Warning> {
     found.extend(imbalance(profile, source));
     found.extend(collinear(profile));
     found.extend(same_twice(profile, source));
-    found.extend(splits::hint(profile, source.config));
     found.retain(|warning| !is_met(warning, source.config));
+    if let Some(hint) = splits::hint(profile, source.config) {
+        if hint.concern == Concern::Entities {
+            cured_by(&hint, &mut found);
+        }
+        found.push(hint);
+    }
     found.sort_by_key(|warning| warning.concern);
     found
+}
+
+/// What groups the rows is no input, and settings of it are refused: a leak by it is told with the line of the hint at the
+/// groups, which cures it, and nothing else of it is.
+fn cured_by(hint: &Warning, found: &mut Vec<Warning>) {
+    let of_column = setting(&hint.columns[0], "", "");
+    let of_column = of_column.trim_end_matches(" = ");
+    let sets = |warning: &Warning| warning.line.starts_with(of_column);
+    found.retain(|warning| warning.concern == Concern::Leak || !sets(warning));
+    found.iter_mut().filter(|warning| sets(warning)).for_each(|leak| leak.line.clone_from(&hint.line));
 }
 
 /// The lines of all warnings, fit to be pasted together: none twice, and nothing else of a column that is dropped.
@@ -327,8 +342,17 @@ fn of_column(column: &ColumnProfile, profile: &Profile) -> Vec<Warning> {
     }
     let most = column.top.first().filter(|most| most.count as f64 >= NEARLY_ALL * present as f64);
     if let Some(most) = most.filter(|_| present >= FEWEST_ROWS) {
-        let others = present - most.count;
-        let text = format!("{}: all but {} are {}", shown(name), counted(others, "cell"), shown(&most.value));
+        let text = match present - most.count {
+            0 => format!(
+                "{}: every cell that is not missing is {} ({} % are missing); keep it as an indicator of that, or drop it",
+                shown(name),
+                shown(&most.value),
+                short(100.0 * column.missing as f64 / profile.n_rows as f64)
+            ),
+            others => {
+                format!("{}: all but {} are {}", shown(name), counted(others, "cell"), shown(&most.value))
+            }
+        };
         found.push(warning(Concern::NearlyConstant, &[name], text, drop));
     } else if column.missing as f64 >= MOSTLY_MISSING * profile.n_rows as f64 && profile.n_rows >= FEWEST_ROWS
     {

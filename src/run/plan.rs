@@ -94,7 +94,8 @@ impl Plan {
     /// There is one split, whatever `split.folds` says: [`super::Folds`] is what heeds it.
     pub fn of(config: Config, raw: Arc<RawTable>) -> Result<Self> {
         let ground = Ground::of(config, raw)?;
-        let (split, told) = split::split_of(&ground.config, &ground.raw, &ground.labels)?;
+        let (split, told) =
+            split::split_of(&ground.config, &ground.raw, &ground.labels, split::Folding::Possible)?;
         ground.plan(split, told, None)
     }
 

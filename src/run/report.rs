@@ -46,14 +46,15 @@ impl TestGroups {
     /// With fewer groups than this, intervals over them are rough.
     const FEW: usize = 10;
 
-    /// What is to be known of intervals over so few groups, if they are few; `more` says how to have more of them.
-    pub fn doubt(&self, more: &str) -> Option<String> {
+    /// What is to be known of intervals over so few groups, if they are few; `more` is what makes more of them.
+    pub fn doubt(&self, more: Option<&str>) -> Option<String> {
         let column = shown(&self.column);
         match self.n {
             0 => None,
             1 => Some(format!(
                 "All test rows are of one group of {column}, so nothing says how far other groups would be off: there are no \
-                 intervals. For more groups: {more}."
+                 intervals.{}",
+                more.map_or(String::new(), |more| format!(" For more groups: {more}."))
             )),
             n if n < Self::FEW => Some(format!(
                 "Intervals over only {} of {column} are rough, and rather too narrow.",

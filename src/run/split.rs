@@ -1,5 +1,7 @@
 //! Which rows are for what, and why.
 
+use std::collections::HashMap;
+
 use super::choice::Choice;
 use crate::config::Config;
 use crate::data::RowIdx;
@@ -43,8 +45,24 @@ impl Basis {
     }
 }
 
+/// Whether the rows may be cut into folds instead, or are already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folding {
+    /// They are cut once, in memory.
+    Possible,
+    /// They are read from disk, where there are no folds.
+    Refused,
+    /// They are folded, but for the test rows.
+    Done,
+}
+
 /// The split that the settings ask for, and what is told of it.
-pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Result<(Split, Vec<Choice>)> {
+pub(super) fn split_of(
+    config: &Config,
+    raw: &RawTable,
+    labels: &Labels,
+    folding: Folding,
+) -> Result<(Split, Vec<Choice>)> {
     let s = &config.split;
     let basis = Basis::of(config, raw, labels)?;
     let split = if s.column.is_empty() {
@@ -80,7 +98,9 @@ pub(super) fn split_of(config: &Config, raw: &RawTable, labels: &Labels) -> Resu
         (true, true) => "--set split.test=0.15",
     };
     let mut told = vec![Choice::of("split", sizes.join(", "), reason, instead)];
-    told.extend(basis.groups.as_ref().and_then(|groups| few_groups(groups, &parts)));
+    if folding != Folding::Done {
+        told.extend(few_groups(config, &basis, (raw, labels), &parts, folding));
+    }
     Ok((split, told))
 }
 
@@ -92,23 +112,109 @@ pub(super) fn groups_of(config: &Config, raw: &RawTable, rows: &[RowIdx]) -> Opt
     Some(rows.iter().map(|&row| numbers.number(raw.value(row as usize, index))).collect())
 }
 
-/// That a part has so few groups that its figures hang on which they are.
-fn few_groups(groups: &Groups, parts: &[(&str, &[RowIdx])]) -> Option<Choice> {
-    const FEW: usize = 5;
-    let few = parts.iter().map(|(part, rows)| (*part, groups.count(rows)));
-    let few: Vec<_> = few.filter(|(_, n)| (1..FEW).contains(n)).collect();
+/// With fewer groups than this in a part, its figures hang on which they are.
+const FEW: usize = 5;
+
+/// That a part has few groups, and what has been found to help.
+fn few_groups(
+    config: &Config,
+    basis: &Basis,
+    of: (&RawTable, &Labels),
+    parts: &[(&str, &[RowIdx])],
+    folding: Folding,
+) -> Option<Choice> {
+    let groups = basis.groups.as_ref()?;
+    let few: Vec<_> = parts.iter().map(|(part, rows)| (*part, groups.count(rows))).collect();
+    let few: Vec<_> = few.into_iter().filter(|(_, n)| (1..FEW).contains(n)).collect();
+    let last = few.last()?.0;
     let told: Vec<String> = few.iter().map(|(part, n)| format!("{n} {part}")).collect();
-    let instead = match few.last()?.0 {
-        "test" if parts.len() == 1 => "--set split.test=0.3, or split.test=0: the folds hold out every group",
-        "test" => "--folds 5, which holds out every group once, or --set split.test=0.3",
-        "val" => "--set split.val=0.25",
-        _ => "--set split.val=0.1 --set split.test=0.1",
-    };
-    let reason = format!(
+    let mut reason = format!(
         "fewer than {FEW} groups of `{}` in a part, so that what it says hangs on which they happen to be",
         groups.column
     );
-    Some(Choice::of("few groups", told.join(", "), reason, instead))
+    reason += &outsized(config, groups, of.0, parts).unwrap_or_default();
+    let folds = match folding {
+        _ if last != "test" => None,
+        Folding::Possible => folds_help(config, basis, of)
+            .then(|| "--set split.test=0 --folds 5, which holds out every group once".to_owned()),
+        Folding::Done => Some("--set split.test=0: the folds hold out every group".to_owned()),
+        Folding::Refused => None,
+    };
+    let ways: Vec<String> = folds.into_iter().chain(other_shares(config, basis, of, parts)).collect();
+    if ways.is_empty() {
+        reason += "; no shares from 0.1 to 0.3 help: a table of more groups is needed";
+    }
+    Some(Choice::of("few groups", told.join(", "), reason, &ways.join(", or ")))
+}
+
+/// Whether all rows make five folds.
+fn folds_help(config: &Config, basis: &Basis, (raw, labels): (&RawTable, &Labels)) -> bool {
+    let folds = basis.rule().folds(&labels.rows, 5, 1, config.split.val, config.seed);
+    folds.is_ok_and(|folds| folds.iter().all(|fold| check_classes(config, fold, raw, labels).is_ok()))
+}
+
+/// The shares, as near as can be to those that are set, by which each of these parts was found to have enough groups.
+fn other_shares(
+    config: &Config,
+    basis: &Basis,
+    (raw, labels): (&RawTable, &Labels),
+    parts: &[(&str, &[RowIdx])],
+) -> Option<String> {
+    const SHARES: [f64; 3] = [0.1, 0.2, 0.3];
+    let (s, groups) = (&config.split, basis.groups.as_ref()?);
+    let least = FEW * parts.iter().filter(|(_, rows)| !rows.is_empty()).count();
+    if groups.n_groups < least {
+        return None;
+    }
+    let is_part = |part: &str| parts.iter().any(|(name, _)| *name == part);
+    let around = |share: f64, varies: bool| {
+        let others = SHARES.into_iter().filter(move |other| varies && *other != share);
+        std::iter::once(share).chain(others)
+    };
+    let mut shares: Vec<[f64; 2]> = around(s.val, is_part("val"))
+        .flat_map(|val| around(s.test, s.test > 0.0).map(move |test| [val, test]))
+        .skip(1)
+        .collect();
+    let distance = |[val, test]: &[f64; 2]| (val - s.val).abs() + (test - s.test).abs();
+    shares.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let helps = |[val, test]: &[f64; 2]| {
+        let Ok(split) = basis.rule().split(&labels.rows, *val, *test, config.seed) else { return false };
+        let cut = [("train", split.train.rows()), ("val", &split.val), ("test", &split.test)];
+        let mut cut =
+            cut.into_iter().filter(|(part, rows)| is_part(part) && (*part != "test" || !rows.is_empty()));
+        cut.all(|(_, rows)| groups.count(rows) >= FEW) && check_classes(config, &split, raw, labels).is_ok()
+    };
+    let [val, test] = shares.into_iter().find(helps)?;
+    let changed =
+        [("val", val, s.val), ("test", test, s.test)].into_iter().filter(|(_, new, old)| new != old);
+    Some(changed.map(|(part, new, _)| format!("--set split.{part}={new}")).collect::<Vec<_>>().join(" "))
+}
+
+/// The group that exceeds most what its part should have, if one does.
+fn outsized(config: &Config, groups: &Groups, raw: &RawTable, parts: &[(&str, &[RowIdx])]) -> Option<String> {
+    let (s, total) = (&config.split, parts.iter().map(|(_, rows)| rows.len()).sum::<usize>() as f64);
+    if parts.len() < 3 || !s.column.is_empty() {
+        return None;
+    }
+    let shares = [1.0 - s.val - s.test, s.val, s.test];
+    let largest = parts.iter().zip(shares).filter_map(|((part, rows), share)| {
+        let mut sizes: HashMap<u32, (usize, RowIdx)> = HashMap::new();
+        rows.iter().for_each(|&row| sizes.entry(groups.of_row[row as usize]).or_insert((0, row)).0 += 1);
+        let (size, row) = sizes.into_values().max()?;
+        Some((size as f64 / total - share, *part, share, size, row))
+    });
+    let (excess, part, share, size, row) = largest.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    if excess <= 0.0 {
+        return None;
+    }
+    let cell = raw.column_index(&groups.column).and_then(|column| raw.value(row as usize, column));
+    let name = cell.map_or_else(|| "of the rows without one".to_owned(), shown);
+    Some(format!(
+        "; the group {name} alone has {} ({:.0} %), and {part} should have {:.0} %",
+        counted(size, "row"),
+        100.0 * size as f64 / total,
+        100.0 * share
+    ))
 }
 
 /// The folds that the settings ask for, the rows that stay apart for the test, and what is told of each fold.
@@ -120,11 +226,12 @@ pub(super) fn folds_of(
     labels: &Labels,
 ) -> Result<(Vec<Split>, Vec<RowIdx>, Vec<Choice>)> {
     let s = &config.split;
-    let (whole, _) = split_of(config, raw, labels)?;
+    let (whole, _) = split_of(config, raw, labels, Folding::Done)?;
     let rows = [whole.train.rows(), &whole.val].concat();
     let mut basis = Basis::of(config, raw, labels)?;
     // Bands of the rows that are folded: the targets of the test rows have no say.
-    basis.classes = basis.classes.map(|_| labels.target.strata(&rows));
+    let of_all = basis.classes.take();
+    basis.classes = of_all.as_ref().map(|_| labels.target.strata(&rows));
     let folds = basis.rule().folds(&rows, s.folds, s.repeats, s.val, config.seed)?;
     for fold in &folds {
         check_classes(config, fold, raw, labels)?;
@@ -168,7 +275,8 @@ pub(super) fn folds_of(
     choice += &format!(" of about {of}, {} test", thousands(whole.test.len()));
     let instead = if s.folds == 5 { "--folds 10" } else { "--folds 5" };
     let mut told = vec![Choice::of("folds", choice, reason, instead)];
-    told.extend(basis.groups.as_ref().and_then(|groups| few_groups(groups, &[("test", &whole.test)])));
+    basis.classes = of_all;
+    told.extend(few_groups(config, &basis, (raw, labels), &[("test", &whole.test)], Folding::Done));
     Ok((folds, whole.test, told))
 }
 

@@ -16,7 +16,7 @@ use super::objective::{loss_name, loss_of};
 use super::plan;
 use super::preparation;
 use super::rows::check_noise;
-use super::split::{groups_of, split_of};
+use super::split::{Folding, groups_of, split_of};
 use super::{embedding, weights};
 use crate::cache::columns::{Asked, Columns, ColumnsKey, Pass};
 use crate::cache::{Building, Cache, Found, InUse, open, told};
@@ -357,7 +357,7 @@ fn prepared(
     // Refuses targets that the loss does not take.
     loss_of(config, task, &labels, &target)?;
     let others = columns.others(&aside)?;
-    let (mut split, told_split) = split_of(config, &others, &labels)?;
+    let (mut split, told_split) = split_of(config, &others, &labels, Folding::Refused)?;
     let groups = groups_of(config, &others, &split.test);
     drop(others);
     choice::check_target(config, &target, &labels, task, &split.train)?;
@@ -406,7 +406,7 @@ fn prepared(
     let noticed = {
         let of_target = source::view_of_target(&labels.target).into_rows(&seen);
         let source = source::of_rows(&source, config, looked_at, (&data.target, of_target, task));
-        Noticed::of(profile(&source, None, config.seed, Depth::Warnings, &|_| ()))
+        Noticed::from_disk(profile(&source, None, config.seed, Depth::Warnings, &|_| ()))
     };
 
     let building = cache.build()?;
