@@ -159,11 +159,17 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
     }
     let looked = if again { "once more: an earlier end of this study was tested on them" } else { "once" };
     let mut test = format!(
-        "Test on {}, looked at {looked}; tuned: trained on {} for {}.",
+        "Test on {}, looked at {looked}; tuned: trained on {} (training and validation rows) for {}",
         text::counted(tuned.n_rows.test, "row"),
         text::counted(tuned.n_rows.train, "row"),
         epochs(&chosen.trials),
     );
+    test += &match &tested.untuned {
+        Ok(untuned) => {
+            format!("; untuned: on the same rows for {}.", text::counted(untuned.best_epoch, "epoch"))
+        }
+        Err(_) => ".".to_owned(),
+    };
     if tuned.resamples > 0 {
         let (percent, n) = (tuned.percent(), text::count(tuned.resamples));
         let _ = write!(test, " In brackets: {percent} % intervals from {n} bootstrap resamples.");

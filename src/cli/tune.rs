@@ -33,7 +33,7 @@ What is searched stands in the configuration, in place of a value:
 or behind --set 'train.batch_size={ choices = [16, 32] }'. Without any range, a built-in space.
 
 Trials are judged on the validation rows. The best settings are trained once more on training and
-validation rows together, and tested once, beside the settings as they were.
+validation rows together, and so are the settings as they were; both are tested once.
 
 What is left behind: a folder with study.db (SQLite), trials.csv, tune.json, space.toml and
 config.toml (what is not searched), and best/ with the model and its config.toml.
