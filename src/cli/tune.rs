@@ -249,7 +249,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         } else {
             format!("; {}", tally(&trials))
         };
-        writeln!(out, "{counted} in {} ({why}{broken_off})\n", text::seconds(took))?;
+        let is_new = trials.len() > before.len() || before.iter().any(|trial| !trial.state.is_over());
+        let when = if is_new { format!("in {}", text::seconds(took)) } else { "from before".to_owned() };
+        writeln!(out, "{counted} {when} ({why}{broken_off})\n")?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         write!(out, "{}{}", results(&chosen, again), doubts(&leaks, &tuning.base.data.target))?;
         writeln!(out, "\nSaved in {}", text::path(&folder))?;
