@@ -128,7 +128,13 @@ fn a_study_knows_what_it_was_asked() {
     let folder = folder();
     let asked = ["--sampler", "random", "--trials", "4", "--ensemble", "2", "--confirm", "2", "--out", "s"];
     tune(folder.path(), &asked).done();
+    // Locks that never had their names: of a process that was killed long ago, and of one that may be about to go on.
+    let [old, new] = ["s/worker-98.new", "s/worker-99.new"].map(|name| folder.path().join(name));
+    let ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::create(&old).unwrap().set_modified(ago).unwrap();
+    std::fs::File::create(&new).unwrap();
     let found = call(folder.path(), &["tune", "--resume", "s", "--json"]).done().json();
+    assert!(!old.exists() && new.exists());
     assert_eq!(found["trials"]["done"], 4);
     assert!(folder.path().join("s/best/config-2.toml").exists());
     let told = call(folder.path(), &["tune", "--resume", "s"]).done();

@@ -293,18 +293,15 @@ fn words(gain: &Gain, groups: Option<&TestGroups>) -> Said {
         text => text.to_owned(),
     };
     let by = format!("{word} by {} %", percent(gain.share));
-    match gain.interval {
-        Some([a, b]) => {
-            let [low, high] = if sign > 0.0 { [a, b] } else { [b, a] };
-            let said = format!("{by} [{}, {}]", percent(low), percent(high));
-            if a > 0.0 || b < 0.0 { Said::Sure(said) } else { Said::Unsure(said) }
-        }
-        None => {
-            let why = groups.filter(|groups| groups.n == 1).map_or(String::new(), |groups| {
-                format!(", as all test rows are of one group of `{}`", text::name(&groups.column))
-            });
-            Said::Unsure(format!("{by}, with no interval to tell it from chance{why}"))
-        }
+    if let Some([a, b]) = gain.interval {
+        let [low, high] = if sign > 0.0 { [a, b] } else { [b, a] };
+        let said = format!("{by} [{}, {}]", percent(low), percent(high));
+        if a > 0.0 || b < 0.0 { Said::Sure(said) } else { Said::Unsure(said) }
+    } else {
+        let why = groups.filter(|groups| groups.n == 1).map_or(String::new(), |groups| {
+            format!(", as all test rows are of one group of `{}`", text::name(&groups.column))
+        });
+        Said::Unsure(format!("{by}, with no interval to tell it from chance{why}"))
     }
 }
 
