@@ -145,6 +145,14 @@ fn evaluate_suggests_what_it_takes() {
     );
     let other = call(folder.path(), &["train", "t.csv", "--batch-size", "8"]);
     assert!(other.err.contains("--set train.batch_size=VALUE"), "{}", other.err);
+    // What says nothing to a command is no remedy.
+    let folds = call(folder.path(), &["tune", "t.csv", "--target", "y", "--folds", "3"]);
+    assert!(folds.code == 2 && folds.err.contains("try: leave --folds out"), "{}", folds.err);
+    assert!(
+        folds.err.contains("it judges on validation rows") && !folds.err.contains("=VALUE"),
+        "{}",
+        folds.err
+    );
 }
 
 #[test]

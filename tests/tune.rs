@@ -63,7 +63,7 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
     assert_eq!(by_hand["val"]["rmse"], found["best"]["val"]);
     // The last training knows all rows but the test rows.
     assert_eq!(found["tuned"]["n_rows"], serde_json::json!({ "train": 102, "val": 0, "test": 18 }));
-    assert_eq!(found["untuned"]["n_rows"]["train"], 84);
+    assert_eq!(found["untuned"]["n_rows"], found["tuned"]["n_rows"]);
     call(folder.path(), &["predict", "g/best", "t.csv", "-o", "p.csv"]).done();
     let listed = call(folder.path(), &["tune", "--list", "g"]).done().out;
     let first =
@@ -84,13 +84,57 @@ fn a_grid_tries_everything_and_the_best_is_trained_and_tested_once() {
     }
 }
 
+/// What training on further rows is worth is not credited to settings that make no difference.
+#[test]
+fn tuning_that_changes_nothing_is_worth_nothing() {
+    let folder = folder();
+    // The learning rate is cut again and again, so that cuts are replayed on both sides.
+    let sets =
+        ["reduce_on_plateau.enabled=true", "reduce_on_plateau.patience=1", "optimizer.learning_rate=0.1"];
+    let sets: Vec<&str> =
+        sets.into_iter().chain(["train.epochs=12"]).flat_map(|set| ["--set", set]).collect();
+    let space =
+        ["--set", "early_stopping.patience={ choices = [60, 61] }", "--sampler", "grid", "--out", "s"];
+    let quick = &QUICK[2..6];
+    let told = call(
+        folder.path(),
+        &[&["tune", "t.csv", "--target", "y", "--quiet"][..], quick, &sets, &space].concat(),
+    );
+    let told = told.done().out.replace('\n', " ");
+    let json = std::fs::read(folder.path().join("s/tune.json")).unwrap();
+    let found: Value = serde_json::from_slice(&json).unwrap();
+    let [tuned, untuned] = ["tuned", "untuned"].map(|name| &found[name]);
+    for figure in ["n_rows", "test", "baselines", "comparison", "best_epoch", "epochs_run"] {
+        assert_eq!(tuned[figure], untuned[figure], "{figure}");
+    }
+    assert_eq!(tuned["n_rows"], serde_json::json!({ "train": 102, "val": 0, "test": 18 }));
+    assert_eq!(found["gain"], serde_json::json!({ "share": 0.0, "interval": [0.0, 0.0] }));
+    let words =
+        "No difference seen between tuned and untuned settings: test rmse better by 0.0 % [0.0, 0.0].";
+    assert!(told.contains(words), "{told}");
+    let epochs = found["best"]["best_epoch"].as_u64().unwrap();
+    let rows = "trained on 102 rows (training and validation rows) for";
+    assert!(told.contains(rows) && told.contains("untuned: on the same rows for"), "{told}");
+    assert_eq!(untuned["epochs_run"], epochs);
+    // Something was replayed: without the cuts the figures would be others.
+    let config = std::fs::read_to_string(folder.path().join("s/best/config.toml")).unwrap();
+    let cuts = config.lines().find(|line| line.starts_with("cuts = ")).unwrap();
+    assert_ne!(cuts, "cuts = []", "{config}");
+}
+
 /// A study that is gone on with is asked what it was asked before, and what it no longer has is removed.
 #[test]
 fn a_study_knows_what_it_was_asked() {
     let folder = folder();
     let asked = ["--sampler", "random", "--trials", "4", "--ensemble", "2", "--confirm", "2", "--out", "s"];
     tune(folder.path(), &asked).done();
+    // Locks that never had their names: of a process that was killed long ago, and of one that may be about to go on.
+    let [old, new] = ["s/worker-98.new", "s/worker-99.new"].map(|name| folder.path().join(name));
+    let ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::create(&old).unwrap().set_modified(ago).unwrap();
+    std::fs::File::create(&new).unwrap();
     let found = call(folder.path(), &["tune", "--resume", "s", "--json"]).done().json();
+    assert!(!old.exists() && new.exists());
     assert_eq!(found["trials"]["done"], 4);
     assert!(folder.path().join("s/best/config-2.toml").exists());
     let told = call(folder.path(), &["tune", "--resume", "s"]).done();

@@ -193,11 +193,10 @@ fn an_ensemble_is_credited_with_its_own_gain_and_told_to_be_smaller_than_asked()
     let asked = ["--sampler", "random", "--trials", "3", "--ensemble", "9", "--out", "e"];
     let told = tune(path, &[&RATE[..], &asked].concat()).done().out;
     let words = "--ensemble 9: only 3 trials have come to the end with a training unlike the others', so the models of";
-    assert!(told.replace('\n', " ").contains(words), "{told}");
-    assert!(
-        told.contains("together") && told.contains("best alone") && told.contains("for 2 epochs each."),
-        "{told}"
-    );
+    let line = told.replace('\n', " ");
+    assert!(line.contains(words), "{told}");
+    let epochs = "for 2 epochs each; untuned: on the same rows for 2 epochs.";
+    assert!(line.contains("together") && line.contains("best alone") && line.contains(epochs), "{told}");
     let found = call(path, &["tune", "--resume", "e", "--json"]).done().json();
     assert_eq!(found["ensemble_asked"], 9);
     assert_eq!(found["ensemble"].as_array().unwrap().len(), 3);
@@ -213,6 +212,44 @@ fn an_ensemble_is_credited_with_its_own_gain_and_told_to_be_smaller_than_asked()
     let share = |name: &str| found[name]["share"].as_f64().unwrap();
     assert!((share("gain") - (untuned - best) / untuned).abs() < 1e-12);
     assert!((share("gain_together") - (best - together) / best).abs() < 1e-12);
+}
+
+/// What `train` says of its test figures, a study says of its own.
+#[test]
+fn groups_and_simple_models_are_told_of_as_train_does() {
+    let folder = folder();
+    let path = folder.path();
+    let table = |groups: usize| {
+        let row = |i: usize| format!("{},g{},{}.25\n", i % 7, i % groups, 3 * (i % 7) + i % 2);
+        "x,patient,y\n".to_owned() + &(0..120).map(row).collect::<String>()
+    };
+    let study = |groups: usize, out: &str| {
+        let file = format!("{out}.csv");
+        std::fs::write(path.join(&file), table(groups)).unwrap();
+        let grouped =
+            ["--set", "split.group=patient", "--set", "optimizer.weight_decay={ choices = [0.1, 0.2] }"];
+        let args = ["tune", &file, "--target", "y", "--quiet", "--sampler", "grid", "--out", out];
+        let told = call(path, &[&args[..], &QUICK, &TWO, &grouped].concat()).done().out;
+        (told.replace('\n', " "), told)
+    };
+    let (line, told) = study(20, "several");
+    assert!(
+        line.contains("95 % intervals over 3 groups of `patient` from 50 bootstrap resamples."),
+        "{told}"
+    );
+    assert!(line.contains("Intervals over only 3 groups of `patient` are rough"), "{told}");
+    // Two epochs are too few to beat what is a line.
+    assert!(line.contains("The network does NOT beat least squares"), "{told}");
+    // What is to be pasted stands on one line.
+    let best = told.lines().find(|line| line.starts_with("Best, trial ")).unwrap();
+    assert_eq!(best.matches("--set ").count(), 2, "{told}");
+    let (line, told) = study(4, "single");
+    let words = "with no interval to tell it from chance, as all test rows are of one group of `patient`.";
+    assert!(line.contains(words), "{told}");
+    assert!(
+        line.contains("there are no intervals. For more groups: a new study with --set split.test=0.3."),
+        "{told}"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ use statera::train::events::{Answer, Event};
 use statera::train::metrics::higher_is_better;
 
 use super::progress::Progress;
+use super::results::drawn_by;
 use super::{text, thread_pool};
 
 /// Differences of time up to this share are nothing to speak of.
@@ -167,7 +168,8 @@ pub(super) fn compared(twin: &Twin) -> String {
     let percent = -100.0 * gain.share;
     let interval = gain.interval.map(|[a, b]| [-100.0 * b, -100.0 * a]);
     let span = interval.map_or(String::new(), |[a, b]| {
-        format!(" [{a:.1}, {b:.1}] ({} % interval, paired)", (twin.confidence * 1e8).round() / 1e6)
+        let of = drawn_by(twin.trained.report.groups.as_ref());
+        format!(" [{a:.1}, {b:.1}] ({} % interval{of}, paired)", (twin.confidence * 1e8).round() / 1e6)
     });
     let word = if percent > 0.0 { "worse" } else { "better" };
     let luck = match interval {

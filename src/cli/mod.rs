@@ -196,6 +196,13 @@ fn setting_meant(error: &clap::Error) -> Option<String> {
              trained\n  try: leave it out, or train anew; `statera help {name}` lists the options"
         ));
     }
+    if let ("tune" | "ablate", "folds" | "repeats") = (command.get_name(), &*name) {
+        return Some(format!(
+            "there is no option {option}: `statera {}` has no folds: it judges on validation rows\n  try: leave \
+             {option} out; --set split.val=0.3 has more rows judge",
+            command.get_name()
+        ));
+    }
     let tries: Vec<String> = settings.iter().map(|key| format!("--set {key}=VALUE")).collect();
     Some(format!("there is no option {option}, but a setting of this name\n  try: {}", tries.join(" or ")))
 }

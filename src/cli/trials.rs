@@ -3,11 +3,15 @@
 use std::fmt::Write as _;
 
 use statera::run::Report;
+use statera::run::report::TestGroups;
 use statera::train::bootstrap::Gain;
 use statera::tune::{Chosen, State, Tested, Trial};
 
-use super::results::{rough, untested};
+use super::results::{drawn_by, rough, untested};
 use super::text;
+
+/// What makes intervals over groups possible where there is one.
+const MORE_GROUPS: &str = "a new study with --set split.test=0.3";
 
 /// The heads of the columns of trials that stand before those of settings.
 const HEADS: [&str; 6] = ["trial", "val", "epochs", "best", "time", "state"];
@@ -121,7 +125,8 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
         best.join(" ")
     };
     out += "\n";
-    out += &text::wrap(&format!("Best, trial {}: {best}", chosen.trials[0].number), 0);
+    // Not wrapped: it is to be pasted behind a command.
+    let _ = writeln!(out, "Best, trial {}: {best}", chosen.trials[0].number);
     if let Some(shares) = &chosen.importances {
         let mut shares: Vec<&(String, f64)> = shares.iter().collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -159,21 +164,34 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
     }
     let looked = if again { "once more: an earlier end of this study was tested on them" } else { "once" };
     let mut test = format!(
-        "Test on {}, looked at {looked}; tuned: trained on {} for {}.",
+        "Test on {}, looked at {looked}; tuned: trained on {} (training and validation rows) for {}",
         text::counted(tuned.n_rows.test, "row"),
         text::counted(tuned.n_rows.train, "row"),
         epochs(&chosen.trials),
     );
+    test += &match &tested.untuned {
+        Ok(untuned) => {
+            format!("; untuned: on the same rows for {}.", text::counted(untuned.best_epoch, "epoch"))
+        }
+        Err(_) => ".".to_owned(),
+    };
     if tuned.resamples > 0 {
         let (percent, n) = (tuned.percent(), text::count(tuned.resamples));
-        let _ = write!(test, " In brackets: {percent} % intervals from {n} bootstrap resamples.");
+        let of = drawn_by(tuned.groups.as_ref());
+        let _ = write!(test, " In brackets: {percent} % intervals{of} from {n} bootstrap resamples.");
     }
     out += "\n";
     out += &text::wrap(&test, 0);
     out += "\n";
     out += &figures(tested);
     out += &untested(tuned);
+    if let Some(verdict) = tuned.verdict() {
+        let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
+    }
     out += &gains(tested);
+    if let Some(doubt) = tuned.groups.as_ref().and_then(|groups| groups.doubt(MORE_GROUPS)) {
+        let _ = write!(out, "\n{}", text::wrap(&doubt, 0));
+    }
     out + &rough(tuned)
 }
 
@@ -239,13 +257,14 @@ fn figures(tested: &Tested) -> String {
 /// What tuning was worth on the test rows, and what predicting together was.
 fn gains(tested: &Tested) -> String {
     let metric = tested.tuned.primary();
-    let of_tuning = tested.gain.map(|gain| match words(&gain) {
+    let groups = tested.tuned.groups.as_ref();
+    let of_tuning = tested.gain.map(|gain| match words(&gain, groups) {
         Said::Sure(words) => format!("Tuning made test {metric} {words}."),
         Said::Unsure(words) => {
             format!("No difference seen between tuned and untuned settings: test {metric} {words}.")
         }
     });
-    let of_ensemble = tested.gain_together.map(|gain| match words(&gain) {
+    let of_ensemble = tested.gain_together.map(|gain| match words(&gain, groups) {
         Said::Sure(words) => format!("Predicting together made it {words} than with the best trial alone."),
         Said::Unsure(words) => {
             format!(
@@ -265,7 +284,8 @@ enum Said {
 }
 
 /// `worse by 6.4 % [2.6, 9.8]`: the interval has the direction of the words, so that a negative end is on the other side.
-fn words(gain: &Gain) -> Said {
+/// Where the test rows are in groups, one of them gives no interval.
+fn words(gain: &Gain, groups: Option<&TestGroups>) -> Said {
     let (word, sign) = if gain.share >= 0.0 { ("better", 1.0) } else { ("worse", -1.0) };
     // What rounds to nothing has no sign.
     let percent = |x: f64| match format!("{:.1}", 100.0 * sign * x).as_str() {
@@ -273,13 +293,15 @@ fn words(gain: &Gain) -> Said {
         text => text.to_owned(),
     };
     let by = format!("{word} by {} %", percent(gain.share));
-    match gain.interval {
-        Some([a, b]) => {
-            let [low, high] = if sign > 0.0 { [a, b] } else { [b, a] };
-            let said = format!("{by} [{}, {}]", percent(low), percent(high));
-            if a > 0.0 || b < 0.0 { Said::Sure(said) } else { Said::Unsure(said) }
-        }
-        None => Said::Unsure(format!("{by}, with no interval to tell it from chance")),
+    if let Some([a, b]) = gain.interval {
+        let [low, high] = if sign > 0.0 { [a, b] } else { [b, a] };
+        let said = format!("{by} [{}, {}]", percent(low), percent(high));
+        if a > 0.0 || b < 0.0 { Said::Sure(said) } else { Said::Unsure(said) }
+    } else {
+        let why = groups.filter(|groups| groups.n == 1).map_or(String::new(), |groups| {
+            format!(", as all test rows are of one group of `{}`", text::name(&groups.column))
+        });
+        Said::Unsure(format!("{by}, with no interval to tell it from chance{why}"))
     }
 }
 
@@ -354,11 +376,10 @@ mod tests {
 
     #[test]
     fn an_interval_has_the_direction_of_its_words() {
-        let said = |share: f64, interval: Option<[f64; 2]>| match words(&Gain {
-            share,
-            interval,
-            replicates: 100,
-        }) {
+        let said = |share: f64, interval: Option<[f64; 2]>| match words(
+            &Gain { share, interval, replicates: 100 },
+            None,
+        ) {
             Said::Sure(words) => format!("sure: {words}"),
             Said::Unsure(words) => format!("unsure: {words}"),
         };

@@ -33,7 +33,7 @@ What is searched stands in the configuration, in place of a value:
 or behind --set 'train.batch_size={ choices = [16, 32] }'. Without any range, a built-in space.
 
 Trials are judged on the validation rows. The best settings are trained once more on training and
-validation rows together, and tested once, beside the settings as they were.
+validation rows together, and so are the settings as they were; both are tested once.
 
 What is left behind: a folder with study.db (SQLite), trials.csv, tune.json, space.toml and
 config.toml (what is not searched), and best/ with the model and its config.toml.
@@ -249,7 +249,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         } else {
             format!("; {}", tally(&trials))
         };
-        writeln!(out, "{counted} in {} ({why}{broken_off})\n", text::seconds(took))?;
+        let is_new = trials.len() > before.len() || before.iter().any(|trial| !trial.state.is_over());
+        let when = if is_new { format!("in {}", text::seconds(took)) } else { "from before".to_owned() };
+        writeln!(out, "{counted} {when} ({why}{broken_off})\n")?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
         write!(out, "{}{}", results(&chosen, again), doubts(&leaks, &tuning.base.data.target))?;
         writeln!(out, "\nSaved in {}", text::path(&folder))?;

@@ -331,7 +331,10 @@ pub(super) fn trials_from(connection: &Connection, path: &Path, first: u64) -> R
                 state: State::named(&state).ok_or_else(|| senseless(2, &state))?,
                 settings: serde_json::from_str(&settings).map_err(|_| senseless(3, &settings))?,
                 metric: row.get(4)?,
-                best_epoch: row.get::<_, Option<i64>>(5)?.map(|epoch| epoch as usize),
+                best_epoch: row
+                    .get::<_, Option<i64>>(5)?
+                    .map(|epoch| usize::try_from(epoch).map_err(|_| senseless(5, &epoch.to_string())))
+                    .transpose()?,
                 seconds: row.get(6)?,
                 reason: row.get(7)?,
                 cuts: serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::truth_of;
 use crate::run::refit::{Member, Together, tested_together};
-use crate::run::{Plan, Report, Trained, execute};
+use crate::run::{Plan, Report};
 use crate::train::bootstrap::{Gain, gain};
 use crate::train::events::{Answer, Event};
 use crate::train::metrics::Predictions;
@@ -72,7 +72,7 @@ pub struct Tested {
     pub alone: Option<Report>,
     /// The settings of each member.
     pub configs: Vec<Config>,
-    /// What the settings that are not searched come to by themselves, or why they do not.
+    /// What the settings that are not searched come to by themselves, trained on the same rows, or why they do not.
     pub untuned: std::result::Result<Report, String>,
     /// By how much the best trial alone is better on the test rows than the untuned settings, in the main metric.
     pub gain: Option<Gain>,
@@ -83,11 +83,12 @@ pub struct Tested {
 /// A training after the search.
 enum Last {
     Member(Box<Result<Member>>),
-    Untuned(Box<std::result::Result<Trained, String>>),
+    Untuned(Box<std::result::Result<(Plan, Member), String>>),
     Seed(u64, Option<f64>),
 }
 
-/// Takes the best trials, trains them anew on training and validation rows, and tests them once, beside the base settings.
+/// Takes the best trials, trains them anew on training and validation rows, and tests them once, beside the base settings,
+/// which are trained in the same way: what further rows are worth is not tuning's.
 ///
 /// With [`Wish::confirm`], the best settings are also trained with so many other seeds, on the same split. Nothing before
 /// this has looked at a test row. All of it is [shared out](share_out) over as many threads as the trials; none comes of it
@@ -120,7 +121,7 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
     // The members first: they take longest, on the most rows.
     let job = |i: usize| match i.checked_sub(n_members) {
         None => Last::Member(Box::new(plans[i].train_member(&mut { go_on }))),
-        Some(0) => Last::Untuned(Box::new(guarded(|| execute(&base, &mut { go_on })))),
+        Some(0) => Last::Untuned(Box::new(guarded(|| untuned_member(tuning, &go_on)))),
         Some(at) => {
             let seed = seed_of(at - 1);
             let with_seed = Config { seed, ..config.clone() };
@@ -137,7 +138,7 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
     for (i, last) in ended.into_iter().enumerate() {
         match last {
             Ok(Last::Member(member)) => members.push((*member).map_err(|e| of_trial(&best[i], e))?),
-            Ok(Last::Untuned(trained)) => untuned = *trained,
+            Ok(Last::Untuned(member)) => untuned = *member,
             Ok(Last::Seed(seed, metric)) => seeds.push((seed, metric)),
             Err(panicked) => return Err(Error::training(format!("the last training {panicked}"), "")),
         }
@@ -152,12 +153,13 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
         let judge = || gain(metric, both, truth.view(), groups, e.bootstrap, e.confidence, tuning.base.seed);
         if rows.is_empty() { None } else { judge() }
     };
+    let untuned = match untuned {
+        Ok((plan, member)) => Ok(tested_together(&[plan], vec![member], |_| Value::Null)?),
+        Err(why) => Err(why),
+    };
     // What tuning is worth is not what an ensemble is worth.
     let best_alone = first.as_ref().map_or(&test, |(_, test)| test);
-    let of_tuning = match &untuned {
-        Ok(untuned) => beside([best_alone, &untuned.model.predict_prepared(&base.inputs(rows)?)]),
-        Err(_) => None,
-    };
+    let of_tuning = untuned.as_ref().ok().and_then(|untuned| beside([best_alone, &untuned.test]));
     let gain_together = first.as_ref().and_then(|(_, alone)| beside([&test, alone]));
     let named =
         |shares: Vec<f64>| tuning.space.parameters.iter().map(|p| p.key.clone()).zip(shares).collect();
@@ -170,7 +172,7 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
             tuned,
             alone: first.map(|(report, _)| report),
             configs,
-            untuned: untuned.map(|trained| trained.report),
+            untuned: untuned.map(|untuned| untuned.report),
             gain: of_tuning,
             gain_together,
         },
@@ -196,6 +198,23 @@ fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Tri
         }
     }
     Ok((best, plans))
+}
+
+/// The settings that are not searched, trained as those of the best trial are: first on the training rows, where the
+/// validation rows say for how many epochs and where the learning rate is cut, then for so many on both.
+fn untuned_member(tuning: &Tuning, go_on: &dyn Fn(&Event) -> Answer) -> Result<(Plan, Member)> {
+    let ready = Ready::new(tuning.base.clone(), tuning.raw.clone())?;
+    let mut cuts = Vec::new();
+    let mut watch = |event: &Event| {
+        if let Event::LearningRateReduced { epoch, .. } = event {
+            cuts.push(*epoch);
+        }
+        go_on(event)
+    };
+    let judged = validated(&ready, tuning.base.clone(), &mut watch, None)?;
+    let plan = ready.plan.refit(judged.best_epoch, &cuts)?;
+    let member = plan.train_member(&mut |event: &Event| go_on(event))?;
+    Ok((plan, member))
 }
 
 /// The error of a last training, with its trial.

@@ -546,6 +546,7 @@ mod tests {
         let mut store = Store::create(folder.path(), &header()).unwrap();
         claimed(&mut store);
         for (harm, words) in [
+            ("UPDATE trials SET best_epoch = -3", "`-3` in trial 0"),
             ("UPDATE trials SET state = 'weird'", "`weird` in trial 0"),
             ("UPDATE trials SET state = 'done', settings = '{bad'", "`{bad` in trial 0"),
             ("DROP TABLE epochs", "no such table: epochs"),

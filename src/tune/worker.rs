@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -46,6 +47,9 @@ impl Drop for Worker {
     }
 }
 
+/// No lock is so long without its name.
+const UNNAMED: Duration = Duration::from_secs(60);
+
 /// Whether the process that works on a study by this number has ended.
 pub(super) fn has_ended(study: &Path, worker: i64) -> bool {
     nobody_holds(&lock_path(study, worker))
@@ -66,7 +70,14 @@ fn clear_away(study: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_lock = name.starts_with("worker-") && path.extension().is_some_and(|end| end == "lock");
+        // One that has no name yet may be about to be locked; after a minute its process has been killed before that.
+        let is_old = || {
+            path.metadata()
+                .and_then(|it| it.modified())
+                .is_ok_and(|then| then.elapsed().is_ok_and(|t| t > UNNAMED))
+        };
+        let is_lock = name.starts_with("worker-")
+            && path.extension().is_some_and(|end| end == "lock" || end == "new" && is_old());
         if is_lock && nobody_holds(&path) {
             let _ = std::fs::remove_file(&path);
         }
