@@ -523,24 +523,18 @@ fn write(
 fn push_other(other: &mut Beside, block: &RawTable, file: &mut SealedWriter) -> Result<()> {
     let mut bytes = Vec::new();
     let index = other.index;
+    let times = || -> Cow<[f64]> {
+        let time = |text: &str| other.spelling.time(text, block.number(text));
+        block.values(index).map(|text| text.and_then(time).unwrap_or(f64::NAN)).collect()
+    };
     match other.form() {
-        Form::Numbers => match (block.numbers(index), other.asked) {
-            (Some(values), Asked::Target | Asked::Texts | Asked::Groups | Asked::Times(None)) => {
-                push_numbers(values, &mut bytes);
-            }
-            // In a format of its own; a piece without numbers among its cells would have been a fault elsewhere.
-            _ => {
-                let time = |text: &str| other.spelling.time(text, block.number(text));
-                let times = block.values(index).map(|text| text.and_then(time).unwrap_or(f64::NAN));
-                push_numbers(&times.collect::<Vec<f64>>(), &mut bytes);
-            }
-        },
-        Form::Days => {
-            let day = |text: &str| other.spelling.time(text, block.number(text));
-            let read = || block.values(index).map(|text| text.and_then(day).unwrap_or(f64::NAN)).collect();
-            let days: Cow<[f64]> = block.days(index).map_or_else(|| Cow::Owned(read()), Cow::Borrowed);
-            push_numbers(&days, &mut bytes);
+        Form::Numbers => {
+            // Times may be in a format of their own; another column without numbers would have been a fault.
+            let is_formatted = matches!(other.asked, Asked::Times(Some(_)));
+            let values = block.numbers(index).filter(|_| !is_formatted);
+            push_numbers(&values.map_or_else(times, Cow::Borrowed), &mut bytes);
         }
+        Form::Days => push_numbers(&block.days(index).map_or_else(times, Cow::Borrowed), &mut bytes),
         Form::Codes => {
             let mut code = |text: &str| other.dictionary.code(text).unwrap_or(MISSING);
             if let Some((codes, levels)) = block.codes(index) {

@@ -189,7 +189,7 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
         let _ = write!(out, "\n{}", text::wrap(&verdict.text, 0));
     }
     out += &gains(tested);
-    if let Some(doubt) = tuned.groups.as_ref().and_then(|groups| groups.doubt(MORE_GROUPS)) {
+    if let Some(doubt) = tuned.groups.as_ref().and_then(|groups| groups.doubt(Some(MORE_GROUPS))) {
         let _ = write!(out, "\n{}", text::wrap(&doubt, 0));
     }
     out + &rough(tuned)

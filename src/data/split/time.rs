@@ -9,19 +9,19 @@ use crate::config::CellFormat;
 use crate::{Error, Result};
 
 /// How the cells of a column say when rows were: as all of those that were met can be read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Spelling {
     set: Option<CellFormat>,
     numbers: bool,
     dates: bool,
-    day_first: bool,
-    month_first: bool,
+    /// With slashes and the day first; with the month first.
+    slashes: [bool; 2],
 }
 
 impl Spelling {
     /// Of cells that are written in a format, if one is set; before any was met.
     pub(crate) fn of(set: Option<CellFormat>) -> Self {
-        Self { set, numbers: true, dates: true, day_first: true, month_first: true }
+        Self { set, numbers: true, dates: true, slashes: [true; 2] }
     }
 
     /// A cell, and the number that it is by the decimal mark of its table.
@@ -29,14 +29,14 @@ impl Spelling {
         self.numbers &= number.is_some();
         self.dates = self.dates && parse_date(cell).is_some();
         // A year of two digits might be the first of the three.
-        let slashes = |format: CellFormat| format.days(cell).is_some() && !has_short_year(cell);
-        self.day_first = self.day_first && slashes(CellFormat::DayFirst);
-        self.month_first = self.month_first && slashes(CellFormat::MonthFirst);
+        for (fits, format) in self.slashes.iter_mut().zip([CellFormat::DayFirst, CellFormat::MonthFirst]) {
+            *fits = *fits && format.days(cell).is_some() && !has_short_year(cell);
+        }
     }
 
     /// Cells that are numbers by their type.
     pub(crate) fn add_numbers(&mut self) {
-        (self.dates, self.day_first, self.month_first) = (false, false, false);
+        (self.dates, self.slashes) = (false, [false; 2]);
     }
 
     /// Whether all cells are numbers.
@@ -46,13 +46,13 @@ impl Spelling {
 
     /// Whether all cells are dates of one kind, as far as anybody has not set what they are.
     pub(crate) fn are_dates(&self) -> bool {
-        self.set.map_or(self.dates || self.day_first || self.month_first, |set| set.decimal_comma().is_none())
+        self.set.map_or(self.dates || self.slashes != [false; 2], |set| set.decimal_comma().is_none())
     }
 
     /// Refuses dates of which nobody can say whether the day or the month stands first.
     pub(crate) fn check(&self, column: &str) -> Result<()> {
         let is_told = self.set.is_some() || self.numbers || self.dates;
-        if is_told || !(self.day_first && self.month_first) {
+        if is_told || self.slashes != [true; 2] {
             return Ok(());
         }
         Err(Error::data(
@@ -66,8 +66,9 @@ impl Spelling {
         match self.set {
             Some(set) => set.days(cell).or_else(|| set.number(cell)),
             None if self.numbers => number,
-            None if self.day_first => CellFormat::DayFirst.days(cell),
-            None if self.month_first => CellFormat::MonthFirst.days(cell),
+            None if self.dates => parse_date(cell),
+            None if self.slashes[0] => CellFormat::DayFirst.days(cell),
+            None if self.slashes[1] => CellFormat::MonthFirst.days(cell),
             None => parse_date(cell),
         }
     }
