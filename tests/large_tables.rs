@@ -172,6 +172,29 @@ fn many_groups_long_ids_and_dates_with_slashes_split_a_table_on_disk_as_in_memor
     }
 }
 
+/// Dates that the file itself says to be dates have no texts that could say when rows were.
+#[test]
+fn typed_dates_split_a_table_on_disk_as_in_memory() {
+    use arrow_array::{ArrayRef, Date32Array, Float64Array, RecordBatch};
+    let folder = tempfile::tempdir().unwrap();
+    let days: ArrayRef = std::sync::Arc::new(Date32Array::from_iter_values((0..600).map(|i| i * 37 % 600)));
+    let numbers = |by: f64| -> ArrayRef {
+        std::sync::Arc::new(Float64Array::from_iter_values((0..600).map(|i| f64::from(i % 89) * by)))
+    };
+    let batch =
+        RecordBatch::try_from_iter([("day", days), ("x", numbers(1.0)), ("y", numbers(2.0))]).unwrap();
+    let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new();
+    std::fs::write(folder.path().join("t.parquet"), cli::typed::parquet(&[batch], options)).unwrap();
+    let run = |out: &str, more: &[&str]| {
+        let args = ["train", "t.parquet", "--target", "y", "--out", out, "--set", "split.time=day"];
+        let args = [&args[..], &QUICK[..8], &["--set", "data.columns.day.drop=true"], more].concat();
+        let told = call(folder.path(), &args).done().err;
+        assert!(told.contains("in the order of `day`"), "{told}");
+        std::fs::read(folder.path().join(out).join("model.safetensors")).unwrap()
+    };
+    assert!(run("memory", &[]) == run("disk", &ALWAYS));
+}
+
 #[test]
 fn simple_models_are_those_of_a_table_in_memory_but_for_rounding() {
     let folder = folder(3000);

@@ -295,7 +295,9 @@ impl Beside {
             }
             None => {}
         }
-        if matches!(self.asked, Asked::Times(_)) && block.has_texts(self.index) {
+        if block.days(self.index).is_some() {
+            self.spelling.add_days();
+        } else if matches!(self.asked, Asked::Times(_)) && block.has_texts(self.index) {
             let cells = block.values(self.index).flatten();
             cells.for_each(|cell| self.spelling.add(cell, block.number(cell)));
         }

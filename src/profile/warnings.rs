@@ -13,6 +13,7 @@ use super::source::{Column, Role, Source, Values};
 use super::splits;
 use super::{Profile, short};
 use crate::data::ColumnKind;
+use crate::data::cell::EXACT;
 use crate::data::schema::named_like_an_identifier;
 use crate::data::table::MISSING;
 use crate::data::words::{counted, listed, shown, thousands};
@@ -31,8 +32,7 @@ pub const MOSTLY_MISSING: f64 = 0.8;
 pub const IMBALANCE: f64 = 10.0;
 /// Columns of more different values than this are not compared with each other.
 const MOST_ALIKE: usize = 1_000;
-/// The whole numbers of which a 64-bit float does not hold every digit and a 64-bit integer does.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// Beyond [`EXACT`], the whole numbers of which a 64-bit integer holds every digit and a 64-bit float does not.
 const MOST_INTEGER: f64 = 18_446_744_073_709_551_616.0;
 /// An extreme so many times farther out than the middle half is wide governs the scale.
 pub const FAR_OUT: f64 = 20.0;

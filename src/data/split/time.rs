@@ -39,6 +39,11 @@ impl Spelling {
         (self.dates, self.slashes) = (false, [false; 2]);
     }
 
+    /// Cells that are dates by their type.
+    pub(crate) fn add_days(&mut self) {
+        (self.numbers, self.slashes) = (false, [false; 2]);
+    }
+
     /// Whether all cells are numbers.
     pub(crate) fn are_numbers(&self) -> bool {
         self.set.map_or(self.numbers, |set| set.decimal_comma().is_some())
