@@ -336,3 +336,45 @@ fn who_resumes_the_one_for_the_other_is_told_which_it_is() {
         assert!(refused.code == 2 && refused.err.contains(words), "{}", refused.err);
     }
 }
+
+/// Of processes that work on one study, one trains the best anew and tests them; the others wait, and go by what it wrote.
+#[test]
+fn the_last_training_is_one_processs() {
+    let folder = folder();
+    let path = folder.path();
+    let found = tune(path, &[&RATE[..], &["--trials", "2", "--out", "s", "--json"]].concat()).done().json();
+    let result = path.join("s/tune.json");
+    let written = std::fs::read(&result).unwrap();
+    let tested = path.join("s/best/metrics.json");
+    for (json, confirm) in [(false, "0"), (true, "0"), (false, "1")] {
+        // As if another process had the turn, and had not written yet.
+        let turn = std::fs::File::create(path.join("s/last.lock")).unwrap();
+        turn.lock().unwrap();
+        std::fs::remove_file(&result).unwrap();
+        std::fs::write(&tested, "untouched").unwrap();
+        let mut command = Command::new(statera(path, &[]).get_program());
+        command.current_dir(path).args(["tune", "--resume", "s", "--confirm", confirm]);
+        command.args(json.then_some("--json")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(std::fs::read_to_string(&tested).unwrap(), "untouched", "it waits");
+        std::fs::write(&result, &written).unwrap();
+        drop(turn);
+        let out = child.wait_with_output().unwrap();
+        let [told, notes] = [out.stdout, out.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(
+            out.status.success() && notes.contains("Another process of this study trains"),
+            "{told}{notes}"
+        );
+        let mine = std::fs::read_to_string(&tested).unwrap() != "untouched";
+        // It was asked for more than the other.
+        assert_eq!(mine, confirm == "1", "{told}{notes}");
+        if json {
+            assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), found);
+        } else {
+            assert_eq!(told.contains("tested by another process of this study"), confirm == "0", "{told}");
+            assert!(told.contains("2 trials") && told.contains("predict with it"), "{told}");
+        }
+        assert!(!path.join("s/last.lock").exists());
+    }
+}

@@ -47,9 +47,8 @@ impl Interruption {
             // Nothing is there yet that could be saved, or left half-written.
             None => exit(code),
             Some(undo) if self.asked.swap(true, Ordering::SeqCst) => undo.undo(|kept| {
-                if !kept {
-                    text::note("interrupted twice: ended at once, and nothing is kept");
-                }
+                let what = if kept { "what was written before is kept" } else { "nothing is kept" };
+                text::note(&format!("interrupted twice: ended at once, and {what}"));
                 exit(code)
             }),
             Some(_) => {}

@@ -19,6 +19,7 @@ mod text;
 mod train;
 mod trials;
 mod tune;
+mod tune_end;
 mod tune_list;
 mod tune_progress;
 

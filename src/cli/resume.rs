@@ -10,7 +10,7 @@ use statera::run::resume::{Beginning, Broken, Found, find};
 use statera::run::{Folds, RunFolder};
 
 use super::interrupt::Interruption;
-use super::train::{Arguments, carry_out, introduce_run, plan, tell_leaks, write_schema};
+use super::train::{Arguments, carry_out, introduce_run, look_out, plan, write_schema};
 use super::{folds, text, thread_pool};
 
 /// The command that goes on with a run.
@@ -54,7 +54,7 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
         folder.begin_anew()?;
         write_schema(&folder, &folds.plans[0].schema)?;
         let about = broken.about(&raw.sha256);
-        let leaks = tell_leaks(&folds.plans[0]);
+        let leaks = look_out(&folds.plans[0], true);
         return folds::carry_out(&folds, folder, &interruption, arguments, about, &leaks);
     }
     let ready = plan(config, arguments.quiet)?;

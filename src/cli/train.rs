@@ -246,17 +246,27 @@ pub(super) fn introduce(plan: &Plan, quiet: bool) -> Vec<String> {
 }
 
 fn introduce_with(told: &Overview<'_>, noticed: &Noticed, quiet: bool) -> Vec<String> {
-    let leaks = leaks_among(noticed);
-    let noticed = if quiet { &leaks } else { noticed };
     if !quiet {
         text::note(describe(told).trim_end_matches('\n'));
     }
-    let words = profile::noticed(noticed, told.config);
-    if !words.is_empty() {
-        text::note(words.trim_matches('\n'));
-    }
+    let leaks = tell_noticed(told, noticed, quiet);
     if !quiet {
         text::note("");
+    }
+    leaks
+}
+
+/// Tells what is to be looked out for among the training rows of a plan, and where it is to be `quiet` only what gives the
+/// target away; returns these columns.
+pub(super) fn look_out(plan: &Plan, quiet: bool) -> Vec<String> {
+    tell_noticed(&plan.overview(), &Noticed::of(of_training_rows(plan)), quiet)
+}
+
+fn tell_noticed(told: &Overview<'_>, noticed: &Noticed, quiet: bool) -> Vec<String> {
+    let leaks = leaks_among(noticed);
+    let words = profile::noticed(if quiet { &leaks } else { noticed }, told.config);
+    if !words.is_empty() {
+        text::note(words.trim_matches('\n'));
     }
     let mut names: Vec<String> =
         leaks.warnings.iter().filter_map(|warning| warning.columns.first().cloned()).collect();
@@ -268,11 +278,6 @@ fn introduce_with(told: &Overview<'_>, noticed: &Noticed, quiet: bool) -> Vec<St
 fn leaks_among(noticed: &Noticed) -> Noticed {
     let leaks = noticed.warnings.iter().filter(|warning| warning.concern == Concern::Leak);
     Noticed { warnings: leaks.cloned().collect(), ..noticed.clone() }
-}
-
-/// The columns of a plan that are suspected to give the target away, of which it tells.
-pub(super) fn tell_leaks(plan: &Plan) -> Vec<String> {
-    introduce(plan, true)
 }
 
 /// The run's folder, by the table's name unless another is given.

@@ -1,11 +1,11 @@
 //! `statera tune`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,16 @@ use statera::config::{Config, Space};
 use statera::data::RawTable;
 use statera::error::Error;
 use statera::run::{Folder, Plan};
-use statera::tune::{Chosen, Header, Over, Pruner, Sampler, State, Store, Trial, Tuning, View, Wish, choose};
+use statera::tune::{Header, Pruner, Sampler, Store, Trial, Tuning, Wish};
 
 use super::interrupt::Interruption;
 use super::reading::{Learning, tell_skipped};
-use super::results::{doubts, with_leaks};
-use super::train::tell_leaks;
-use super::trials::{csv, listing, results, tally};
-use super::tune_list::{document, list, study_to_read};
+use super::train::look_out;
+use super::trials::tally;
+use super::tune_end::Ended;
+use super::tune_list::{list, study_to_read};
 use super::tune_progress::Progress;
-use super::{INTERRUPTED, Settings, for_one_split, text, within};
+use super::{Settings, for_one_split, text, within};
 
 const AFTER_HELP: &str = "\
 What is searched stands in the configuration, in place of a value:
@@ -53,7 +53,7 @@ network.dropout = { low = 0.0, high = 0.5, steps = 6 }
 /// Trials of a search that has no end of its own.
 const TRIALS: u64 = 60;
 /// Trials that are printed where nobody says how many.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line by itself")]
@@ -122,7 +122,7 @@ pub(crate) struct Arguments {
     pub(super) json: bool,
     /// No notes and no progress; warnings are still told
     #[arg(long)]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// How far a study is to go. It is kept with the study: what a resumed one is not told stays as it was.
@@ -194,79 +194,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.quiet {
         text::note(&describe(&tuning, &before));
     }
-    let leaks = tell_leaks(&plan);
+    // A study that goes on has told it before.
+    let leaks = look_out(&plan, arguments.quiet || !before.is_empty());
     drop(plan);
     let mut progress = Progress::new(arguments.quiet, &tuning, &before);
     let (store, why) = tuning.run(store, interruption.asked(), &mut |told| progress.tell(told))?;
     let took = progress.end();
     let trials = store.trials()?;
     drop(store);
-    write_csv(&folder, &trials)?;
-    let mut out = std::io::stdout().lock();
     let wish =
         Wish { ensemble: request.ensemble.map_or(1, usize::from), confirm: request.confirm.unwrap_or(0) };
-    let chosen = if interruption.asked().load(Ordering::SeqCst) {
-        None
-    } else {
-        if !arguments.quiet {
-            text::note("Training the best settings anew, and the untuned ones beside them.\n");
-        }
-        if why == Over::TimeUp && trials.iter().all(|trial| trial.state != State::Done) {
-            let more = further(&tuning, why, trials.len() as u64, &folder);
-            return Err(Error::training(
-                format!("the time was up before a trial came to its end ({}, to go on)", tally(&trials)),
-                more,
-            )
-            .into());
-        }
-        choose(&tuning, &trials, wish, interruption.asked())?
-    };
-    let Some(chosen) = chosen else {
-        if arguments.json {
-            let listed = document(&View::open(&folder)?, &trials, arguments.top.unwrap_or(0))?;
-            writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?;
-        } else {
-            writeln!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
-        }
-        text::note(&format!(
-            "interrupted with {} ({}); to go on: {}",
-            text::counted(trials.len(), "trial"),
-            tally(&trials),
-            to_resume(&folder, &tuning.raw.source.display().to_string())
-        ));
-        return Ok(ExitCode::from(INTERRUPTED));
-    };
-    let again = folder.join("tune.json").is_file();
-    let json = serde_json::to_string_pretty(&with_leaks(chosen.to_json(&trials), &leaks))? + "\n";
-    statera::files::write_atomically(&folder.join("tune.json"), json.as_bytes())?;
-    keep_best(&folder, &chosen)?;
-    if arguments.json {
-        write!(out, "{json}")?;
-    } else {
-        let counted = text::counted(trials.len(), "trial");
-        let broken_off = if trials.iter().all(|trial| trial.state.is_over()) {
-            String::new()
-        } else {
-            format!("; {}", tally(&trials))
-        };
-        let is_new = trials.len() > before.len() || before.iter().any(|trial| !trial.state.is_over());
-        let when = if is_new { format!("in {}", text::seconds(took)) } else { "from before".to_owned() };
-        writeln!(out, "{counted} {when} ({why}{broken_off})\n")?;
-        write!(out, "{}", listing(&trials, arguments.top.unwrap_or(SHOWN)))?;
-        write!(out, "{}{}", results(&chosen, again), doubts(&leaks, &tuning.base.data.target))?;
-        writeln!(out, "\nSaved in {}", text::path(&folder))?;
-        let best = text::shell(&text::path(&folder.join("best")));
-        let study = text::shell(&text::path(&folder));
-        let more = further(&tuning, why, trials.len() as u64, &folder);
-        let rows = [
-            ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
-            ["every trial", &format!("statera tune --list {study} --top 0")],
-            ["further trials", &more],
-        ];
-        write!(out, "{}", text::table(&rows.map(|row| row.map(String::from).to_vec()), &[]))?;
-    }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    let ended = Ended { folder, tuning, before, trials, why, took, leaks };
+    ended.conclude(arguments, wish, &interruption)
 }
 
 /// The command that goes on with a study, which knows its settings and what it was asked; and its table, if that was
@@ -281,25 +220,6 @@ fn is_stdin(table: &Path) -> bool {
     ["-", "/dev/stdin", "standard input"].iter().any(|name| table == Path::new(name))
 }
 
-/// What leads to further trials once a study has ended with `n` of them.
-fn further(tuning: &Tuning, why: Over, n: u64, folder: &Path) -> String {
-    let resume = to_resume(folder, &tuning.raw.source.display().to_string());
-    let most = tuning.space.combinations().unwrap_or(u64::MAX);
-    match (why, tuning.max_seconds) {
-        (Over::TimeUp, Some(seconds)) => format!("{resume} --max-seconds {}", 2.0 * seconds),
-        (Over::Enough(_), _) if n < most => format!("{resume} --trials {}", n.saturating_mul(2).min(most)),
-        _ => {
-            let space = text::shell(&text::path(&folder.join("space.toml")));
-            // So many as were asked for would be the end again.
-            let trials = match why {
-                Over::Enough(_) => format!(" --trials {}", n.saturating_mul(2)),
-                _ => String::new(),
-            };
-            format!("more values in {space}, then: {resume}{trials}")
-        }
-    }
-}
-
 /// What is to be done, from the command line and the files that it names; and the plan of the settings as they stand.
 fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Result<(Tuning, Plan), Error> {
     let mut sets = arguments.learning.sets()?;
@@ -309,33 +229,32 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
         let folder = if study.is_dir() { study.clone() } else { study.with_file_name("") };
         (folder.join("config.toml"), folder.join("space.toml"))
     });
-    let (mut space, mut base) = match (&arguments.settings.config, &kept) {
-        // The study knows what it is of.
-        (None, Some((config, _))) if config.is_file() => Space::load(Some(config), &sets)?,
-        (file, _) => Space::load(file.as_deref(), &sets)?,
-    };
+    // The study knows what it is of, and what it searches.
+    let of_study = kept.as_ref().map(|(config, _)| config.as_path()).filter(|file| file.is_file());
+    let (mut space, mut base) = Space::load_over(of_study, arguments.settings.config.as_deref(), &sets)?;
     base = for_one_split(base)?;
     base.data.set_sources(&arguments.data);
     arguments.learning.reading.add_null(&mut base.data);
     if let Some(target) = &arguments.target {
         base.data.target.clone_from(target);
     }
+    if let Some((_, file)) = kept.as_ref().filter(|(_, file)| file.is_file()) {
+        let text = std::fs::read_to_string(file).map_err(|e| Error::io("read", file, e))?;
+        let before = Space::from_toml_str(&text).map_err(|e| within_file(file, e))?;
+        // The ranges of a file are a space; those of the command line are laid over the space that there is.
+        if arguments.settings.config.is_none() || space.parameters.is_empty() {
+            space = before.with(space);
+            // Its conditions may name settings that are not searched: those of the study, not the defaults.
+            space.check(&base)?;
+        } else if !arguments.quiet {
+            tell_dropped(&before, &space);
+        }
+    }
     if space.parameters.is_empty() {
-        space = match &kept {
-            Some((_, file)) if arguments.settings.config.is_none() && file.is_file() => {
-                // Its conditions may name settings that are not searched: those of the study, not the defaults.
-                let text = std::fs::read_to_string(file).map_err(|e| Error::io("read", file, e))?;
-                let space = Space::from_toml_str(&text).map_err(|e| within_file(file, e))?;
-                space.check(&base)?;
-                space
-            }
-            _ => {
-                if !arguments.quiet {
-                    text::note("No setting carries a range: the built-in space is searched.");
-                }
-                built_in(&base, &space.fixed)?
-            }
-        };
+        if !arguments.quiet {
+            text::note("No setting carries a range: the built-in space is searched.");
+        }
+        space = built_in(&base, &space.fixed)?;
     }
     if let (Some(study), [], true) = (&arguments.resume, &arguments.data[..], is_stdin(&base.data.path))
         && std::io::stdin().is_terminal()
@@ -378,6 +297,19 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
         large_grid: arguments.large_grid,
     };
     Ok((tuning, plan))
+}
+
+/// Tells which settings a study has searched and does not search any more.
+fn tell_dropped(before: &Space, now: &Space) {
+    let searched = |key: &str| now.parameters.iter().any(|p| p.key == key);
+    let gone: Vec<&str> =
+        before.parameters.iter().map(|p| p.key.as_str()).filter(|key| !searched(key)).collect();
+    if !gone.is_empty() {
+        text::note(&text::wrap(
+            &format!("note: searched before and without a range now: {}", gone.join(", ")),
+            0,
+        ));
+    }
 }
 
 /// What is wrong in a file of ranges, with its name.
@@ -442,20 +374,37 @@ fn check_table(store: &Store, raw: &RawTable, force: bool) -> Result<(), Error> 
 
 /// Whether the trials of a study were run with these settings.
 fn check_settings(store: &Store, now: &str) -> Result<(), Error> {
-    let known = store.header()?;
-    let lines: (Vec<&str>, Vec<&str>) = (known.base.lines().collect(), now.lines().collect());
-    if let Some(new) = lines.1.iter().find(|line| !lines.0.contains(line)) {
-        let key = new.split('=').next().unwrap_or_default().trim();
-        let old = lines.0.iter().find(|line| line.split('=').next().map(str::trim) == Some(key));
-        return Err(Error::setting(
-            format!(
-                "the trials of the study were run with {}, now {new} is set",
-                old.map_or_else(|| format!("another {key}"), |old| format!("`{old}`"))
-            ),
-            "resume with the settings of the study (its config.toml), or begin a new one",
-        ));
+    let known = store.header()?.base;
+    if known == now {
+        return Ok(());
     }
-    Ok(())
+    let [then, now] = [&known, now].map(|text| by_key(text));
+    let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let differs = keys.into_iter().find(|key| then.get(*key) != now.get(*key));
+    let Some(key) = differs else { return Ok(()) };
+    let words = |settings: &BTreeMap<String, String>| {
+        settings.get(key).map_or_else(|| format!("no `{key}`"), |value| format!("`{key} = {value}`"))
+    };
+    Err(Error::setting(
+        format!("the trials of the study were run with {}, now it is {}", words(&then), words(&now)),
+        "resume with the settings of the study (its config.toml), or begin a new one",
+    ))
+}
+
+/// The settings of a text by their dotted keys, each with its value as TOML.
+fn by_key(text: &str) -> BTreeMap<String, String> {
+    fn walk(path: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
+        for (name, value) in table {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            match value {
+                toml::Value::Table(table) if !table.is_empty() => walk(&path, table, into),
+                value => drop(into.insert(path, value.to_string())),
+            }
+        }
+    }
+    let mut settings = BTreeMap::new();
+    walk("", &text.parse().unwrap_or_default(), &mut settings);
+    settings
 }
 
 fn describe(tuning: &Tuning, before: &[Trial]) -> String {
@@ -488,37 +437,4 @@ fn describe(tuning: &Tuning, before: &[Trial]) -> String {
         rows.push(vec![p.key.clone(), p.domain.words() + &only]);
     }
     format!("{}\n{}", text::wrap(&first, 0), text::wrapped_table(&rows))
-}
-
-/// Writes the chosen model, and the settings of each of its members: `config.toml`, `config-2.toml` and so on.
-fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
-    let best = folder.join("best");
-    std::fs::create_dir_all(&best).map_err(|e| Error::io("create", &best, e))?;
-    let metrics = serde_json::to_string_pretty(&chosen.tested.tuned.to_json())
-        .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
-    let mut files = vec![
-        ("model.safetensors".to_owned(), chosen.tested.bag.to_bytes()?),
-        ("metrics.json".to_owned(), (metrics + "\n").into_bytes()),
-    ];
-    for (i, config) in chosen.tested.configs.iter().enumerate() {
-        let mut config = config.clone();
-        config.data = config.data.from_anywhere();
-        let name = if i == 0 { "config.toml".to_owned() } else { format!("config-{}.toml", i + 1) };
-        files.push((name, config.to_toml().into_bytes()));
-    }
-    files.iter().try_for_each(|(name, bytes)| statera::files::write_atomically(&best.join(name), bytes))?;
-    // Settings of members that an earlier choice had.
-    for i in files.len() - 1.. {
-        let stale = best.join(format!("config-{i}.toml"));
-        match std::fs::remove_file(&stale) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(Error::io("remove", &stale, e)),
-        }
-    }
-    Ok(())
-}
-
-fn write_csv(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
-    Ok(statera::files::write_atomically(&folder.join("trials.csv"), &csv(trials)?)?)
 }

@@ -567,6 +567,21 @@ impl Config {
         keys::KEYS.iter().filter(differs).map(|key| (key.path, value(key.path))).collect()
     }
 
+    /// These settings with the defaults in place of those that have no effect beside the others, so that what they are
+    /// written to can be read again.
+    pub fn without_idle(&self) -> Self {
+        let mut table = self.to_table();
+        // What has no effect may be what gave one to another.
+        while let Some((key, default)) = keys::KEYS
+            .iter()
+            .filter(|key| meaning::idle(key, &table).is_some())
+            .find_map(|key| Some((key, check::default_of(key)?)))
+        {
+            check::insert(&mut table, key.path.split('.'), default);
+        }
+        table.try_into().expect("defaults in place of settings leave settings")
+    }
+
     fn to_table(&self) -> Table {
         match Value::try_from(self) {
             Ok(Value::Table(table)) => table,

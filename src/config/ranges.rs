@@ -94,16 +94,18 @@ impl Finder<'_> {
     fn parameter(&self, place: &str, path: &str, key: &Key, range: &DeTable<'_>) -> Result<Parameter> {
         let fail =
             |what: String, remedy: String| Err(Error::setting(format!("{place}`{path}`: {what}"), remedy));
-        if decides_the_judgement(path) {
-            return fail(
-                "it decides on which rows, or how, trials are judged, so that trials with different values cannot be \
-                 compared"
-                    .to_owned(),
-                match path {
-                    "seed" => "seed = 0, and `--confirm 5`, which trains the best settings with other seeds".to_owned(),
-                    _ => format!("{path} = {}", key.default.unwrap_or("…")),
-                },
-            );
+        if let Some(why) = no_range(path) {
+            let default = key.default.unwrap_or("…");
+            let remedy = match path {
+                "seed" => {
+                    "seed = 0, and `--confirm 5`, which trains the best settings with other seeds".to_owned()
+                }
+                "train.max_seconds" => {
+                    "train.epochs = { choices = [50, 100] }, and `--max-seconds 60` for the study".to_owned()
+                }
+                _ => format!("{path} = {default}"),
+            };
+            return fail(why.to_owned(), remedy);
         }
         for name in range.keys() {
             if !RANGE_KEYS.contains(&name.get_ref().as_ref()) {
@@ -317,13 +319,31 @@ pub(super) fn unreadable_range(set: &str) -> Result<()> {
     ))
 }
 
-/// Whether a setting decides which rows trials learn from and are judged on, or how they are judged.
-fn decides_the_judgement(path: &str) -> bool {
+/// Why a setting carries no range, if it carries none.
+fn no_range(path: &str) -> Option<&'static str> {
     let of = |section: &str| path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
-    ["seed", "task", "threads"].contains(&path)
+    if ["seed", "task"].contains(&path)
         || of("split")
         || of("evaluate")
         || (of("data") && !of("data.columns"))
+    {
+        return Some(
+            "it decides on which rows, or how, trials are judged, so that trials with different values cannot be compared",
+        );
+    }
+    match path {
+        "train.max_seconds" => Some(
+            "how far a trial came would depend on the machine and on what runs beside it, so that no trial could be repeated",
+        ),
+        "threads"
+        | "checkpoint.every_seconds"
+        | "checkpoint.resumable"
+        | "checkpoint.best"
+        | "checkpoint.last" => {
+            Some("it changes nothing of what a trial comes to, so that there is nothing to choose by")
+        }
+        _ => None,
+    }
 }
 
 /// Whether a table in the place of a value is a range, and not a value that is a table.
@@ -405,6 +425,12 @@ mod tests {
             ("train.epochs = { low = 5, high = 9, steps = 1 }", "`steps` = 1, expected"),
             ("seed = { low = 1, high = 9 }", "so that trials with different values cannot be compared"),
             ("split.val = { low = 0.1, high = 0.3 }", "compared\n  try: split.val = 0.15"),
+            (
+                "train.max_seconds = { low = 1.0, high = 9.0 }",
+                "no trial could be repeated\n  try: train.epochs = ",
+            ),
+            ("checkpoint.best = { choices = ['a', 'b'] }", "nothing of what a trial comes to"),
+            ("threads = { choices = [1, 2] }", "nothing of what a trial comes to"),
             ("data.null = { choices = [['a'], ['b']] }", "on which rows, or how, trials are judged"),
         ] {
             let message = refusal(text);

@@ -43,8 +43,17 @@ impl Space {
     ///
     /// Refuses a range that is empty, inverted, or not of its setting's type.
     pub fn load(file: Option<&Path>, sets: &[String]) -> Result<(Self, Config)> {
+        Self::load_over(None, file, sets)
+    }
+
+    /// The same laid over the settings of the file `base`, which carries no ranges, in place of the defaults.
+    pub fn load_over(base: Option<&Path>, file: Option<&Path>, sets: &[String]) -> Result<(Self, Config)> {
         let mut space = Self::default();
         let mut sources = Vec::new();
+        if let Some(base) = base {
+            let given = read(&super::read_file(base)?, Origin::File(base))?;
+            sources.push(Source { label: format!("{}: ", base.display()), is_file: true, given });
+        }
         if let Some(file) = file {
             let text = super::read_file(file)?;
             let (parameters, rest) = taken_out(&text, Origin::File(file))?;
@@ -79,6 +88,19 @@ impl Space {
         let (parameters, rest) = taken_out(text, Origin::Text)?;
         read(&rest, Origin::Text)?;
         Ok(Self { parameters, fixed: Vec::new() })
+    }
+
+    /// This space with the ranges of another laid over it, and without the settings to which the other gives a value.
+    pub fn with(mut self, other: Self) -> Self {
+        self.parameters.retain(|own| !other.fixed.contains(&own.key));
+        for parameter in other.parameters {
+            match self.parameters.iter_mut().find(|own| own.key == parameter.key) {
+                Some(own) => *own = parameter,
+                None => self.parameters.push(parameter),
+            }
+        }
+        self.fixed.extend(other.fixed);
+        self
     }
 
     /// How many combinations of values there are, where they can be counted; conditions leave some of them out.

@@ -34,7 +34,7 @@ impl Plan {
     /// both, and `epochs` are trained whatever they say. The test rows stay as they are.
     ///
     /// What watching would decide is decided: early stopping and the choice of the best epoch are off, and the learning
-    /// rate is cut after the epochs of `cuts`, where it was cut while the validation rows were watched.
+    /// rate is cut after the epochs of `cuts`, where it was cut while the validation rows were watched; no clock ends it.
     pub fn refit(&self, epochs: usize, cuts: &[usize]) -> Result<Self> {
         let mut config = self.config.clone();
         config.train.epochs = epochs;
@@ -49,6 +49,8 @@ impl Plan {
         config.early_stopping.enabled = false;
         config.reduce_on_plateau.enabled = false;
         config.checkpoint.restore_best = false;
+        config.train.max_seconds = 0.0;
+        let config = config.without_idle();
         let split = self.split.refit();
         let options = PipelineOptions::of(&config);
         let (pipeline, out_of_fold) =

@@ -18,3 +18,4 @@ pub use record::{FILE, Header, Outcome, State, Trial, View, counts};
 pub use report::{Chosen, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
 pub use study::{Claim, EpochFigures, Next, Over, Store};
+pub use worker::LastTurn;

@@ -325,20 +325,23 @@ pub(super) fn trials_from(connection: &Connection, path: &Path, first: u64) -> R
                 let what = format!("`{text}` in trial {}", row.get::<_, i64>(0).unwrap_or_default());
                 rusqlite::Error::FromSqlConversionFailure(at, Type::Text, what.into())
             };
+            let cuts: String = row.get(8)?;
+            let epochs = row.get::<_, i64>(9)?;
+            let best_epoch: Option<i64> = row.get(5)?;
+            if let Some(epoch) = best_epoch.filter(|epoch| !(1..=epochs).contains(epoch)) {
+                return Err(senseless(5, &format!("best epoch {epoch} of {epochs}")));
+            }
             Ok(Trial {
                 number: row.get::<_, i64>(0)? as u64,
                 candidate: row.get::<_, i64>(1)? as u64,
                 state: State::named(&state).ok_or_else(|| senseless(2, &state))?,
                 settings: serde_json::from_str(&settings).map_err(|_| senseless(3, &settings))?,
                 metric: row.get(4)?,
-                best_epoch: row
-                    .get::<_, Option<i64>>(5)?
-                    .map(|epoch| usize::try_from(epoch).map_err(|_| senseless(5, &epoch.to_string())))
-                    .transpose()?,
+                best_epoch: best_epoch.map(|epoch| epoch as usize),
                 seconds: row.get(6)?,
                 reason: row.get(7)?,
-                cuts: serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default(),
-                epochs: row.get::<_, i64>(9)? as usize,
+                cuts: serde_json::from_str(&cuts).map_err(|_| senseless(8, &cuts))?,
+                epochs: epochs as usize,
             })
         })
         .map_err(fail)?;

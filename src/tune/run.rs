@@ -520,6 +520,31 @@ impl UnderWay<'_> {
         (self.say)(Told::Progress { trial: self.trial, epochs, of, metric });
     }
 
+    fn take(&mut self, event: &Event) -> Answer {
+        match event {
+            Event::Started { epochs, steps_per_epoch, .. } => {
+                self.length = [*epochs, *steps_per_epoch];
+                self.tell(0, 0, None);
+            }
+            Event::Resumed { epoch, step, epochs, steps_per_epoch } => {
+                self.length = [*epochs, *steps_per_epoch];
+                self.tell(epoch - 1, *step, None);
+            }
+            Event::Progress { epoch, step, .. } => self.tell(epoch - 1, *step, None),
+            Event::LearningRateReduced { epoch, .. } => self.course.cuts.push(*epoch),
+            Event::Epoch(record) => match self.epoch(record) {
+                Ok(None) => {}
+                Ok(Some(why)) => return Answer::Stop(why),
+                Err(error) => {
+                    self.failure = Some(error);
+                    return Answer::Stop("the study cannot be read or written".into());
+                }
+            },
+            _ => {}
+        }
+        Answer::GoOn
+    }
+
     /// Takes an epoch; returns why the trial is given up, if it is.
     fn epoch(&mut self, record: &EpochRecord) -> Result<Option<String>> {
         let metric = watched(record);
@@ -552,39 +577,22 @@ impl Callback for UnderWay<'_> {
         if matches!(event, Event::Finished { .. }) {
             return Answer::GoOn;
         }
-        if let Some(why) = self.shared.is_over() {
+        let interrupt = || Answer::Interrupt(Over::Interrupted.to_string());
+        // What is left of an epoch that was broken off is trained again, and whole.
+        if self.stopped {
+            return interrupt();
+        }
+        // Taken also where the study is over by now: it is in the state that the trial goes on from.
+        let answer = self.take(event);
+        let heeded = matches!(
+            event,
+            Event::Started { .. } | Event::Resumed { .. } | Event::Progress { .. } | Event::Epoch(_)
+        );
+        if answer == Answer::GoOn && heeded && self.shared.is_over().is_some() {
             self.stopped = true;
-            return Answer::Interrupt(why.to_string());
+            return interrupt();
         }
-        match event {
-            Event::Started { epochs, steps_per_epoch, .. } => {
-                self.length = [*epochs, *steps_per_epoch];
-                self.tell(0, 0, None);
-                Answer::GoOn
-            }
-            Event::Resumed { epoch, step, epochs, steps_per_epoch } => {
-                self.length = [*epochs, *steps_per_epoch];
-                self.tell(epoch - 1, *step, None);
-                Answer::GoOn
-            }
-            Event::Progress { epoch, step, .. } => {
-                self.tell(epoch - 1, *step, None);
-                Answer::GoOn
-            }
-            Event::LearningRateReduced { epoch, .. } => {
-                self.course.cuts.push(*epoch);
-                Answer::GoOn
-            }
-            Event::Epoch(record) => match self.epoch(record) {
-                Ok(None) => Answer::GoOn,
-                Ok(Some(why)) => Answer::Stop(why),
-                Err(error) => {
-                    self.failure = Some(error);
-                    Answer::Stop("the study cannot be read or written".into())
-                }
-            },
-            _ => Answer::GoOn,
-        }
+        answer
     }
 
     fn state(&self) -> Value {

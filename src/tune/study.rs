@@ -546,8 +546,9 @@ mod tests {
         let mut store = Store::create(folder.path(), &header()).unwrap();
         claimed(&mut store);
         for (harm, words) in [
-            ("UPDATE trials SET best_epoch = -3", "`-3` in trial 0"),
-            ("UPDATE trials SET state = 'weird'", "`weird` in trial 0"),
+            ("UPDATE trials SET best_epoch = -3", "`best epoch -3 of 0` in trial 0"),
+            ("UPDATE trials SET best_epoch = 900000000", "`best epoch 900000000 of 0` in trial 0"),
+            ("UPDATE trials SET best_epoch = NULL, state = 'weird'", "`weird` in trial 0"),
             ("UPDATE trials SET state = 'done', settings = '{bad'", "`{bad` in trial 0"),
             ("DROP TABLE epochs", "no such table: epochs"),
         ] {

@@ -1,7 +1,8 @@
 //! The processes that work on a study: each holds the lock of a file of its own as long as it lives.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -47,6 +48,52 @@ impl Drop for Worker {
     }
 }
 
+/// The turn to train the best trials anew, which one process of a study has at a time.
+#[derive(Debug)]
+pub struct LastTurn {
+    /// Whether another process had it before.
+    pub waited: bool,
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _file: File,
+}
+
+impl LastTurn {
+    /// Waits for the turn in the study of this folder, of which `tell` hears; none where `stop` ends the waiting.
+    pub fn take(folder: &Path, stop: &AtomicBool, tell: &mut dyn FnMut()) -> Result<Option<Self>> {
+        let path = folder.join("last.lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| Error::io("create", &path, e))?;
+        let mut waited = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self { waited, path, _file: file })),
+                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, e)),
+                Err(TryLockError::WouldBlock) if stop.load(Ordering::SeqCst) => return Ok(None),
+                Err(TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        tell();
+                    }
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for LastTurn {
+    fn drop(&mut self) {
+        // Those who wait hold the file itself. Who comes just now makes another, and trains for itself, to the same bits.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// How long who waits for the turn goes without looking.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// No lock is so long without its name.
 const UNNAMED: Duration = Duration::from_secs(60);
 

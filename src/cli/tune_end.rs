@@ -1,0 +1,214 @@
+//! How `statera tune` ends: the best trained anew and tested, written beside the study, and told.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use serde_json::Value;
+use statera::error::Error;
+use statera::tune::{Chosen, LastTurn, Over, State, Trial, Tuning, View, Wish, choose, counts};
+
+use super::interrupt::Interruption;
+use super::results::{doubts, with_leaks};
+use super::trials::{csv, listing, results, tally};
+use super::tune::{Arguments, SHOWN, to_resume};
+use super::tune_list::document;
+use super::{INTERRUPTED, text};
+
+/// A study whose trials have come to an end.
+pub(super) struct Ended {
+    /// Its folder.
+    pub(super) folder: PathBuf,
+    pub(super) tuning: Tuning,
+    /// The trials that it had when this process began with it.
+    pub(super) before: Vec<Trial>,
+    pub(super) trials: Vec<Trial>,
+    /// Why there are no more.
+    pub(super) why: Over,
+    /// Seconds.
+    pub(super) took: f64,
+    /// The columns that were suspected to give the target away.
+    pub(super) leaks: Vec<String>,
+}
+
+impl Ended {
+    /// Trains the best trials anew, tests them, writes what came of it beside the study, and tells it. Of several
+    /// processes that work on one study and are asked for the same, one does so; the others wait for it.
+    pub(super) fn conclude(
+        &self,
+        arguments: &Arguments,
+        wish: Wish,
+        interruption: &Interruption,
+    ) -> anyhow::Result<ExitCode> {
+        write_csv(&self.folder, &self.trials)?;
+        let asked = interruption.asked();
+        if asked.load(Ordering::SeqCst) {
+            return self.broken_off(arguments);
+        }
+        if self.why == Over::TimeUp && self.trials.iter().all(|trial| trial.state != State::Done) {
+            let tally = tally(&self.trials);
+            let what = format!("the time was up before a trial came to its end ({tally}, to go on)");
+            return Err(Error::training(what, self.further()).into());
+        }
+        let tell = |what: &str| {
+            if !arguments.quiet {
+                text::note(what)
+            }
+        };
+        let mut wait =
+            || tell("Another process of this study trains the best settings anew: waiting for it.");
+        let Some(turn) = LastTurn::take(&self.folder, asked, &mut wait)? else {
+            return self.broken_off(arguments);
+        };
+        if turn.waited
+            && let Some(json) = self.of_another(wish)
+        {
+            self.tell_other(arguments, &json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        tell("Training the best settings anew, and the untuned ones beside them.\n");
+        let Some(chosen) = choose(&self.tuning, &self.trials, wish, asked)? else {
+            return self.broken_off(arguments);
+        };
+        let again = self.result().is_file();
+        let json = with_leaks(chosen.to_json(&self.trials), &self.leaks);
+        let json = serde_json::to_string_pretty(&json)? + "\n";
+        keep_best(&self.folder, &chosen)?;
+        // Last: where it is, the rest is.
+        statera::files::write_atomically(&self.result(), json.as_bytes())?;
+        drop(turn);
+        self.tell(
+            arguments,
+            &json,
+            &(results(&chosen, again) + &doubts(&self.leaks, &self.tuning.base.data.target)),
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn result(&self) -> PathBuf {
+        self.folder.join("tune.json")
+    }
+
+    /// What another process came to, if it was asked for the same of the same trials.
+    fn of_another(&self, wish: Wish) -> Option<String> {
+        let text = std::fs::read_to_string(self.result()).ok()?;
+        let found: Value = serde_json::from_str(&text).ok()?;
+        let ensemble = found["ensemble_asked"].as_u64().unwrap_or(1) as usize;
+        let confirmed = found["spread"].as_array().map_or(0, Vec::len);
+        let same = ensemble == wish.ensemble.max(1)
+            && confirmed == wish.confirm
+            && found["trials"] == counts(&self.trials);
+        same.then_some(text)
+    }
+
+    fn tell_other(&self, arguments: &Arguments, json: &str) -> anyhow::Result<()> {
+        let what = "The best settings were trained anew and tested by another process of this study, which tells of it.";
+        self.tell(arguments, json, &format!("\n{}", text::wrap(what, 0)))
+    }
+
+    /// Prints the trials, what came of them, and what can be done next.
+    fn tell(&self, arguments: &Arguments, json: &str, results: &str) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            write!(out, "{json}")?;
+            return Ok(out.flush()?);
+        }
+        let (trials, before) = (&self.trials, &self.before);
+        let counted = text::counted(trials.len(), "trial");
+        let broken_off = if trials.iter().all(|trial| trial.state.is_over()) {
+            String::new()
+        } else {
+            format!("; {}", tally(trials))
+        };
+        let is_new = trials.len() > before.len() || before.iter().any(|trial| !trial.state.is_over());
+        let when = if is_new { format!("in {}", text::seconds(self.took)) } else { "from before".to_owned() };
+        writeln!(out, "{counted} {when} ({}{broken_off})\n", self.why)?;
+        write!(out, "{}", listing(trials, arguments.top.unwrap_or(SHOWN)))?;
+        write!(out, "{results}")?;
+        writeln!(out, "\nSaved in {}", text::path(&self.folder))?;
+        let best = text::shell(&text::path(&self.folder.join("best")));
+        let study = text::shell(&text::path(&self.folder));
+        let rows = [
+            ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
+            ["every trial", &format!("statera tune --list {study} --top 0")],
+            ["further trials", &self.further()],
+        ];
+        write!(out, "{}", text::table(&rows.map(|row| row.map(String::from).to_vec()), &[]))?;
+        Ok(out.flush()?)
+    }
+
+    /// Tells of a study that somebody interrupted.
+    fn broken_off(&self, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            let listed = document(&View::open(&self.folder)?, &self.trials, arguments.top.unwrap_or(0))?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?;
+        } else {
+            writeln!(out, "{}", listing(&self.trials, arguments.top.unwrap_or(SHOWN)))?;
+        }
+        out.flush()?;
+        text::note(&format!(
+            "interrupted with {} ({}); to go on: {}",
+            text::counted(self.trials.len(), "trial"),
+            tally(&self.trials),
+            to_resume(&self.folder, &self.tuning.raw.source.display().to_string())
+        ));
+        Ok(ExitCode::from(INTERRUPTED))
+    }
+
+    /// What leads to further trials once the study has ended.
+    fn further(&self) -> String {
+        let n = self.trials.len() as u64;
+        let resume = to_resume(&self.folder, &self.tuning.raw.source.display().to_string());
+        let most = self.tuning.space.combinations().unwrap_or(u64::MAX);
+        match (self.why, self.tuning.max_seconds) {
+            (Over::TimeUp, Some(seconds)) => format!("{resume} --max-seconds {}", 2.0 * seconds),
+            (Over::Enough(_), _) if n < most => {
+                format!("{resume} --trials {}", n.saturating_mul(2).min(most))
+            }
+            _ => {
+                let space = text::shell(&text::path(&self.folder.join("space.toml")));
+                // So many as were asked for would be the end again.
+                let trials = match self.why {
+                    Over::Enough(_) => format!(" --trials {}", n.saturating_mul(2)),
+                    _ => String::new(),
+                };
+                format!("more values in {space}, then: {resume}{trials}")
+            }
+        }
+    }
+}
+
+/// Writes the chosen model, and the settings of each of its members: `config.toml`, `config-2.toml` and so on.
+fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
+    let best = folder.join("best");
+    std::fs::create_dir_all(&best).map_err(|e| Error::io("create", &best, e))?;
+    let metrics = serde_json::to_string_pretty(&chosen.tested.tuned.to_json())
+        .map_err(|e| Error::output(format!("the metrics cannot be written as JSON: {e}"), ""))?;
+    let mut files = vec![
+        ("model.safetensors".to_owned(), chosen.tested.bag.to_bytes()?),
+        ("metrics.json".to_owned(), (metrics + "\n").into_bytes()),
+    ];
+    for (i, config) in chosen.tested.configs.iter().enumerate() {
+        let mut config = config.clone();
+        config.data = config.data.from_anywhere();
+        let name = if i == 0 { "config.toml".to_owned() } else { format!("config-{}.toml", i + 1) };
+        files.push((name, config.to_toml().into_bytes()));
+    }
+    files.iter().try_for_each(|(name, bytes)| statera::files::write_atomically(&best.join(name), bytes))?;
+    // Settings of members that an earlier choice had.
+    for i in files.len() - 1.. {
+        let stale = best.join(format!("config-{i}.toml"));
+        match std::fs::remove_file(&stale) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Error::io("remove", &stale, e)),
+        }
+    }
+    Ok(())
+}
+
+fn write_csv(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
+    Ok(statera::files::write_atomically(&folder.join("trials.csv"), &csv(trials)?)?)
+}
