@@ -13,6 +13,7 @@ use statera::config::{Config, Space};
 use statera::data::RawTable;
 use statera::error::Error;
 use statera::run::{Folder, Plan};
+use statera::tune::sample::Grid;
 use statera::tune::{Header, Pruner, Sampler, Store, Trial, Tuning, Wish};
 
 use super::interrupt::Interruption;
@@ -50,6 +51,10 @@ network.activation = { choices = [\"relu\", \"silu\", \"gelu\"] }
 network.norm = { choices = [\"none\", \"batch\", \"layer\"] }
 network.dropout = { low = 0.0, high = 0.5, steps = 6 }
 ";
+/// The settings of a study that are not searched.
+const CONFIG: &str = "config.toml";
+/// What it searches.
+pub(super) const SPACE_FILE: &str = "space.toml";
 /// Trials of a search that has no end of its own.
 const TRIALS: u64 = 60;
 /// Trials that are printed where nobody says how many.
@@ -159,14 +164,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let known = arguments.resume.as_deref().map(Store::open).transpose()?;
     arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
-    if let Some(s) = arguments.max_seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
+    let request = Request::of(arguments, known.as_ref())?;
+    if let Some(s) = request.max_seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
         return Err(Error::setting(
             format!("--max-seconds {s}: expected a number above 0"),
             "--max-seconds 60",
         )
         .into());
     }
-    let request = Request::of(arguments, known.as_ref())?;
+    known.as_ref().map_or(Ok(()), write_missing)?;
     let (tuning, plan) = tuning(arguments, &request, known.as_ref())?;
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
@@ -174,19 +180,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (folder, store) = if let Some(store) = known {
         check_settings(&store, &without_place(&tuning.base))?;
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
-        statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
+        statera::files::write_atomically(&folder.join(SPACE_FILE), tuning.space.to_toml().as_bytes())?;
         (folder, store)
     } else {
         let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
         let folder = interruption.create(make, Folder::undo)?;
-        let store = Store::create(folder.path(), &header(&tuning, &plan))?;
-        let mut base = tuning.base.clone();
-        base.data = base.data.from_anywhere();
+        let header = header(&tuning, &plan);
+        let store = Store::create(folder.path(), &header)?;
         // From here on the folder stays: a study is worth keeping from its first trial on.
-        folder.finish(&[
-            ("config.toml", base.to_toml().as_bytes()),
-            ("space.toml", tuning.space.to_toml().as_bytes()),
-        ])?;
+        folder.finish(&[(CONFIG, header.config.as_bytes()), (SPACE_FILE, header.space.as_bytes())])?;
         (folder.path().to_owned(), store)
     };
     store.keep_request(&serde_json::to_string(&request)?)?;
@@ -227,7 +229,7 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
     sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
     let kept = arguments.resume.as_ref().map(|study| {
         let folder = if study.is_dir() { study.clone() } else { study.with_file_name("") };
-        (folder.join("config.toml"), folder.join("space.toml"))
+        (folder.join(CONFIG), folder.join(SPACE_FILE))
     });
     // The study knows what it is of, and what it searches.
     let of_study = kept.as_ref().map(|(config, _)| config.as_path()).filter(|file| file.is_file());
@@ -281,6 +283,10 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
     // What no trial could do is told before the first of them.
     let plan = Plan::of(base.clone(), Arc::clone(&raw))?;
     let sampler = request.sampler.as_deref().and_then(Sampler::named).unwrap_or(Sampler::Tpe);
+    if sampler == Sampler::Grid {
+        // Before there is a folder.
+        Grid::new(&space, &base, arguments.large_grid)?;
+    }
     let jobs = match arguments.jobs {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -337,12 +343,28 @@ fn built_in(base: &Config, fixed: &[String]) -> Result<Space, Error> {
     Ok(space)
 }
 
+/// Writes those files of a study again that are not there, because it was broken off before they were.
+fn write_missing(store: &Store) -> Result<(), Error> {
+    let header = store.header()?;
+    for (name, text) in [(CONFIG, header.config), (SPACE_FILE, header.space)] {
+        let path = store.path().with_file_name(name);
+        if !path.exists() {
+            statera::files::write_atomically(&path, text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
 fn header(tuning: &Tuning, plan: &Plan) -> Header {
+    let mut config = tuning.base.clone();
+    config.data = config.data.from_anywhere();
     Header {
         data_sha256: tuning.raw.sha256.clone(),
         data_path: tuning.raw.source.display().to_string(),
         base: without_place(&tuning.base),
         metric: statera::run::report::primary(plan.target.task).to_owned(),
+        config: config.to_toml(),
+        space: tuning.space.to_toml(),
     }
 }
 

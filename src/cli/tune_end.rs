@@ -12,7 +12,7 @@ use statera::tune::{Chosen, LastTurn, Over, State, Trial, Tuning, View, Wish, ch
 use super::interrupt::Interruption;
 use super::results::{doubts, with_leaks};
 use super::trials::{csv, listing, results, tally};
-use super::tune::{Arguments, SHOWN, to_resume};
+use super::tune::{Arguments, SHOWN, SPACE_FILE, to_resume};
 use super::tune_list::document;
 use super::{INTERRUPTED, text};
 
@@ -168,7 +168,7 @@ impl Ended {
                 format!("{resume} --trials {}", n.saturating_mul(2).min(most))
             }
             _ => {
-                let space = text::shell(&text::path(&self.folder.join("space.toml")));
+                let space = text::shell(&text::path(&self.folder.join(SPACE_FILE)));
                 // So many as were asked for would be the end again.
                 let trials = match self.why {
                     Over::Enough(_) => format!(" --trials {}", n.saturating_mul(2)),

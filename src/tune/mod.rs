@@ -8,8 +8,10 @@ mod record;
 mod report;
 mod run;
 pub mod sample;
+mod state_writer;
 mod study;
 mod tpe;
+mod under_way;
 mod worker;
 
 pub use importance::importances;

@@ -11,7 +11,7 @@ use super::worker::has_ended;
 use crate::error::{Error, Result};
 
 /// The version of the tables; a file of another one is refused.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// How long a process waits for another that writes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name of the file in the folder of a study.
@@ -149,6 +149,10 @@ pub struct Header {
     pub base: String,
     /// The metric on validation rows; less is better.
     pub metric: String,
+    /// What `config.toml` was written with, so that a study that was broken off before can be gone on with.
+    pub config: String,
+    /// What `space.toml` was written with.
+    pub space: String,
 }
 
 /// A study to look at, by whoever works on it.
@@ -252,6 +256,10 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> 
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| problem(path, &e))?;
     match version {
         VERSION => Ok(()),
+        0 if is_empty(connection) => Err(Error::setting(
+            format!("{} is empty: the study was broken off before its first trial", path.display()),
+            "remove its folder, and begin it anew",
+        )),
         0 => Err(Error::setting(
             format!("{} is a database, but no study of Statera", path.display()),
             "give the study.db of a study",
@@ -268,6 +276,11 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> 
             },
         )),
     }
+}
+
+/// Whether a database has no table.
+fn is_empty(connection: &Connection) -> bool {
+    connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0)) == Ok(0)
 }
 
 pub(super) fn entry(connection: &Connection, path: &Path, key: &str) -> Result<Option<String>> {
@@ -288,6 +301,8 @@ pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
         data_path: get("data_path")?,
         base: get("base")?,
         metric: get("metric")?,
+        config: get("config")?,
+        space: get("space")?,
     })
 }
 
@@ -392,6 +407,8 @@ mod tests {
             data_path: "t.csv".into(),
             base: String::new(),
             metric: "rmse".into(),
+            config: String::new(),
+            space: String::new(),
         };
         drop(Store::create(&study, &header).unwrap());
         let file = study.join(FILE);
