@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::worker::has_ended;
@@ -16,6 +17,9 @@ pub(super) const VERSION: i64 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name of the file in the folder of a study.
 pub const FILE: &str = "study.db";
+
+/// The name of the file beside it that holds what came of it.
+pub const RESULT: &str = "tune.json";
 
 /// The state of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum State {
     Done,
     /// Given up because others did better by the same epoch.
     Pruned,
-    /// The loss stopped being finite; the best weights from before were judged.
+    /// The loss stopped being finite; the best weights from before were judged, if there was an epoch before.
     Diverged,
     /// Without weights to judge.
     Failed,
@@ -181,6 +185,16 @@ impl View {
         header(&self.connection, &self.path)
     }
 
+    /// The file of the result, as long as there is one.
+    pub fn result(&self) -> Option<PathBuf> {
+        Some(self.path.with_file_name(RESULT)).filter(|file| file.is_file())
+    }
+
+    /// The tables that trials were run on, the last one last.
+    pub fn tables(&self) -> Result<Vec<TableOf>> {
+        tables(&self.connection, &self.path)
+    }
+
     /// Every trial, in the order of their numbers; those whose process has ended are interrupted.
     pub fn trials(&self) -> Result<Vec<Trial>> {
         trials(&self.connection, &self.path)
@@ -304,6 +318,30 @@ pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
         config: get("config")?,
         space: get("space")?,
     })
+}
+
+/// A table that trials of a study were run on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableOf {
+    /// The first trial on it.
+    pub from: u64,
+    /// Where it was.
+    pub data: String,
+    /// Its checksum.
+    pub data_sha256: String,
+}
+
+/// The tables that trials were run on, the last one last: several where somebody went on with another by force.
+pub(super) fn tables(connection: &Connection, path: &Path) -> Result<Vec<TableOf>> {
+    let Header { data_path, data_sha256, .. } = header(connection, path)?;
+    let first = TableOf { from: 0, data: data_path, data_sha256 };
+    let unreadable =
+        |e| Error::output(format!("{}: its tables cannot be read: {e}", path.display()), "begin a new study");
+    let later: Vec<TableOf> = match entry(connection, path, "tables")? {
+        Some(json) => serde_json::from_str(&json).map_err(unreadable)?,
+        None => Vec::new(),
+    };
+    Ok(std::iter::once(first).chain(later).collect())
 }
 
 /// All trials; those that are running on record, but whose process has ended, are interrupted.

@@ -11,9 +11,10 @@ use super::sample::{Grid, quasi_random, random};
 use super::study::{Claim, Next, Over, Store};
 use super::tpe::{Observation, suggest};
 use crate::ablate::{Ready, guarded, same_data};
-use crate::config::{Config, Space};
-use crate::data::RawTable;
+use crate::config::{Config, Domain, Space};
+use crate::data::{PipelineOptions, RawTable};
 use crate::error::{Error, Result};
+use crate::run::Plan;
 use crate::work::draw_on;
 
 /// How the next settings are found.
@@ -203,6 +204,37 @@ impl Tuning {
             }
         }
         Ok(all)
+    }
+
+    /// Refuses ranges of single columns of which a value fits no column of its kind, which would fail in every trial; `plan`
+    /// is that of the base.
+    pub fn check_columns(&self, plan: &Plan) -> Result<()> {
+        for parameter in &self.space.parameters {
+            let Some((column, setting)) =
+                parameter.key.strip_prefix("data.columns.").and_then(|rest| rest.rsplit_once('.'))
+            else {
+                continue;
+            };
+            // What the column is taken as may change with the trial.
+            let decided = |what: &str| format!("data.columns.{column}.{what}");
+            let searched = |what: &str| self.space.parameters.iter().any(|p| p.key == decided(what));
+            if !["scale", "encode", "steps"].contains(&setting)
+                || ["kind", "drop"].iter().any(|w| searched(w))
+            {
+                continue;
+            }
+            let Domain::Choices(values) = &parameter.domain else { continue };
+            for value in values {
+                let config = self.base.with(&[format!("{}={value}", parameter.key)])?;
+                PipelineOptions::of(&config).check(&plan.table).map_err(|error| match error {
+                    Error::Setting(p) => {
+                        Error::setting(format!("choice {value} of {}: {}", parameter.key, p.what), p.remedy)
+                    }
+                    other => other,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs trials until there are enough, adding to those of `store`; `tell` hears what happens, and `stop` ends it at

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::record::{
-    FILE, Header, Outcome, State, Trial, VERSION, check_version, entry, file_of, header, open, problem,
-    trials, trials_from,
+    FILE, Header, Outcome, State, TableOf, Trial, VERSION, check_version, entry, file_of, header, open,
+    problem, tables, trials, trials_from,
 };
 use super::worker::{Worker, has_ended};
 use crate::error::{Error, Result};
@@ -140,6 +140,24 @@ impl Store {
     /// What it is of.
     pub fn header(&self) -> Result<Header> {
         header(&self.connection, &self.path)
+    }
+
+    /// The tables that trials were run on, the last one last.
+    pub fn tables(&self) -> Result<Vec<TableOf>> {
+        tables(&self.connection, &self.path)
+    }
+
+    /// Puts on record that trials to come are run on another table.
+    pub fn begin_table(&self, data: String, data_sha256: String) -> Result<()> {
+        let mut later = self.tables()?.split_off(1);
+        let from = self.trials()?.len() as u64;
+        later.push(TableOf { from, data, data_sha256 });
+        let json = serde_json::to_string(&later)
+            .map_err(|e| Error::output(format!("tables cannot be written as JSON: {e}"), ""))?;
+        self.connection
+            .execute("INSERT OR REPLACE INTO study VALUES ('tables', ?1)", [json])
+            .map_err(|e| problem(&self.path, &e))?;
+        Ok(())
     }
 
     /// How far it was last asked to go, as JSON; nothing in a study that nobody has worked on.
@@ -566,7 +584,8 @@ mod tests {
                 let mut store = Store::open(folder.path()).unwrap();
                 let mut numbers = Vec::new();
                 while let Claim::Trial(trial) = store.claim(&mut { next }).unwrap() {
-                    store.tell_epochs(&[(trial.number, 1, [1.0, 1.0, 1.0])]).unwrap();
+                    let epochs = [1, 2].map(|epoch| (trial.number, epoch, [1.0; 3]));
+                    store.tell_epochs(&epochs).unwrap();
                     store.tell_end(trial.number, &done(1.0)).unwrap();
                     numbers.push(trial.number);
                 }

@@ -40,6 +40,7 @@ impl Shared<'_> {
             course: Course { best: None, cuts: Vec::new(), pruned: None },
             length: [0; 2],
             stopped: false,
+            diverged: false,
             failure: None,
         };
         let mut states = StateWriter::new(lock(&self.store).path(), trial.number);
@@ -65,7 +66,8 @@ impl Shared<'_> {
             });
         // Nothing of it comes after the trial's end. What could not be kept is trained again, and no trial ends for it.
         let _ = states.finish();
-        let UnderWay { course: Course { cuts, pruned, .. }, stopped, failure, .. } = under_way;
+        let UnderWay { course: Course { cuts, pruned, .. }, stopped, diverged: lost, failure, .. } =
+            under_way;
         if let Some(error) = failure {
             return Err(error);
         }
@@ -86,7 +88,9 @@ impl Shared<'_> {
                 Outcome { state, metric: Some(metric), best_epoch: Some(best_epoch), cuts, seconds, reason }
             }
             Err(reason) => {
-                Outcome { state: State::Failed, metric: None, best_epoch: None, cuts, seconds: here, reason }
+                // In its first epoch, so that there are no weights to judge.
+                let state = if lost { State::Diverged } else { State::Failed };
+                Outcome { state, metric: None, best_epoch: None, cuts, seconds: here, reason }
             }
         }))
     }
@@ -123,6 +127,8 @@ struct UnderWay<'a> {
     length: [usize; 2],
     /// Whether it was stopped with the study.
     stopped: bool,
+    /// Whether its loss stopped being finite.
+    diverged: bool,
     failure: Option<Error>,
 }
 
@@ -158,6 +164,7 @@ impl UnderWay<'_> {
             }
             Event::Progress { epoch, step, .. } => self.tell(epoch - 1, *step, None),
             Event::LearningRateReduced { epoch, .. } => self.course.cuts.push(*epoch),
+            Event::Diverged { .. } => self.diverged = true,
             Event::Epoch(record) => match self.epoch(record) {
                 Ok(None) => {}
                 Ok(Some(why)) => return Answer::Stop(why),
