@@ -159,7 +159,11 @@ fn an_exhausted_space_is_told_and_what_widens_it_works() {
         // Of another space, not of the study.
         let other = ["--set", "train.batch_size={ choices = [8, 16] }", "--quiet"];
         let told = call(path, &[&["tune", "--resume", sampler][..], &other].concat()).done();
-        assert!(told.out.contains("4 trials, 1 of them now, in ") && told.out.contains("all 2 combinations"), "{}", told.out);
+        assert!(
+            told.out.contains("4 trials, 1 of them now, in ") && told.out.contains("all 2 combinations"),
+            "{}",
+            told.out
+        );
     }
     // As many as were asked for, and as there are.
     let told = tune(path, &[&TWO[..], &["--sampler", "grid", "--trials", "2", "--out", "2"]].concat());
