@@ -477,7 +477,7 @@ fn what_cannot_be_searched_or_resumed_is_refused() {
         (&["--sampler", "grid", "--set", large[0], "--set", large[1]], 2, "the grid has 1002001 trials"),
         (&["--ensemble", "0"], 2, "1.."),
         (&["--resume", "torn"], 1, "study.db is damaged"),
-        (&["--resume", "older"], 2, "is a study of version 1; this programme reads version 3"),
+        (&["--resume", "older"], 2, "is a study of version 1; this programme reads version 4"),
     ];
     for (more, code, words) in cases {
         let outcome = call(path, &[&base[..], more].concat());

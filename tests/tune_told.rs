@@ -474,7 +474,7 @@ fn a_refused_study_leaves_nothing() {
     let refused = call(path, &["tune", "s"]);
     assert!(refused.code == 2 && refused.err.contains("s is a study, and no table"), "{}", refused.err);
     std::fs::rename(path.join("t.csv"), path.join("moved.csv")).unwrap();
-    let refused = call(path, &["tune", "--resume", "s"]);
+    let refused = call(path, &["tune", "--resume", "s", "--max-seconds", "9"]);
     assert!(
         refused
             .err

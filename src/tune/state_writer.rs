@@ -42,10 +42,15 @@ impl StateWriter {
     /// Whether this state is to be written: where it has to be when the call returns (`waits`), or where none is being
     /// written and writing does not take too much of the time. What went wrong with the one before is the error.
     pub(super) fn takes(&mut self, checkpoint: &Checkpoint, waits: bool) -> Result<bool> {
-        self.settle(waits)?;
+        let settled = self.settle(waits);
+        if waits {
+            // Whatever became of the one before: this one takes its place.
+            return Ok(true);
+        }
+        settled?;
         let [_, step] = checkpoint.place();
         let part = if step == 0 { PART_OF_EPOCHS } else { PART_WITHIN };
-        Ok(waits || !self.busy && self.began.elapsed() >= self.took * part)
+        Ok(!self.busy && self.began.elapsed() >= self.took * part)
     }
 
     /// Writes a state that [`takes`](Self::takes) has agreed to.
