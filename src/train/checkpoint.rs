@@ -22,8 +22,10 @@ use crate::stored::{self, Stored, Stores};
 pub const FORMAT_VERSION: u32 = 1;
 /// The entry of the file's metadata that holds the document.
 const METADATA_KEY: &str = "statera_checkpoint";
-/// How many times as long as taking a checkpoint training goes on before it takes the next one.
+/// How many times as long as taking a checkpoint training goes on before it takes the next one in the middle of an epoch.
 const PATIENCE: u32 = 50;
+/// And at the end of an epoch, so that of few long ones none is trained twice.
+const PATIENCE_OF_EPOCHS: u32 = 10;
 
 /// A double as its bits: JSON has no numbers that are not finite.
 pub(super) mod exact {
@@ -217,7 +219,8 @@ pub struct Saving<'a> {
     /// How long training goes on before the next checkpoint is taken, in the middle of an epoch if need be; 0 takes
     /// one at the end of every epoch.
     ///
-    /// What takes long to copy is copied less often: copying takes no more than a fiftieth of the time.
+    /// What takes long to copy is copied less often: copying takes no more than a fiftieth of the time, where epochs end a
+    /// tenth.
     pub every: Duration,
     /// Whether one is taken when training has come to its end.
     pub at_end: bool,
@@ -247,7 +250,8 @@ impl Timetable {
         if self.every.is_zero() {
             return epoch_ends;
         }
-        self.last.elapsed() >= self.every.max(self.cost * PATIENCE)
+        let patience = if epoch_ends { PATIENCE_OF_EPOCHS } else { PATIENCE };
+        self.last.elapsed() >= self.every.max(self.cost * patience)
     }
 
     /// One was taken, beginning at `begin`.
