@@ -439,6 +439,18 @@ fn a_space_can_be_checked() {
              momentum = { low = 0.5, high = 0.9, steps = 3, if = { \"optimizer.name\" = \"sgd\" } }\n",
             "in 4 combinations.",
         ),
+        (
+            "[network]\ndropout = { low = 0, high = 0.1 }\n[train]\nepochs = { low = 3, high = 4 }\n\
+             batch_size = { low = 8, high = 64, log = true }\n",
+            "--sampler grid cannot go through network.dropout: from 0.0 to 0.1 there is no end of values; nor through \
+             train.batch_size: from 8 to 64 (log) how many",
+        ),
+        (
+            "[network]\ndropout = { choices = [0, 0.1] }\n[train]\n\
+             epochs = { low = 1, high = 2000, if = { \"network.dropout\" = 0 } }\n\
+             batch_size = { low = 1, high = 1000, if = { \"network.dropout\" = 0 } }\n",
+            "in 2000001 combinations.",
+        ),
     ] {
         std::fs::write(&space, text).unwrap();
         let told = flat(&check(&space).done().out);

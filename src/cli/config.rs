@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use statera::Error;
 use statera::config::{Config, Space};
-use statera::tune::sample::{Grid, LARGE_GRID};
+use statera::tune::sample::{Grid, endless};
 
 use super::{load, text};
 
@@ -76,18 +76,13 @@ fn checked(file: &Path) -> Result<String, Error> {
 
 /// How many combinations the values of a space have.
 fn combinations(space: &Space, base: &Config) -> Result<String, Error> {
-    let values =
-        space.parameters.iter().map(|parameter| parameter.domain.values().map(|values| values.len()));
-    let Some(numbers) = values.collect::<Option<Vec<usize>>>() else {
-        return Ok("of which there is no end of combinations: --sampler grid cannot go through them".into());
-    };
-    let all = numbers.iter().fold(1_u128, |n, &values| n.saturating_mul(values as u128));
-    // Where conditions leave combinations out, a grid goes through all to count them.
-    Ok(if all <= LARGE_GRID {
-        format!("in {} combinations", Grid::new(space, base, false)?.len())
-    } else if space.parameters.iter().any(|parameter| parameter.only_if.is_some()) {
-        format!("in at most {all} combinations")
-    } else {
-        format!("in {all} combinations")
-    })
+    let endless = endless(space);
+    if endless.is_empty() {
+        // Counted by the conditions, not gone through.
+        return Ok(format!("in {} combinations", Grid::new(space, base, true)?.len()));
+    }
+    Ok(format!(
+        "of which there is no end of combinations: --sampler grid cannot go through {}",
+        endless.join("; nor through ")
+    ))
 }

@@ -8,7 +8,7 @@ use toml::{Spanned, Table, Value};
 use super::data::COLUMN_KEYS;
 use super::documents::{documents, given_twice};
 use super::fault::{
-    ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, meant as meant_name, quote,
+    ALL_KEYS, Checked, Fault, describe, example, key_segment, line_column, meant as meant_name, plain, quote,
     quote_short, section_remedy, tidy, unknown, unknown_within,
 };
 use super::keys::{KEYS, Key, Kind, NOT_NEGATIVE, find, sections};
@@ -158,6 +158,18 @@ pub(super) fn value_of(kind: &Kind, literal: &str) -> Option<Value> {
     let parsed = DeValue::parse(literal).ok()?;
     let spot = Spot { name: String::new(), key: "", default: None, is_item: false };
     Reader { origin: Origin::Text, advises: false }.value(kind, &spot, &parsed).ok()
+}
+
+/// The one way in which a literal of this kind is written where literals are compared: 0 as 0.0 where numbers have
+/// decimals, texts in one kind of quotes.
+pub(super) fn canonical(kind: &Kind, literal: &str) -> String {
+    match kind {
+        // Checking fills in what these leave out.
+        Kind::Layers | Kind::Steps(_) | Kind::Initializer(_) | Kind::ClassWeights(_) | Kind::Columns => {
+            tidy(literal)
+        }
+        _ => value_of(kind, literal).map_or_else(|| literal.to_owned(), |value| plain(&value)),
+    }
 }
 
 /// A setting within the text, as messages name it.
@@ -559,7 +571,7 @@ fn tag<'t>(
 }
 
 /// A literal of the right kind made from what was found, if there is one.
-fn meant(kind: &Kind, found: &DeValue<'_>) -> Option<String> {
+pub(super) fn meant(kind: &Kind, found: &DeValue<'_>) -> Option<String> {
     let raw = match found {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(i) => i.to_string(),

@@ -1,8 +1,11 @@
 //! The values that a searched setting may take, and how they are drawn, counted up and written.
 
+use std::cmp::Ordering;
+
 use toml::Value;
 
 use super::fault::plain;
+use crate::error::nearest;
 
 /// Digits that are kept of a number drawn from a range, so that a setting can be read and typed.
 const DIGITS: usize = 6;
@@ -75,6 +78,37 @@ impl Domain {
                 literal_of(x.clamp(*low, *high), *integer)
             }
         }
+    }
+
+    /// Whether a trial may have this value, in the way of writing of the setting's type; of numbers without steps between
+    /// whole ones none has.
+    pub(super) fn holds(&self, literal: &str) -> bool {
+        match self {
+            Self::Range { low, high, integer: true, steps: None, .. } => {
+                literal.parse::<f64>().is_ok_and(|x| (*low..=*high).contains(&x))
+            }
+            _ => self.values().is_some_and(|values| values.iter().any(|value| value == literal)),
+        }
+    }
+
+    /// The value that is nearest to another one, or else the first; none of numbers without steps.
+    pub(super) fn first_near(&self, literal: &str) -> Option<String> {
+        if let Self::Range { low, high, integer: true, .. } = self
+            && let (Ok(x), None) = (literal.parse::<f64>(), self.values())
+        {
+            return Some(literal_of(x.clamp(*low, *high), true));
+        }
+        let values = self.values()?;
+        let distance =
+            |value: &String| Some((value.parse::<f64>().ok()? - literal.parse::<f64>().ok()?).abs());
+        let nearest_number = values
+            .iter()
+            .filter(|v| distance(v).is_some())
+            .min_by(|a, b| distance(a).partial_cmp(&distance(b)).unwrap_or(Ordering::Equal));
+        let found = nearest_number.cloned();
+        found
+            .or_else(|| nearest(literal, values.iter().map(String::as_str)).map(str::to_owned))
+            .or_else(|| values.into_iter().next())
     }
 
     /// Where a value lies between low (0) and high (1), on the scale that is searched; the place of a choice.

@@ -36,6 +36,14 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("xavier", "xavier_normal"),
     ("glorot", "xavier_normal"),
     ("lecun", "lecun_normal"),
+    // Of figures that are not taken after every epoch, the one that every task has.
+    ("val_auc", "val_loss"),
+    ("val_roc_auc", "val_loss"),
+    ("val_f1", "val_loss"),
+    ("val_log_loss", "val_loss"),
+    ("val_r2", "val_loss"),
+    ("val_mse", "val_rmse"),
+    ("val_acc", "val_accuracy"),
 ];
 
 /// What was probably meant by a name among those that there are: the same under another name, or the nearest.
@@ -143,7 +151,28 @@ pub(super) fn tidy(literal: &str) -> String {
 /// A name as it stands between the dots of a key.
 pub(super) fn key_segment(name: &str) -> String {
     let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if bare { name.to_owned() } else { quote(name) }
+    if bare { name.to_owned() } else { quoted_key(name) }
+}
+
+/// A name in quotes as a key: on one line, as only a text may have several.
+pub(super) fn quoted_key(name: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted += "\\n",
+            '\r' => quoted += "\\r",
+            '\t' => quoted += "\\t",
+            c if c.is_control() => quoted += &format!("\\u{:04X}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+/// A path as one dotted key.
+pub(super) fn dotted(path: &[String]) -> String {
+    path.iter().map(|name| key_segment(name)).collect::<Vec<_>>().join(".")
 }
 
 /// A TOML string literal.

@@ -579,7 +579,7 @@ impl Config {
         {
             check::insert(&mut table, key.path.split('.'), default);
         }
-        table.try_into().expect("defaults in place of settings leave settings")
+        table.try_into().unwrap_or_else(|_| unreachable!("defaults in place of settings leave settings"))
     }
 
     fn to_table(&self) -> Table {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::checkpoints::CHECKPOINTS;
 use crate::config::CheckpointConfig;
 use crate::data::TaskKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::files::write_atomically;
 use crate::model::{Card, Model, Params};
 use crate::train::events::{Answer, Callback, EpochRecord, Event};
@@ -40,11 +40,11 @@ fn figures(task: TaskKind) -> Vec<&'static str> {
 impl NamePattern {
     /// The pattern that `text` writes down, for the setting `key`; `task` says which figures there are.
     pub fn parse(key: &str, text: &str, task: TaskKind) -> Result<Self> {
+        let fields = figures(task).iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ");
         let refuse = |what: String| {
-            let known = figures(task).iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ");
             Error::setting(
                 format!("{key} = \"{text}\": {what}"),
-                format!("a name as model-{{epoch:02}}; fields are {known}"),
+                format!("a name as model-{{epoch:02}}; fields are {fields}"),
             )
         };
         let mut pieces = Vec::new();
@@ -62,11 +62,23 @@ impl NamePattern {
             };
             let end = opened.find('}').ok_or_else(|| refuse("a { without a } behind it".into()))?;
             let (name, format) = opened[..end].split_once(':').unwrap_or((&opened[..end], ""));
+            let instead = |what: String, field: String| {
+                let better = text.replacen(&after[..end + 2], &field, 1);
+                let remedy = format!("{key} = \"{better}\"; fields are {fields}");
+                Err(Error::setting(format!("{key} = \"{text}\": {what}"), remedy))
+            };
             if !figures(task).contains(&name) {
-                return Err(refuse(format!("there is no figure `{name}`")));
+                let what = format!("there is no figure `{name}`");
+                let Some(near) = near_figure(name, task) else { return Err(refuse(what)) };
+                let format = without_letter(format).unwrap_or(format);
+                let colon = if format.is_empty() { "" } else { ":" };
+                return instead(what, format!("{{{near}{colon}{format}}}"));
             }
-            let (width, decimals) = format_of(format)
-                .ok_or_else(|| refuse(format!("`{format}` is no width and no number of decimals")))?;
+            let Some((width, decimals)) = format_of(format) else {
+                let what = format!("`{format}` is no width and no number of decimals");
+                let Some(own) = without_letter(format) else { return Err(refuse(what)) };
+                return instead(what, format!("{{{name}:{own}}}"));
+            };
             pieces.push(Piece::Field { name: name.to_owned(), width, decimals });
             rest = &opened[end + 1..];
         }
@@ -81,6 +93,18 @@ impl NamePattern {
             ));
         }
         Ok(pattern)
+    }
+
+    /// Whether this and another pattern may name the same file: to how many digits the number of an epoch is filled up
+    /// makes no difference when it has as many.
+    fn meets(&self, other: &Self) -> bool {
+        let plain = |piece: &Piece| match piece {
+            Piece::Field { name, .. } if name == "epoch" => {
+                Piece::Field { name: name.clone(), width: 0, decimals: None }
+            }
+            piece => piece.clone(),
+        };
+        self.0.iter().map(plain).eq(other.0.iter().map(plain))
     }
 
     /// The name of an epoch.
@@ -100,6 +124,19 @@ impl NamePattern {
             })
             .collect()
     }
+}
+
+/// The figure of a task that a name is meant for, if one is near.
+fn near_figure(name: &str, task: TaskKind) -> Option<&'static str> {
+    let known = figures(task);
+    let begins = |known: &&&str| name.len() > 4 && known.starts_with(name);
+    known.iter().find(begins).copied().or_else(|| nearest(name, known))
+}
+
+/// A format of Python, as `02d` and `.2f`, without its letter, where that is all that is strange about it.
+fn without_letter(format: &str) -> Option<&str> {
+    let own = format.strip_suffix(['d', 'f', 'g', 'e', 'i'])?;
+    format_of(own).map(|_| own)
 }
 
 /// A width and a number of decimals.
@@ -146,10 +183,15 @@ impl SavedModels {
         };
         let best = pattern("checkpoint.best", &settings.best)?;
         let last = pattern("checkpoint.last", &settings.last)?;
-        if best.is_some() && best == last {
+        if let (Some(one), Some(other)) = (&best, &last)
+            && one.meets(other)
+        {
             return Err(Error::setting(
-                "checkpoint.best and checkpoint.last are the same name",
-                "two names, or one of them left out",
+                format!(
+                    "checkpoint.best = \"{}\" and checkpoint.last = \"{}\" are the same name",
+                    settings.best, settings.last
+                ),
+                "checkpoint.best = \"best\" and checkpoint.last = \"last\", or one of them left out",
             ));
         }
         let is_asked = best.is_some() || last.is_some();
@@ -194,6 +236,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_of_one_file_are_known_however_they_are_written() {
+        let parse = |text| NamePattern::parse("checkpoint.best", text, TaskKind::Regression).unwrap();
+        for (one, other, same) in [
+            ("a{epoch}", "a{epoch}", true),
+            ("a{epoch}", "a{epoch:01}", true),
+            // From the hundredth epoch on.
+            ("a{epoch:02}", "a{epoch:03}", true),
+            ("{epoch:.2}", "{epoch}", true),
+            ("a{epoch}", "b{epoch}", false),
+            ("a{epoch}", "a{val_loss}", false),
+            ("{val_loss:.2}", "{val_loss:.3}", false),
+            ("best", "last", false),
+        ] {
+            assert_eq!(parse(one).meets(&parse(other)), same, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn names_are_filled_in() {
         let record = EpochRecord {
             epoch: 7,
@@ -233,6 +293,21 @@ mod tests {
             let error = name(text).unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");
             assert!(error.contains("{val_rmse}"), "{error}");
+        }
+        for (text, task, better) in [
+            ("m-{val_rmse:.2f}", TaskKind::Regression, "m-{val_rmse:.2}"),
+            ("{epoch:02d}", TaskKind::Regression, "{epoch:02}"),
+            ("a{epok:02d}-{val_loss}", TaskKind::Binary, "a{epoch:02}-{val_loss}"),
+            ("{val_acc}", TaskKind::Binary, "{val_accuracy}"),
+            ("{val_acc:.3f}", TaskKind::Multiclass, "{val_accuracy:.3}"),
+            ("{loss}", TaskKind::Regression, "{val_loss}"),
+        ] {
+            let error = NamePattern::parse("checkpoint.best", text, task).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("try: checkpoint.best = \"{better}\"; fields are ")),
+                "{text}: {error}"
+            );
+            NamePattern::parse("checkpoint.best", better, task).unwrap();
         }
         assert!(NamePattern::parse("checkpoint.last", "{val_accuracy:.3}", TaskKind::Binary).is_ok());
     }
