@@ -506,7 +506,7 @@ fn describe(told: &Overview) -> String {
         o.name.to_string(),
         format!(
             "{steps}, at most {}, {}; {}",
-            text::counted(config.train.epochs, "epoch"),
+            text::counted(config.train.last_epoch(), "epoch"),
             text::unbroken(&format!("seed {}", config.seed)),
             text::unbroken(other)
         ),
