@@ -135,7 +135,8 @@ fn folds_survive_kills() {
     survives(30, &["--set", "train.epochs=20", "--folds", "3"]);
 }
 
-/// Lets every write and flush below the run's folder fail in turn, and goes on after each.
+/// Lets every write, flush and rename below the run's folder fail in turn, every new file and folder too, and goes on after
+/// each.
 fn sweep(kind: &str) {
     let folder = folder();
     let disk = failing_disk(folder.path());
@@ -154,6 +155,7 @@ fn sweep(kind: &str) {
             .output()
             .unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!told.contains(".tmp"), "{kind} {k}: nobody has typed that name: {told}");
         match output.status.code() {
             Some(0) => {
                 assert!(model(folder.path(), "faulty") == whole, "{kind} {k}: {told}");

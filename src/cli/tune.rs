@@ -171,25 +171,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
+    let asked = serde_json::to_string(&request)?;
     let (folder, store) = if let Some(store) = known {
         check_settings(&store, &without_place(&tuning.base))?;
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
         statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
+        store.keep_request(&asked)?;
         (folder, store)
     } else {
         let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
         let folder = interruption.create(make, Folder::undo)?;
         let store = Store::create(folder.path(), &header(&tuning, &plan))?;
+        store.keep_request(&asked)?;
         let mut base = tuning.base.clone();
         base.data = base.data.from_anywhere();
+        folder.write("space.toml", tuning.space.to_toml().as_bytes())?;
+        // Last: without it nobody goes on, with another space or otherwise than was asked.
+        folder.write("config.toml", base.to_toml().as_bytes())?;
         // From here on the folder stays: a study is worth keeping from its first trial on.
-        folder.finish(&[
-            ("config.toml", base.to_toml().as_bytes()),
-            ("space.toml", tuning.space.to_toml().as_bytes()),
-        ])?;
+        folder.finish(&[])?;
         (folder.path().to_owned(), store)
     };
-    store.keep_request(&serde_json::to_string(&request)?)?;
     let before = store.trials()?;
     if !arguments.quiet {
         text::note(&describe(&tuning, &before));
