@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use statera::config::{Config, Space};
 use statera::data::RawTable;
 use statera::error::Error;
-use statera::run::{Folder, Plan};
+use statera::run::{Folder, Plan, Undo};
 use statera::tune::{Header, Pruner, Sampler, Store, Trial, Tuning, Wish};
 
 use super::interrupt::Interruption;
@@ -175,6 +175,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (folder, store) = if let Some(store) = known {
         check_settings(&store, &without_place(&tuning.base))?;
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
+        interruption.take_up(Undo::of_kept(&folder));
         statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
         store.keep_request(&asked)?;
         (folder, store)
