@@ -159,7 +159,11 @@ fn an_exhausted_space_is_told_and_what_widens_it_works() {
         // Of another space, not of the study.
         let other = ["--set", "train.batch_size={ choices = [8, 16] }", "--quiet"];
         let told = call(path, &[&["tune", "--resume", sampler][..], &other].concat()).done();
-        assert!(told.out.contains("4 trials in ") && told.out.contains("all 2 combinations"), "{}", told.out);
+        assert!(
+            told.out.contains("4 trials, 1 of them now, in ") && told.out.contains("all 2 combinations"),
+            "{}",
+            told.out
+        );
     }
     // As many as were asked for, and as there are.
     let told = tune(path, &[&TWO[..], &["--sampler", "grid", "--trials", "2", "--out", "2"]].concat());
@@ -376,5 +380,229 @@ fn the_last_training_is_one_processs() {
             assert!(told.contains("2 trials") && told.contains("predict with it"), "{told}");
         }
         assert!(!path.join("s/last.lock").exists());
+    }
+}
+
+/// A study goes on with the space that it has, with what is given now laid over it.
+#[test]
+fn ranges_given_later_are_laid_over_those_of_the_study() {
+    let folder = folder();
+    let path = folder.path();
+    let sets = ["--sampler", "random", "--set", "optimizer.l2=0.001", "--out", "s", "--trials", "2"];
+    tune(path, &[&RATE[..], &TWO, &sets].concat()).done();
+    let searched = || std::fs::read_to_string(path.join("s/space.toml")).unwrap();
+    let before = searched();
+    let wider = ["network.dropout={ low = 0.0, high = 0.4 }", "train.batch_size={ choices = [8, 16, 32] }"];
+    let go_on = ["tune", "--resume", "s", "--trials", "4", "--set", wider[0], "--set", wider[1]];
+    call(path, &go_on).done();
+    let now = searched();
+    assert!(before.lines().count() == 2 && now.lines().count() == 3, "{before}{now}");
+    assert!(now.contains("optimizer.learning_rate = ") && now.contains("[8, 16, 32]"), "{now}");
+    // A file of ranges is a space of its own; what it does not set stays, and so does the table.
+    std::fs::write(path.join("wide.toml"), "[network]\nhidden = { choices = [[8], [16]] }\n").unwrap();
+    let told = call(path, &["tune", "--resume", "s", "--trials", "5", "--config", "wide.toml"]).done();
+    let gone =
+        "searched before and without a range now: optimizer.learning_rate, train.batch_size, network.dropout";
+    assert!(told.err.replace('\n', " ").contains(gone), "{}", told.err);
+    assert_eq!(searched(), "network.hidden = { choices = [[8], [16]] }\n");
+    assert!(std::fs::read_to_string(path.join("s/config.toml")).unwrap().contains("l2 = 0.001"));
+}
+
+/// What is not searched is the same in all trials of a study, whichever section it stands in.
+#[test]
+fn other_settings_outside_of_the_space_are_refused_by_their_keys() {
+    let folder = folder();
+    let path = folder.path();
+    let alone = ["--set", "data.columns.x.scale=none", "--trials", "1", "--out", "s"];
+    tune(path, &[&RATE[..], &alone].concat()).done();
+    for (set, then, now) in [
+        // The same line stands elsewhere, under [reduce_on_plateau] and [curriculum].
+        ("early_stopping.patience=8", "`early_stopping.patience = 30`", "`early_stopping.patience = 8`"),
+        ("train.epochs=20", "`train.epochs = 2`", "`train.epochs = 20`"),
+        (
+            "early_stopping.enabled=false",
+            "`early_stopping.enabled = true`",
+            "`early_stopping.enabled = false`",
+        ),
+        (
+            "data.columns.x.scale=robust",
+            "`data.columns.x.scale = \"none\"`",
+            "`data.columns.x.scale = \"robust\"`",
+        ),
+        ("data.columns.k.scale=none", "no `data.columns.k.scale`", "`data.columns.k.scale = \"none\"`"),
+    ] {
+        let refused = call(path, &["tune", "--resume", "s", "--trials", "2", "--set", set]);
+        let words = format!("the trials of the study were run with {then}, now it is {now}");
+        assert!(refused.code == 2 && refused.err.contains(&words), "{set}: {}", refused.err);
+    }
+    // What is asked for is kept only where it can be done.
+    let refused = call(path, &["tune", "--resume", "s", "--sampler", "grid"]);
+    assert!(refused.code == 2 && refused.err.contains("a grid cannot go through"), "{}", refused.err);
+    call(path, &["tune", "--resume", "s", "--trials", "2"]).done();
+}
+
+/// A grid that cannot be gone through leaves no folder that the next try would trip over.
+#[test]
+fn a_refused_study_leaves_nothing() {
+    let folder = folder();
+    let path = folder.path();
+    for (more, words) in [
+        (&["--sampler", "grid", RATE[0], RATE[1]][..], "a grid cannot go through"),
+        (
+            &["--set", "data.columns.colour.scale={ choices = ['standard', 'robust'] }"],
+            "choice \"standard\" of data.columns.colour.scale: data.columns.colour.scale: column `colour` is a category",
+        ),
+        (
+            &["--set", "data.columns.x.encode={ choices = ['none', 'target'] }"],
+            "choice \"target\" of data.columns.x.encode",
+        ),
+        (&["--max-seconds", "-1"], "--max-seconds -1: expected a number above 0"),
+        (&["--jobs", "100000"], "0..=1024"),
+    ] {
+        let refused = tune(path, &[more, &["--out", "s"]].concat());
+        assert!(refused.code == 2 && refused.err.contains(words), "{}", refused.err);
+        assert!(!path.join("s").exists(), "{words}");
+    }
+    // A time that no clock tells is none.
+    tune(path, &[&RATE[..], &["--trials", "1", "--max-seconds", "1e19", "--out", "s"]].concat()).done();
+    call(path, &["tune", "--resume", "s", "--trials", "2"]).done();
+    let study = rusqlite::Connection::open(path.join("s/study.db")).unwrap();
+    let harm = "UPDATE study SET value = json_set(value, '$.max_seconds', -5.0) WHERE key = 'request'";
+    assert_eq!(study.execute(harm, []).unwrap(), 1);
+    let refused = call(path, &["tune", "--resume", "s", "--trials", "3"]);
+    assert!(refused.code == 2 && refused.err.contains("--max-seconds -5"), "{}", refused.err);
+    let refused = call(path, &["tune", "s"]);
+    assert!(refused.code == 2 && refused.err.contains("s is a study, and no table"), "{}", refused.err);
+    std::fs::rename(path.join("t.csv"), path.join("moved.csv")).unwrap();
+    let refused = call(path, &["tune", "--resume", "s"]);
+    assert!(
+        refused
+            .err
+            .contains("is not there any more\n  try: where it is now: statera tune TABLE.csv --resume s"),
+        "{}",
+        refused.err
+    );
+}
+
+/// Killed before its files were written, a study is whole all the same; killed before that, it says so.
+#[test]
+fn a_study_that_was_broken_off_at_its_beginning_goes_on() {
+    let folder = folder();
+    let path = folder.path();
+    let args = ["--sampler", "random", "--trials", "3", "--jobs", "1", "--out"];
+    for name in ["whole", "killed"] {
+        tune(path, &[&RATE[..], &args, &[name]].concat()).done();
+    }
+    let killed = path.join("killed");
+    let [config, space] = ["config.toml", "space.toml"].map(|name| std::fs::read(killed.join(name)).unwrap());
+    for entry in std::fs::read_dir(&killed).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            std::fs::remove_dir_all(entry).unwrap();
+        } else if !entry.ends_with("study.db") {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    rusqlite::Connection::open(killed.join("study.db")).unwrap().execute("DELETE FROM trials", []).unwrap();
+    call(path, &["tune", "--resume", "killed"]).done();
+    let best = |name: &str| std::fs::read(path.join(name).join("best/model.safetensors")).unwrap();
+    assert!(best("killed") == best("whole"));
+    assert!(std::fs::read(killed.join("config.toml")).unwrap() == config);
+    assert!(std::fs::read(killed.join("space.toml")).unwrap() == space);
+    std::fs::create_dir(path.join("empty")).unwrap();
+    std::fs::write(path.join("empty/study.db"), "").unwrap();
+    let refused = call(path, &["tune", "--resume", "empty"]);
+    assert!(
+        refused.code == 2 && refused.err.contains("broken off before its first trial"),
+        "{}",
+        refused.err
+    );
+}
+
+/// A setting that joins the space with the value that it always had makes no new training.
+#[test]
+fn nothing_is_trained_twice_in_a_wider_space() {
+    let folder = folder();
+    let path = folder.path();
+    let grid = ["--sampler", "grid", "--set", "train.batch_size={ choices = [16, 32] }"];
+    tune(path, &[&grid[..], &["--set", "network.dropout=0.10", "--out", "s"]].concat()).done();
+    let wider = ["--set", "network.dropout={ choices = [1e-1, 0.3] }", "--resume", "s", "--json"];
+    let found = call(path, &[&["tune"][..], &wider].concat()).done().json();
+    assert_eq!(found["trials"]["all"], 4, "{found}");
+    let curves: std::collections::BTreeSet<String> = (0..4)
+        .map(|i| {
+            call(path, &["tune", "--show", &i.to_string(), "s", "--json"]).done().json()["curve"].to_string()
+        })
+        .collect();
+    assert_eq!(curves.len(), 4, "no two trials are one training");
+}
+
+/// Trials of classes are compared by one figure while they run, whatever their losses.
+#[test]
+fn trials_with_other_losses_are_shown_by_the_log_loss() {
+    let folder = folder();
+    let path = folder.path();
+    let losses =
+        ["--set", "loss.name={ choices = ['categorical_crossentropy', 'focal'] }", "--sampler", "grid"];
+    let study = ["tune", "t.csv", "--target", "colour", "--quiet", "--out", "s"];
+    let quick = ["--set", "train.epochs=5", "--set", "network.hidden=[8]", "--set", "evaluate.bootstrap=50"];
+    call(path, &[&study[..], &quick, &losses].concat()).done();
+    for trial in ["0", "1"] {
+        let shown = call(path, &["tune", "--show", trial, "s", "--json"]).done().json();
+        let best = shown["best_epoch"].as_u64().unwrap() as usize;
+        let [judged, watched] =
+            [&shown["val"], &shown["curve"][best - 1]["val"]].map(|v| v.as_f64().unwrap());
+        assert!((judged / watched - 1.0).abs() < 1e-4, "{shown}");
+    }
+}
+
+/// What was tried on another table is told wherever it is compared.
+#[test]
+fn trials_on_another_table_are_told_of() {
+    let folder = folder();
+    let path = folder.path();
+    let args = ["--sampler", "random", "--trials", "2", "--jobs", "1", "--out", "s"];
+    tune(path, &[&RATE[..], &args].concat()).done();
+    std::fs::write(path.join("u.csv"), cli::table(&["x", "k", "colour", "y"], 0..150)).unwrap();
+    let forced = ["tune", "u.csv", "--resume", "s", "--trials", "3", "--force"];
+    let told = call(path, &forced).done().out.replace('\n', " ");
+    let words = "Trials 0 to 1 were judged on another table, t.csv (sha256 ";
+    assert!(told.contains(words), "{told}");
+    assert!(call(path, &["tune", "--list", "s"]).done().out.replace('\n', " ").contains(words));
+    let tables = listed(path)["tables"].as_array().unwrap().clone();
+    assert_eq!(tables.iter().map(|table| table["from"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 2]);
+    // It is of the table that it was last run on.
+    let refused = call(path, &["tune", "t.csv", "--resume", "s", "--trials", "4"]);
+    assert!(refused.code == 2 && refused.err.contains("the study is of u.csv"), "{}", refused.err);
+}
+
+/// The settings that are kept beside the best model are those of a configuration, whatever was on during the search.
+#[test]
+fn the_best_settings_can_be_read_again() {
+    let folder = folder();
+    let path = folder.path();
+    for (i, sets) in [
+        "optimizer.l2=0.001",
+        "early_stopping.monitor=val_rmse early_stopping.patience=3",
+        "reduce_on_plateau.enabled=true reduce_on_plateau.patience=1 reduce_on_plateau.factor=0.3 optimizer.learning_rate=0.1",
+        "schedule.cuts=[1,4] schedule.cut=0.2",
+        "schedule.name=cosine checkpoint.monitor=val_mae",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let study = format!("s{i}");
+        let sets = sets.split(' ').chain(["train.epochs=6"]).flat_map(|set| ["--set", set]);
+        let args = QUICK[2..].iter().copied().chain(sets).chain(TWO).chain(["--trials", "2", "--out", &study]);
+        let args: Vec<&str> = ["tune", "t.csv", "--target", "y", "--quiet"].into_iter().chain(args).collect();
+        let told = call(path, &args).done().out;
+        let best = format!("{study}/best/config.toml");
+        call(path, &["config", "--check", &best]).done();
+        call(path, &["train", "--config", &best, "--quiet", "--out", &format!("r{i}")]).done();
+        // As is the command that trains the best trial by itself, to the figure of the trial.
+        let command = told.lines().find_map(|line| line.trim().strip_prefix("train it alone")).unwrap();
+        let words: Vec<&str> = command.trim().split(' ').filter(|word| !word.is_empty()).skip(1).collect();
+        let alone = call(path, &[&words[..], &["--json", "--quiet"]].concat()).done().json();
+        let found: Value = serde_json::from_slice(&std::fs::read(path.join(&study).join("tune.json")).unwrap()).unwrap();
+        assert_eq!(alone["val"]["rmse"], found["best"]["val"], "{command}");
     }
 }

@@ -17,9 +17,12 @@ const MORE_GROUPS: &str = "a new study with --set split.test=0.3";
 const HEADS: [&str; 6] = ["trial", "val", "epochs", "best", "time", "state"];
 
 /// The names of settings in a table's head: the last part of each key, or the section of a `name`; the whole key where that
-/// would be the name of two columns.
+/// would be the name of two columns. Of a single column of the table, its name stays.
 fn heads(keys: &[&str]) -> Vec<String> {
     let short = |key: &str| {
+        if let Some(of_column) = key.strip_prefix("data.columns.") {
+            return of_column.to_owned();
+        }
         let (before, last) = key.rsplit_once('.').unwrap_or(("", key));
         if last == "name" {
             before.rsplit('.').next().unwrap_or_default().to_owned()
@@ -43,6 +46,14 @@ pub(super) fn short_settings(settings: &[(String, String)]) -> String {
     let values = settings.iter().map(|(_, value)| value.trim_matches('"'));
     let words: Vec<String> = heads(&keys).iter().zip(values).map(|(head, v)| format!("{head}={v}")).collect();
     words.join(" ")
+}
+
+/// Settings as they stand on a command line.
+pub(super) fn as_sets(settings: &[(String, String)]) -> String {
+    let sets = settings
+        .iter()
+        .map(|(key, v)| format!("--set {}", text::shell(&format!("{key}={}", v.trim_matches('"')))));
+    sets.collect::<Vec<_>>().join(" ")
 }
 
 /// How many trials there are of each kind, where there are any: `9 done, 1 pruned, 2 interrupted`.
@@ -99,12 +110,16 @@ pub(super) fn listing(trials: &[Trial], top: usize) -> String {
     if n < sorted.len() {
         let _ = writeln!(out, "  … and {} more", sorted.len() - n);
     }
-    let failed: Vec<&Trial> = trials.iter().filter(|trial| trial.state == State::Failed).collect();
-    if let Some(first) = failed.first() {
-        let which = if failed.len() == 1 { "" } else { ", the first" };
-        let n = text::counted(failed.len(), "trial");
+    for state in [State::Failed, State::Diverged] {
+        // What diverged later has a figure, that of the weights from before.
+        let lost: Vec<&Trial> =
+            trials.iter().filter(|trial| trial.state == state && trial.metric.is_none()).collect();
+        let Some(first) = lost.first() else { continue };
+        let which = if lost.len() == 1 { "" } else { ", the first" };
+        let n = text::counted(lost.len(), "trial");
         let reason = first.reason.split("; try: ").next().unwrap_or_default();
-        out += &text::wrap(&format!("{n} failed (trial {}{which}: {reason})", first.number), 0);
+        let what = format!("{n} {} (trial {}{which}: {reason})", state.name(), first.number);
+        out += &text::wrap(&what, 0);
     }
     out
 }
@@ -114,15 +129,11 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
     let tested = &chosen.tested;
     let metric = tested.tuned.primary();
     let mut out = String::new();
-    let best: Vec<String> = chosen.trials[0]
-        .settings
-        .iter()
-        .map(|(key, v)| format!("--set {}", text::shell(&format!("{key}={}", v.trim_matches('"')))))
-        .collect();
+    let best = as_sets(&chosen.trials[0].settings);
     let best = if best.is_empty() {
         "none of the searched settings has an effect beside the others".to_owned()
     } else {
-        best.join(" ")
+        best
     };
     out += "\n";
     // Not wrapped: it is to be pasted behind a command.
@@ -209,8 +220,15 @@ fn together(chosen: &Chosen) -> String {
     };
     let told = if n < chosen.asked {
         let came = if n == 1 { "trial has" } else { "trials have" };
+        let columns = match chosen.unlike {
+            0 => String::new(),
+            unlike => format!(
+                " that takes the columns as the best one does ({} not)",
+                if unlike == 1 { "1 does".to_owned() } else { format!("{} do", text::count(unlike)) }
+            ),
+        };
         format!(
-            "--ensemble {}: only {n} {came} come to the end with a training unlike the others', so {who}.",
+            "--ensemble {}: only {n} {came} come to the end with a training unlike the others'{columns}, so {who}.",
             chosen.asked
         )
     } else {
@@ -366,8 +384,7 @@ mod tests {
             "data.columns.a.scale",
             "data.columns.b.scale",
         ];
-        let told =
-            ["optimizer", "train.epochs", "batch_size", "data.columns.a.scale", "data.columns.b.scale"];
+        let told = ["optimizer", "train.epochs", "batch_size", "a.scale", "b.scale"];
         assert_eq!(heads(&keys), told);
         let settings = [("loss.name", "\"mae\""), ("train.batch_size", "8")];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));

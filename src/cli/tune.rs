@@ -13,7 +13,8 @@ use statera::config::{Config, Space};
 use statera::data::RawTable;
 use statera::error::Error;
 use statera::run::{Folder, Plan, Undo};
-use statera::tune::{Header, Pruner, Sampler, Store, Trial, Tuning, Wish};
+use statera::tune::sample::Grid;
+use statera::tune::{FILE, Header, Pruner, Sampler, Store, TableOf, Trial, Tuning, Wish};
 
 use super::interrupt::Interruption;
 use super::reading::{Learning, tell_skipped};
@@ -50,6 +51,10 @@ network.activation = { choices = [\"relu\", \"silu\", \"gelu\"] }
 network.norm = { choices = [\"none\", \"batch\", \"layer\"] }
 network.dropout = { low = 0.0, high = 0.5, steps = 6 }
 ";
+/// The settings of a study that are not searched.
+pub(super) const CONFIG: &str = "config.toml";
+/// What it searches.
+pub(super) const SPACE_FILE: &str = "space.toml";
 /// Trials of a search that has no end of its own.
 const TRIALS: u64 = 60;
 /// Trials that are printed where nobody says how many.
@@ -77,12 +82,13 @@ pub(crate) struct Arguments {
     /// The most trials (default: 60; of a grid, all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     trials: Option<u64>,
-    /// Seconds after which no further trial begins
+    /// Seconds after which trials end; those under way go on with --resume, for so many seconds more
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     max_seconds: Option<f64>,
     /// Trials at a time, each on one thread; 0 takes one a core
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    jobs: usize,
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=1024))]
+    jobs: u16,
     /// Run a grid of more than a million trials
     #[arg(long)]
     large_grid: bool,
@@ -115,7 +121,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORMAT", value_parser = ["csv"], conflicts_with_all = ["target", "resume", "out"])]
     pub(super) export: Option<String>,
     /// How many of the best trials are printed; 0 for all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "export")]
     pub(super) top: Option<usize>,
     /// Print as JSON: the result, or what --list and --show print
     #[arg(long, conflicts_with = "export")]
@@ -159,14 +165,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let known = arguments.resume.as_deref().map(Store::open).transpose()?;
     arguments.out.as_deref().map_or(Ok(()), Folder::check)?;
-    if let Some(s) = arguments.max_seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
+    let request = Request::of(arguments, known.as_ref())?;
+    if let Some(s) = request.max_seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
         return Err(Error::setting(
             format!("--max-seconds {s}: expected a number above 0"),
             "--max-seconds 60",
         )
         .into());
     }
-    let request = Request::of(arguments, known.as_ref())?;
+    known.as_ref().map_or(Ok(()), write_missing)?;
     let (tuning, plan) = tuning(arguments, &request, known.as_ref())?;
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
@@ -174,28 +181,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let asked = serde_json::to_string(&request)?;
     let (folder, store) = if let Some(store) = known {
         check_settings(&store, &without_place(&tuning.base))?;
+        if latest(&store)?.data_sha256 != tuning.raw.sha256 {
+            store.begin_table(tuning.raw.source.display().to_string(), tuning.raw.sha256.clone())?;
+        }
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
         interruption.take_up(Undo::of_kept(&folder));
-        statera::files::write_atomically(&folder.join("space.toml"), tuning.space.to_toml().as_bytes())?;
+        statera::files::write_atomically(&folder.join(SPACE_FILE), tuning.space.to_toml().as_bytes())?;
         store.keep_request(&asked)?;
         (folder, store)
     } else {
         let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
         let folder = interruption.create(make, Folder::undo)?;
-        let store = Store::create(folder.path(), &header(&tuning, &plan))?;
+        let header = header(&tuning, &plan);
+        let store = Store::create(folder.path(), &header)?;
         store.keep_request(&asked)?;
-        let mut base = tuning.base.clone();
-        base.data = base.data.from_anywhere();
-        folder.write("space.toml", tuning.space.to_toml().as_bytes())?;
-        // Last: without it nobody goes on, with another space or otherwise than was asked.
-        folder.write("config.toml", base.to_toml().as_bytes())?;
+        folder.write(SPACE_FILE, header.space.as_bytes())?;
+        folder.write(CONFIG, header.config.as_bytes())?;
         // From here on the folder stays: a study is worth keeping from its first trial on.
         folder.finish(&[])?;
         (folder.path().to_owned(), store)
     };
     let before = store.trials()?;
     if !arguments.quiet {
-        text::note(&describe(&tuning, &before));
+        text::note(&describe(&tuning, &plan, &before));
     }
     // A study that goes on has told it before.
     let leaks = look_out(&plan, arguments.quiet || !before.is_empty());
@@ -230,7 +238,7 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
     sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
     let kept = arguments.resume.as_ref().map(|study| {
         let folder = if study.is_dir() { study.clone() } else { study.with_file_name("") };
-        (folder.join("config.toml"), folder.join("space.toml"))
+        (folder.join(CONFIG), folder.join(SPACE_FILE))
     });
     // The study knows what it is of, and what it searches.
     let of_study = kept.as_ref().map(|(config, _)| config.as_path()).filter(|file| file.is_file());
@@ -268,7 +276,23 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
             format!("statera tune TABLE.csv --resume {study}"),
         ));
     }
-    let raw = Arc::new(Plan::read(&base)?);
+    if let [folder] = &arguments.data[..]
+        && folder.join(FILE).is_file()
+    {
+        let study = text::shell(&text::path(folder));
+        return Err(Error::setting(
+            format!("{study} is a study, and no table"),
+            format!("statera tune --resume {study} to go on with it, or --list {study} to look at it"),
+        ));
+    }
+    let raw = Plan::read(&base).map_err(|error| match (&arguments.resume, &arguments.data[..]) {
+        (Some(study), []) if !base.data.path.exists() => Error::setting(
+            format!("the table of the study, {}, is not there any more", base.data.path.display()),
+            format!("where it is now: statera tune TABLE.csv --resume {}", text::shell(&text::path(study))),
+        ),
+        _ => error,
+    })?;
+    let raw = Arc::new(raw);
     known.map_or(Ok(()), |store| check_table(store, &raw, arguments.force))?;
     if let Some(name) = space.columns().into_iter().find(|name| raw.names().all(|known| known != name)) {
         let names: Vec<String> = raw.names().take(20).map(|name| format!("`{}`", text::name(name))).collect();
@@ -284,9 +308,13 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
     // What no trial could do is told before the first of them.
     let plan = Plan::of(base.clone(), Arc::clone(&raw))?;
     let sampler = request.sampler.as_deref().and_then(Sampler::named).unwrap_or(Sampler::Tpe);
+    if sampler == Sampler::Grid {
+        // Before there is a folder.
+        Grid::new(&space, &base, arguments.large_grid)?;
+    }
     let jobs = match arguments.jobs {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
+        n => usize::from(n),
     };
     let tuning = Tuning {
         space,
@@ -299,6 +327,7 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
         jobs,
         large_grid: arguments.large_grid,
     };
+    tuning.check_columns(&plan)?;
     Ok((tuning, plan))
 }
 
@@ -340,12 +369,28 @@ fn built_in(base: &Config, fixed: &[String]) -> Result<Space, Error> {
     Ok(space)
 }
 
+/// Writes those files of a study again that are not there, because it was broken off before they were.
+fn write_missing(store: &Store) -> Result<(), Error> {
+    let header = store.header()?;
+    for (name, text) in [(CONFIG, header.config), (SPACE_FILE, header.space)] {
+        let path = store.path().with_file_name(name);
+        if !path.exists() {
+            statera::files::write_atomically(&path, text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
 fn header(tuning: &Tuning, plan: &Plan) -> Header {
+    let mut config = tuning.base.clone();
+    config.data = config.data.from_anywhere();
     Header {
         data_sha256: tuning.raw.sha256.clone(),
         data_path: tuning.raw.source.display().to_string(),
         base: without_place(&tuning.base),
         metric: statera::run::report::primary(plan.target.task).to_owned(),
+        config: config.to_toml(),
+        space: tuning.space.to_toml(),
     }
 }
 
@@ -357,16 +402,21 @@ fn without_place(base: &Config) -> String {
     base.to_toml()
 }
 
+/// The table that a study was last run on.
+fn latest(store: &Store) -> Result<TableOf, Error> {
+    Ok(store.tables()?.pop().expect("a study is of a table"))
+}
+
 /// Whether a study is of this table.
 fn check_table(store: &Store, raw: &RawTable, force: bool) -> Result<(), Error> {
-    let known = store.header()?;
+    let known = latest(store)?;
     if known.data_sha256 == raw.sha256 || force {
         return Ok(());
     }
     Err(Error::setting(
         format!(
             "the study is of {} (sha256 {}…), this is {} (sha256 {}…)",
-            known.data_path,
+            known.data,
             known.data_sha256.get(..8).unwrap_or_default(),
             raw.source.display(),
             raw.sha256.get(..8).unwrap_or_default()
@@ -381,7 +431,7 @@ fn check_settings(store: &Store, now: &str) -> Result<(), Error> {
     if known == now {
         return Ok(());
     }
-    let [then, now] = [&known, now].map(|text| by_key(text));
+    let [then, now] = [&known, now].map(by_key);
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let differs = keys.into_iter().find(|key| then.get(*key) != now.get(*key));
     let Some(key) = differs else { return Ok(()) };
@@ -410,9 +460,17 @@ fn by_key(text: &str) -> BTreeMap<String, String> {
     settings
 }
 
-fn describe(tuning: &Tuning, before: &[Trial]) -> String {
+fn describe(tuning: &Tuning, plan: &Plan, before: &[Trial]) -> String {
+    let combinations = tuning.space.combinations();
     let many = match (tuning.sampler, tuning.trials) {
         (Sampler::Grid, u64::MAX) => "all combinations".to_owned(),
+        (Sampler::Grid, n) if combinations.is_some_and(|all| n < all) => {
+            let all = text::count(combinations.unwrap_or_default() as usize);
+            format!(
+                "the first {} of {all} combinations (--sampler random spreads them)",
+                text::count(n as usize)
+            )
+        }
         (_, n) => text::counted(n as usize, "trial"),
     };
     let mut first = format!(
@@ -425,6 +483,11 @@ fn describe(tuning: &Tuning, before: &[Trial]) -> String {
         tuning.jobs,
         tuning.base.seed
     );
+    let missing = plan.labels.missing.len();
+    if missing > 0 {
+        let column = text::name(&tuning.base.data.target);
+        let _ = write!(first, ", {} without a `{column}` left out", text::counted(missing, "row"));
+    }
     if tuning.pruner != Pruner::None {
         let _ = write!(first, ", {} pruning", tuning.pruner.name());
     }

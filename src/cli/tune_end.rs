@@ -7,13 +7,16 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 use statera::error::Error;
-use statera::tune::{Chosen, LastTurn, Over, State, Trial, Tuning, View, Wish, choose, counts};
+use statera::tune::{
+    Chosen, LastTurn, Over, RESULT, State, TableOf, Trial, Tuning, View, Wish, choose, counts,
+};
 
 use super::interrupt::Interruption;
 use super::results::{doubts, with_leaks};
-use super::trials::{csv, listing, results, tally};
-use super::tune::{Arguments, SHOWN, to_resume};
+use super::trials::{as_sets, csv, listing, results, tally};
+use super::tune::{Arguments, CONFIG, SHOWN, SPACE_FILE, to_resume};
 use super::tune_list::document;
+use super::tune_progress::LastProgress;
 use super::{INTERRUPTED, text};
 
 /// A study whose trials have come to an end.
@@ -53,7 +56,7 @@ impl Ended {
         }
         let tell = |what: &str| {
             if !arguments.quiet {
-                text::note(what)
+                text::note(what);
             }
         };
         let mut wait =
@@ -68,7 +71,10 @@ impl Ended {
             return Ok(ExitCode::SUCCESS);
         }
         tell("Training the best settings anew, and the untuned ones beside them.\n");
-        let Some(chosen) = choose(&self.tuning, &self.trials, wish, asked)? else {
+        let progress = LastProgress::new(arguments.quiet);
+        let chosen = choose(&self.tuning, &self.trials, wish, asked, &|step| progress.tell(step));
+        progress.end();
+        let Some(chosen) = chosen? else {
             return self.broken_off(arguments);
         };
         let again = self.result().is_file();
@@ -87,7 +93,7 @@ impl Ended {
     }
 
     fn result(&self) -> PathBuf {
-        self.folder.join("tune.json")
+        self.folder.join(RESULT)
     }
 
     /// What another process came to, if it was asked for the same of the same trials.
@@ -114,28 +120,56 @@ impl Ended {
             write!(out, "{json}")?;
             return Ok(out.flush()?);
         }
-        let (trials, before) = (&self.trials, &self.before);
-        let counted = text::counted(trials.len(), "trial");
-        let broken_off = if trials.iter().all(|trial| trial.state.is_over()) {
-            String::new()
-        } else {
-            format!("; {}", tally(trials))
-        };
-        let is_new = trials.len() > before.len() || before.iter().any(|trial| !trial.state.is_over());
-        let when = if is_new { format!("in {}", text::seconds(self.took)) } else { "from before".to_owned() };
-        writeln!(out, "{counted} {when} ({}{broken_off})\n", self.why)?;
+        let trials = &self.trials;
+        writeln!(out, "{}\n", self.came_to())?;
         write!(out, "{}", listing(trials, arguments.top.unwrap_or(SHOWN)))?;
+        write!(out, "{}", of_other_tables(&View::open(&self.folder)?.tables()?, trials.len()))?;
         write!(out, "{results}")?;
         writeln!(out, "\nSaved in {}", text::path(&self.folder))?;
         let best = text::shell(&text::path(&self.folder.join("best")));
         let study = text::shell(&text::path(&self.folder));
+        let data = text::sources(&self.tuning.base.data.sources());
         let rows = [
-            ["predict with it", &format!("statera predict {best} DATA -o predictions.csv")],
+            ["predict with it", &format!("statera predict {best} {data} -o predictions.csv")],
+            ["train it alone", &self.training(&data)],
             ["every trial", &format!("statera tune --list {study} --top 0")],
             ["further trials", &self.further()],
         ];
         write!(out, "{}", text::table(&rows.map(|row| row.map(String::from).to_vec()), &[]))?;
         Ok(out.flush()?)
+    }
+
+    /// How many trials there are, in what time they came, and why there are no more.
+    fn came_to(&self) -> String {
+        let (trials, before) = (&self.trials, &self.before);
+        let n = trials.len();
+        let counted = text::counted(n, "trial");
+        let open_before = before.iter().filter(|trial| !trial.state.is_over()).count();
+        let new = n - before.len().min(n) + open_before;
+        let took = text::seconds(self.took);
+        let when = match new {
+            0 => format!("{counted} from before"),
+            _ if new == n => format!("{counted} in {took}"),
+            _ => format!("{counted}, {} of them now, in {took}", text::count(new)),
+        };
+        let why = match self.why {
+            Over::Enough(asked) if (asked as usize) < n => {
+                format!("{} were asked for", text::count(asked as usize))
+            }
+            why => why.to_string(),
+        };
+        let open = trials.iter().any(|trial| !trial.state.is_over());
+        let tally = if open { format!("; {}", tally(trials)) } else { String::new() };
+        format!("{when} ({why}{tally})")
+    }
+
+    /// The command that trains the best settings by themselves, as the trial was.
+    fn training(&self, data: &str) -> String {
+        let config = text::shell(&text::path(&self.folder.join(CONFIG)));
+        let best = self.trials.iter().filter(|trial| trial.state == State::Done);
+        let best = best.filter_map(|trial| Some((trial, trial.metric?))).min_by(|a, b| a.1.total_cmp(&b.1));
+        let sets = best.map_or_else(String::new, |(trial, _)| as_sets(&trial.settings));
+        format!("statera train {data} --config {config} {sets}").trim_end().to_owned()
     }
 
     /// Tells of a study that somebody interrupted.
@@ -168,7 +202,7 @@ impl Ended {
                 format!("{resume} --trials {}", n.saturating_mul(2).min(most))
             }
             _ => {
-                let space = text::shell(&text::path(&self.folder.join("space.toml")));
+                let space = text::shell(&text::path(&self.folder.join(SPACE_FILE)));
                 // So many as were asked for would be the end again.
                 let trials = match self.why {
                     Over::Enough(_) => format!(" --trials {}", n.saturating_mul(2)),
@@ -178,6 +212,27 @@ impl Ended {
             }
         }
     }
+}
+
+/// Which trials were judged on another table than the last, if any were.
+pub(super) fn of_other_tables(tables: &[TableOf], n_trials: usize) -> String {
+    let ends = tables.iter().skip(1).map(|next| next.from);
+    let earlier =
+        tables.iter().zip(ends).filter(|(table, end)| table.from < *end && table.from < n_trials as u64);
+    let lines = earlier.map(|(table, end)| {
+        let which = match end - table.from {
+            1 => format!("Trial {} was", table.from),
+            _ => format!("Trials {} to {} were", table.from, end - 1),
+        };
+        let sha = table.data_sha256.get(..8).unwrap_or_default();
+        let what = format!(
+            "{which} judged on another table, {} (sha256 {sha}…): the figures are those of other rows, and cannot be \
+             compared with the later ones.",
+            table.data
+        );
+        format!("\n{}", text::wrap(&what, 0))
+    });
+    lines.collect()
 }
 
 /// Writes the chosen model, and the settings of each of its members: `config.toml`, `config-2.toml` and so on.

@@ -11,6 +11,7 @@ use statera::tune::{State, Trial, View, counts};
 use super::text;
 use super::trials::{csv, listing, ranked, tally};
 use super::tune::{Arguments, to_resume};
+use super::tune_end::of_other_tables;
 
 /// The study that is only to be read, if that is asked for.
 pub(super) fn study_to_read(arguments: &Arguments) -> Result<Option<&Path>, Error> {
@@ -56,8 +57,15 @@ pub(super) fn list(arguments: &Arguments, study: &Path) -> anyhow::Result<ExitCo
         let (path, metric, table) = (text::path(study), header.metric, header.data_path);
         writeln!(out, "{path}: {many} ({}); validation {metric} of {table}\n", tally(&trials))?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(0)))?;
+        write!(out, "{}", of_other_tables(&view.tables()?, trials.len()))?;
         if trials.iter().any(|trial| trial.state == State::Interrupted) {
             writeln!(out, "\nWhat was interrupted goes on with: {}", to_resume(study, &table))?;
+        } else if view.result().is_none() && trials.iter().all(|trial| trial.state.is_over()) {
+            writeln!(
+                out,
+                "\nThe best have not been trained anew and tested yet: {}",
+                to_resume(study, &table)
+            )?;
         }
     }
     out.flush()?;
@@ -71,6 +79,7 @@ pub(super) fn document(view: &View, trials: &[Trial], top: usize) -> Result<Valu
     Ok(json!({
         "data": header.data_path,
         "data_sha256": header.data_sha256,
+        "tables": view.tables()?,
         "metric": header.metric,
         "trials": counts(trials),
         "list": ranked(trials).into_iter().take(n).map(Trial::to_json).collect::<Vec<_>>(),

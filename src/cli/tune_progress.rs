@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use statera::tune::{Outcome, Sampler, State, Told, Trial, Tuning};
+use statera::tune::{LastStep, Outcome, Sampler, State, Told, Trial, Tuning};
 
 use super::text;
 use super::trials::short_settings;
@@ -66,12 +67,6 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(quiet: bool, tuning: &Tuning, before: &[Trial]) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("{spinner:.cyan} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
         let combinations = tuning.space.combinations();
         let all = match tuning.sampler {
             Sampler::Grid => combinations.map(|n| n.min(tuning.trials)),
@@ -82,7 +77,7 @@ impl Progress {
         let best = best.filter_map(|trial| Some((trial.clone(), trial.metric?)));
         let now = Instant::now();
         Self {
-            bar,
+            bar: bar_unless(quiet),
             quiet,
             n_trials: all.map(|all| all.saturating_sub(done)),
             max_seconds: tuning.max_seconds,
@@ -191,8 +186,12 @@ impl Progress {
             0 => whole.iter().sum::<f64>() / whole.len() as f64,
             ended => self.seconds / ended as f64,
         };
-        // What early stopping ends is over before its last epoch.
-        let of_running = self.running.values().map(|running| running.left().unwrap_or(mean).min(mean));
+        // What early stopping ends is over before its last epoch; not what has gone on for longer than others did.
+        let of_running = self.running.values().map(|running| {
+            let usual = mean - running.begin.0.elapsed().as_secs_f64();
+            let own = running.left().unwrap_or(mean);
+            if usual > 0.0 { own.min(usual) } else { own }
+        });
         let to_come = n.saturating_sub(self.running.len() as u64) as f64;
         // As many hands as there have been.
         let own = (self.n_ended() + self.running.len() as u64).max(1) as f64;
@@ -229,4 +228,72 @@ impl Progress {
         }
         self.begin.elapsed().as_secs_f64()
     }
+}
+
+/// How far the last trainings of a study are, told from their threads: on a terminal in place, in a pipe a line a second.
+pub(super) struct LastProgress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    state: Mutex<LastState>,
+}
+
+struct LastState {
+    /// The share of each that is done.
+    shares: Vec<f64>,
+    begin: Instant,
+    last_line: Instant,
+}
+
+impl LastProgress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let now = Instant::now();
+        let state = LastState { shares: Vec::new(), begin: now, last_line: now };
+        Self { bar: bar_unless(quiet), quiet, state: Mutex::new(state) }
+    }
+
+    pub(super) fn tell(&self, step: LastStep) {
+        if self.quiet {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shares.resize(step.of, 0.0);
+        state.shares[step.training] = step.share;
+        if let Some(bar) = &self.bar {
+            bar.set_message(state.line());
+            bar.tick();
+        } else if state.last_line.elapsed() > Duration::from_secs(1) {
+            state.last_line = Instant::now();
+            text::note(&format!("  {}", state.line()));
+        }
+    }
+
+    /// Takes the line away.
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl LastState {
+    fn line(&self) -> String {
+        let done = self.shares.iter().filter(|share| **share >= 1.0).count();
+        let (sum, n) = (self.shares.iter().sum::<f64>(), self.shares.len());
+        let left = self.begin.elapsed().as_secs_f64() / sum.max(1e-9) * (n as f64 - sum);
+        format!(
+            "{done}/{n} last trainings, {:.0} % in all, about {} left",
+            100.0 * sum / n as f64,
+            text::seconds(left)
+        )
+    }
+}
+
+/// A line on a terminal that is drawn in place.
+fn bar_unless(quiet: bool) -> Option<ProgressBar> {
+    (!quiet && std::io::stderr().is_terminal()).then(|| {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        let style = ProgressStyle::with_template("{spinner:.cyan} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar
+    })
 }

@@ -349,6 +349,26 @@ impl Loss {
         sum
     }
 
+    /// The cross-entropy that a classification loss stands in for; none of numbers.
+    pub fn crossentropy(self) -> Option<Self> {
+        match self {
+            Self::BinaryCrossentropy
+            | Self::SmoothBinaryCrossentropy { .. }
+            | Self::BinaryFocal { .. }
+            | Self::Hinge => Some(Self::BinaryCrossentropy),
+            Self::CategoricalCrossentropy
+            | Self::SmoothCategoricalCrossentropy { .. }
+            | Self::CategoricalFocal { .. } => Some(Self::CategoricalCrossentropy),
+            Self::Mse
+            | Self::Rmse
+            | Self::Mae
+            | Self::Huber { .. }
+            | Self::LogCosh
+            | Self::Quantile { .. }
+            | Self::Poisson => None,
+        }
+    }
+
     /// Turns outputs (B×`n_outputs`) into predictions in place: probabilities for the classification losses,
     /// rates for the Poisson loss.
     pub fn predict<T: Scalar>(self, outputs: &mut [T], n_outputs: usize) {

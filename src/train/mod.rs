@@ -30,4 +30,6 @@ pub mod start;
 mod state;
 pub mod step;
 mod watch;
+
+pub(crate) use watch::LOG_LOSS;
 pub mod windows;

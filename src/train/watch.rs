@@ -11,6 +11,8 @@ use crate::data::TargetScaler;
 use crate::error::Result;
 use crate::nn::{Loss, Network, Targets, Workspace};
 
+/// The cross-entropy of classes, where it is not the loss.
+pub(crate) const LOG_LOSS: &str = "val_log_loss";
 /// Rows that are looked at together.
 const TOGETHER: usize = 1 << 14;
 
@@ -50,11 +52,13 @@ impl<T: Scalar> Watched<'_, T> {
     }
 }
 
-/// Sums over rows: of the loss and of the weights, of squared and absolute errors, and of rows whose class is right.
+/// Sums over rows: of the loss and of the weights, of the cross-entropy of classes where the loss is another or
+/// weighted, of squared and absolute errors, and of rows whose class is right.
 #[derive(Default)]
 struct Sums {
     loss: f64,
     weight: f64,
+    crossentropy: Option<f64>,
     squares: f64,
     absolutes: f64,
     right: usize,
@@ -99,7 +103,14 @@ impl<'a, T: Scalar> Watch<'a, T> {
             network.raw_outputs_on_threads(self.level, params, self.loss, x, works, outputs);
             sums.loss += self.loss.forward_backward(outputs, targets, T::ONE, d);
             sums.weight += targets.total_weight();
-            match targets.parted().0 {
+            let (truth, weights) = targets.parted();
+            if let Some(plain) =
+                self.loss.crossentropy().filter(|plain| weights.is_some() || *plain != self.loss)
+            {
+                let sum = plain.forward_backward(outputs, truth, T::ONE, d);
+                *sums.crossentropy.get_or_insert_default() += sum;
+            }
+            match truth {
                 Targets::Values(truth) => {
                     self.loss.predict(outputs, n_outputs);
                     let own = |x: T| self.unit.inverse(x.to_f64());
@@ -118,7 +129,9 @@ impl<'a, T: Scalar> Watch<'a, T> {
         }
         let n_rows = self.n_rows as f64;
         let metrics = if are_classes {
-            vec![("val_accuracy".to_owned(), sums.right as f64 / n_rows)]
+            let accuracy = ("val_accuracy".to_owned(), sums.right as f64 / n_rows);
+            let log_loss = sums.crossentropy.map(|sum| (LOG_LOSS.to_owned(), sum / n_rows));
+            std::iter::once(accuracy).chain(log_loss).collect()
         } else {
             let (mse, mae) = (sums.squares / n_rows, sums.absolutes / n_rows);
             vec![("val_rmse".to_owned(), mse.sqrt()), ("val_mae".to_owned(), mae)]

@@ -8,14 +8,16 @@ mod record;
 mod report;
 mod run;
 pub mod sample;
+mod state_writer;
 mod study;
 mod tpe;
+mod under_way;
 mod worker;
 
 pub use importance::importances;
 pub use prune::Pruner;
-pub use record::{FILE, Header, Outcome, State, Trial, View, counts};
-pub use report::{Chosen, Spread, Tested, Wish, choose};
+pub use record::{FILE, Header, Outcome, RESULT, State, TableOf, Trial, View, counts};
+pub use report::{Chosen, LastStep, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
 pub use study::{Claim, EpochFigures, Next, Over, Store};
 pub use worker::LastTurn;

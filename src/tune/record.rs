@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::worker::has_ended;
 use crate::error::{Error, Result};
 
 /// The version of the tables; a file of another one is refused.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// How long a process waits for another that writes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name of the file in the folder of a study.
 pub const FILE: &str = "study.db";
+
+/// The name of the file beside it that holds what came of it.
+pub const RESULT: &str = "tune.json";
 
 /// The state of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum State {
     Done,
     /// Given up because others did better by the same epoch.
     Pruned,
-    /// The loss stopped being finite; the best weights from before were judged.
+    /// The loss stopped being finite; the best weights from before were judged, if there was an epoch before.
     Diverged,
     /// Without weights to judge.
     Failed,
@@ -149,6 +153,10 @@ pub struct Header {
     pub base: String,
     /// The metric on validation rows; less is better.
     pub metric: String,
+    /// What `config.toml` was written with, so that a study that was broken off before can be gone on with.
+    pub config: String,
+    /// What `space.toml` was written with.
+    pub space: String,
 }
 
 /// A study to look at, by whoever works on it.
@@ -175,6 +183,16 @@ impl View {
     /// What it is of.
     pub fn header(&self) -> Result<Header> {
         header(&self.connection, &self.path)
+    }
+
+    /// The file of the result, as long as there is one.
+    pub fn result(&self) -> Option<PathBuf> {
+        Some(self.path.with_file_name(RESULT)).filter(|file| file.is_file())
+    }
+
+    /// The tables that trials were run on, the last one last.
+    pub fn tables(&self) -> Result<Vec<TableOf>> {
+        tables(&self.connection, &self.path)
     }
 
     /// Every trial, in the order of their numbers; those whose process has ended are interrupted.
@@ -252,6 +270,10 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> 
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| problem(path, &e))?;
     match version {
         VERSION => Ok(()),
+        0 if is_empty(connection) => Err(Error::setting(
+            format!("{} is empty: the study was broken off before its first trial", path.display()),
+            "remove its folder, and begin it anew",
+        )),
         0 => Err(Error::setting(
             format!("{} is a database, but no study of Statera", path.display()),
             "give the study.db of a study",
@@ -268,6 +290,11 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> 
             },
         )),
     }
+}
+
+/// Whether a database has no table.
+fn is_empty(connection: &Connection) -> bool {
+    connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0)) == Ok(0)
 }
 
 pub(super) fn entry(connection: &Connection, path: &Path, key: &str) -> Result<Option<String>> {
@@ -288,7 +315,33 @@ pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
         data_path: get("data_path")?,
         base: get("base")?,
         metric: get("metric")?,
+        config: get("config")?,
+        space: get("space")?,
     })
+}
+
+/// A table that trials of a study were run on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableOf {
+    /// The first trial on it.
+    pub from: u64,
+    /// Where it was.
+    pub data: String,
+    /// Its checksum.
+    pub data_sha256: String,
+}
+
+/// The tables that trials were run on, the last one last: several where somebody went on with another by force.
+pub(super) fn tables(connection: &Connection, path: &Path) -> Result<Vec<TableOf>> {
+    let Header { data_path, data_sha256, .. } = header(connection, path)?;
+    let first = TableOf { from: 0, data: data_path, data_sha256 };
+    let unreadable =
+        |e| Error::output(format!("{}: its tables cannot be read: {e}", path.display()), "begin a new study");
+    let later: Vec<TableOf> = match entry(connection, path, "tables")? {
+        Some(json) => serde_json::from_str(&json).map_err(unreadable)?,
+        None => Vec::new(),
+    };
+    Ok(std::iter::once(first).chain(later).collect())
 }
 
 /// All trials; those that are running on record, but whose process has ended, are interrupted.
@@ -392,6 +445,8 @@ mod tests {
             data_path: "t.csv".into(),
             base: String::new(),
             metric: "rmse".into(),
+            config: String::new(),
+            space: String::new(),
         };
         drop(Store::create(&study, &header).unwrap());
         let file = study.join(FILE);

@@ -11,11 +11,11 @@ use crate::ablate::{Ready, guarded, validated};
 use crate::bag::Bag;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::truth_of;
+use crate::model::{Params, truth_of};
 use crate::run::refit::{Member, Together, tested_together};
 use crate::run::{Plan, Report};
 use crate::train::bootstrap::{Gain, gain};
-use crate::train::events::{Answer, Event};
+use crate::train::events::{Answer, Callback, Callbacks, Event};
 use crate::train::metrics::Predictions;
 use crate::work::share_out;
 
@@ -32,6 +32,46 @@ pub struct Chosen {
     pub importances: Option<Vec<(String, f64)>>,
     /// How many trials were to predict together. There are fewer where fewer came to their end, or to trainings of their own.
     pub asked: usize,
+    /// Better trials than the last of them that cannot predict with the best one, as they take columns otherwise.
+    pub unlike: usize,
+}
+
+/// How far the last trainings are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastStep {
+    /// The number of one of them.
+    pub training: usize,
+    /// How many there are.
+    pub of: usize,
+    /// The share of it that is done.
+    pub share: f64,
+}
+
+/// Hears of one of the last trainings, or of a part of it, and tells how far it is.
+struct Following<'a> {
+    stop: &'a AtomicBool,
+    tell: &'a dyn Fn(f64),
+    /// The shares of the whole where the part begins and ends.
+    part: [f64; 2],
+    epochs: usize,
+}
+
+impl Callback for Following<'_> {
+    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
+        let [from, to] = self.part;
+        match event {
+            Event::Started { epochs, .. } => self.epochs = *epochs,
+            Event::Epoch(record) => {
+                (self.tell)(from + (to - from) * record.epoch as f64 / self.epochs.max(1) as f64);
+            }
+            Event::Finished { .. } => {
+                (self.tell)(to);
+                return Answer::GoOn;
+            }
+            _ => {}
+        }
+        if self.stop.load(Ordering::SeqCst) { Answer::Stop("interrupted".into()) } else { Answer::GoOn }
+    }
 }
 
 /// What is asked of the best trials.
@@ -91,18 +131,24 @@ enum Last {
 /// which are trained in the same way: what further rows are worth is not tuning's.
 ///
 /// With [`Wish::confirm`], the best settings are also trained with so many other seeds, on the same split. Nothing before
-/// this has looked at a test row. All of it is [shared out](share_out) over as many threads as the trials; none comes of it
-/// where `stop` ends it.
-pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) -> Result<Option<Chosen>> {
+/// this has looked at a test row. All of it is [shared out](share_out) over as many threads as the trials, and `tell` hears
+/// on these how far it is; none comes of it where `stop` ends it.
+pub fn choose(
+    tuning: &Tuning,
+    trials: &[Trial],
+    wish: Wish,
+    stop: &AtomicBool,
+    tell: &(dyn Fn(LastStep) + Sync),
+) -> Result<Option<Chosen>> {
     let mut done: Vec<(&Trial, f64)> = trials
         .iter()
         .filter(|trial| trial.state == State::Done)
         .filter_map(|trial| Some((trial, trial.metric?)))
         .collect();
     done.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let (best, plans) = members(tuning, &done, wish.ensemble.max(1))?;
+    let (best, plans, unlike) = members(tuning, &done, wish.ensemble.max(1))?;
     if best.is_empty() {
-        let why = trials.iter().find(|trial| trial.state == State::Failed).map(|trial| trial.reason.clone());
+        let why = trials.iter().find(|trial| trial.metric.is_none()).map(|trial| trial.reason.clone());
         return Err(Error::training(
             format!("no trial came to its end{}", why.map_or(String::new(), |why| format!(": {why}"))),
             "take the reason away, or search elsewhere; `statera tune --list STUDY` shows why each ended",
@@ -112,25 +158,26 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
     let base = Plan::of(tuning.base.clone(), tuning.raw.clone())?;
     let ready = (wish.confirm > 0).then(|| Ready::new(config.clone(), tuning.raw.clone())).transpose()?;
     let seed_of = |i: usize| config.seed.wrapping_add(1 + i as u64);
-    let go_on = |event: &Event| match event {
-        Event::Finished { .. } => Answer::GoOn,
-        _ if stop.load(Ordering::SeqCst) => Answer::Stop("interrupted".into()),
-        _ => Answer::GoOn,
-    };
     let n_members = plans.len();
+    let of = n_members + 1 + wish.confirm;
     // The members first: they take longest, on the most rows.
-    let job = |i: usize| match i.checked_sub(n_members) {
-        None => Last::Member(Box::new(plans[i].train_member(&mut { go_on }))),
-        Some(0) => Last::Untuned(Box::new(guarded(|| untuned_member(tuning, &go_on)))),
-        Some(at) => {
-            let seed = seed_of(at - 1);
-            let with_seed = Config { seed, ..config.clone() };
-            let judged =
-                ready.as_ref().map(|ready| guarded(|| validated(ready, with_seed, &mut { go_on }, None)));
-            Last::Seed(seed, judged.and_then(std::result::Result::ok).map(|judged| judged.metric))
+    let job = |i: usize| {
+        let tell = |share: f64| tell(LastStep { training: i, of, share });
+        let follow = |part: [f64; 2]| Following { stop, tell: &tell, part, epochs: 0 };
+        match i.checked_sub(n_members) {
+            None => Last::Member(Box::new(plans[i].train_member(&mut follow([0.0, 1.0])))),
+            Some(0) => Last::Untuned(Box::new(guarded(|| untuned_member(tuning, &follow)))),
+            Some(at) => {
+                let seed = seed_of(at - 1);
+                let with_seed = Config { seed, ..config.clone() };
+                let mut following = follow([0.0, 1.0]);
+                let judged =
+                    ready.as_ref().map(|ready| guarded(|| validated(ready, with_seed, &mut following, None)));
+                Last::Seed(seed, judged.and_then(std::result::Result::ok).map(|judged| judged.metric))
+            }
         }
     };
-    let ended = share_out(n_members + 1 + wish.confirm, tuning.jobs, job, &mut |_, _| ())?;
+    let ended = share_out(of, tuning.jobs, job, &mut |_, _| ())?;
     if stop.load(Ordering::SeqCst) {
         return Ok(None);
     }
@@ -178,18 +225,22 @@ pub fn choose(tuning: &Tuning, trials: &[Trial], wish: Wish, stop: &AtomicBool) 
         },
         importances: importances(&tuning.space, trials).map(named),
         asked: wish.ensemble.max(1),
+        unlike,
     }))
 }
 
 /// The `n` best trials, and the plans that train them anew on training and validation rows. Trials that come to the same
-/// training, as those that only differ in how long they might have gone on, count once.
-fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Trial>, Vec<Plan>)> {
-    let (mut best, mut plans) = (Vec::new(), Vec::<Plan>::new());
+/// training, as those that only differ in how long they might have gone on, count once; those that take columns unlike the
+/// best one are left out, and counted.
+fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Trial>, Vec<Plan>, usize)> {
+    let (mut best, mut plans, mut unlike) = (Vec::new(), Vec::<Plan>::new(), 0);
     for (trial, _) in done {
         let plan = Plan::of(tuning.config(&trial.settings)?, tuning.raw.clone())?;
         let plan = plan.refit(trial.best_epoch.unwrap_or(1), &trial.cuts)?;
         // A bag reads a table once, so its members take its columns alike.
-        if plans.iter().all(|known| known.config != plan.config && known.schema == plan.schema) {
+        if plans.first().is_some_and(|first| first.schema != plan.schema) {
+            unlike += 1;
+        } else if plans.iter().all(|known| known.config != plan.config) {
             best.push((*trial).clone());
             plans.push(plan);
         }
@@ -197,23 +248,25 @@ fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Tri
             break;
         }
     }
-    Ok((best, plans))
+    Ok((best, plans, unlike))
 }
 
 /// The settings that are not searched, trained as those of the best trial are: first on the training rows, where the
 /// validation rows say for how many epochs and where the learning rate is cut, then for so many on both.
-fn untuned_member(tuning: &Tuning, go_on: &dyn Fn(&Event) -> Answer) -> Result<(Plan, Member)> {
+fn untuned_member<'a>(tuning: &Tuning, follow: &dyn Fn([f64; 2]) -> Following<'a>) -> Result<(Plan, Member)> {
     let ready = Ready::new(tuning.base.clone(), tuning.raw.clone())?;
     let mut cuts = Vec::new();
     let mut watch = |event: &Event| {
         if let Event::LearningRateReduced { epoch, .. } = event {
             cuts.push(*epoch);
         }
-        go_on(event)
+        Answer::GoOn
     };
-    let judged = validated(&ready, tuning.base.clone(), &mut watch, None)?;
+    let mut following = follow([0.0, 0.5]);
+    let judged =
+        validated(&ready, tuning.base.clone(), &mut Callbacks(vec![&mut following, &mut watch]), None)?;
     let plan = ready.plan.refit(judged.best_epoch, &cuts)?;
-    let member = plan.train_member(&mut |event: &Event| go_on(event))?;
+    let member = plan.train_member(&mut follow([0.5, 1.0]))?;
     Ok((plan, member))
 }
 

@@ -1,26 +1,20 @@
 //! Runs the trials of a study, several at a time, each on one thread.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
 use super::sample::{Grid, quasi_random, random};
-use super::study::{Claim, EpochFigures, Next, Over, Store};
+use super::study::{Claim, Next, Over, Store};
 use super::tpe::{Observation, suggest};
-use crate::ablate::{Judged, Ready, guarded, same_data, validated};
-use crate::config::{Config, Space};
-use crate::data::RawTable;
+use crate::ablate::{Ready, guarded, same_data};
+use crate::config::{Config, Domain, Space};
+use crate::data::{PipelineOptions, RawTable};
 use crate::error::{Error, Result};
-use crate::model::Params;
-use crate::train::checkpoint::{Checkpoint, Saving};
-use crate::train::events::{Answer, Callback, EpochRecord, Event};
+use crate::run::Plan;
 use crate::work::draw_on;
 
 /// How the next settings are found.
@@ -58,10 +52,6 @@ const REPEATS: u64 = 100;
 const MOST_REPEATS: u64 = 10_000;
 /// Of so many combinations at most those that are left are looked for one by one.
 const COUNTABLE: u64 = 10_000;
-/// How long figures of epochs wait to be written together.
-const GATHER: Duration = Duration::from_millis(100);
-/// How long a trial goes on before its state is kept again.
-const KEEP_AGAIN: Duration = Duration::from_millis(250);
 /// How long a worker that waits for others goes without looking.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -109,23 +99,23 @@ pub enum Told {
 }
 
 /// What all workers share.
-struct Shared<'a> {
-    tuning: &'a Tuning,
+pub(super) struct Shared<'a> {
+    pub(super) tuning: &'a Tuning,
     grid: Option<Grid>,
-    store: Mutex<Store>,
+    pub(super) store: Mutex<Store>,
     /// Told where a trial has ended.
     ended: Condvar,
     tried: Mutex<Tried>,
     ready: Mutex<Vec<Arc<Slot>>>,
     /// Of trials that have ended, what a pruner asks of them.
-    curves: Mutex<HashMap<u64, Arc<[f64]>>>,
+    pub(super) curves: Mutex<HashMap<u64, Arc<[f64]>>>,
     stop: &'a AtomicBool,
     deadline: Option<Instant>,
     /// Why the first worker ended, or what went wrong in one.
     over: Mutex<Option<Result<Over>>>,
 }
 
-/// The settings of the trials so far.
+/// The settings of the trials so far, as [`Tuning::meant`] has them.
 #[derive(Default)]
 struct Tried {
     settings: HashSet<Settings>,
@@ -146,7 +136,7 @@ struct Slot {
     ready: Mutex<Option<std::result::Result<Arc<Ready>, String>>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -154,7 +144,7 @@ impl Tuning {
     /// How many trials before its own one does not look at, being run beside them or soon after.
     ///
     /// So its settings follow from the seed and the number of jobs, whichever trial ends first.
-    fn lag(&self) -> u64 {
+    pub(super) fn lag(&self) -> u64 {
         2 * self.jobs as u64 - 1
     }
 
@@ -186,6 +176,20 @@ impl Tuning {
         }
     }
 
+    /// What settings come to beside the base, whatever they were searched among: those that differ from it, their
+    /// numbers in one way of writing. Two trainings of the same are one.
+    fn meant(&self, settings: &Settings) -> Settings {
+        let canonical = |literal: &str| {
+            let number = literal.replace('_', "").parse::<f64>();
+            number.map_or_else(|_| literal.to_owned(), |x| format!("{x:?}"))
+        };
+        let mut meant: Settings =
+            settings.iter().map(|(key, literal)| (key.clone(), canonical(literal))).collect();
+        meant.retain(|(key, literal)| self.base.literal(key).is_none_or(|own| canonical(&own) != *literal));
+        meant.sort_unstable();
+        meant
+    }
+
     /// All settings of the space, each once, in the order of a grid; none where there are more than can be counted up.
     fn all_settings(&self) -> Result<Vec<Settings>> {
         let mut all = Vec::new();
@@ -194,12 +198,43 @@ impl Tuning {
             let mut known = HashSet::new();
             for i in 0..grid.len() as u64 {
                 let settings = self.settings(&grid.get(i))?;
-                if known.insert(settings.clone()) {
+                if known.insert(self.meant(&settings)) {
                     all.push(settings);
                 }
             }
         }
         Ok(all)
+    }
+
+    /// Refuses ranges of single columns of which a value fits no column of its kind, which would fail in every trial; `plan`
+    /// is that of the base.
+    pub fn check_columns(&self, plan: &Plan) -> Result<()> {
+        for parameter in &self.space.parameters {
+            let Some((column, setting)) =
+                parameter.key.strip_prefix("data.columns.").and_then(|rest| rest.rsplit_once('.'))
+            else {
+                continue;
+            };
+            // What the column is taken as may change with the trial.
+            let decided = |what: &str| format!("data.columns.{column}.{what}");
+            let searched = |what: &str| self.space.parameters.iter().any(|p| p.key == decided(what));
+            if !["scale", "encode", "steps"].contains(&setting)
+                || ["kind", "drop"].iter().any(|w| searched(w))
+            {
+                continue;
+            }
+            let Domain::Choices(values) = &parameter.domain else { continue };
+            for value in values {
+                let config = self.base.with(&[format!("{}={value}", parameter.key)])?;
+                PipelineOptions::of(&config).check(&plan.table).map_err(|error| match error {
+                    Error::Setting(p) => {
+                        Error::setting(format!("choice {value} of {}: {}", parameter.key, p.what), p.remedy)
+                    }
+                    other => other,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs trials until there are enough, adding to those of `store`; `tell` hears what happens, and `stop` ends it at
@@ -221,7 +256,10 @@ impl Tuning {
             ready: Mutex::default(),
             curves: Mutex::default(),
             stop,
-            deadline: self.max_seconds.map(|s| Instant::now() + Duration::from_secs_f64(s)),
+            // A time that no clock tells is none.
+            deadline: self
+                .max_seconds
+                .and_then(|s| Instant::now().checked_add(Duration::try_from_secs_f64(s).ok()?)),
             over: Mutex::new(None),
         };
         let work = |trial: Trial, say: &dyn Fn(Told)| shared.perform(trial, say);
@@ -233,7 +271,7 @@ impl Tuning {
 }
 
 impl Shared<'_> {
-    fn is_over(&self) -> Option<Over> {
+    pub(super) fn is_over(&self) -> Option<Over> {
         if self.stop.load(Ordering::SeqCst) {
             return Some(Over::Interrupted);
         }
@@ -320,10 +358,10 @@ impl Shared<'_> {
         }
         let mut tried = lock(&self.tried);
         let Tried { settings: before, n_trials, passed, all } = &mut *tried;
-        before.extend(known[*n_trials..].iter().map(|trial| trial.settings.clone()));
+        before.extend(known[*n_trials..].iter().map(|trial| tuning.meant(&trial.settings)));
         *n_trials = known.len();
         let done =
-            |all: &Vec<Settings>| !all.is_empty() && all.iter().all(|settings| before.contains(settings));
+            |all: &Vec<Settings>| !all.is_empty() && all.iter().all(|s| before.contains(&tuning.meant(s)));
         if let Some(all) = all.as_ref().filter(|all| done(all)) {
             // Nothing but others is waited for.
             return over(Over::Exhausted(all.len() as u64));
@@ -354,7 +392,7 @@ impl Shared<'_> {
                 (None, _) => random(&tuning.space, seed, candidate),
             };
             let settings = tuning.settings(&values)?;
-            if !before.contains(&settings) {
+            if !before.contains(&tuning.meant(&settings)) {
                 return Ok(Next::Try(candidate, settings));
             }
         }
@@ -366,7 +404,7 @@ impl Shared<'_> {
             *all = Some(tuning.all_settings()?);
         }
         let all = all.as_deref().unwrap_or_default();
-        if let Some(settings) = all.iter().find(|settings| !before.contains(*settings)) {
+        if let Some(settings) = all.iter().find(|settings| !before.contains(&tuning.meant(settings))) {
             return Ok(Next::Try(end, settings.clone()));
         }
         over(Over::Exhausted(if all.is_empty() { end } else { all.len() as u64 }))
@@ -385,87 +423,8 @@ impl Shared<'_> {
         past.iter().map(observe).collect()
     }
 
-    /// Trains one trial, from its checkpoint on if it has one; none if it was stopped and is to be gone on with.
-    fn trial(&self, trial: &Trial, say: &dyn Fn(Told)) -> Result<Option<Outcome>> {
-        let from = lock(&self.store).checkpoint(trial.number)?;
-        // One that cannot be read is none: the trial begins anew.
-        let from = from.and_then(|bytes| Checkpoint::read(&bytes).ok());
-        let waiting = RefCell::new(Vec::new());
-        let mut under_way = UnderWay {
-            shared: self,
-            trial: trial.number,
-            say,
-            waiting: &waiting,
-            written: Instant::now(),
-            course: Course { best: None, cuts: Vec::new(), pruned: None },
-            length: [0; 2],
-            stopped: false,
-            failure: None,
-        };
-        let mut keep = |checkpoint: Checkpoint, _| {
-            let [epoch, _] = checkpoint.place();
-            let bytes = checkpoint.into_bytes()?;
-            let mut waiting = waiting.borrow_mut();
-            lock(&self.store).keep_checkpoint(&waiting, trial.number, epoch - 1, &bytes)?;
-            waiting.clear();
-            Ok(())
-        };
-        let saving = Saving { from, every: KEEP_AGAIN, at_end: false, about: Value::Null, keep: &mut keep };
-        let begin = Instant::now();
-        let judged = self
-            .tuning
-            .config(&trial.settings)
-            .map_err(|error| error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join("; "))
-            .and_then(|config| {
-                let ready = self.ready(&config)?;
-                guarded(|| validated(&ready, config, &mut under_way, Some(saving)))
-            });
-        let UnderWay { course: Course { cuts, pruned, .. }, stopped, failure, .. } = under_way;
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        if stopped {
-            return Ok(None);
-        }
-        lock(&self.store).tell_epochs(&waiting.borrow())?;
-        let here = begin.elapsed().as_secs_f64();
-        Ok(Some(match judged {
-            Ok(Judged { diverged, metric, best_epoch, reason, seconds, .. }) => {
-                let state = match (diverged, &pruned) {
-                    (true, _) => State::Diverged,
-                    (false, Some(_)) => State::Pruned,
-                    (false, None) => State::Done,
-                };
-                // Of a trial that was gone on with, the training of all processes.
-                let seconds = here.max(seconds);
-                Outcome { state, metric: Some(metric), best_epoch: Some(best_epoch), cuts, seconds, reason }
-            }
-            Err(reason) => {
-                Outcome { state: State::Failed, metric: None, best_epoch: None, cuts, seconds: here, reason }
-            }
-        }))
-    }
-
-    /// The best figures up to this epoch of the trials that one of this number looks at, of those that came as far. They
-    /// have ended.
-    fn others(&self, number: u64, epoch: usize) -> Result<Vec<f64>> {
-        let mut curves = lock(&self.curves);
-        let mut others = Vec::new();
-        for seen in 0..number.saturating_sub(self.tuning.lag() - 1) {
-            let curve = if let Some(curve) = curves.get(&seen) {
-                Arc::clone(curve)
-            } else {
-                let curve: Arc<[f64]> = lock(&self.store).curve(seen)?.into();
-                curves.insert(seen, Arc::clone(&curve));
-                curve
-            };
-            others.extend(curve.get(epoch - 1));
-        }
-        Ok(others)
-    }
-
     /// The prepared rows that these settings ask for; the last few are kept.
-    fn ready(&self, config: &Config) -> std::result::Result<Arc<Ready>, String> {
+    pub(super) fn ready(&self, config: &Config) -> std::result::Result<Arc<Ready>, String> {
         let slot = {
             let mut slots = lock(&self.ready);
             let at = slots.iter().position(|slot| same_data(&slot.config, config));
@@ -482,134 +441,4 @@ impl Shared<'_> {
         let make = || guarded(|| Ready::new(slot.config.clone(), Arc::clone(&self.tuning.raw)).map(Arc::new));
         lock(&slot.ready).get_or_insert_with(make).clone()
     }
-}
-
-/// Hears what happens in a trial: puts its epochs on record, and gives it up where the pruner or the study's end say so.
-struct UnderWay<'a> {
-    shared: &'a Shared<'a>,
-    trial: u64,
-    say: &'a dyn Fn(Told),
-    /// Figures that wait to be written together.
-    waiting: &'a RefCell<Vec<EpochFigures>>,
-    written: Instant,
-    course: Course,
-    /// The most epochs there can be, and steps in each.
-    length: [usize; 2],
-    /// Whether it was stopped with the study.
-    stopped: bool,
-    failure: Option<Error>,
-}
-
-/// What has come of a trial so far, which its checkpoints hold too.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Course {
-    /// The best figure; none as long as there was no number.
-    best: Option<f64>,
-    /// Epochs after which the learning rate was cut.
-    cuts: Vec<usize>,
-    /// Why it was given up, if it was.
-    pruned: Option<String>,
-}
-
-impl UnderWay<'_> {
-    /// Tells that so many epochs are done, and so many steps of the next.
-    fn tell(&self, epochs: usize, steps: usize, metric: Option<f64>) {
-        let [of, n_steps] = self.length;
-        let epochs = epochs as f64 + steps as f64 / n_steps.max(1) as f64;
-        (self.say)(Told::Progress { trial: self.trial, epochs, of, metric });
-    }
-
-    fn take(&mut self, event: &Event) -> Answer {
-        match event {
-            Event::Started { epochs, steps_per_epoch, .. } => {
-                self.length = [*epochs, *steps_per_epoch];
-                self.tell(0, 0, None);
-            }
-            Event::Resumed { epoch, step, epochs, steps_per_epoch } => {
-                self.length = [*epochs, *steps_per_epoch];
-                self.tell(epoch - 1, *step, None);
-            }
-            Event::Progress { epoch, step, .. } => self.tell(epoch - 1, *step, None),
-            Event::LearningRateReduced { epoch, .. } => self.course.cuts.push(*epoch),
-            Event::Epoch(record) => match self.epoch(record) {
-                Ok(None) => {}
-                Ok(Some(why)) => return Answer::Stop(why),
-                Err(error) => {
-                    self.failure = Some(error);
-                    return Answer::Stop("the study cannot be read or written".into());
-                }
-            },
-            _ => {}
-        }
-        Answer::GoOn
-    }
-
-    /// Takes an epoch; returns why the trial is given up, if it is.
-    fn epoch(&mut self, record: &EpochRecord) -> Result<Option<String>> {
-        let metric = watched(record);
-        let best = self.course.best.unwrap_or(f64::INFINITY);
-        let best = if metric < best { metric } else { best };
-        self.course.best = best.is_finite().then_some(best);
-        self.waiting.borrow_mut().push((
-            self.trial,
-            record.epoch,
-            [metric, record.val_loss, record.train_loss],
-        ));
-        if self.written.elapsed() > GATHER {
-            let mut waiting = self.waiting.borrow_mut();
-            lock(&self.shared.store).tell_epochs(&waiting)?;
-            waiting.clear();
-            self.written = Instant::now();
-            self.tell(record.epoch, 0, Some(metric));
-        }
-        let pruner = &self.shared.tuning.pruner;
-        if pruner.looks_at(record.epoch) {
-            let mut others = self.shared.others(self.trial, record.epoch)?;
-            self.course.pruned = pruner.gives_up(record.epoch, best, &mut others);
-        }
-        Ok(self.course.pruned.clone())
-    }
-}
-
-impl Callback for UnderWay<'_> {
-    fn hear(&mut self, event: &Event, _weights: &dyn Fn() -> Params) -> Answer {
-        if matches!(event, Event::Finished { .. }) {
-            return Answer::GoOn;
-        }
-        let interrupt = || Answer::Interrupt(Over::Interrupted.to_string());
-        // What is left of an epoch that was broken off is trained again, and whole.
-        if self.stopped {
-            return interrupt();
-        }
-        // Taken also where the study is over by now: it is in the state that the trial goes on from.
-        let answer = self.take(event);
-        let heeded = matches!(
-            event,
-            Event::Started { .. } | Event::Resumed { .. } | Event::Progress { .. } | Event::Epoch(_)
-        );
-        if answer == Answer::GoOn && heeded && self.shared.is_over().is_some() {
-            self.stopped = true;
-            return interrupt();
-        }
-        answer
-    }
-
-    fn state(&self) -> Value {
-        serde_json::to_value(&self.course).unwrap_or_default()
-    }
-
-    fn restore(&mut self, state: &Value) -> Result<()> {
-        let unreadable =
-            |e| Error::model(format!("the course of a trial cannot be read: {e}"), "a new study");
-        self.course = Course::deserialize(state).map_err(unreadable)?;
-        Ok(())
-    }
-}
-
-/// The figure of an epoch that trials are compared by while they run: the validation rmse in the target's own unit, or
-/// the validation loss of classes.
-fn watched(record: &EpochRecord) -> f64 {
-    let rmse = record.metrics.iter().find(|(name, _)| name == "val_rmse");
-    rmse.map_or(record.val_loss, |(_, value)| *value)
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::record::{
-    FILE, Header, Outcome, State, Trial, VERSION, check_version, entry, file_of, header, open, problem,
-    trials, trials_from,
+    FILE, Header, Outcome, State, TableOf, Trial, VERSION, check_version, entry, file_of, header, open,
+    problem, tables, trials, trials_from,
 };
 use super::worker::{Worker, has_ended};
 use crate::error::{Error, Result};
@@ -108,6 +108,8 @@ impl Store {
             ("data_path", &header.data_path),
             ("base", &header.base),
             ("metric", &header.metric),
+            ("config", &header.config),
+            ("space", &header.space),
         ];
         for (key, value) in entries {
             transaction.execute("INSERT INTO study VALUES (?1, ?2)", params![key, value]).map_err(fail)?;
@@ -138,6 +140,24 @@ impl Store {
     /// What it is of.
     pub fn header(&self) -> Result<Header> {
         header(&self.connection, &self.path)
+    }
+
+    /// The tables that trials were run on, the last one last.
+    pub fn tables(&self) -> Result<Vec<TableOf>> {
+        tables(&self.connection, &self.path)
+    }
+
+    /// Puts on record that trials to come are run on another table.
+    pub fn begin_table(&self, data: String, data_sha256: String) -> Result<()> {
+        let mut later = self.tables()?.split_off(1);
+        let from = self.trials()?.len() as u64;
+        later.push(TableOf { from, data, data_sha256 });
+        let json = serde_json::to_string(&later)
+            .map_err(|e| Error::output(format!("tables cannot be written as JSON: {e}"), ""))?;
+        self.connection
+            .execute("INSERT OR REPLACE INTO study VALUES ('tables', ?1)", [json])
+            .map_err(|e| problem(&self.path, &e))?;
+        Ok(())
     }
 
     /// How far it was last asked to go, as JSON; nothing in a study that nobody has worked on.
@@ -274,46 +294,13 @@ impl Store {
 
     /// Writes the figures of epochs: trial, epoch, and metric, validation loss and training loss.
     pub fn tell_epochs(&mut self, epochs: &[EpochFigures]) -> Result<()> {
-        self.write_epochs(epochs, None)
-    }
-
-    /// Writes the figures of epochs, and with them the state of their trial after `n_epochs` epochs, from which it goes on
-    /// if this process ends.
-    pub fn keep_checkpoint(
-        &mut self,
-        epochs: &[EpochFigures],
-        trial: u64,
-        n_epochs: usize,
-        bytes: &[u8],
-    ) -> Result<()> {
-        self.write_epochs(epochs, Some((trial, n_epochs, bytes)))
-    }
-
-    /// The bytes of the checkpoint of a trial, if it has one.
-    pub fn checkpoint(&self, trial: u64) -> Result<Option<Vec<u8>>> {
-        self.connection
-            .query_row("SELECT bytes FROM checkpoints WHERE trial = ?1", [trial as i64], |row| row.get(0))
-            .optional()
-            .map_err(|e| problem(&self.path, &e))
-    }
-
-    fn write_epochs(
-        &mut self,
-        epochs: &[EpochFigures],
-        checkpoint: Option<(u64, usize, &[u8])>,
-    ) -> Result<()> {
+        if epochs.is_empty() {
+            return Ok(());
+        }
         let path = &self.path;
         let fail = |e| problem(path, &e);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        if let Some((trial, n_epochs, bytes)) = checkpoint {
-            transaction
-                .execute(
-                    "INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3)",
-                    params![trial as i64, n_epochs as i64, bytes],
-                )
-                .map_err(fail)?;
-        }
         {
             let mut statement = transaction
                 .prepare_cached("INSERT OR REPLACE INTO epochs VALUES (?1, ?2, ?3, ?4, ?5)")
@@ -324,6 +311,14 @@ impl Store {
             }
         }
         transaction.commit().map_err(fail)
+    }
+
+    /// The bytes of the checkpoint of a trial, if it has one.
+    pub fn checkpoint(&self, trial: u64) -> Result<Option<Vec<u8>>> {
+        self.connection
+            .query_row("SELECT bytes FROM checkpoints WHERE trial = ?1", [trial as i64], |row| row.get(0))
+            .optional()
+            .map_err(|e| problem(&self.path, &e))
     }
 
     /// Writes how a trial ended, which has no use for a checkpoint any more.
@@ -368,23 +363,37 @@ impl Store {
         Ok(curve)
     }
 
-    /// Keeps a text by its name, or replaces it.
-    pub fn note(&self, key: &str, value: &str) -> Result<()> {
-        self.connection
-            .execute("INSERT OR REPLACE INTO study VALUES (?1, ?2)", [key, value])
-            .map(|_| ())
-            .map_err(|e| problem(&self.path, &e))
-    }
-
-    /// A text that was kept.
-    pub fn noted(&self, key: &str) -> Result<Option<String>> {
-        entry(&self.connection, &self.path, key)
-    }
-
     /// Leaves trials that were stopped for the next process: they are claimed again.
     pub fn give_back(&mut self, trial: u64) -> Result<()> {
         self.connection
             .execute("UPDATE trials SET worker = -1 WHERE number = ?1 AND state = 'running'", [trial as i64])
+            .map(|_| ())
+            .map_err(|e| problem(&self.path, &e))
+    }
+}
+
+/// Where the states of one trial are kept, over a connection of its own.
+pub(super) struct StateStore {
+    connection: Connection,
+    path: PathBuf,
+    trial: u64,
+}
+
+impl StateStore {
+    /// Opens the study of this file for the states of this trial.
+    pub(super) fn open(path: &Path, trial: u64) -> Result<Self> {
+        let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        Ok(Self { connection, path: path.to_owned(), trial })
+    }
+
+    /// Keeps the state after `n_epochs` epochs, all of which are on record, in place of the one before; the trial goes
+    /// on from it if this process ends.
+    pub(super) fn keep(&self, n_epochs: usize, bytes: &[u8]) -> Result<()> {
+        self.connection
+            .execute(
+                "INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3)",
+                params![self.trial as i64, n_epochs as i64, bytes],
+            )
             .map(|_| ())
             .map_err(|e| problem(&self.path, &e))
     }
@@ -401,6 +410,8 @@ mod tests {
             data_path: "t.csv".into(),
             base: "seed = 0\n".into(),
             metric: "rmse".into(),
+            config: "seed = 0\n".into(),
+            space: String::new(),
         }
     }
 
@@ -490,14 +501,16 @@ mod tests {
         let mut store = Store::create(folder.path(), &header()).unwrap();
         claimed(&mut store);
         assert_eq!(store.checkpoint(0).unwrap(), None);
-        store.keep_checkpoint(&[(0, 1, [2.0, 0.2, 0.1]), (0, 2, [2.0, 0.2, 0.1])], 0, 2, b"two").unwrap();
+        store.tell_epochs(&[(0, 1, [2.0, 0.2, 0.1]), (0, 2, [2.0, 0.2, 0.1])]).unwrap();
+        let states = StateStore::open(store.path(), 0).unwrap();
+        states.keep(2, b"two").unwrap();
         store.tell_epochs(&[(0, 3, [1.0, 0.1, 0.1])]).unwrap();
         store.give_back(0).unwrap();
         let again = claimed(&mut store);
         assert_eq!((again.number, again.epochs), (0, 2));
         assert_eq!(store.trials().unwrap()[0].epochs, 2, "the third comes again");
         assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"two");
-        store.keep_checkpoint(&[], 0, 3, b"three").unwrap();
+        states.keep(3, b"three").unwrap();
         assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"three");
         store.tell_end(0, &done(1.0)).unwrap();
         assert_eq!(store.checkpoint(0).unwrap(), None);
@@ -571,7 +584,8 @@ mod tests {
                 let mut store = Store::open(folder.path()).unwrap();
                 let mut numbers = Vec::new();
                 while let Claim::Trial(trial) = store.claim(&mut { next }).unwrap() {
-                    store.tell_epochs(&[(trial.number, 1, [1.0, 1.0, 1.0])]).unwrap();
+                    let epochs = [1, 2].map(|epoch| (trial.number, epoch, [1.0; 3]));
+                    store.tell_epochs(&epochs).unwrap();
                     store.tell_end(trial.number, &done(1.0)).unwrap();
                     numbers.push(trial.number);
                 }

@@ -2,9 +2,9 @@
 //!
 //! Bergstra, Bardenet, Bengio & Kégl 2011, "Algorithms for hyper-parameter optimization", with kernels over all
 //! parameters at once (Falkner, Klein & Hutter 2018, "BOHB"), so that parameters that only work together are found
-//! together. Bandwidths, the prior and the share of good trials follow Watanabe 2023, "Tree-structured Parzen estimator:
-//! understanding its algorithm components": σ = n^(−1/(d+4))/5, at least 1/min(100, n + 1), a prior kernel of σ = 1,
-//! and the best tenth, at most 25.
+//! together. Bandwidths, weights and the prior follow Watanabe 2023, "Tree-structured Parzen estimator: understanding its
+//! algorithm components": σ = n^(−1/(d+4))/5, at least 1/min(100, n + 1); good trials, the best fifth and at most 25,
+//! weigh by how much better they are than the best of the others (its "EI"); a prior kernel of σ = 1 weighs their mean.
 
 use crate::config::{Config, Domain, Space};
 use crate::random::{Purpose, Stream};
@@ -13,6 +13,8 @@ use crate::random::{Purpose, Stream};
 pub(super) const STARTUP: usize = 10;
 /// Settings that are drawn from the good trials, of which the likeliest is tried.
 const CANDIDATES: usize = 24;
+/// One trial in so many counts as good.
+const GOOD: usize = 5;
 /// The most trials that count as good.
 const MOST_GOOD: usize = 25;
 
@@ -42,9 +44,12 @@ pub(super) fn suggest(
     let mut order: Vec<&Observation> = past.iter().collect();
     // A stable sort: what came first is taken first among equals.
     order.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let n_good = past.len().div_ceil(10).min(MOST_GOOD);
+    let n_good = past.len().div_ceil(GOOD).min(MOST_GOOD);
     let domains: Vec<&Domain> = space.parameters.iter().map(|parameter| &parameter.domain).collect();
-    let [good, bad] = [&order[..n_good], &order[n_good..]].map(|trials| Mixture::new(trials, &domains));
+    let (good, bad) = order.split_at(n_good);
+    let weights = improvements(good, bad.first().map_or(f64::INFINITY, |first| first.value));
+    let good = Mixture::new(good, weights, &domains);
+    let bad = Mixture::new(bad, vec![1.0; bad.len()], &domains);
     let mut best: Option<(f64, Vec<String>)> = None;
     for _ in 0..CANDIDATES {
         let drawn = good.draw(&mut stream);
@@ -62,9 +67,21 @@ pub(super) fn suggest(
     best.map_or_else(Vec::new, |(_, values)| values)
 }
 
+/// By how much good trials are better than `other`, the best of the others; all alike where that is no number.
+fn improvements(good: &[&Observation], other: f64) -> Vec<f64> {
+    if !other.is_finite() {
+        return vec![1.0; good.len()];
+    }
+    let weights: Vec<f64> = good.iter().map(|trial| other - trial.value).collect();
+    // Trials that are all as good weigh alike.
+    if weights.iter().sum::<f64>() > 0.0 { weights } else { vec![1.0; good.len()] }
+}
+
 /// A kernel around each of some trials, and one over everything.
 struct Mixture<'a> {
     trials: Vec<&'a Observation>,
+    /// Of each kernel its share; the last is the prior's.
+    shares: Vec<f64>,
     /// Of each parameter the number of choices; none for numbers.
     choices: Vec<Option<usize>>,
     /// The width of a kernel on numbers.
@@ -72,7 +89,8 @@ struct Mixture<'a> {
 }
 
 impl<'a> Mixture<'a> {
-    fn new(trials: &[&'a Observation], domains: &[&Domain]) -> Self {
+    /// The prior weighs as much as a trial does on average.
+    fn new(trials: &[&'a Observation], weights: Vec<f64>, domains: &[&Domain]) -> Self {
         let choices: Vec<Option<usize>> = domains
             .iter()
             .map(|domain| match domain {
@@ -83,7 +101,10 @@ impl<'a> Mixture<'a> {
         let n = trials.len() as f64;
         let dimensions = domains.len() as f64;
         let sigma = (n.max(1.0).powf(-1.0 / (dimensions + 4.0)) / 5.0).max(1.0 / f64::min(100.0, n + 1.0));
-        Self { trials: trials.to_vec(), choices, sigma: sigma.min(1.0) }
+        let mean = if weights.is_empty() { 1.0 } else { weights.iter().sum::<f64>() / n };
+        let all = mean * (n + 1.0);
+        let shares = weights.into_iter().chain([mean]).map(|weight| weight / all).collect();
+        Self { trials: trials.to_vec(), shares, choices, sigma: sigma.min(1.0) }
     }
 
     /// What share of a kernel on `k` choices lies on its own choice; the rest is spread evenly over all.
@@ -95,8 +116,12 @@ impl<'a> Mixture<'a> {
     /// A place for every parameter.
     fn draw(&self, stream: &mut Stream) -> Vec<f64> {
         // The prior is one kernel among those of the trials.
-        let kernel = stream.below(self.trials.len() + 1);
-        let trial = self.trials.get(kernel);
+        let mut at = stream.uniform();
+        let kernel = self.shares.iter().position(|share| {
+            at -= share;
+            at < 0.0
+        });
+        let trial = kernel.and_then(|kernel| self.trials.get(kernel));
         (0..self.choices.len())
             .map(|i| match (self.choices[i], trial.and_then(|trial| trial.places[i])) {
                 (Some(k), Some(own)) if stream.uniform() < self.own_share() => own.min((k - 1) as f64),
@@ -126,10 +151,10 @@ impl<'a> Mixture<'a> {
             }
             log
         };
-        let logs: Vec<f64> =
-            self.trials.iter().map(|trial| kernel(Some(*trial))).chain([kernel(None)]).collect();
+        let kernels = self.trials.iter().map(|trial| kernel(Some(*trial))).chain([kernel(None)]);
+        let logs: Vec<f64> = kernels.zip(&self.shares).map(|(log, share)| log + share.ln()).collect();
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
+        largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
     }
 }
 
@@ -181,10 +206,25 @@ mod tests {
         let [a, b, c] = [Some(0.0), Some(1.0), Some(2.0)];
         let trials = [a, a, b].map(|at| Observation { places: vec![at], value: 0.0 });
         let values = Domain::Choices(["1", "2", "3"].map(String::from).to_vec());
-        let mixture = Mixture::new(&trials.iter().collect::<Vec<_>>(), &[&values]);
+        let mixture = Mixture::new(&trials.iter().collect::<Vec<_>>(), vec![3.0, 1.0, 2.0], &[&values]);
         let densities = [a, b, c].map(|at| mixture.log_density(&[at]).exp());
         assert!((densities.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{densities:?}");
         assert!(densities[0] > densities[1] && densities[1] > densities[2] && densities[2] > 0.0);
+    }
+
+    #[test]
+    fn good_trials_weigh_by_what_they_are_better() {
+        let trials = [1.0, 4.0, 4.5].map(|value| Observation { places: vec![Some(0.5)], value });
+        let trials: Vec<&Observation> = trials.iter().collect();
+        assert_eq!(improvements(&trials, 5.0), [4.0, 1.0, 0.5]);
+        assert_eq!(improvements(&trials, f64::INFINITY), [1.0; 3]);
+        assert_eq!(improvements(&trials[..1], 1.0), [1.0], "as good as the others");
+        let range = Space::from_toml_str("network.dropout = { low = 0.0, high = 0.9 }").unwrap();
+        let mixture = Mixture::new(&trials, vec![4.0, 1.0, 1.0], &[&range.parameters[0].domain]);
+        // The prior weighs the mean of the others.
+        assert_eq!(mixture.shares, [0.5, 0.125, 0.125, 0.25]);
+        let none = Mixture::new(&[], Vec::new(), &[&range.parameters[0].domain]);
+        assert_eq!(none.shares, [1.0]);
     }
 
     /// The least of (x − 0.7)² + (y − 0.2)², with 0.3 more for the wrong choice, that 60 trials find.
