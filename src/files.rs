@@ -76,12 +76,27 @@ impl NewFile {
             file.as_file().set_permissions(permissions).map_err(failed)?;
         }
         file.as_file().sync_all().map_err(failed)?;
-        file.persist(&self.path).map_err(|e| failed(e.error))?;
+        put(file, &self.path).map_err(failed)?;
         // The rename itself is on disk once the folder is.
         #[cfg(unix)]
         File::open(folder_of(&self.path)).and_then(|f| f.sync_all()).map_err(failed)?;
         Ok(())
     }
+}
+
+/// Gives a temporary file its name; one that does not get it is removed.
+#[cfg(unix)]
+fn put(file: tempfile::NamedTempFile, path: &Path) -> std::io::Result<()> {
+    let mut temporary = file.into_temp_path();
+    // By way of the C library, where tests let it fail.
+    std::fs::rename(&temporary, path)?;
+    temporary.disable_cleanup(true);
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn put(file: tempfile::NamedTempFile, path: &Path) -> std::io::Result<()> {
+    file.persist(path).map(drop).map_err(|e| e.error)
 }
 
 /// Refuses a path in a folder that does not exist.
@@ -103,10 +118,10 @@ fn folder_of(path: &Path) -> &Path {
 
 /// What the operating system said, without the name of the temporary file, which nobody has typed.
 fn bare(error: std::io::Error) -> std::io::Error {
-    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<std::io::Error>());
-    match inner.and_then(std::io::Error::raw_os_error) {
-        Some(code) => std::io::Error::from_raw_os_error(code),
-        None => error,
+    let text = error.to_string();
+    match text.rsplit_once(" at path \"") {
+        Some((said, _)) if error.raw_os_error().is_none() => std::io::Error::new(error.kind(), said),
+        _ => error,
     }
 }
 

@@ -147,6 +147,135 @@ fn a_run_interrupted_twice_goes_on_as_one_that_was_not() {
     assert!(tensors("broken") == tensors("whole"));
 }
 
+/// A run of [`endless`] with these settings besides that was killed once it had a checkpoint.
+fn killed(folder: &Path, more: &[&str]) {
+    let sets = ["--set", "checkpoint.every_seconds=0", "--out", "run"];
+    let mut running = Running::start(folder, &endless(&[&sets[..], more].concat()));
+    let begin = Instant::now();
+    while !folder.join("run/checkpoints/state-000002.safetensors").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(10) && running.child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.child.kill().unwrap();
+    running.end();
+}
+
+#[test]
+fn a_resumed_run_is_interrupted_as_a_fresh_one_is() {
+    let folder = folder();
+    killed(folder.path(), &[]);
+    for _ in 0..2 {
+        let mut running = Running::start(folder.path(), &["train", "--resume", "run", "--json"]);
+        running.until("going on in run with epoch");
+        running.until("val_loss");
+        running.signal("-INT");
+        let (code, out, told) = running.end();
+        assert_eq!(code, Some(130), "{told:?}");
+        let last: Vec<&str> = told.iter().rev().take(2).rev().map(String::as_str).collect();
+        let expected = [
+            "interrupted; what was trained so far is saved in run",
+            "go on with: statera train --resume run",
+        ];
+        assert_eq!(last, expected, "{told:?}");
+        let metrics: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(metrics["stopped"], "interrupted");
+        let epochs = metrics["epochs_run"].as_u64().unwrap() as usize;
+        let history = std::fs::read_to_string(folder.path().join("run/history.csv")).unwrap();
+        assert_eq!(history.lines().count(), epochs + 1);
+        std::fs::remove_file(folder.path().join("run/model.safetensors")).unwrap();
+    }
+}
+
+#[test]
+fn a_resumed_run_interrupted_twice_ends_at_once() {
+    let folder = folder();
+    killed(folder.path(), &["--set", "evaluate.bootstrap=1000000"]);
+    for _ in 0..2 {
+        let mut running = Running::start(folder.path(), &["train", "--resume", "run"]);
+        running.until("going on in run with epoch");
+        running.until("val_loss");
+        running.signal("-INT");
+        running.until("interrupted: the best weights so far are tested and saved");
+        running.signal("-INT");
+        let (code, out, told) = running.end();
+        assert_eq!((code, out.as_str()), (Some(130), ""), "{told:?}");
+        let last = "interrupted twice: ended at once, and what was written before is kept";
+        assert_eq!(told.last().unwrap(), last);
+        assert!(!folder.path().join("run/model.safetensors").exists());
+    }
+}
+
+#[test]
+fn a_resumed_study_is_interrupted_as_a_fresh_one_is() {
+    let folder = folder();
+    let fresh = "tune t.csv --target y --trials 2 --jobs 1 --out s --set network.hidden=[4] --set train.epochs=1000000 \
+                 --set early_stopping.enabled=false --set optimizer.learning_rate={low=1e-3,high=1e-2,log=true}";
+    let fresh: Vec<&str> = fresh.split_whitespace().collect();
+    let names = || content(&folder.path().join("s")).into_keys().collect::<Vec<_>>();
+    let mut before = None;
+    for args in [&fresh[..], &["tune", "--resume", "s"], &["tune", "--resume", "s"]] {
+        let mut running = Running::start(folder.path(), args);
+        running.until("trial");
+        running.until("epoch");
+        running.signal("-INT");
+        let (code, _, told) = running.end();
+        assert_eq!(code, Some(130), "{told:?}");
+        let last = told.last().unwrap();
+        assert!(
+            last.starts_with("interrupted with") && last.ends_with("statera tune --resume s"),
+            "{told:?}"
+        );
+        // Nor locks of processes that have ended, of which there would be one more each time.
+        let now = names();
+        assert!(before.as_ref().is_none_or(|before| *before == now), "{before:?}, then {now:?}");
+        before = Some(now);
+    }
+}
+
+#[test]
+fn an_interruption_while_a_run_is_tested_is_told() {
+    let folder = folder();
+    let args = ["--set", "evaluate.bootstrap=1000000", "--out", "run"];
+    let args = [&["train", "t.csv", "--target", "y"], &QUICK[..], &args].concat();
+    let told = "interrupted: training has ended already, and what it came to is tested and saved; Ctrl-C again ends at once";
+    for twice in [true, false] {
+        let mut running = Running::start(folder.path(), &args);
+        running.until("stopped after 4 epochs");
+        running.signal("-INT");
+        running.until(told);
+        if twice {
+            running.signal("-INT");
+            let (code, _, told) = running.end();
+            assert_eq!(code, Some(130), "{told:?}");
+            assert_eq!(told.last().unwrap(), "interrupted twice: ended at once, and nothing is kept");
+            assert!(!folder.path().join("run").exists());
+        } else {
+            let begin = Instant::now();
+            let output = running.child.wait_with_output().unwrap();
+            assert!(begin.elapsed() < Duration::from_secs(60) && output.status.success());
+            assert!(String::from_utf8(output.stdout).unwrap().contains("rmse"));
+            assert!(folder.path().join("run/model.safetensors").exists());
+        }
+    }
+}
+
+#[test]
+fn so_is_one_while_folds_are_tested() {
+    let folder = folder();
+    let args =
+        ["--set", "evaluate.bootstrap=1000000", "--folds", "2", "--set", "split.test=0.2", "--out", "run"];
+    let args = [&["train", "t.csv", "--target", "y"], &QUICK[..], &args].concat();
+    let mut running = Running::start(folder.path(), &args);
+    // Two folds at a time end in any order.
+    running.until("fold ");
+    running.until("fold ");
+    running.signal("-INT");
+    running.until("interrupted: training has ended already");
+    let output = running.child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(folder.path().join("run/model.safetensors").exists());
+}
+
 #[test]
 fn a_study_interrupted_twice_leaves_nothing() {
     let folder = folder();

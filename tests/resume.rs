@@ -135,7 +135,8 @@ fn folds_survive_kills() {
     survives(30, &["--set", "train.epochs=20", "--folds", "3"]);
 }
 
-/// Lets every write and flush below the run's folder fail in turn, and goes on after each.
+/// Lets every write, flush and rename below the run's folder fail in turn, every new file and folder too, and goes on after
+/// each.
 fn sweep(kind: &str) {
     let folder = folder();
     let disk = failing_disk(folder.path());
@@ -154,6 +155,7 @@ fn sweep(kind: &str) {
             .output()
             .unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!told.contains(".tmp"), "{kind} {k}: nobody has typed that name: {told}");
         match output.status.code() {
             Some(0) => {
                 assert!(model(folder.path(), "faulty") == whole, "{kind} {k}: {told}");
@@ -226,11 +228,56 @@ fn checkpoints_that_find_no_room_do_not_end_training() {
             .unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{k}: {told}");
-        assert_eq!(told.matches("not every state of training could be kept").count(), 1, "{k}: {told}");
+        assert_eq!(told.matches("of training could not be kept").count(), 1, "{k}: {told}");
         assert!(model(folder.path(), "faulty") == model(folder.path(), "whole"), "{k}");
         is_tidy(&folder.path().join("faulty"));
         std::fs::remove_dir_all(folder.path().join("faulty")).unwrap();
     }
+}
+
+#[test]
+fn what_cannot_be_kept_again_and_again_is_told_once_and_counted() {
+    let folder = folder();
+    let disk = failing_disk(folder.path());
+    let told = |path: &str, at: usize, more: &[&str]| {
+        let loud = &TRAIN[..TRAIN.len() - 1];
+        let output = Command::new(env!("CARGO_BIN_EXE_statera"))
+            .args(
+                [loud, &["--set", "train.epochs=1500", "--set", "early_stopping.enabled=false"], more]
+                    .concat(),
+            )
+            .current_dir(folder.path())
+            .envs([("LD_PRELOAD", disk.to_str().unwrap()), ("FAULT_PATH", path)])
+            .envs([("FAULT_AT", at.to_string().as_str()), ("FAULT_KIND", "full")])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // How many there are goes by how fast the disk fails.
+    let counted = |told: &str, words: &str| {
+        let line =
+            told.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {told}"));
+        line.split(' ').find_map(|word| word.replace(',', "").parse::<usize>().ok()).unwrap()
+    };
+    let (code, err) = told("/faulty/checkpoints", 1, &["--out", "faulty"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(err.matches("the state of training could not be kept (").count(), 1, "{err}");
+    assert!(counted(&err, "states of training could not be kept: ") > 1, "{err}");
+
+    // No room from the first operation on that finds training under way: neither for states nor for any model.
+    let all_lost = |k| {
+        let _ = std::fs::remove_dir_all(folder.path().join("faulty"));
+        told("/faulty", k, &["--out", "faulty", "--set", "checkpoint.last=last"])
+    };
+    let (code, err) = (1..200).map(all_lost).find(|(_, err)| err.contains("stopped after")).unwrap();
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.lines().any(|line| line.starts_with("error:") && line.contains("model.safetensors")),
+        "{err}"
+    );
+    let words = "a model of checkpoint.best or checkpoint.last was not saved: ";
+    assert_eq!(counted(&err, words), 1500, "{err}");
+    assert!(counted(&err, "states of training could not be kept: ") > 1, "{err}");
 }
 
 /// A run that was broken off in its middle.

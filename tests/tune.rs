@@ -118,8 +118,8 @@ fn tuning_that_changes_nothing_is_worth_nothing() {
     assert_eq!(untuned["epochs_run"], epochs);
     // Something was replayed: without the cuts the figures would be others.
     let config = std::fs::read_to_string(folder.path().join("s/best/config.toml")).unwrap();
-    let cuts = config.lines().find(|line| line.starts_with("cuts = ")).unwrap();
-    assert_ne!(cuts, "cuts = []", "{config}");
+    let cuts = config.lines().find(|line| line.starts_with("after_epochs = ")).unwrap();
+    assert_ne!(cuts, "after_epochs = []", "{config}");
 }
 
 /// A study that is gone on with is asked what it was asked before, and what it no longer has is removed.
@@ -430,11 +430,29 @@ fn the_last_training_cuts_the_learning_rate_where_the_best_trial_did() {
     tune(folder.path(), &[&cut[..], &long, &["--out", "c"]].concat()).done();
     let kept = std::fs::read_to_string(folder.path().join("c/best/config.toml")).unwrap();
     let kept: toml::Table = kept.parse().unwrap();
-    let cuts = kept["schedule"]["cuts"].as_array().unwrap();
-    assert!(!cuts.is_empty(), "{}", kept["schedule"]);
+    let plateau = &kept["reduce_on_plateau"];
+    let cuts = plateau["after_epochs"].as_array().unwrap();
+    assert!(!cuts.is_empty(), "{plateau}");
     assert!(cuts.iter().all(|cut| cut.as_integer() < kept["train"]["epochs"].as_integer()));
-    assert_eq!(kept["schedule"]["cut"].as_float(), Some(0.25));
-    assert_eq!(kept["reduce_on_plateau"]["enabled"].as_bool(), Some(false));
+    assert_eq!(plateau["factor"].as_float(), Some(0.25));
+    assert_eq!(plateau["enabled"].as_bool(), Some(true));
+    assert!(kept["schedule"]["cuts"].as_array().unwrap().is_empty(), "{}", kept["schedule"]);
+}
+
+#[test]
+fn the_last_training_breaks_a_schedule_off_where_the_best_epoch_was() {
+    let folder = folder();
+    let long = ["--set", "train.epochs=60", "--set", "schedule.name=cosine", "--trials", "2", "--json"];
+    let stop = ["--set", "early_stopping.patience=2"];
+    let found = tune(folder.path(), &[&long[..], &stop, &["--out", "c"]].concat()).done().json();
+    let best = found["best"]["best_epoch"].as_u64().unwrap();
+    assert!(best < 60, "{found}");
+    let kept = std::fs::read_to_string(folder.path().join("c/best/config.toml")).unwrap();
+    let kept: toml::Table = kept.parse().unwrap();
+    let [epochs, stop] = ["epochs", "stop_after"].map(|key| kept["train"][key].as_integer().unwrap());
+    assert_eq!((epochs, stop as u64), (60, best));
+    let stopped = found["tuned"]["stopped"].as_str().unwrap();
+    assert_eq!(stopped, format!("the {best} epochs of train.stop_after are done"));
 }
 
 #[test]

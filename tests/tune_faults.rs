@@ -51,7 +51,8 @@ fn assert_whole(file: &Path, k: usize) {
     assert_eq!(found, "ok", "write {k}");
 }
 
-/// Lets every write and flush of the study's database fail in turn, and goes on after each.
+/// Lets every write, flush and rename below the study's folder fail in turn, every new file and so on, and goes on after
+/// each.
 fn sweep(kind: &str) {
     let folder = folder();
     let disk = failing_disk(folder.path());
@@ -65,7 +66,7 @@ fn sweep(kind: &str) {
         let output = Command::new(env!("CARGO_BIN_EXE_statera"))
             .args(args("--out", "faulty"))
             .current_dir(folder.path())
-            .envs([("LD_PRELOAD", disk.to_str().unwrap()), ("FAULT_PATH", "/faulty/study.db")])
+            .envs([("LD_PRELOAD", disk.to_str().unwrap()), ("FAULT_PATH", "/faulty")])
             .envs([("FAULT_AT", k.to_string().as_str()), ("FAULT_KIND", kind)])
             .env("FAULT_MARK", &mark)
             .output()
@@ -83,9 +84,12 @@ fn sweep(kind: &str) {
             ended == Some(0) || ended == Some(if kind == "cut" { 86 } else { 1 }),
             "{kind} {k}: {ended:?} {told}"
         );
-        if study.join("space.toml").exists() {
+        assert!(!told.contains(".tmp"), "{kind} {k}: nobody has typed that name: {told}");
+        if study.join("config.toml").exists() {
             assert_whole(&study.join("study.db"), k);
-            call(folder.path(), &args("--resume", "faulty")).done();
+            // It knows its space, and what it was asked.
+            call(folder.path(), &["tune", "--resume", "faulty", "--jobs", "1", "--quiet"]).done();
+            assert!(study.join("tune.json").exists(), "{kind} {k}");
             assert_eq!(trials(folder.path(), "faulty"), whole, "{kind} {k}");
             assert_whole(&study.join("study.db"), k);
         } else if ended == Some(1) {

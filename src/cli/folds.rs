@@ -16,7 +16,7 @@ use statera::train::events::Event;
 use super::interrupt::Interruption;
 use super::results::{doubts, next_steps, tested, with_leaks};
 use super::resume::{self, tell_damaged};
-use super::train::{Arguments, introduce, make_folder, write_settings};
+use super::train::{Arguments, TOO_LATE, introduce, make_folder, write_settings};
 use super::{INTERRUPTED, text};
 
 /// Trains and tests the folds, and keeps their networks as one model.
@@ -55,6 +55,9 @@ pub(super) fn carry_out(
         tell_damaged(&done.damaged);
         if !arguments.quiet {
             text::note(&format!("  {}", told(done, n)));
+            if n_done == n {
+                interruption.come_too_late(TOO_LATE, false);
+            }
         }
     };
     let done = folds.run(folds.config.threads, saving.as_ref(), interruption.asked(), &mut tell)?;

@@ -2,7 +2,7 @@
 
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use statera::Result;
 use statera::run::Undo;
@@ -13,8 +13,16 @@ use super::{INTERRUPTED, text};
 #[derive(Debug, Default)]
 pub(crate) struct Interruption {
     asked: AtomicBool,
+    place: Mutex<Place>,
+}
+
+/// Where results go.
+#[derive(Debug, Default)]
+struct Place {
     /// Takes the folder away that results are written to; none as long as there is no folder.
-    undo: Mutex<Option<Undo>>,
+    undo: Option<Undo>,
+    /// What is said at once where nobody looks at what was asked any more.
+    unheard: Option<&'static str>,
 }
 
 impl Interruption {
@@ -29,10 +37,15 @@ impl Interruption {
 
     /// Makes the folder of the results, which a second Ctrl-C takes away again.
     pub(crate) fn create<F>(&self, make: impl FnOnce() -> Result<F>, undo: impl Fn(&F) -> Undo) -> Result<F> {
-        let mut place = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.place();
         let folder = make()?;
-        *place = Some(undo(&folder));
+        place.undo = Some(undo(&folder));
         Ok(folder)
+    }
+
+    /// From here on Ctrl-C ends work in a folder that was there before; until then it ended the process at once.
+    pub(crate) fn take_up(&self, folder: Undo) {
+        self.place().undo = Some(folder);
     }
 
     /// Whether to stop; set once and for all.
@@ -40,10 +53,24 @@ impl Interruption {
         &self.asked
     }
 
+    /// From here on there is nothing left to stop: who asks for it is told `words`, and so is who has asked already
+    /// where that was not `heard`.
+    pub(crate) fn come_too_late(&self, words: &'static str, heard: bool) {
+        let mut place = self.place();
+        place.unheard = Some(words);
+        if !heard && self.asked.load(Ordering::SeqCst) {
+            text::note(words);
+        }
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn interrupt(&self) {
         let code = i32::from(INTERRUPTED);
-        let place = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*place {
+        let place = self.place();
+        match &place.undo {
             // Nothing is there yet that could be saved, or left half-written.
             None => exit(code),
             Some(undo) if self.asked.swap(true, Ordering::SeqCst) => undo.undo(|kept| {
@@ -51,7 +78,11 @@ impl Interruption {
                 text::note(&format!("interrupted twice: ended at once, and {what}"));
                 exit(code)
             }),
-            Some(_) => {}
+            Some(_) => {
+                if let Some(words) = place.unheard {
+                    text::note(words);
+                }
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Progress {
     shown: bool,
     /// Whether the validation rows ever had a finite loss, without which nothing is kept.
     finite: bool,
+    /// Why the state of training could not be kept when that was last told.
+    not_saved: Option<String>,
 }
 
 impl Progress {
@@ -44,6 +46,7 @@ impl Progress {
             last_record: None,
             shown: false,
             finite: false,
+            not_saved: None,
         }
     }
 
@@ -68,11 +71,14 @@ impl Progress {
                     bar.reset_eta();
                 }
             }
-            // Said at the end too, and there even if no notes are wanted.
+            // Said at the end too, and there how often, even if no notes are wanted.
             Event::NotSaved { why, .. } => {
-                self.line(&format!(
-                    "  warning: the state of training could not be kept ({why}); training goes on"
-                ));
+                if self.not_saved.as_ref() != Some(why) {
+                    self.line(&format!(
+                        "  warning: the state of training could not be kept ({why}); training goes on"
+                    ));
+                    self.not_saved = Some(why.clone());
+                }
             }
             Event::Progress { epoch, step, train_loss, rows_per_second } => {
                 let seconds = self.begin.elapsed().as_secs_f64();

@@ -46,11 +46,13 @@ pub(super) fn resume(run: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
 fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Before the table is read: another process may be at work on the run.
     let mut folder = RunFolder::reopen(run)?;
+    // Until training begins Ctrl-C ends the process at once: the run stays as it is.
     let interruption = Interruption::watch();
     if config.split.folds > 0 {
         let folds = Folds::new(config)?;
         let raw = &folds.plans[0].raw;
         broken.check_data(&raw.source, &raw.sha256, arguments.force)?;
+        interruption.take_up(folder.undo());
         folder.begin_anew()?;
         write_schema(&folder, &folds.plans[0].schema)?;
         let about = broken.about(&raw.sha256);
@@ -63,6 +65,7 @@ fn go_on(run: &Path, broken: &Broken, config: Config, arguments: &Arguments) -> 
     let changed = told.sha256 != broken.beginning.data_sha256;
     let (from, damaged) = broken.checkpoint(&run.join(CHECKPOINTS), changed)?;
     tell_damaged(&damaged);
+    interruption.take_up(folder.undo());
     if let Some(from) = &from {
         let [epoch, step] = from.place();
         let steps = text::counted(step, "step");

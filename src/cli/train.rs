@@ -193,9 +193,7 @@ pub(super) fn carry_out(
         write!(out, "{}", next_steps(&run.overview().config.data.sources(), &folder))?;
     }
     out.flush()?;
-    for warning in warnings {
-        text::note(&format!("warning: {warning}"));
-    }
+    warn(&warnings);
     if interrupted {
         text::note(&format!("interrupted; what was trained so far is saved in {}", folder.path().display()));
         if run.overview().config.checkpoint.resumable {
@@ -318,6 +316,9 @@ pub(super) fn write_schema(folder: &RunFolder, schema: &Schema) -> Result<(), Er
 const INTERRUPTING: &str =
     "interrupted: the best weights so far are tested and saved; Ctrl-C again ends at once";
 
+/// Said to whom asks for that when it is over.
+pub(super) const TOO_LATE: &str = "interrupted: training has ended already, and what it came to is tested and saved; Ctrl-C again ends at once";
+
 /// A run that is ready to train.
 pub(super) enum Run {
     /// On rows in memory.
@@ -375,7 +376,7 @@ fn train_into(
         folder.write("skipped-rows.csv", skipped.to_csv().as_bytes())?;
     }
     let settings = &run.overview().config.checkpoint;
-    let mut saved_models = SavedModels::new(settings, run.card(), folder.path())?;
+    let mut saved_models = SavedModels::new(settings, run.card(), folder.path(), folder.undo())?;
     let checkpoints = folder.path().join(CHECKPOINTS);
     let keeper = if settings.resumable {
         Some(Checkpoints::new(&checkpoints, folder.logs()?.into(), folder.undo())?)
@@ -387,12 +388,15 @@ fn train_into(
     let every = every(settings);
     let saving = settings.resumable.then_some(Saving { from, every, at_end: false, about, keep: &mut keep });
     let mut progress = Progress::new(quiet);
-    let (mut interrupted, mut warnings, mut not_kept) = (false, Vec::new(), None);
+    let (mut interrupted, mut warnings, mut not_kept) = (false, Vec::new(), None::<(usize, String)>);
     let mut show = |event: &Event| {
         progress.show(event);
         warnings.extend(went_astray(event));
         if let Event::NotSaved { why, .. } = event {
-            not_kept.get_or_insert_with(|| why.clone());
+            not_kept.get_or_insert_with(|| (0, why.clone())).0 += 1;
+        }
+        if matches!(event, Event::Finished { .. }) && !quiet {
+            interruption.come_too_late(TOO_LATE, interrupted);
         }
         // Stopped before its first step, training would leave nothing to save.
         let may_stop =
@@ -413,21 +417,44 @@ fn train_into(
     let trained = match run {
         Run::Memory(plan) => execute_saved(plan, &mut callbacks, saving),
         Run::Streamed(plan) => streamed_run::execute(plan, &mut callbacks, saving),
-    }?;
-    folder.finish(trained.model.to_bytes()?, &trained.report)?;
+    };
+    let finished = trained.and_then(|trained| {
+        folder.finish(trained.model.to_bytes()?, &trained.report)?;
+        Ok(trained.report)
+    });
     // The last of them is written before they go.
-    let last = keeper.map_or(Ok(()), Checkpoints::finish);
-    let not_kept = not_kept.or(last.err().map(|error| error.to_string()));
-    let not_kept = not_kept.map(|why| format!("not every state of training could be kept: {why}"));
-    if !interrupted {
-        checkpoints::remove_all(&checkpoints);
+    if let Err(error) = keeper.map_or(Ok(()), Checkpoints::finish) {
+        not_kept.get_or_insert_with(|| (0, error.to_string())).0 += 1;
     }
+    let not_kept = not_kept
+        .map(|(n, why)| format!("{} of training could not be kept: {why}", text::counted(n, "state")));
     let not_logged = folder.take_failure().map(|error| format!("the event log is incomplete: {error}"));
-    let not_saved = saved_models.and_then(|mut models| models.take_failure());
-    let not_saved = not_saved
-        .map(|error| format!("not all models of checkpoint.best and checkpoint.last are saved: {error}"));
-    warnings.extend([not_kept, not_logged, not_saved].into_iter().flatten());
-    Ok(Outcome { report: trained.report, interrupted, warnings })
+    let not_saved = saved_models.and_then(|mut models| models.take_failures());
+    let not_saved = not_saved.map(|(n, error)| {
+        let epochs = text::counted(n, "epoch");
+        format!("after {epochs} a model of checkpoint.best or checkpoint.last was not saved: {error}")
+    });
+    let lost: Vec<String> = [not_kept, not_logged, not_saved].into_iter().flatten().collect();
+    match finished {
+        Ok(report) => {
+            if !interrupted {
+                checkpoints::remove_all(&checkpoints);
+            }
+            warnings.extend(lost);
+            Ok(Outcome { report, interrupted, warnings })
+        }
+        // What could not be written before is told all the same.
+        Err(error) => {
+            warn(&lost);
+            Err(error)
+        }
+    }
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        text::note(&format!("warning: {warning}"));
+    }
 }
 
 /// A warning of a training that went astray and left weights all the same.
@@ -506,7 +533,7 @@ fn describe(told: &Overview) -> String {
         o.name.to_string(),
         format!(
             "{steps}, at most {}, {}; {}",
-            text::counted(config.train.epochs, "epoch"),
+            text::counted(config.train.last_epoch(), "epoch"),
             text::unbroken(&format!("seed {}", config.seed)),
             text::unbroken(other)
         ),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use statera::config::{Config, Space};
 use statera::data::RawTable;
 use statera::error::Error;
-use statera::run::{Folder, Plan};
+use statera::run::{Folder, Plan, Undo};
 use statera::tune::sample::Grid;
 use statera::tune::{FILE, Header, Pruner, Sampler, Store, TableOf, Trial, Tuning, Wish};
 
@@ -178,24 +178,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tell_skipped(&tuning.raw.skipped);
     let stem = tuning.raw.stem();
     let interruption = Interruption::watch();
+    let asked = serde_json::to_string(&request)?;
     let (folder, store) = if let Some(store) = known {
         check_settings(&store, &without_place(&tuning.base))?;
         if latest(&store)?.data_sha256 != tuning.raw.sha256 {
             store.begin_table(tuning.raw.source.display().to_string(), tuning.raw.sha256.clone())?;
         }
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
+        interruption.take_up(Undo::of_kept(&folder));
         statera::files::write_atomically(&folder.join(SPACE_FILE), tuning.space.to_toml().as_bytes())?;
+        store.keep_request(&asked)?;
         (folder, store)
     } else {
         let make = || Folder::create(arguments.out.as_deref(), &format!("{stem}-tune"));
         let folder = interruption.create(make, Folder::undo)?;
         let header = header(&tuning, &plan);
         let store = Store::create(folder.path(), &header)?;
+        store.keep_request(&asked)?;
+        folder.write(SPACE_FILE, header.space.as_bytes())?;
+        folder.write(CONFIG, header.config.as_bytes())?;
         // From here on the folder stays: a study is worth keeping from its first trial on.
-        folder.finish(&[(CONFIG, header.config.as_bytes()), (SPACE_FILE, header.space.as_bytes())])?;
+        folder.finish(&[])?;
         (folder.path().to_owned(), store)
     };
-    store.keep_request(&serde_json::to_string(&request)?)?;
     let before = store.trials()?;
     if !arguments.quiet {
         text::note(&describe(&tuning, &plan, &before));
@@ -426,7 +431,7 @@ fn check_settings(store: &Store, now: &str) -> Result<(), Error> {
     if known == now {
         return Ok(());
     }
-    let [then, now] = [&known, now].map(|text| by_key(text));
+    let [then, now] = [&known, now].map(by_key);
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let differs = keys.into_iter().find(|key| then.get(*key) != now.get(*key));
     let Some(key) = differs else { return Ok(()) };

@@ -56,7 +56,7 @@ impl Ended {
         }
         let tell = |what: &str| {
             if !arguments.quiet {
-                text::note(what)
+                text::note(what);
             }
         };
         let mut wait =

@@ -15,7 +15,15 @@ pub(super) fn check(config: &Config) -> Result<()> {
 
 /// What would begin after training has ended, and a floor that is above where the rate begins.
 fn check_times(config: &Config) -> Result<()> {
-    let epochs = config.train.epochs;
+    let (epochs, stop) = (config.train.epochs, config.train.stop_after);
+    if stop >= epochs {
+        return Err(Error::setting(
+            format!(
+                "`train.stop_after` = {stop} is not below `train.epochs` = {epochs}, where training ends anyway"
+            ),
+            "train.stop_after = 0",
+        ));
+    }
     let (average, schedule, plateau) = (&config.average, &config.schedule, &config.reduce_on_plateau);
     if average.kind == AverageKind::Swa && average.start >= epochs {
         return Err(Error::setting(
@@ -67,7 +75,7 @@ fn check_times(config: &Config) -> Result<()> {
 /// A schedule that never moves.
 fn check_schedule(config: &Config) -> Result<()> {
     use ScheduleName::{Cosine, FlatCos, InverseTime, OneCycle, Polynomial, Step};
-    let (s, epochs) = (&config.schedule, config.train.epochs);
+    let (s, epochs, end) = (&config.schedule, config.train.epochs, config.train.last_epoch());
     let refuse = |what: String, instead: String| Err(Error::setting(what, instead));
     let stays = "the learning rate would stay as it is";
     if let Some(cut) = s.cuts.iter().find(|cut| **cut >= epochs) {
@@ -79,6 +87,20 @@ fn check_schedule(config: &Config) -> Result<()> {
                 format!("schedule.cuts = [{}]", (2 * epochs).div_ceil(3).min(epochs - 1))
             } else {
                 "schedule.cuts = []".into()
+            },
+        );
+    }
+    let plateau = &config.reduce_on_plateau;
+    let planned = plateau.after_epochs.iter().find(|cut| plateau.enabled && **cut >= end);
+    if let Some(cut) = planned {
+        return refuse(
+            format!(
+                "`reduce_on_plateau.after_epochs` holds {cut}, which is not before the last epoch, {end}: {stays} there"
+            ),
+            if end > 1 {
+                format!("reduce_on_plateau.after_epochs = [{}]", (2 * end).div_ceil(3).min(end - 1))
+            } else {
+                "reduce_on_plateau.after_epochs = []".into()
             },
         );
     }

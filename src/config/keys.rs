@@ -234,6 +234,8 @@ pub static KEYS: &[Key] = &[
 
     key("train.epochs", Int { min: 1, max: 1_000_000 }, "200",
         "The most passes over the training rows; early stopping may end training sooner."),
+    key("train.stop_after", Int { min: 0, max: 1_000_000 }, "0",
+        "Epochs after which training ends, while schedules run on as for train.epochs; 0 trains them all."),
     key("train.batch_size", Int { min: 1, max: 1_000_000_000 }, "32",
         "Rows in one step of the optimiser; a number beyond the table's rows takes all of them at once.")
         .when(&[Not("optimizer.name", &["lbfgs"])]),
@@ -433,18 +435,21 @@ pub static KEYS: &[Key] = &[
 
     key("reduce_on_plateau.enabled", Bool, "true",
         "Whether the learning rate is cut once the monitored figure no longer gets better."),
+    key("reduce_on_plateau.after_epochs", IntList { min: 1, max: 1_000_000 }, "[]",
+        "Epochs after each of which the learning rate is cut, in place of watching a figure.")
+        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.monitor", MONITOR, "'val_loss'",
         "The figure that is watched.")
-        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
+        .when(&[On("reduce_on_plateau.enabled"), Off("reduce_on_plateau.after_epochs"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.factor", INNER, "0.5",
         "What the learning rate is multiplied by at each cut.")
         .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.patience", PATIENCE, "8",
         "Epochs without a better figure after which the learning rate is cut.")
-        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
+        .when(&[On("reduce_on_plateau.enabled"), Off("reduce_on_plateau.after_epochs"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.min_delta", NOT_NEGATIVE, "0.0",
         "The smallest change that counts as better, in the unit of the figure.")
-        .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),
+        .when(&[On("reduce_on_plateau.enabled"), Off("reduce_on_plateau.after_epochs"), Not("optimizer.name", &["lbfgs"])]),
     key("reduce_on_plateau.min_learning_rate", Float { low: Included(0.0), high: Included(1000.0) }, "1e-7",
         "The learning rate below which no cut goes.")
         .when(&[On("reduce_on_plateau.enabled"), Not("optimizer.name", &["lbfgs"])]),

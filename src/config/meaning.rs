@@ -244,6 +244,7 @@ mod tests {
             }
             Kind::Initializer(_) => Some("ones".into()),
             Kind::Text => Some("part".into()),
+            Kind::IntList { .. } => Some("[3]".into()),
             other => panic!("{}: {other:?}", key.path),
         }
     }
@@ -298,7 +299,7 @@ mod tests {
                 format!("{path}={}", known.iter().find(|name| !names.contains(name)).unwrap())
             }
             Off(path) => match find(path).unwrap().kind {
-                Kind::Steps(_) => format!("{path}=[]"),
+                Kind::Steps(_) | Kind::IntList { .. } => format!("{path}=[]"),
                 _ => format!("{path}="),
             },
         }
@@ -312,6 +313,7 @@ mod tests {
             }
             (Not(_, names), _) => format!("{path}={}", names[0]),
             (Off(_), Kind::Steps(_)) => format!("{path}=['ordinal']"),
+            (Off(_), Kind::IntList { .. }) => format!("{path}=[2]"),
             (Off(_), _) => format!("{path}=part"),
             (_, Kind::Bool) => format!("{path}=false"),
             (_, Kind::Choice(_)) => format!("{path}=none"),

@@ -26,6 +26,7 @@ pub mod space;
 pub mod steps;
 #[cfg(test)]
 mod tests;
+mod watching;
 pub mod weights;
 mod write;
 
@@ -52,6 +53,7 @@ pub use layers::{Initializer, LayerSpec};
 pub use meaning::When;
 pub use space::{Parameter, Space};
 pub use steps::{Family, StepSpec};
+pub use watching::{CheckpointConfig, EarlyStoppingConfig, ReduceOnPlateauConfig};
 pub use weights::WeightsConfig;
 
 use crate::error::{Error, Result};
@@ -230,6 +232,8 @@ pub enum ClassWeights {
 pub struct TrainConfig {
     /// The most passes over the training rows.
     pub epochs: usize,
+    /// Those after which training ends, while schedules run on; 0 for all.
+    pub stop_after: usize,
     /// Rows in one step.
     pub batch_size: usize,
     /// Seconds after which training stops; 0 for no end.
@@ -400,64 +404,6 @@ pub struct AverageConfig {
     pub start: usize,
 }
 
-/// When training ends before its last epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EarlyStoppingConfig {
-    /// Whether it may.
-    pub enabled: bool,
-    /// The figure watched.
-    pub monitor: Monitor,
-    /// Epochs without a better figure.
-    pub patience: usize,
-    /// The smallest change that counts as better.
-    pub min_delta: f64,
-    /// Epochs over which the figure has to change; 0 for none.
-    pub window: usize,
-    /// What counts as no change over them, as a share.
-    pub window_change: f64,
-    /// The change of weights over an epoch below which training stops.
-    pub weight_change: f64,
-}
-
-/// When the learning rate is cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReduceOnPlateauConfig {
-    /// Whether it is.
-    pub enabled: bool,
-    /// The figure watched.
-    pub monitor: Monitor,
-    /// What the learning rate is multiplied by.
-    pub factor: f64,
-    /// Epochs without a better figure.
-    pub patience: usize,
-    /// The smallest change that counts as better.
-    pub min_delta: f64,
-    /// The floor.
-    pub min_learning_rate: f64,
-}
-
-/// Which epoch's weights are kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CheckpointConfig {
-    /// The figure that chooses the best epoch.
-    pub monitor: Monitor,
-    /// Whether the model ends with that epoch's weights.
-    pub restore_best: bool,
-    /// Which of two values of the figure is better.
-    pub mode: CheckpointMode,
-    /// The name of model files of the best epoch so far; empty for none.
-    pub best: String,
-    /// The name of model files of every epoch; empty for none.
-    pub last: String,
-    /// Whether the state of training is kept, so that it can go on.
-    pub resumable: bool,
-    /// How often; 0 for every epoch.
-    pub every_seconds: f64,
-}
-
 /// How the result is judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -579,7 +525,9 @@ impl Config {
         {
             check::insert(&mut table, key.path.split('.'), default);
         }
-        table.try_into().unwrap_or_else(|_| unreachable!("defaults in place of settings leave settings"))
+        table
+            .try_into()
+            .unwrap_or_else(|error| unreachable!("defaults in place of settings leave settings: {error}"))
     }
 
     fn to_table(&self) -> Table {

@@ -141,6 +141,13 @@ pub(super) fn any(config: &Config, kind: WeightKind) -> bool {
     all_layers(config).iter().any(|layer| layer.any(&|layer| kind_of(layer) == Some(kind)))
 }
 
+impl Config {
+    /// Whether weights become 0 in the course of training.
+    pub(crate) fn prunes(&self) -> bool {
+        self.weights.sparsity > 0.0 && any(self, WeightKind::Sparse)
+    }
+}
+
 /// Refuses kinds of weights that no layer would have, or that other settings contradict.
 pub(super) fn check(config: &Config) -> Result<()> {
     let w = &config.weights;

@@ -128,16 +128,12 @@ impl Writer {
         for log in &self.logs {
             log.sync_data().map_err(|e| Error::io("write", &self.folder, e))?;
         }
-        if !self.folder.is_dir() {
-            fs::create_dir_all(&self.folder).map_err(|e| Error::io("create", &self.folder, e))?;
-            // A folder is on disk once those above it are: this one, the run's, and that of all runs.
-            for above in self.folder.ancestors().skip(1).take(3).filter(|above| above.is_dir()) {
-                let flushed = File::open(above).and_then(|above| above.sync_all());
-                flushed.map_err(|e| Error::io("write", above, e))?;
-            }
-        }
         let path = self.folder.join(name(self.number));
-        self.run.keep(|| write_atomically(&path, &bytes))?;
+        // The folder too: made beside somebody who takes the run's away, it would stay with nothing in it.
+        self.run.keep(|| {
+            make(&self.folder)?;
+            write_atomically(&path, &bytes)
+        })?;
         self.number += 1;
         for number in numbers(&self.folder)?.into_iter().skip(KEPT as usize) {
             // One too many does no harm.
@@ -145,6 +141,20 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Makes the folder of checkpoints unless it is there.
+fn make(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    // A folder is on disk once those above it are: this one, the run's, and that of all runs.
+    for above in folder.ancestors().skip(1).take(3).filter(|above| above.is_dir()) {
+        let flushed = File::open(above).and_then(|above| above.sync_all());
+        flushed.map_err(|e| Error::io("write", above, e))?;
+    }
+    Ok(())
 }
 
 fn name(number: u64) -> String {
@@ -230,4 +240,69 @@ pub fn remove_all(folder: &Path) {
     }
     // Unless there are models in it.
     let _ = fs::remove_dir(folder);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use statera_kernels::CpuLevel;
+
+    use super::*;
+    use crate::config::{Activation, Config, Initializer, LayerSpec};
+    use crate::data::TargetScaler;
+    use crate::nn::{Loss, Network};
+    use crate::run::Folder;
+    use crate::train::checkpoint::Saving;
+    use crate::train::events::{Answer, Event};
+    use crate::train::fit::{FitRows, OwnedTargets, RowFacts, Rows, fit_saved};
+    use crate::train::source::Source;
+
+    /// The checkpoint at the end of a training of one epoch.
+    fn checkpoint() -> Checkpoint {
+        let rows = Rows {
+            x: vec![0.0, 1.0, 2.0, 3.0_f64],
+            targets: OwnedTargets::Values(vec![1.0; 4]).weighted(vec![1.0; 4]),
+        };
+        let network = Network::new(&[LayerSpec::dense(2, Activation::Relu, Initializer::Auto)], 1, 1);
+        let (facts, unit) = (RowFacts::default(), &TargetScaler::IDENTITY);
+        let (train, val) = (Source::Memory(&rows), Source::Memory(&rows));
+        let mut config = Config::default();
+        config.train.epochs = 1;
+        let mut kept = None;
+        let mut keep = |checkpoint, _| {
+            kept = Some(checkpoint);
+            Ok(())
+        };
+        let saving = Saving {
+            from: None,
+            every: std::time::Duration::ZERO,
+            about: Value::Null,
+            at_end: true,
+            keep: &mut keep,
+        };
+        let rows = FitRows { train, val, facts: &facts, unit };
+        let go_on = &mut |_: &Event| Answer::GoOn;
+        fit_saved(&network, Loss::Mse, CpuLevel::detect(), &config, rows, go_on, Some(saving)).unwrap();
+        kept.unwrap()
+    }
+
+    /// While a run's folder is taken away, so that the process ends with nothing kept, no checkpoint makes it anew.
+    #[test]
+    fn a_folder_that_is_taken_away_stays_away() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("run");
+        let folder = Folder::create(Some(&path), "").unwrap();
+        let checkpoints = Checkpoints::new(&path.join(CHECKPOINTS), Vec::new(), folder.undo()).unwrap();
+        folder.undo().undo(|kept| {
+            assert!(!kept);
+            checkpoints.keep(checkpoint(), false).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            assert!(!path.exists(), "{:?}", fs::read_dir(&path).map(Iterator::count));
+        });
+        checkpoints.finish().unwrap();
+        // Somebody who goes on all the same has a folder with a checkpoint, which stays.
+        let mut kept = false;
+        folder.undo().undo(|k| kept = k);
+        assert!(kept && are_in(&path.join(CHECKPOINTS)).unwrap());
+    }
 }

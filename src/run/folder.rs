@@ -37,6 +37,17 @@ struct Fate {
 pub struct Undo(Arc<Mutex<Fate>>);
 
 impl Undo {
+    /// That of a folder which was there before and stays, whatever becomes of the work in it.
+    pub fn of_kept(folder: &Path) -> Self {
+        Self(Fate::of_kept(folder))
+    }
+
+    /// Writes something into the folder while nobody takes it away; it does not stay for that.
+    pub fn write(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _writing = lock(&self.0);
+        write()
+    }
+
     /// Writes something into the folder for which it stays from then on, whatever becomes of the run.
     pub fn keep(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut fate = lock(&self.0);
@@ -55,6 +66,12 @@ impl Undo {
             remove(&fate.path, &fate.parents);
         }
         then(fate.kept);
+    }
+}
+
+impl Fate {
+    fn of_kept(folder: &Path) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { path: folder.to_owned(), parents: Vec::new(), kept: true }))
     }
 }
 
@@ -173,8 +190,7 @@ impl RunFolder {
             let file = path.join(name);
             OpenOptions::new().append(true).open(&file).map_err(|e| Error::io("write", &file, e))
         };
-        let fate = Fate { path: path.to_owned(), parents: Vec::new(), kept: true };
-        let folder = Folder { path: path.to_owned(), fate: Arc::new(Mutex::new(fate)) };
+        let folder = Folder { path: path.to_owned(), fate: Fate::of_kept(path) };
         let run = Self { folder, events: open(EVENTS)?, history: open(HISTORY)?, fold: None, failure: None };
         run.claim()?;
         for folder in [path, &path.join(CHECKPOINTS)] {

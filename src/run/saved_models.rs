@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::checkpoints::CHECKPOINTS;
+use super::folder::Undo;
 use crate::config::CheckpointConfig;
 use crate::data::TaskKind;
 use crate::error::{Error, Result, nearest};
@@ -168,15 +169,18 @@ fn figure(record: &EpochRecord, name: &str) -> f64 {
 #[derive(Debug)]
 pub struct SavedModels {
     folder: PathBuf,
+    /// What is not to be written beside somebody who takes the run away.
+    run: Undo,
     card: Card,
     best: Option<NamePattern>,
     last: Option<NamePattern>,
-    failure: Option<Error>,
+    /// How often one was not saved, and what went wrong first.
+    failures: Option<(usize, Error)>,
 }
 
 impl SavedModels {
-    /// What the settings ask for, of the model that `card` describes, for the run in `run`; none if they ask for nothing.
-    pub fn new(settings: &CheckpointConfig, card: Card, run: &Path) -> Result<Option<Self>> {
+    /// What the settings ask for, of the model that `card` describes, for the run in `folder`; none if they ask for nothing.
+    pub fn new(settings: &CheckpointConfig, card: Card, folder: &Path, run: Undo) -> Result<Option<Self>> {
         let task = card.target.task;
         let pattern = |key: &str, text: &str| {
             (!text.is_empty()).then(|| NamePattern::parse(key, text, task)).transpose()
@@ -195,12 +199,13 @@ impl SavedModels {
             ));
         }
         let is_asked = best.is_some() || last.is_some();
-        Ok(is_asked.then(|| Self { folder: run.join(CHECKPOINTS), card, best, last, failure: None }))
+        let folder = folder.join(CHECKPOINTS);
+        Ok(is_asked.then(|| Self { folder, run, card, best, last, failures: None }))
     }
 
-    /// What went wrong first, if anything did.
-    pub fn take_failure(&mut self) -> Option<Error> {
-        self.failure.take()
+    /// After how many epochs something was not saved, and what went wrong first, if anything did.
+    pub fn take_failures(&mut self) -> Option<(usize, Error)> {
+        self.failures.take()
     }
 
     fn save(&self, record: &EpochRecord, params: Params) -> Result<()> {
@@ -211,10 +216,12 @@ impl SavedModels {
         }
         card.metrics = json!({ "epoch": record.epoch, "validation": Value::Object(measured) });
         let bytes = Model::new(card, params).to_bytes()?;
-        std::fs::create_dir_all(&self.folder).map_err(|e| Error::io("create", &self.folder, e))?;
         let patterns = [self.best.as_ref().filter(|_| record.best), self.last.as_ref()];
-        patterns.into_iter().flatten().try_for_each(|pattern| {
-            write_atomically(&self.folder.join(pattern.name(record) + EXTENSION), &bytes)
+        self.run.write(|| {
+            std::fs::create_dir_all(&self.folder).map_err(|e| Error::io("create", &self.folder, e))?;
+            patterns.into_iter().flatten().try_for_each(|pattern| {
+                write_atomically(&self.folder.join(pattern.name(record) + EXTENSION), &bytes)
+            })
         })
     }
 }
@@ -225,7 +232,7 @@ impl Callback for SavedModels {
             && (record.best || self.last.is_some())
             && let Err(error) = self.save(record, weights())
         {
-            self.failure.get_or_insert(error);
+            self.failures.get_or_insert((0, error)).0 += 1;
         }
         Answer::GoOn
     }

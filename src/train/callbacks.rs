@@ -178,8 +178,8 @@ pub fn out_of_time(max_seconds: f64, seconds: f64) -> Option<String> {
         .then(|| format!("the {max_seconds} seconds of train.max_seconds are over"))
 }
 
-/// Multiplies the learning rate by `factor` when the monitored figure has not improved for `patience` epochs,
-/// never below `min_learning_rate`, as Keras's `ReduceLROnPlateau` without cool-down.
+/// Multiplies the learning rate by `factor` when the monitored figure has not improved for `patience` epochs, or after
+/// the epochs that are set, never below `min_learning_rate`, as Keras's `ReduceLROnPlateau` without cool-down.
 #[derive(Debug, Clone)]
 pub struct ReduceOnPlateau {
     settings: ReduceOnPlateauConfig,
@@ -195,12 +195,29 @@ impl ReduceOnPlateau {
     /// Takes an epoch; returns the next learning rate and the reason, if it changes.
     pub fn observe(&mut self, record: &EpochRecord, rate: f64) -> Option<(f64, String)> {
         let s = &self.settings;
-        if !s.enabled || self.patience.observe(monitored(s.monitor, record)) < s.patience {
+        let is_due = if self.is_planned() {
+            s.after_epochs.contains(&record.epoch)
+        } else {
+            s.enabled && self.patience.observe(monitored(s.monitor, record)) >= s.patience
+        };
+        if !is_due {
             return None;
         }
         self.patience.waited = 0;
         let next = (rate * s.factor).max(s.min_learning_rate);
-        (next < rate).then(|| (next, format!("{} has not improved for {} epochs", s.monitor, s.patience)))
+        let why = || {
+            if self.is_planned() {
+                "as reduce_on_plateau.after_epochs says".to_owned()
+            } else {
+                format!("{} has not improved for {} epochs", s.monitor, s.patience)
+            }
+        };
+        (next < rate).then(|| (next, why()))
+    }
+
+    /// Whether it is said after which epochs to cut, and nothing is watched.
+    pub(super) fn is_planned(&self) -> bool {
+        self.settings.enabled && !self.settings.after_epochs.is_empty()
     }
 }
 
@@ -317,6 +334,7 @@ mod tests {
         let settings = ReduceOnPlateauConfig {
             enabled: true,
             monitor: Monitor::ValLoss,
+            after_epochs: Vec::new(),
             factor: 0.1,
             patience: 2,
             min_delta: 0.0,

@@ -131,7 +131,7 @@ fn fit_awake<T: Scalar + 'static>(
     mut saving: Option<Saving>,
 ) -> Result<Fitted<T>> {
     let (n_train, n_inputs, seed) = (train.len(), network.n_inputs(), config.seed);
-    let (epochs, takes_all) = (config.train.epochs, config.optimizer.name == OptimizerName::Lbfgs);
+    let (epochs, takes_all) = (config.train.last_epoch(), config.optimizer.name == OptimizerName::Lbfgs);
     check_source(&train, config)?;
     let batch_size = rows_of_a_batch(config, n_train);
     // What looks at all rows takes them in one window; the others may be too many for it.
@@ -144,7 +144,7 @@ fn fit_awake<T: Scalar + 'static>(
     let mut bounds = Vec::with_capacity(windows.max_rows() / batch_size + 1);
     let steps_per_epoch = count_batches(n_train, batch_size);
     let updates_per_epoch = steps_per_epoch.div_ceil(config.train.accumulate);
-    let schedule = Schedule::new(&config.schedule, epochs, updates_per_epoch);
+    let schedule = Schedule::new(&config.schedule, config.train.epochs, updates_per_epoch);
     let max_rows = batch_size + 1;
     // Rows that are all taken as they are need no place of their own.
     let gathered = if takes_all { 1 } else { max_rows };
@@ -373,6 +373,9 @@ fn fit_awake<T: Scalar + 'static>(
     let epochs_run = t.history.len();
     let mut reason = match (&interrupted, &t.at.ended) {
         (Some(why), _) | (None, Some(why)) => why.clone(),
+        (None, None) if epochs < config.train.epochs => {
+            format!("the {epochs} epochs of train.stop_after are done")
+        }
         (None, None) => format!("all {epochs} epochs are done"),
     };
     if at_end && interrupted.is_none() {

@@ -241,11 +241,11 @@ impl<'n, T: Scalar + 'static> Training<'n, T> {
         let why =
             still.filter(|_| is_pruned).or_else(|| out_of_time(config.train.max_seconds, record.seconds));
         *ended = ended.take().or(why);
-        if !is_pruned {
+        if is_pruned && let Some(why) = self.early_stopping.observe(record) {
+            ended.get_or_insert(why);
             return None;
         }
-        if let Some(why) = self.early_stopping.observe(record) {
-            ended.get_or_insert(why);
+        if !is_pruned && !self.plateau.is_planned() {
             return None;
         }
         // The steps of lbfgs have no rate to cut.
