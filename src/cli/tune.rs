@@ -82,7 +82,7 @@ pub(crate) struct Arguments {
     /// The most trials (default: 60; of a grid, all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     trials: Option<u64>,
-    /// Seconds after which trials end; those under way go on with --resume, for so many seconds more
+    /// Seconds after which trials end; those under way go on with --resume
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     max_seconds: Option<f64>,
     /// Trials at a time, each on one thread; 0 takes one a core

@@ -201,17 +201,11 @@ impl Finder<'_> {
                     }
                     values.push(literal);
                 }
-                match &values[..] {
-                    [] => {
-                        let what = "`choices` is empty: no trial could take a value".to_owned();
-                        return fail(what, in_place_of(path, key));
-                    }
-                    [one] => {
-                        let what = format!("`choices` has {one} alone: there is nothing to search");
-                        return fail(what, format!("{path} = {one}"));
-                    }
-                    _ => Domain::Choices(values),
+                if values.is_empty() {
+                    let what = "`choices` is empty: no trial could take a value".to_owned();
+                    return fail(what, in_place_of(path, key));
                 }
+                Domain::Choices(values)
             }
             None => self.numbers(place, path, key, range)?,
         };
