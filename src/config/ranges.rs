@@ -545,7 +545,6 @@ mod tests {
             "network.initializer = { choices = ['he_norml', 'lecun_normal'] }",
             "network.initializer = { choices = [\"he_normal\", \"lecun_normal\"] }",
         ],
-        ["optimizer.learning_rate = { choices = [0.1] }", "optimizer.learning_rate = 0.1"],
         ["optimizer.learning_rate = { low = 0.1, high = 0.1 }", "optimizer.learning_rate = 0.1"],
         ["optimizer.learning_rate = [1e-4, 1e-3]", "optimizer.learning_rate = { choices = [1e-4, 1e-3] }"],
         ["optimizer.name = ['sgd', 'adamm']", "optimizer.name = { choices = [\"sgd\", \"adamw\"] }"],

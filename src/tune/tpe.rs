@@ -3,7 +3,7 @@
 //! Bergstra, Bardenet, Bengio & Kégl 2011, "Algorithms for hyper-parameter optimization", with kernels over all
 //! parameters at once (Falkner, Klein & Hutter 2018, "BOHB"), so that parameters that only work together are found
 //! together. Bandwidths, weights and the prior follow Watanabe 2023, "Tree-structured Parzen estimator: understanding its
-//! algorithm components": σ = n^(−1/(d+4))/5, at least 1/min(100, n + 1); good trials, the best fifth and at most 25,
+//! algorithm components": σ = n^(−1/(d+4))/5, at least 1/min(100, n + 1); good trials, the best tenth and at most 25,
 //! weigh by how much better they are than the best of the others (its "EI"); a prior kernel of σ = 1 weighs their mean.
 
 use crate::config::{Config, Domain, Space};
@@ -14,7 +14,7 @@ pub(super) const STARTUP: usize = 10;
 /// Settings that are drawn from the good trials, of which the likeliest is tried.
 const CANDIDATES: usize = 24;
 /// One trial in so many counts as good.
-const GOOD: usize = 5;
+const GOOD: usize = 10;
 /// The most trials that count as good.
 const MOST_GOOD: usize = 25;
 

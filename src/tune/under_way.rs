@@ -40,6 +40,7 @@ impl Shared<'_> {
             course: Course { best: None, cuts: Vec::new(), pruned: None },
             length: [0; 2],
             stopped: false,
+            broken_off: false,
             diverged: false,
             failure: None,
         };
@@ -127,6 +128,8 @@ struct UnderWay<'a> {
     length: [usize; 2],
     /// Whether it was stopped with the study.
     stopped: bool,
+    /// Whether that was in the middle of an epoch.
+    broken_off: bool,
     /// Whether its loss stopped being finite.
     diverged: bool,
     failure: Option<Error>,
@@ -212,7 +215,7 @@ impl Callback for UnderWay<'_> {
         }
         let interrupt = || Answer::Interrupt(Over::Interrupted.to_string());
         // What is left of an epoch that was broken off is trained again, and whole.
-        if self.stopped {
+        if self.broken_off {
             return interrupt();
         }
         // Taken also where the study is over by now: it is in the state that the trial goes on from.
@@ -223,6 +226,8 @@ impl Callback for UnderWay<'_> {
         );
         if answer == Answer::GoOn && heeded && self.shared.is_over().is_some() {
             self.stopped = true;
+            // Behind an epoch a cut of the rate may come, which is part of the state that is kept.
+            self.broken_off = !matches!(event, Event::Epoch(_));
             return interrupt();
         }
         answer
