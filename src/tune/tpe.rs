@@ -9,8 +9,8 @@
 use crate::config::{Config, Domain, Space};
 use crate::random::{Purpose, Stream};
 
-/// Trials drawn at random before anything is learned from.
-pub(super) const STARTUP: usize = 10;
+/// So many trials more than there are settings are drawn at random before anything is learned from them.
+const STARTUP: usize = 2;
 /// Settings that are drawn from the good trials, of which the likeliest is tried.
 const CANDIDATES: usize = 24;
 /// One trial in so many counts as good.
@@ -38,7 +38,7 @@ pub(super) fn suggest(
     number: u64,
 ) -> Vec<String> {
     let mut stream = Stream::new(seed, Purpose::Search, number as u32);
-    if past.len() < STARTUP {
+    if past.len() < space.parameters.len() + STARTUP {
         return space.parameters.iter().map(|parameter| parameter.domain.literal(stream.uniform())).collect();
     }
     let mut order: Vec<&Observation> = past.iter().collect();
