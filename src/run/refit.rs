@@ -83,7 +83,7 @@ impl Plan {
     /// The plan with the validation rows among the training rows: preparation and all else that is fitted are fitted on
     /// both, and `epochs` are trained whatever they say. The test rows stay as they are.
     ///
-    /// What watching would decide is decided, as [`replayed`] has it, where `cuts` are the epochs after which the learning
+    /// What watching would decide is decided, as `replayed` has it, where `cuts` are the epochs after which the learning
     /// rate was cut while the validation rows were watched.
     pub fn refit(&self, epochs: usize, cuts: &[usize]) -> Result<Self> {
         let config = replayed(&self.config, epochs, cuts);
