@@ -125,6 +125,8 @@ struct Tried {
     passed: u64,
     /// See [`Tuning::all_settings`]; none before somebody asked.
     all: Option<Vec<Settings>>,
+    /// See [`Tuning::meant`].
+    usual: HashMap<String, Option<String>>,
 }
 
 /// The searched settings of a trial: key and TOML literal.
@@ -178,14 +180,20 @@ impl Tuning {
 
     /// What settings come to beside the base, whatever they were searched among: those that differ from it, their
     /// numbers in one way of writing. Two trainings of the same are one.
-    fn meant(&self, settings: &Settings) -> Settings {
+    /// What the base has for a setting is looked up once: `usual` keeps it.
+    fn meant(&self, settings: &Settings, usual: &mut HashMap<String, Option<String>>) -> Settings {
         let canonical = |literal: &str| {
             let number = literal.replace('_', "").parse::<f64>();
             number.map_or_else(|_| literal.to_owned(), |x| format!("{x:?}"))
         };
         let mut meant: Settings =
             settings.iter().map(|(key, literal)| (key.clone(), canonical(literal))).collect();
-        meant.retain(|(key, literal)| self.base.literal(key).is_none_or(|own| canonical(&own) != *literal));
+        meant.retain(|(key, literal)| {
+            if !usual.contains_key(key) {
+                usual.insert(key.clone(), self.base.literal(key).map(|own| canonical(&own)));
+            }
+            usual[key].as_ref() != Some(literal)
+        });
         meant.sort_unstable();
         meant
     }
@@ -195,10 +203,10 @@ impl Tuning {
         let mut all = Vec::new();
         if self.space.combinations().is_some_and(|n| n <= COUNTABLE) {
             let grid = Grid::new(&self.space, &self.base, true)?;
-            let mut known = HashSet::new();
+            let (mut known, mut usual) = (HashSet::new(), HashMap::new());
             for i in 0..grid.len() as u64 {
                 let settings = self.settings(&grid.get(i))?;
-                if known.insert(self.meant(&settings)) {
+                if known.insert(self.meant(&settings, &mut usual)) {
                     all.push(settings);
                 }
             }
@@ -357,12 +365,15 @@ impl Shared<'_> {
             return Ok(Next::Wait);
         }
         let mut tried = lock(&self.tried);
-        let Tried { settings: before, n_trials, passed, all } = &mut *tried;
-        before.extend(known[*n_trials..].iter().map(|trial| tuning.meant(&trial.settings)));
+        let Tried { settings: before, n_trials, passed, all, usual } = &mut *tried;
+        before.extend(known[*n_trials..].iter().map(|trial| tuning.meant(&trial.settings, usual)));
         *n_trials = known.len();
-        let done =
-            |all: &Vec<Settings>| !all.is_empty() && all.iter().all(|s| before.contains(&tuning.meant(s)));
-        if let Some(all) = all.as_ref().filter(|all| done(all)) {
+        let mut done = |all: &Vec<Settings>| {
+            !all.is_empty() && all.iter().all(|s| before.contains(&tuning.meant(s, usual)))
+        };
+        if let Some(all) = all.as_ref()
+            && done(all)
+        {
             // Nothing but others is waited for.
             return over(Over::Exhausted(all.len() as u64));
         }
@@ -392,7 +403,7 @@ impl Shared<'_> {
                 (None, _) => random(&tuning.space, seed, candidate),
             };
             let settings = tuning.settings(&values)?;
-            if !before.contains(&tuning.meant(&settings)) {
+            if !before.contains(&tuning.meant(&settings, usual)) {
                 return Ok(Next::Try(candidate, settings));
             }
         }
@@ -404,7 +415,7 @@ impl Shared<'_> {
             *all = Some(tuning.all_settings()?);
         }
         let all = all.as_deref().unwrap_or_default();
-        if let Some(settings) = all.iter().find(|settings| !before.contains(&tuning.meant(settings))) {
+        if let Some(settings) = all.iter().find(|settings| !before.contains(&tuning.meant(settings, usual))) {
             return Ok(Next::Try(end, settings.clone()));
         }
         over(Over::Exhausted(if all.is_empty() { end } else { all.len() as u64 }))
