@@ -144,6 +144,39 @@ fn a_study_knows_what_it_was_asked() {
     assert!(!folder.path().join("s/best/config-2.toml").exists());
 }
 
+/// They are trained beside the trials, once for a table, and what they come to is what `train` comes to.
+#[test]
+fn the_untuned_settings_are_a_training_on_record() {
+    let folder = folder();
+    let path = folder.path();
+    let space = ["--set", "optimizer.learning_rate={ low = 0.001, high = 0.01, log = true }"];
+    let found = tune(path, &[&space[..], &["--trials", "2", "--out", "s", "--json"]].concat()).done().json();
+    let first = &found["untuned_trial"];
+    let train = [&["train", "t.csv", "--target", "y", "--json", "--quiet"][..], &QUICK[..6]].concat();
+    let by_hand = call(path, &train).done().json();
+    assert_eq!(by_hand["val"]["rmse"], first["val"]);
+    assert_eq!(by_hand["best_epoch"], first["best_epoch"]);
+    let further = call(path, &["tune", "--resume", "s", "--trials", "3"]).done();
+    assert!(!further.err.contains("untuned"), "not trained again: {}", further.err);
+    let told = further.out.replace('\n', " ");
+    assert!(told.contains("Validation rmse, by which it was chosen: "), "{told}");
+    let again = call(path, &["tune", "--resume", "s", "--json"]).done().json();
+    assert_eq!(&again["untuned_trial"], first, "the seconds too: trained once");
+    // Of a limited time the trials have all, and the untuned settings are trained after it.
+    let limited = [&space[..], &["--trials", "2", "--max-seconds", "600", "--out", "l", "--json"]].concat();
+    let limited = tune(path, &limited).done().json();
+    assert_eq!(limited["untuned_trial"]["val"], first["val"]);
+    assert_eq!(limited["untuned"]["test"], found["untuned"]["test"]);
+    // Another table is another training.
+    let rows = std::fs::read_to_string(path.join("t.csv")).unwrap();
+    let fewer: Vec<&str> = rows.lines().take(110).collect();
+    std::fs::write(path.join("u.csv"), fewer.join("\n")).unwrap();
+    let forced = ["tune", "u.csv", "--resume", "s", "--trials", "4", "--force", "--json"];
+    let forced = call(path, &forced).done().json();
+    assert_ne!(forced["untuned_trial"]["val"], first["val"]);
+    assert!(forced["untuned_trial"]["val"].is_number());
+}
+
 /// What is printed to go on with a study goes on with it, from wherever.
 #[test]
 fn the_command_for_further_trials_is_one() {

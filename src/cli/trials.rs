@@ -138,6 +138,10 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
     out += "\n";
     // Not wrapped: it is to be pasted behind a command.
     let _ = writeln!(out, "Best, trial {}: {best}", chosen.trials[0].number);
+    if let (Ok((untuned, _)), Some(val)) = (&tested.untuned, chosen.trials[0].metric) {
+        out += "\n";
+        out += &text::wrap(&beside_untuned(metric, untuned.val, val), 0);
+    }
     if let Some(shares) = &chosen.importances {
         let mut shares: Vec<&(String, f64)> = shares.iter().collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -181,7 +185,7 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
         epochs(&chosen.trials),
     );
     test += &match &tested.untuned {
-        Ok(untuned) => {
+        Ok((_, untuned)) => {
             format!("; untuned: on the same rows for {}.", text::counted(untuned.best_epoch, "epoch"))
         }
         Err(_) => ".".to_owned(),
@@ -204,6 +208,22 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
         let _ = write!(out, "\n{}", text::wrap(&doubt, 0));
     }
     out + &rough(tuned)
+}
+
+/// What the best trial and the untuned settings reach on the validation rows, which the best was chosen by.
+fn beside_untuned(metric: &str, untuned: f64, best: f64) -> String {
+    let share = (untuned - best) / untuned.abs();
+    let words = match share {
+        s if s.is_finite() && s != 0.0 => {
+            format!(" ({:.1} % {})", 100.0 * s.abs(), if s > 0.0 { "less" } else { "more" })
+        }
+        _ => String::new(),
+    };
+    format!(
+        "Validation {metric}, by which it was chosen: {}{words}; of the untuned settings: {}.",
+        text::number(best),
+        text::number(untuned)
+    )
 }
 
 /// Which models predict together, and why they are not as many as were asked for.
@@ -244,7 +264,7 @@ fn figures(tested: &Tested) -> String {
         Some(alone) => vec![("together", tuned), ("best alone", alone)],
         None => vec![("tuned", tuned)],
     };
-    columns.extend(tested.untuned.as_ref().ok().map(|untuned| ("untuned", untuned)));
+    columns.extend(tested.untuned.as_ref().ok().map(|(_, untuned)| ("untuned", untuned)));
     let mut header = vec!["metric".to_owned()];
     header.extend(columns.iter().flat_map(|(head, _)| [(*head).to_owned(), String::new()]));
     header.extend(tuned.baselines.iter().map(|b| b.name.replace('_', " ")));

@@ -209,14 +209,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let leaks = look_out(&plan, arguments.quiet || !before.is_empty());
     drop(plan);
     let mut progress = Progress::new(arguments.quiet, &tuning, &before);
-    let (store, why) = tuning.run(store, interruption.asked(), &mut |told| progress.tell(told))?;
+    let (store, why, beside) = tuning.run(store, interruption.asked(), &mut |told| progress.tell(told))?;
     let took = progress.end();
     let trials = store.trials()?;
     drop(store);
     let wish =
         Wish { ensemble: request.ensemble.map_or(1, usize::from), confirm: request.confirm.unwrap_or(0) };
     let ended = Ended { folder, tuning, before, trials, why, took, leaks };
-    ended.conclude(arguments, wish, &interruption)
+    ended.conclude(arguments, wish, beside, &interruption)
 }
 
 /// The command that goes on with a study, which knows its settings and what it was asked; and its table, if that was

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 use statera::error::Error;
 use statera::tune::{
-    Chosen, LastTurn, Over, RESULT, State, TableOf, Trial, Tuning, View, Wish, choose, counts,
+    Beside, Chosen, LastTurn, Over, RESULT, State, TableOf, Trial, Tuning, View, Wish, choose, counts,
 };
 
 use super::interrupt::Interruption;
@@ -42,6 +42,7 @@ impl Ended {
         &self,
         arguments: &Arguments,
         wish: Wish,
+        beside: Beside,
         interruption: &Interruption,
     ) -> anyhow::Result<ExitCode> {
         write_csv(&self.folder, &self.trials)?;
@@ -70,9 +71,10 @@ impl Ended {
             self.tell_other(arguments, &json)?;
             return Ok(ExitCode::SUCCESS);
         }
-        tell("Training the best settings anew, and the untuned ones beside them.\n");
+        tell("Training the best settings anew, to be tested beside the untuned ones.\n");
         let progress = LastProgress::new(arguments.quiet);
-        let chosen = choose(&self.tuning, &self.trials, wish, asked, &|step| progress.tell(step));
+        let tell_step = |step| progress.tell(step);
+        let chosen = choose(&self.tuning, &self.trials, beside, wish, asked, &tell_step);
         progress.end();
         let Some(chosen) = chosen? else {
             return self.broken_off(arguments);

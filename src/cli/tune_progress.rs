@@ -61,6 +61,8 @@ pub(super) struct Progress {
     ended: BTreeMap<&'static str, u64>,
     running: BTreeMap<u64, Running>,
     best: Option<(Trial, f64)>,
+    /// How the untuned settings stand, in words; nothing as long as nobody has told.
+    untuned: String,
     begin: Instant,
     last_line: Instant,
 }
@@ -87,6 +89,7 @@ impl Progress {
             ended: BTreeMap::new(),
             running: BTreeMap::new(),
             best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
+            untuned: String::new(),
             begin: now,
             last_line: now,
         }
@@ -121,6 +124,11 @@ impl Progress {
                     self.best = Some((trial.clone(), metric));
                 }
             }
+            Told::Untuned(share) => self.untuned = format!("untuned at {:.0} %", 100.0 * share),
+            Told::UntunedEnded(Ok(untuned)) => {
+                self.untuned = format!("untuned {}", text::number(untuned.val));
+            }
+            Told::UntunedEnded(Err(_)) => self.untuned = "untuned failed".to_owned(),
         }
         if self.quiet {
             return;
@@ -156,6 +164,9 @@ impl Progress {
                 .as_ref()
                 .map(|(trial, m)| format!("best {} (trial {})", text::number(*m), trial.number)),
         );
+        if !self.untuned.is_empty() {
+            parts.push(self.untuned.clone());
+        }
         if !self.running.is_empty() {
             parts.push(format!("{} running", self.running.len()));
         }

@@ -12,6 +12,7 @@ mod state_writer;
 mod study;
 mod tpe;
 mod under_way;
+mod untuned;
 mod worker;
 
 pub use importance::importances;
@@ -20,4 +21,5 @@ pub use record::{FILE, Header, Outcome, RESULT, State, TableOf, Trial, View, cou
 pub use report::{Chosen, LastStep, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
 pub use study::{Claim, EpochFigures, Next, Over, Store};
+pub use untuned::{Beside, Untuned, UntunedOutcome};
 pub use worker::LastTurn;

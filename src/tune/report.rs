@@ -1,12 +1,14 @@
 //! What a study came to: the settings that are best on the validation rows, tested once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 use super::importance::importances;
 use super::record::{State, Trial, counts};
 use super::run::Tuning;
+use super::untuned::{Again, Beside, Untuned, UntunedOutcome};
 use crate::ablate::{Ready, guarded, validated};
 use crate::bag::Bag;
 use crate::config::Config;
@@ -15,7 +17,7 @@ use crate::model::{Params, truth_of};
 use crate::run::refit::{Member, Together, tested_together};
 use crate::run::{Plan, Report};
 use crate::train::bootstrap::{Gain, gain};
-use crate::train::events::{Answer, Callback, Callbacks, Event};
+use crate::train::events::{Answer, Callback, Event};
 use crate::train::metrics::Predictions;
 use crate::work::share_out;
 
@@ -48,12 +50,18 @@ pub struct LastStep {
 }
 
 /// Hears of one of the last trainings, or of a part of it, and tells how far it is.
-struct Following<'a> {
+pub(super) struct Following<'a> {
     stop: &'a AtomicBool,
     tell: &'a dyn Fn(f64),
     /// The shares of the whole where the part begins and ends.
     part: [f64; 2],
     epochs: usize,
+}
+
+impl<'a> Following<'a> {
+    pub(super) fn new(stop: &'a AtomicBool, tell: &'a dyn Fn(f64), part: [f64; 2]) -> Self {
+        Self { stop, tell, part, epochs: 0 }
+    }
 }
 
 impl Callback for Following<'_> {
@@ -112,8 +120,9 @@ pub struct Tested {
     pub alone: Option<Report>,
     /// The settings of each member.
     pub configs: Vec<Config>,
-    /// What the settings that are not searched come to by themselves, trained on the same rows, or why they do not.
-    pub untuned: std::result::Result<Report, String>,
+    /// What the settings that are not searched come to by themselves: on the validation rows, and trained on the same rows
+    /// as the tuned; or why they do not.
+    pub untuned: std::result::Result<(Untuned, Report), String>,
     /// By how much the best trial alone is better on the test rows than the untuned settings, in the main metric.
     pub gain: Option<Gain>,
     /// Where several predict together, by how much they are better than the best trial alone.
@@ -123,19 +132,21 @@ pub struct Tested {
 /// A training after the search.
 enum Last {
     Member(Box<Result<Member>>),
-    Untuned(Box<std::result::Result<(Plan, Member), String>>),
+    Untuned(Box<std::result::Result<(Untuned, Plan, Member), String>>),
     Seed(u64, Option<f64>),
 }
 
 /// Takes the best trials, trains them anew on training and validation rows, and tests them once, beside the base settings,
 /// which are trained in the same way: what further rows are worth is not tuning's.
 ///
+/// What the search has done of that for these (`beside`) is not done again.
 /// With [`Wish::confirm`], the best settings are also trained with so many other seeds, on the same split. Nothing before
 /// this has looked at a test row. All of it is [shared out](share_out) over as many threads as the trials, and `tell` hears
 /// on these how far it is; none comes of it where `stop` ends it.
 pub fn choose(
     tuning: &Tuning,
     trials: &[Trial],
+    beside: Beside,
     wish: Wish,
     stop: &AtomicBool,
     tell: &(dyn Fn(LastStep) + Sync),
@@ -158,15 +169,20 @@ pub fn choose(
     let base = Plan::of(tuning.base.clone(), tuning.raw.clone())?;
     let ready = (wish.confirm > 0).then(|| Ready::new(config.clone(), tuning.raw.clone())).transpose()?;
     let seed_of = |i: usize| config.seed.wrapping_add(1 + i as u64);
+    let Beside { first, again } = beside;
+    let again = Mutex::new(again);
     let n_members = plans.len();
     let of = n_members + 1 + wish.confirm;
     // The members first: they take longest, on the most rows.
     let job = |i: usize| {
         let tell = |share: f64| tell(LastStep { training: i, of, share });
-        let follow = |part: [f64; 2]| Following { stop, tell: &tell, part, epochs: 0 };
+        let follow = |part: [f64; 2]| Following::new(stop, &tell, part);
         match i.checked_sub(n_members) {
             None => Last::Member(Box::new(plans[i].train_member(&mut follow([0.0, 1.0])))),
-            Some(0) => Last::Untuned(Box::new(guarded(|| untuned_member(tuning, &follow)))),
+            Some(0) => {
+                let again = again.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Last::Untuned(Box::new(untuned_member(tuning, first.as_ref(), again, &follow)))
+            }
             Some(at) => {
                 let seed = seed_of(at - 1);
                 let with_seed = Config { seed, ..config.clone() };
@@ -201,12 +217,12 @@ pub fn choose(
         if rows.is_empty() { None } else { judge() }
     };
     let untuned = match untuned {
-        Ok((plan, member)) => Ok(tested_together(&[plan], vec![member], |_| Value::Null)?),
+        Ok((first, plan, member)) => Ok((first, tested_together(&[plan], vec![member], |_| Value::Null)?)),
         Err(why) => Err(why),
     };
     // What tuning is worth is not what an ensemble is worth.
     let best_alone = first.as_ref().map_or(&test, |(_, test)| test);
-    let of_tuning = untuned.as_ref().ok().and_then(|untuned| beside([best_alone, &untuned.test]));
+    let of_tuning = untuned.as_ref().ok().and_then(|(_, untuned)| beside([best_alone, &untuned.test]));
     let gain_together = first.as_ref().and_then(|(_, alone)| beside([&test, alone]));
     let named =
         |shares: Vec<f64>| tuning.space.parameters.iter().map(|p| p.key.clone()).zip(shares).collect();
@@ -219,7 +235,7 @@ pub fn choose(
             tuned,
             alone: first.map(|(report, _)| report),
             configs,
-            untuned: untuned.map(|untuned| untuned.report),
+            untuned: untuned.map(|(first, untuned)| (first, untuned.report)),
             gain: of_tuning,
             gain_together,
         },
@@ -251,23 +267,22 @@ fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Tri
     Ok((best, plans, unlike))
 }
 
-/// The settings that are not searched, trained as those of the best trial are: first on the training rows, where the
-/// validation rows say for how many epochs and where the learning rate is cut, then for so many on both.
-fn untuned_member<'a>(tuning: &Tuning, follow: &dyn Fn([f64; 2]) -> Following<'a>) -> Result<(Plan, Member)> {
-    let ready = Ready::new(tuning.base.clone(), tuning.raw.clone())?;
-    let mut cuts = Vec::new();
-    let mut watch = |event: &Event| {
-        if let Event::LearningRateReduced { epoch, .. } = event {
-            cuts.push(*epoch);
+/// Both trainings of the untuned settings, but for what the search has done.
+fn untuned_member<'a>(
+    tuning: &Tuning,
+    known: Option<&UntunedOutcome>,
+    again: Option<std::result::Result<Again, String>>,
+    follow: &dyn Fn([f64; 2]) -> Following<'a>,
+) -> std::result::Result<(Untuned, Plan, Member), String> {
+    let (first, from) = match known {
+        Some(known) => (known.clone()?, 0.0),
+        None => {
+            let ready = || Ready::new(tuning.base.clone(), tuning.raw.clone());
+            (guarded(|| Untuned::train(tuning, &ready()?, &mut follow([0.0, 0.5])))?, 0.5)
         }
-        Answer::GoOn
     };
-    let mut following = follow([0.0, 0.5]);
-    let judged =
-        validated(&ready, tuning.base.clone(), &mut Callbacks(vec![&mut following, &mut watch]), None)?;
-    let plan = ready.plan.refit(judged.best_epoch, &cuts)?;
-    let member = plan.train_member(&mut follow([0.5, 1.0]))?;
-    Ok((plan, member))
+    let again = again.unwrap_or_else(|| guarded(|| first.again(tuning, &mut follow([from, 1.0]))));
+    again.map(|(plan, member)| (first, plan, member))
 }
 
 /// The error of a last training, with its trial.
@@ -302,7 +317,13 @@ impl Chosen {
             }),
             "tuned": self.tested.tuned.to_json(),
             "alone": self.tested.alone.as_ref().map(Report::to_json),
-            "untuned": self.tested.untuned.as_ref().map_or_else(|why| json!({ "failed": why }), Report::to_json),
+            "untuned": self.tested.untuned.as_ref().map_or_else(
+                |why| json!({ "failed": why }),
+                |(_, report)| report.to_json(),
+            ),
+            "untuned_trial": self.tested.untuned.as_ref().ok().map(|(first, _)| json!({
+                "val": first.val, "best_epoch": first.best_epoch, "seconds": first.seconds,
+            })),
             "gain": gain(self.tested.gain),
             "gain_together": gain(self.tested.gain_together),
         })

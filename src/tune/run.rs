@@ -1,5 +1,6 @@
 //! Runs the trials of a study, several at a time, each on one thread.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
+use super::report::Following;
 use super::sample::{Grid, quasi_random, random};
 use super::study::{Claim, Next, Over, Store};
 use super::tpe::{Observation, suggest};
+use super::untuned::{Again, Beside, Untuned, UntunedOutcome};
 use crate::ablate::{Ready, guarded, same_data};
 use crate::config::{Config, Domain, Space};
 use crate::data::{PipelineOptions, RawTable};
@@ -52,6 +55,8 @@ const REPEATS: u64 = 100;
 const MOST_REPEATS: u64 = 10_000;
 /// Of so many combinations at most those that are left are looked for one by one.
 const COUNTABLE: u64 = 10_000;
+/// How long it takes until it is told again how far a training is.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
 /// How long a worker that waits for others goes without looking.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -96,6 +101,17 @@ pub enum Told {
     },
     /// A trial has ended.
     Ended(Trial, Outcome),
+    /// The share that is done of the untuned settings' training, told a few times a second.
+    Untuned(f64),
+    /// It has ended.
+    UntunedEnded(UntunedOutcome),
+}
+
+/// What a worker is given to do.
+enum Job {
+    /// Both trainings of the untuned settings.
+    Untuned,
+    Trial(Trial),
 }
 
 /// What all workers share.
@@ -110,6 +126,10 @@ pub(super) struct Shared<'a> {
     /// Of trials that have ended, what a pruner asks of them.
     pub(super) curves: Mutex<HashMap<u64, Arc<[f64]>>>,
     stop: &'a AtomicBool,
+    /// Whether somebody has asked whether the untuned settings are to be trained.
+    began: AtomicBool,
+    /// Their second training.
+    again: Mutex<Option<std::result::Result<Again, String>>>,
     deadline: Option<Instant>,
     /// Why the first worker ended, or what went wrong in one.
     over: Mutex<Option<Result<Over>>>,
@@ -249,8 +269,16 @@ impl Tuning {
     /// the next step of training.
     ///
     /// The settings of the trials of a grid, at random or evenly spread follow from the seed alone; those that are
-    /// learned, and what is given up, from the seed and the number of jobs. Returns the study and why it ended.
-    pub fn run(&self, store: Store, stop: &AtomicBool, tell: &mut dyn FnMut(&Told)) -> Result<(Store, Over)> {
+    /// learned, and what is given up, from the seed and the number of jobs. Returns the study, why it ended, and what was found of the untuned settings.
+    ///
+    /// The untuned settings are trained beside the trials, and first of all: both trainings of theirs after the search would
+    /// keep one core, and the others would wait.
+    pub fn run(
+        &self,
+        store: Store,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(&Told),
+    ) -> Result<(Store, Over, Beside)> {
         let grid = match self.sampler {
             Sampler::Grid => Some(Grid::new(&self.space, &self.base, self.large_grid)?),
             _ => None,
@@ -264,17 +292,26 @@ impl Tuning {
             ready: Mutex::default(),
             curves: Mutex::default(),
             stop,
+            // A limited time is the trials' own: then the untuned settings are trained after them.
+            began: AtomicBool::new(self.max_seconds.is_some()),
+            again: Mutex::default(),
             // A time that no clock tells is none.
             deadline: self
                 .max_seconds
                 .and_then(|s| Instant::now().checked_add(Duration::try_from_secs_f64(s).ok()?)),
             over: Mutex::new(None),
         };
-        let work = |trial: Trial, say: &dyn Fn(Told)| shared.perform(trial, say);
+        let work = |job: Job, say: &dyn Fn(Told)| match job {
+            Job::Trial(trial) => shared.perform(trial, say),
+            Job::Untuned => shared.untuned(say),
+        };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = over.unwrap_or(Ok(Over::Interrupted))?;
-        Ok((shared.store.into_inner().unwrap_or_else(PoisonError::into_inner), why))
+        let store = shared.store.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let first = store.untuned(&self.raw.sha256)?;
+        let again = shared.again.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((store, why, Beside { first, again }))
     }
 }
 
@@ -286,11 +323,19 @@ impl Shared<'_> {
         self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Over::TimeUp)
     }
 
-    /// The next trial; none where there is no more, or where something went wrong.
-    fn draw(&self) -> Option<Trial> {
-        let drawn = self.claimed();
-        match drawn {
-            Ok(Ok(trial)) => Some(trial),
+    /// What is to be done next; none where there is no more, or where something went wrong.
+    fn draw(&self) -> Option<Job> {
+        let first = !self.began.swap(true, Ordering::SeqCst);
+        match first.then(|| lock(&self.store).claim_untuned(&self.tuning.raw.sha256)) {
+            Some(Ok(true)) => return Some(Job::Untuned),
+            Some(Err(error)) => {
+                self.fail(error);
+                return None;
+            }
+            Some(Ok(false)) | None => {}
+        }
+        match self.claimed() {
+            Ok(Ok(trial)) => Some(Job::Trial(trial)),
             Ok(Err(why)) => {
                 lock(&self.over).get_or_insert(Ok(why));
                 None
@@ -345,6 +390,37 @@ impl Shared<'_> {
             Ok(Some(outcome)) => say(Told::Ended(trial, outcome)),
             Ok(None) => {}
             Err(error) => self.fail(error),
+        }
+    }
+
+    /// Trains the untuned settings: on the training rows, which is put on record, and for as many epochs again on
+    /// training and validation rows.
+    fn untuned(&self, say: &dyn Fn(Told)) {
+        let tuning = self.tuning;
+        let told = Cell::new(Instant::now());
+        let tell = |share: f64| {
+            if told.get().elapsed() > TELL_AGAIN {
+                told.set(Instant::now());
+                say(Told::Untuned(share));
+            }
+        };
+        let mut following = Following::new(self.stop, &tell, [0.0, 0.5]);
+        let outcome = self
+            .ready(&tuning.base)
+            .and_then(|ready| guarded(|| Untuned::train(tuning, &ready, &mut following)));
+        if self.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let put = lock(&self.store).tell_untuned(&tuning.raw.sha256, &outcome);
+        if let Err(error) = put {
+            return self.fail(error);
+        }
+        say(Told::UntunedEnded(outcome.clone()));
+        if let Ok(first) = outcome {
+            let again = guarded(|| first.again(tuning, &mut Following::new(self.stop, &|_| (), [0.5, 1.0])));
+            if !self.stop.load(Ordering::SeqCst) {
+                *lock(&self.again) = Some(again);
+            }
         }
     }
 

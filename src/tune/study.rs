@@ -73,9 +73,9 @@ pub enum Claim {
 /// An open study.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
-    path: PathBuf,
-    worker: Worker,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) worker: Worker,
     /// The trials as they were when they were last looked at.
     known: Vec<Trial>,
 }

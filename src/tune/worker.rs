@@ -28,12 +28,7 @@ impl Worker {
         let path = lock_path(study, id);
         // It gets its name when it is locked: a file of that name that nobody holds is that of a process that has ended.
         let unnamed = path.with_extension("new");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&unnamed)
-            .map_err(|e| Error::io("create", &unnamed, e))?;
+        let file = lock_file(&unnamed)?;
         file.lock().map_err(|e| Error::io("lock", &unnamed, e))?;
         std::fs::rename(&unnamed, &path).map_err(|e| Error::io("create", &path, e))?;
         clear_away(study);
@@ -62,12 +57,7 @@ impl LastTurn {
     /// Waits for the turn in the study of this folder, of which `tell` hears; none where `stop` ends the waiting.
     pub fn take(folder: &Path, stop: &AtomicBool, tell: &mut dyn FnMut()) -> Result<Option<Self>> {
         let path = folder.join("last.lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| Error::io("create", &path, e))?;
+        let file = lock_file(&path)?;
         let mut waited = false;
         loop {
             match file.try_lock() {
@@ -90,6 +80,12 @@ impl Drop for LastTurn {
         // Those who wait hold the file itself. Who comes just now makes another, and trains for itself, to the same bits.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Opens a file whose lock matters, not what is in it.
+fn lock_file(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    opened.map_err(|e| Error::io("create", path, e))
 }
 
 /// How long who waits for the turn goes without looking.
