@@ -95,7 +95,7 @@ bench-profile: ## Time the profile of a million rows beside pandas
 bench-ingest: ## Time the path from a file of 1 GB (MEGABYTES=100 for less) to a prepared matrix against pandas and Polars
 	bench/ingest/run
 
-bench-grid: ## Time the grid of 192 trials (CORES=1 for one core) beside a sample of it in Keras
+bench-grid: ## Time the grid of 192 trials, on all cores and on one, beside a sample of it in Keras
 	bench/grid/run
 
 bench-tpe: ## Hold TPE against Optuna's on three tables: the best of 60 trials, mean over 10 seeds

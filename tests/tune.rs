@@ -150,23 +150,29 @@ fn the_untuned_settings_are_a_training_on_record() {
     let folder = folder();
     let path = folder.path();
     let space = ["--set", "optimizer.learning_rate={ low = 0.001, high = 0.01, log = true }"];
-    let found = tune(path, &[&space[..], &["--trials", "2", "--out", "s", "--json"]].concat()).done().json();
+    let begin = ["--jobs", "2", "--trials", "2", "--out", "s", "--json"];
+    let found = tune(path, &[&space[..], &begin].concat()).done().json();
     let first = &found["untuned_trial"];
     let train = [&["train", "t.csv", "--target", "y", "--json", "--quiet"][..], &QUICK[..6]].concat();
     let by_hand = call(path, &train).done().json();
     assert_eq!(by_hand["val"]["rmse"], first["val"]);
     assert_eq!(by_hand["best_epoch"], first["best_epoch"]);
     let further = call(path, &["tune", "--resume", "s", "--trials", "3"]).done();
-    assert!(!further.err.contains("untuned"), "not trained again: {}", further.err);
+    assert!(further.err.contains("1/1 trials, best "), "{}", further.err);
+    assert!(further.err.contains(", untuned "), "told from the record: {}", further.err);
     let told = further.out.replace('\n', " ");
     assert!(told.contains("Validation rmse, by which it was chosen: "), "{told}");
     let again = call(path, &["tune", "--resume", "s", "--json"]).done().json();
     assert_eq!(&again["untuned_trial"], first, "the seconds too: trained once");
-    // Of a limited time the trials have all, and the untuned settings are trained after it.
-    let limited = [&space[..], &["--trials", "2", "--max-seconds", "600", "--out", "l", "--json"]].concat();
-    let limited = tune(path, &limited).done().json();
-    assert_eq!(limited["untuned_trial"]["val"], first["val"]);
-    assert_eq!(limited["untuned"]["test"], found["untuned"]["test"]);
+    // Of a limited time the trials have all, and so they have of a single worker: the untuned settings come after them.
+    for (name, more) in
+        [("l", ["--jobs", "2", "--max-seconds", "600"]), ("one", ["--jobs", "1", "--max-seconds", "600"])]
+    {
+        let after = [&space[..], &more, &["--trials", "2", "--out", name, "--json"]].concat();
+        let after = tune(path, &after).done().json();
+        assert_eq!(after["untuned_trial"]["val"], first["val"]);
+        assert_eq!(after["untuned"]["test"], found["untuned"]["test"]);
+    }
     // Another table is another training.
     let rows = std::fs::read_to_string(path.join("t.csv")).unwrap();
     let fewer: Vec<&str> = rows.lines().take(110).collect();

@@ -1,6 +1,7 @@
 //! What studies tell: of trials that are broken off, of spaces that are exhausted, of ensembles, and what to type next.
 
 use crate::cli;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,9 +19,9 @@ fn tune(folder: &Path, more: &[&str]) -> Outcome {
     call(folder, &[&["tune", "t.csv", "--target", "y", "--quiet"][..], &QUICK, more].concat())
 }
 
-/// A study without end: two trials at a time.
+/// A study without end: two trials at a time, beside the untuned settings.
 fn endless(folder: &Path, more: &[&str]) -> Child {
-    let long = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false", "--jobs", "2"];
+    let long = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false", "--jobs", "3"];
     let study = ["tune", "t.csv", "--target", "y", "--sampler", "random", "--trials", "9", "--out", "s"];
     Command::new(statera(folder, &[]).get_program())
         .args([&study[..], &long, &QUICK[2..], &RATE, more].concat())
@@ -76,7 +77,8 @@ fn trials_of_a_process_that_has_ended_are_interrupted_wherever_they_are_told_of(
     let end = "interrupted with 2 trials (2 interrupted); to go on: statera tune --resume s";
     assert!(err.contains(end), "{err}");
     // Before anything has ended, how far the first trial is.
-    let line = err.lines().find(|line| line.contains("0/9 trials, 2 running, trial 0: epoch ")).unwrap();
+    let words = ["0/9 trials, untuned at ", " %, 2 running, trial 0: epoch "];
+    let line = err.lines().find(|line| words.iter().all(|words| line.contains(words))).unwrap();
     assert!(line.contains("/1000000, about ") && line.ends_with(" left in all"), "{line}");
     let check = || {
         let counts = listed(path)["trials"].clone();
@@ -94,14 +96,22 @@ fn trials_of_a_process_that_has_ended_are_interrupted_wherever_they_are_told_of(
     };
     check();
     // So it is after a kill, which leaves no word behind.
-    let mut child = Command::new(statera(path, &[]).get_program())
-        .args(["tune", "--resume", "s", "--quiet"])
-        .current_dir(path)
-        .spawn()
-        .unwrap();
+    let resume = |more: &[&str]| {
+        let mut command = Command::new(statera(path, &[]).get_program());
+        command.args(["tune", "--resume", "s", "--jobs", "3"]).args(more).current_dir(path);
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut child = resume(&["--quiet", "--trials", "2"]);
     until(|| listed(path)["trials"]["running"] == 2);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Another process, for which there is nothing to do, tells so.
+    let mut waiting = resume(&["--trials", "2"]);
+    let lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map(std::result::Result::unwrap);
+    let line = lines.into_iter().find(|line| line.contains("waiting for "));
+    assert!(line.unwrap().contains("0/2 trials, waiting for 2 trials of other processes"));
+    for child in [&mut waiting, &mut child] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
     check();
 }
 

@@ -174,7 +174,7 @@ pub(crate) fn beside(x: f64, beside: f64) -> String {
     if text.contains(|c: char| ('1'..='9').contains(&c)) { text } else { text.replace('-', "") }
 }
 
-/// A path as people write it: without a detour over `..`.
+/// A path as people write it: from the current folder where it lies in there, and without a detour over `..`.
 pub(crate) fn path(path: &Path) -> String {
     let detour = path.components().skip(1).any(|part| part == Component::ParentDir);
     // Only the file system knows where `..` leads behind a symbolic link.
@@ -182,7 +182,8 @@ pub(crate) fn path(path: &Path) -> String {
         let folder = std::env::current_dir().ok()?.canonicalize().ok()?;
         Some(path.canonicalize().ok()?.strip_prefix(folder).ok()?.to_owned())
     };
-    let direct = if detour && path.is_relative() { direct() } else { None };
+    let direct = if detour || path.is_absolute() { direct() } else { None };
+    let direct = direct.filter(|direct| !direct.as_os_str().is_empty());
     direct.as_deref().unwrap_or(path).display().to_string()
 }
 
@@ -264,6 +265,11 @@ mod tests {
         assert_eq!(path(Path::new("src/../Cargo.toml")), "Cargo.toml");
         assert_eq!(path(Path::new("../a.csv")), "../a.csv");
         assert_eq!(path(Path::new("none/../a.csv")), "none/../a.csv");
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(path(&here.join("src/lib.rs")), Path::new("src/lib.rs").display().to_string());
+        assert_eq!(path(&here), here.display().to_string());
+        let above = here.parent().unwrap();
+        assert_eq!(path(above), above.display().to_string());
     }
 
     #[test]

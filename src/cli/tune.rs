@@ -461,7 +461,7 @@ fn by_key(text: &str) -> BTreeMap<String, String> {
 }
 
 fn describe(tuning: &Tuning, plan: &Plan, before: &[Trial]) -> String {
-    let combinations = tuning.space.combinations();
+    let combinations = tuning.combinations();
     let many = match (tuning.sampler, tuning.trials) {
         (Sampler::Grid, u64::MAX) => "all combinations".to_owned(),
         (Sampler::Grid, n) if combinations.is_some_and(|all| n < all) => {

@@ -197,7 +197,7 @@ impl Ended {
     fn further(&self) -> String {
         let n = self.trials.len() as u64;
         let resume = to_resume(&self.folder, &self.tuning.raw.source.display().to_string());
-        let most = self.tuning.space.combinations().unwrap_or(u64::MAX);
+        let most = self.tuning.combinations().unwrap_or(u64::MAX);
         match (self.why, self.tuning.max_seconds) {
             (Over::TimeUp, Some(seconds)) => format!("{resume} --max-seconds {}", 2.0 * seconds),
             (Over::Enough(_), _) if n < most => {

@@ -63,13 +63,15 @@ pub(super) struct Progress {
     best: Option<(Trial, f64)>,
     /// How the untuned settings stand, in words; nothing as long as nobody has told.
     untuned: String,
+    /// Trials under way, where a worker waits for them.
+    waits_for: usize,
     begin: Instant,
     last_line: Instant,
 }
 
 impl Progress {
     pub(super) fn new(quiet: bool, tuning: &Tuning, before: &[Trial]) -> Self {
-        let combinations = tuning.space.combinations();
+        let combinations = tuning.combinations();
         let all = match tuning.sampler {
             Sampler::Grid => combinations.map(|n| n.min(tuning.trials)),
             _ => Some(combinations.map_or(tuning.trials, |n| n.min(tuning.trials))),
@@ -90,6 +92,7 @@ impl Progress {
             running: BTreeMap::new(),
             best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
             untuned: String::new(),
+            waits_for: 0,
             begin: now,
             last_line: now,
         }
@@ -128,7 +131,11 @@ impl Progress {
             Told::UntunedEnded(Ok(untuned)) => {
                 self.untuned = format!("untuned {}", text::number(untuned.val));
             }
+            Told::Waiting(running) => self.waits_for = *running,
             Told::UntunedEnded(Err(_)) => self.untuned = "untuned failed".to_owned(),
+        }
+        if !matches!(told, Told::Waiting(_)) {
+            self.waits_for = 0;
         }
         if self.quiet {
             return;
@@ -167,8 +174,15 @@ impl Progress {
         if !self.untuned.is_empty() {
             parts.push(self.untuned.clone());
         }
-        if !self.running.is_empty() {
-            parts.push(format!("{} running", self.running.len()));
+        match self.running.len() {
+            0 if self.waits_for > 0 => {
+                parts.push(format!(
+                    "waiting for {} of other processes",
+                    text::counted(self.waits_for, "trial")
+                ));
+            }
+            0 => {}
+            n => parts.push(format!("{n} running")),
         }
         // As long as nothing has ended, how far the first is.
         if let (0, Some((number, first))) = (ended, self.running.iter().find(|(_, trial)| trial.of > 0)) {

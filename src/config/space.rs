@@ -114,13 +114,6 @@ impl Space {
         self
     }
 
-    /// How many combinations of values there are, where they can be counted; conditions leave some of them out.
-    pub fn combinations(&self) -> Option<u64> {
-        self.parameters
-            .iter()
-            .try_fold(1_u64, |n, p| p.domain.values().map(|values| n.saturating_mul(values.len() as u64)))
-    }
-
     /// The columns of which single settings are searched.
     pub fn columns(&self) -> Vec<String> {
         let of_column = |p: &Parameter| match &key_path(&p.key)?[..] {

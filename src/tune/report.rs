@@ -141,7 +141,7 @@ enum Last {
 ///
 /// What the search has done of that for these (`beside`) is not done again.
 /// With [`Wish::confirm`], the best settings are also trained with so many other seeds, on the same split. Nothing before
-/// this has looked at a test row. All of it is [shared out](share_out) over as many threads as the trials, and `tell` hears
+/// this has measured anything on a test row. All of it is [shared out](share_out) over as many threads as the trials, and `tell` hears
 /// on these how far it is; none comes of it where `stop` ends it.
 pub fn choose(
     tuning: &Tuning,
@@ -274,12 +274,11 @@ fn untuned_member<'a>(
     again: Option<std::result::Result<Again, String>>,
     follow: &dyn Fn([f64; 2]) -> Following<'a>,
 ) -> std::result::Result<(Untuned, Plan, Member), String> {
-    let (first, from) = match known {
-        Some(known) => (known.clone()?, 0.0),
-        None => {
-            let ready = || Ready::new(tuning.base.clone(), tuning.raw.clone());
-            (guarded(|| Untuned::train(tuning, &ready()?, &mut follow([0.0, 0.5])))?, 0.5)
-        }
+    let (first, from) = if let Some(known) = known {
+        (known.clone()?, 0.0)
+    } else {
+        let ready = || Ready::new(tuning.base.clone(), tuning.raw.clone());
+        (guarded(|| Untuned::train(tuning, &ready()?, &mut follow([0.0, 0.5])))?, 0.5)
     };
     let again = again.unwrap_or_else(|| guarded(|| first.again(tuning, &mut follow([from, 1.0]))));
     again.map(|(plan, member)| (first, plan, member))

@@ -57,6 +57,8 @@ const MOST_REPEATS: u64 = 10_000;
 const COUNTABLE: u64 = 10_000;
 /// How long it takes until it is told again how far a training is.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
+/// How long a worker waits until it says so.
+const TELL_WAITING: Duration = Duration::from_secs(1);
 /// How long a worker that waits for others goes without looking.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -103,8 +105,10 @@ pub enum Told {
     Ended(Trial, Outcome),
     /// The share that is done of the untuned settings' training, told a few times a second.
     Untuned(f64),
-    /// It has ended.
+    /// It has ended, now or before.
     UntunedEnded(UntunedOutcome),
+    /// A worker has waited for a second until one of so many trials under way, here or in other processes, ends.
+    Waiting(usize),
 }
 
 /// What a worker is given to do.
@@ -112,12 +116,16 @@ enum Job {
     /// Both trainings of the untuned settings.
     Untuned,
     Trial(Trial),
+    /// To tell that so many trials under way are waited for.
+    Wait(usize),
 }
 
 /// What all workers share.
 pub(super) struct Shared<'a> {
     pub(super) tuning: &'a Tuning,
     grid: Option<Grid>,
+    /// Whether the settings that are left of the space can be looked for one by one.
+    countable: bool,
     pub(super) store: Mutex<Store>,
     /// Told where a trial has ended.
     ended: Condvar,
@@ -218,10 +226,21 @@ impl Tuning {
         meant
     }
 
+    /// How many combinations the space has, by its conditions, where they can be counted.
+    pub fn combinations(&self) -> Option<u64> {
+        Grid::new(&self.space, &self.base, true)
+            .ok()
+            .map(|grid| u64::try_from(grid.len()).unwrap_or(u64::MAX))
+    }
+
+    fn is_countable(&self) -> bool {
+        self.combinations().is_some_and(|n| n <= COUNTABLE)
+    }
+
     /// All settings of the space, each once, in the order of a grid; none where there are more than can be counted up.
     fn all_settings(&self) -> Result<Vec<Settings>> {
         let mut all = Vec::new();
-        if self.space.combinations().is_some_and(|n| n <= COUNTABLE) {
+        if self.is_countable() {
             let grid = Grid::new(&self.space, &self.base, true)?;
             let (mut known, mut usual) = (HashSet::new(), HashMap::new());
             for i in 0..grid.len() as u64 {
@@ -271,8 +290,8 @@ impl Tuning {
     /// The settings of the trials of a grid, at random or evenly spread follow from the seed alone; those that are
     /// learned, and what is given up, from the seed and the number of jobs. Returns the study, why it ended, and what was found of the untuned settings.
     ///
-    /// The untuned settings are trained beside the trials, and first of all: both trainings of theirs after the search would
-    /// keep one core, and the others would wait.
+    /// Where there are several workers, one begins with the untuned settings: both trainings of theirs after the search
+    /// would keep one core, and the others would wait.
     pub fn run(
         &self,
         store: Store,
@@ -286,14 +305,16 @@ impl Tuning {
         let shared = Shared {
             tuning: self,
             grid,
+            countable: self.is_countable(),
             store: Mutex::new(store),
             ended: Condvar::new(),
             tried: Mutex::default(),
             ready: Mutex::default(),
             curves: Mutex::default(),
             stop,
-            // A limited time is the trials' own: then the untuned settings are trained after them.
-            began: AtomicBool::new(self.max_seconds.is_some()),
+            // A limited time is the trials' own, and so is a single worker, as nothing but trials goes on after a kill: then
+            // the untuned settings are trained after them.
+            began: AtomicBool::new(self.max_seconds.is_some() || self.jobs < 2),
             again: Mutex::default(),
             // A time that no clock tells is none.
             deadline: self
@@ -301,9 +322,13 @@ impl Tuning {
                 .and_then(|s| Instant::now().checked_add(Duration::try_from_secs_f64(s).ok()?)),
             over: Mutex::new(None),
         };
+        if let Some(known) = lock(&shared.store).untuned(&self.raw.sha256)? {
+            tell(&Told::UntunedEnded(known));
+        }
         let work = |job: Job, say: &dyn Fn(Told)| match job {
             Job::Trial(trial) => shared.perform(trial, say),
             Job::Untuned => shared.untuned(say),
+            Job::Wait(running) => say(Told::Waiting(running)),
         };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -335,7 +360,7 @@ impl Shared<'_> {
             Some(Ok(false)) | None => {}
         }
         match self.claimed() {
-            Ok(Ok(trial)) => Some(Job::Trial(trial)),
+            Ok(Ok(job)) => Some(job),
             Ok(Err(why)) => {
                 lock(&self.over).get_or_insert(Ok(why));
                 None
@@ -354,8 +379,9 @@ impl Shared<'_> {
         }
     }
 
-    /// A trial that is claimed, or why there is none.
-    fn claimed(&self) -> Result<std::result::Result<Trial, Over>> {
+    /// A trial that is claimed, or that one is waited for, or why there is none.
+    fn claimed(&self) -> Result<std::result::Result<Job, Over>> {
+        let begin = Instant::now();
         loop {
             if let Some(why) = self.is_over() {
                 return Ok(Err(why));
@@ -368,8 +394,11 @@ impl Shared<'_> {
             match store.claim(&mut |known| self.next(known))? {
                 Claim::Over(why) => return Ok(Err(why)),
                 // Other processes do not tell: look again from time to time.
-                Claim::Wait => drop(self.ended.wait_timeout(store, LOOK_AGAIN)),
-                Claim::Trial(trial) => return Ok(Ok(trial)),
+                Claim::Wait if begin.elapsed() < TELL_WAITING => {
+                    drop(self.ended.wait_timeout(store, LOOK_AGAIN));
+                }
+                Claim::Wait => return Ok(Ok(Job::Wait(store.n_running()))),
+                Claim::Trial(trial) => return Ok(Ok(Job::Trial(trial))),
             }
         }
     }
@@ -459,14 +488,9 @@ impl Shared<'_> {
             None => known.last().map_or(0, |trial| trial.candidate + 1),
         };
         let seed = tuning.base.seed;
-        let left = match &self.grid {
-            None => tuning.space.combinations().filter(|n| *n <= COUNTABLE),
-            Some(_) => None,
-        };
-        let end = match (&self.grid, left) {
-            (Some(grid), _) => grid.len() as u64,
-            (None, Some(_)) => first + REPEATS,
-            (None, None) => first + MOST_REPEATS,
+        let end = match &self.grid {
+            Some(grid) => grid.len() as u64,
+            None => first + if self.countable { REPEATS } else { MOST_REPEATS },
         };
         for candidate in first..end {
             *passed = candidate;
@@ -483,7 +507,7 @@ impl Shared<'_> {
                 return Ok(Next::Try(candidate, settings));
             }
         }
-        if self.grid.is_none() && left.is_none() {
+        if self.grid.is_none() && !self.countable {
             return over(Over::Repeats(MOST_REPEATS));
         }
         // Chance may miss the last settings of a space for long, and what learns for ever.

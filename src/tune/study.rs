@@ -199,6 +199,11 @@ impl Store {
         }
     }
 
+    /// How many trials were running, in whatever process, when they were last looked at.
+    pub(super) fn n_running(&self) -> usize {
+        self.known.iter().filter(|trial| trial.state == State::Running).count()
+    }
+
     /// Brings what is known of the trials up to date: those that have ended stay as they are.
     fn look(&mut self) -> Result<()> {
         let open = self.known.iter().position(|trial| trial.state == State::Running);
