@@ -63,6 +63,8 @@ pub(super) struct Progress {
     best: Option<(Trial, f64)>,
     /// How the untuned settings stand, in words; nothing as long as nobody has told.
     untuned: String,
+    /// The last training that was told of, in words.
+    last: String,
     /// Trials under way, where a worker waits for them.
     waits_for: usize,
     begin: Instant,
@@ -92,6 +94,7 @@ impl Progress {
             running: BTreeMap::new(),
             best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
             untuned: String::new(),
+            last: String::new(),
             waits_for: 0,
             begin: now,
             last_line: now,
@@ -131,8 +134,15 @@ impl Progress {
             Told::UntunedEnded(Ok(untuned)) => {
                 self.untuned = format!("untuned {}", text::number(untuned.val));
             }
+            Told::Last { trial, share } => {
+                let of = trial.map_or("the untuned settings".to_owned(), |number| format!("trial {number}"));
+                self.last = format!("last training of {of} at {:.0} %", 100.0 * share);
+                if *share >= 1.0 {
+                    self.last.clear();
+                }
+            }
             Told::Waiting(running) => self.waits_for = *running,
-            Told::UntunedEnded(Err(_)) => self.untuned = "untuned failed".to_owned(),
+            Told::UntunedEnded(Err(_)) => self.untuned = String::from("untuned failed"),
         }
         if !matches!(told, Told::Waiting(_)) {
             self.waits_for = 0;
@@ -183,6 +193,9 @@ impl Progress {
             }
             0 => {}
             n => parts.push(format!("{n} running")),
+        }
+        if !self.last.is_empty() {
+            parts.push(self.last.clone());
         }
         // As long as nothing has ended, how far the first is.
         if let (0, Some((number, first))) = (ended, self.running.iter().find(|(_, trial)| trial.of > 0)) {

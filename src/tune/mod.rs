@@ -2,6 +2,7 @@
 //!
 //! A study is a folder with a SQLite file. Trials are judged on validation rows alone; what was chosen is tested once.
 
+mod beside;
 mod importance;
 mod prune;
 mod record;
@@ -15,11 +16,12 @@ mod under_way;
 mod untuned;
 mod worker;
 
+pub use beside::Beside;
 pub use importance::importances;
 pub use prune::Pruner;
 pub use record::{FILE, Header, Outcome, RESULT, State, TableOf, Trial, View, counts};
 pub use report::{Chosen, LastStep, Spread, Tested, Wish, choose};
 pub use run::{Sampler, Told, Tuning};
 pub use study::{Claim, EpochFigures, Next, Over, Store};
-pub use untuned::{Beside, Untuned, UntunedOutcome};
+pub use untuned::{Untuned, UntunedOutcome};
 pub use worker::LastTurn;

@@ -1,14 +1,15 @@
 //! What a study came to: the settings that are best on the validation rows, tested once.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::beside::Beside;
 use super::importance::importances;
 use super::record::{State, Trial, counts};
-use super::run::Tuning;
-use super::untuned::{Again, Beside, Untuned, UntunedOutcome};
+use super::run::{Tuning, lock};
+use super::untuned::{Again, Untuned, UntunedOutcome};
 use crate::ablate::{Ready, guarded, validated};
 use crate::bag::Bag;
 use crate::config::Config;
@@ -139,7 +140,7 @@ enum Last {
 /// Takes the best trials, trains them anew on training and validation rows, and tests them once, beside the base settings,
 /// which are trained in the same way: what further rows are worth is not tuning's.
 ///
-/// What the search has done of that for these (`beside`) is not done again.
+/// What the search has done of all that (`beside`) is not done again.
 /// With [`Wish::confirm`], the best settings are also trained with so many other seeds, on the same split. Nothing before
 /// this has measured anything on a test row. All of it is [shared out](share_out) over as many threads as the trials, and `tell` hears
 /// on these how far it is; none comes of it where `stop` ends it.
@@ -169,8 +170,8 @@ pub fn choose(
     let base = Plan::of(tuning.base.clone(), tuning.raw.clone())?;
     let ready = (wish.confirm > 0).then(|| Ready::new(config.clone(), tuning.raw.clone())).transpose()?;
     let seed_of = |i: usize| config.seed.wrapping_add(1 + i as u64);
-    let Beside { first, again } = beside;
-    let again = Mutex::new(again);
+    let Beside { untuned, again, best: ahead } = beside;
+    let (again, ahead) = (Mutex::new(again), Mutex::new(ahead.filter(|(trial, _)| *trial == best[0])));
     let n_members = plans.len();
     let of = n_members + 1 + wish.confirm;
     // The members first: they take longest, on the most rows.
@@ -178,10 +179,14 @@ pub fn choose(
         let tell = |share: f64| tell(LastStep { training: i, of, share });
         let follow = |part: [f64; 2]| Following::new(stop, &tell, part);
         match i.checked_sub(n_members) {
-            None => Last::Member(Box::new(plans[i].train_member(&mut follow([0.0, 1.0])))),
+            None => {
+                let done = if i == 0 { lock(&ahead).take() } else { None };
+                let train = || plans[i].train_member(&mut follow([0.0, 1.0]));
+                Last::Member(Box::new(done.map_or_else(train, |(_, member)| Ok(member))))
+            }
             Some(0) => {
-                let again = again.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Last::Untuned(Box::new(untuned_member(tuning, first.as_ref(), again, &follow)))
+                let again = lock(&again).take();
+                Last::Untuned(Box::new(untuned_member(tuning, untuned.as_ref(), again, &follow)))
             }
             Some(at) => {
                 let seed = seed_of(at - 1);
@@ -245,14 +250,19 @@ pub fn choose(
     }))
 }
 
+/// The last training of a trial, on training and validation rows.
+pub(super) fn last_plan(tuning: &Tuning, trial: &Trial) -> Result<Plan> {
+    let plan = Plan::of(tuning.config(&trial.settings)?, tuning.raw.clone())?;
+    plan.refit(trial.best_epoch.unwrap_or(1), &trial.cuts)
+}
+
 /// The `n` best trials, and the plans that train them anew on training and validation rows. Trials that come to the same
 /// training, as those that only differ in how long they might have gone on, count once; those that take columns unlike the
 /// best one are left out, and counted.
 fn members(tuning: &Tuning, done: &[(&Trial, f64)], n: usize) -> Result<(Vec<Trial>, Vec<Plan>, usize)> {
     let (mut best, mut plans, mut unlike) = (Vec::new(), Vec::<Plan>::new(), 0);
     for (trial, _) in done {
-        let plan = Plan::of(tuning.config(&trial.settings)?, tuning.raw.clone())?;
-        let plan = plan.refit(trial.best_epoch.unwrap_or(1), &trial.cuts)?;
+        let plan = last_plan(tuning, trial)?;
         // A bag reads a table once, so its members take its columns alike.
         if plans.first().is_some_and(|first| first.schema != plan.schema) {
             unlike += 1;

@@ -1,18 +1,17 @@
 //! Runs the trials of a study, several at a time, each on one thread.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::beside::{Ahead, Beside};
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
-use super::report::Following;
 use super::sample::{Grid, quasi_random, random};
 use super::study::{Claim, Next, Over, Store};
 use super::tpe::{Observation, suggest};
-use super::untuned::{Again, Beside, Untuned, UntunedOutcome};
+use super::untuned::{Again, UntunedOutcome};
 use crate::ablate::{Ready, guarded, same_data};
 use crate::config::{Config, Domain, Space};
 use crate::data::{PipelineOptions, RawTable};
@@ -55,8 +54,6 @@ const REPEATS: u64 = 100;
 const MOST_REPEATS: u64 = 10_000;
 /// Of so many combinations at most those that are left are looked for one by one.
 const COUNTABLE: u64 = 10_000;
-/// How long it takes until it is told again how far a training is.
-const TELL_AGAIN: Duration = Duration::from_millis(100);
 /// How long a worker waits until it says so.
 const TELL_WAITING: Duration = Duration::from_secs(1);
 /// How long a worker that waits for others goes without looking.
@@ -107,6 +104,13 @@ pub enum Told {
     Untuned(f64),
     /// It has ended, now or before.
     UntunedEnded(UntunedOutcome),
+    /// How far a training is on training and validation rows: that of a trial, or of the untuned settings.
+    Last {
+        /// None for the untuned settings.
+        trial: Option<u64>,
+        /// The share that is done, told a few times a second.
+        share: f64,
+    },
     /// A worker has waited for a second until one of so many trials under way, here or in other processes, ends.
     Waiting(usize),
 }
@@ -116,6 +120,8 @@ enum Job {
     /// Both trainings of the untuned settings.
     Untuned,
     Trial(Trial),
+    /// The last training of this trial, the best so far.
+    Ahead(Trial),
     /// To tell that so many trials under way are waited for.
     Wait(usize),
 }
@@ -133,11 +139,14 @@ pub(super) struct Shared<'a> {
     ready: Mutex<Vec<Arc<Slot>>>,
     /// Of trials that have ended, what a pruner asks of them.
     pub(super) curves: Mutex<HashMap<u64, Arc<[f64]>>>,
-    stop: &'a AtomicBool,
+    pub(super) stop: &'a AtomicBool,
     /// Whether somebody has asked whether the untuned settings are to be trained.
     began: AtomicBool,
+    /// Trials under way in this process.
+    pub(super) own: AtomicUsize,
+    pub(super) ahead: Mutex<Ahead>,
     /// Their second training.
-    again: Mutex<Option<std::result::Result<Again, String>>>,
+    pub(super) again: Mutex<Option<std::result::Result<Again, String>>>,
     deadline: Option<Instant>,
     /// Why the first worker ended, or what went wrong in one.
     over: Mutex<Option<Result<Over>>>,
@@ -288,10 +297,11 @@ impl Tuning {
     /// the next step of training.
     ///
     /// The settings of the trials of a grid, at random or evenly spread follow from the seed alone; those that are
-    /// learned, and what is given up, from the seed and the number of jobs. Returns the study, why it ended, and what was found of the untuned settings.
+    /// learned, and what is given up, from the seed and the number of jobs. Returns the study, why it ended, and the last
+    /// trainings that are done.
     ///
-    /// Where there are several workers, one begins with the untuned settings: both trainings of theirs after the search
-    /// would keep one core, and the others would wait.
+    /// Where there are several workers, one begins with the untuned settings, and one that waits for the last trials trains
+    /// the best so far: after the search these would keep one core, and the others would wait.
     pub fn run(
         &self,
         store: Store,
@@ -316,6 +326,8 @@ impl Tuning {
             // the untuned settings are trained after them.
             began: AtomicBool::new(self.max_seconds.is_some() || self.jobs < 2),
             again: Mutex::default(),
+            own: AtomicUsize::new(0),
+            ahead: Mutex::default(),
             // A time that no clock tells is none.
             deadline: self
                 .max_seconds
@@ -328,15 +340,17 @@ impl Tuning {
         let work = |job: Job, say: &dyn Fn(Told)| match job {
             Job::Trial(trial) => shared.perform(trial, say),
             Job::Untuned => shared.untuned(say),
+            Job::Ahead(trial) => shared.train_ahead(trial, say),
             Job::Wait(running) => say(Told::Waiting(running)),
         };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = over.unwrap_or(Ok(Over::Interrupted))?;
         let store = shared.store.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let first = store.untuned(&self.raw.sha256)?;
+        let untuned = store.untuned(&self.raw.sha256)?;
         let again = shared.again.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((store, why, Beside { first, again }))
+        let best = shared.ahead.into_inner().unwrap_or_else(PoisonError::into_inner).into_best();
+        Ok((store, why, Beside { untuned, again, best }))
     }
 }
 
@@ -372,7 +386,7 @@ impl Shared<'_> {
         }
     }
 
-    fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: Error) {
         let mut over = lock(&self.over);
         if over.as_ref().is_none_or(Result::is_ok) {
             *over = Some(Err(error));
@@ -393,12 +407,18 @@ impl Shared<'_> {
             let mut store = lock(&self.store);
             match store.claim(&mut |known| self.next(known))? {
                 Claim::Over(why) => return Ok(Err(why)),
+                Claim::Last if let Some(best) = self.to_train_ahead(&store) => {
+                    return Ok(Ok(Job::Ahead(best)));
+                }
                 // Other processes do not tell: look again from time to time.
-                Claim::Wait if begin.elapsed() < TELL_WAITING => {
+                Claim::Wait | Claim::Last if begin.elapsed() < TELL_WAITING => {
                     drop(self.ended.wait_timeout(store, LOOK_AGAIN));
                 }
-                Claim::Wait => return Ok(Ok(Job::Wait(store.n_running()))),
-                Claim::Trial(trial) => return Ok(Ok(Job::Trial(trial))),
+                Claim::Wait | Claim::Last => return Ok(Ok(Job::Wait(store.n_running()))),
+                Claim::Trial(trial) => {
+                    self.own.fetch_add(1, Ordering::SeqCst);
+                    return Ok(Ok(Job::Trial(trial)));
+                }
             }
         }
     }
@@ -414,42 +434,15 @@ impl Shared<'_> {
             }
             Ok(outcome)
         });
+        self.own.fetch_sub(1, Ordering::SeqCst);
+        if let Ok(Some(outcome)) = &put {
+            self.ended_with(trial.number, outcome);
+        }
         self.ended.notify_all();
         match put {
             Ok(Some(outcome)) => say(Told::Ended(trial, outcome)),
             Ok(None) => {}
             Err(error) => self.fail(error),
-        }
-    }
-
-    /// Trains the untuned settings: on the training rows, which is put on record, and for as many epochs again on
-    /// training and validation rows.
-    fn untuned(&self, say: &dyn Fn(Told)) {
-        let tuning = self.tuning;
-        let told = Cell::new(Instant::now());
-        let tell = |share: f64| {
-            if told.get().elapsed() > TELL_AGAIN {
-                told.set(Instant::now());
-                say(Told::Untuned(share));
-            }
-        };
-        let mut following = Following::new(self.stop, &tell, [0.0, 0.5]);
-        let outcome = self
-            .ready(&tuning.base)
-            .and_then(|ready| guarded(|| Untuned::train(tuning, &ready, &mut following)));
-        if self.stop.load(Ordering::SeqCst) {
-            return;
-        }
-        let put = lock(&self.store).tell_untuned(&tuning.raw.sha256, &outcome);
-        if let Err(error) = put {
-            return self.fail(error);
-        }
-        say(Told::UntunedEnded(outcome.clone()));
-        if let Ok(first) = outcome {
-            let again = guarded(|| first.again(tuning, &mut Following::new(self.stop, &|_| (), [0.5, 1.0])));
-            if !self.stop.load(Ordering::SeqCst) {
-                *lock(&self.again) = Some(again);
-            }
         }
     }
 
@@ -459,7 +452,7 @@ impl Shared<'_> {
         // The last to end chooses the best: not before the trials of other processes have ended too.
         let over = |why: Over| {
             let under_way = known.iter().any(|trial| trial.state == State::Running);
-            Ok(if under_way { Next::Wait } else { Next::Over(why) })
+            Ok(if under_way { Next::Last } else { Next::Over(why) })
         };
         if number >= tuning.trials {
             return over(Over::Enough(tuning.trials));

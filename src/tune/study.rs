@@ -55,6 +55,8 @@ pub enum Next {
     Try(u64, Vec<(String, String)>),
     /// Nothing before another trial has ended.
     Wait,
+    /// Nothing more, but trials are under way.
+    Last,
     /// Nothing more, for this reason.
     Over(Over),
 }
@@ -66,6 +68,8 @@ pub enum Claim {
     Trial(Trial),
     /// See [`Next::Wait`].
     Wait,
+    /// See [`Next::Last`].
+    Last,
     /// See [`Next::Over`].
     Over(Over),
 }
@@ -190,6 +194,7 @@ impl Store {
                 None => match next(&self.known)? {
                     Next::Try(candidate, settings) => self.begin(candidate, settings)?,
                     Next::Wait => return Ok(Claim::Wait),
+                    Next::Last => return Ok(Claim::Last),
                     Next::Over(why) => return Ok(Claim::Over(why)),
                 },
             };
@@ -199,7 +204,12 @@ impl Store {
         }
     }
 
-    /// How many trials were running, in whatever process, when they were last looked at.
+    /// The trials as they were when they were last looked at.
+    pub(super) fn known(&self) -> &[Trial] {
+        &self.known
+    }
+
+    /// How many of them were running, in whatever process.
     pub(super) fn n_running(&self) -> usize {
         self.known.iter().filter(|trial| trial.state == State::Running).count()
     }

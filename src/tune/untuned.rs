@@ -34,15 +34,6 @@ pub struct Untuned {
 /// [`Untuned`], or in words why there is none.
 pub type UntunedOutcome = std::result::Result<Untuned, String>;
 
-/// How far a search has come with the untuned settings.
-#[derive(Debug, Default)]
-pub struct Beside {
-    /// On the training rows, as it is on record; none where there is nothing.
-    pub(super) first: Option<UntunedOutcome>,
-    /// On training and validation rows; none where this process has not come to it.
-    pub(super) again: Option<std::result::Result<Again, String>>,
-}
-
 /// The second training of the untuned settings.
 pub(super) type Again = (Plan, Member);
 
