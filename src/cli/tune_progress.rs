@@ -56,6 +56,8 @@ pub(super) struct Progress {
     jobs: usize,
     /// Trials that had begun before this process went to work, by now, and of these by its own doing.
     begun: [u64; 3],
+    /// Trials that this process has claimed, and not begun.
+    unbegun: u64,
     /// Seconds of all trials that have ended.
     seconds: f64,
     ended: BTreeMap<&'static str, u64>,
@@ -89,6 +91,7 @@ impl Progress {
             max_seconds: tuning.max_seconds,
             jobs: tuning.jobs,
             begun: [before.len() as u64, before.len() as u64, 0],
+            unbegun: 0,
             seconds: 0.0,
             ended: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -103,7 +106,8 @@ impl Progress {
 
     pub(super) fn tell(&mut self, told: &Told) {
         match told {
-            Told::Began(trial) => {
+            Told::Began { trial, left } => {
+                self.unbegun = *left as u64;
                 let [before, now, own] = &mut self.begun;
                 *now = (*now).max(trial.number + 1);
                 *own += u64::from(trial.number >= *before);
@@ -161,10 +165,10 @@ impl Progress {
         }
     }
 
-    /// Trials that other processes began since this one went to work: numbers are given out in order.
+    /// Trials that other processes began since this one went to work: numbers are claimed in order.
     fn others(&self) -> u64 {
         let [before, now, own] = self.begun;
-        (now - before).saturating_sub(own)
+        (now - before).saturating_sub(own + self.unbegun)
     }
 
     fn n_ended(&self) -> u64 {

@@ -147,37 +147,9 @@ fn now_and_then(say: &dyn Fn(Told), words: impl Fn(f64) -> Told) -> impl Fn(f64)
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
-    use super::super::{Header, Pruner, Sampler, Tuning, Wish, choose};
-    use super::*;
-    use crate::config::{Config, Space};
-
-    /// A grid of a short trial and a long one.
-    fn tuning(jobs: usize, rate: &str) -> Tuning {
-        let sets = ["data.path=\"data/insurance.csv\"", "data.target=\"charges\"", "train.epochs=30"];
-        let rate = format!("optimizer.learning_rate={rate}");
-        let base = Config::default().with(&[&sets.map(String::from)[..], &[rate]].concat()).unwrap();
-        let raw = crate::run::Plan::read(&base).unwrap();
-        Tuning {
-            space: Space::from_toml_str("train.batch_size = { choices = [256, 1] }").unwrap(),
-            base,
-            raw: Arc::new(raw),
-            sampler: Sampler::Grid,
-            pruner: Pruner::None,
-            trials: u64::MAX,
-            max_seconds: None,
-            jobs,
-            large_grid: false,
-        }
-    }
-
-    fn store(folder: &Path) -> Store {
-        let [data_sha256, data_path, base, metric, config, space] = [(); 6].map(|()| String::new());
-        Store::create(folder, &Header { data_sha256, data_path, base, metric, config, space }).unwrap()
-    }
+    use super::super::{Wish, choose, example};
 
     #[test]
     fn the_best_so_far_is_trained_while_the_last_trial_runs_and_is_what_it_is_alone() {
@@ -185,8 +157,12 @@ mod tests {
         for (rate, best) in [("0.03", 0), ("0.0001", 1)] {
             let models = [1, 3].map(|jobs| {
                 let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
-                let tuning = tuning(jobs, rate);
-                let (store, _, beside) = tuning.run(store(folder.path()), &stop, &mut |_| ()).unwrap();
+                // A short trial and a long one.
+                let space = "train.batch_size = { choices = [256, 1] }";
+                let rate = format!("optimizer.learning_rate={rate}");
+                let tuning = example::grid(space, &["train.epochs=30", &rate], jobs);
+                let store = example::store(folder.path());
+                let (store, _, beside) = tuning.run(store, &stop, &mut |_| ()).unwrap();
                 let trials = store.trials().unwrap();
                 assert_eq!(trials[1].metric < trials[0].metric, best == 1, "{trials:?}");
                 let ahead = beside.best.as_ref().map(|(trial, _)| trial.number);

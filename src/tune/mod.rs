@@ -3,7 +3,10 @@
 //! A study is a folder with a SQLite file. Trials are judged on validation rows alone; what was chosen is tested once.
 
 mod beside;
+#[cfg(test)]
+mod example;
 mod importance;
+mod last_trials;
 mod prune;
 mod record;
 mod report;

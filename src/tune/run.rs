@@ -86,7 +86,12 @@ pub struct Tuning {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// A trial begins.
-    Began(Trial),
+    Began {
+        /// It.
+        trial: Trial,
+        /// How many others this process has claimed, and not begun.
+        left: usize,
+    },
     /// How far a trial is, told a few times a second.
     Progress {
         /// Its number.
@@ -142,8 +147,12 @@ pub(super) struct Shared<'a> {
     pub(super) stop: &'a AtomicBool,
     /// Whether somebody has asked whether the untuned settings are to be trained.
     began: AtomicBool,
-    /// Trials under way in this process.
+    /// Trials that this process has claimed and that have not ended.
     pub(super) own: AtomicUsize,
+    /// The last ones that are claimed and not begun, the longest last.
+    pub(super) last: Mutex<Vec<Trial>>,
+    /// The most trials there can be.
+    pub(super) n_most: u64,
     pub(super) ahead: Mutex<Ahead>,
     /// Their second training.
     pub(super) again: Mutex<Option<std::result::Result<Again, String>>>,
@@ -188,7 +197,7 @@ impl Tuning {
     }
 
     /// Whether a trial depends on what others came to.
-    fn looks_back(&self) -> bool {
+    pub(super) fn looks_back(&self) -> bool {
         self.sampler == Sampler::Tpe || self.pruner != Pruner::None
     }
 
@@ -242,14 +251,10 @@ impl Tuning {
             .map(|grid| u64::try_from(grid.len()).unwrap_or(u64::MAX))
     }
 
-    fn is_countable(&self) -> bool {
-        self.combinations().is_some_and(|n| n <= COUNTABLE)
-    }
-
     /// All settings of the space, each once, in the order of a grid; none where there are more than can be counted up.
     fn all_settings(&self) -> Result<Vec<Settings>> {
         let mut all = Vec::new();
-        if self.is_countable() {
+        if self.combinations().is_some_and(|n| n <= COUNTABLE) {
             let grid = Grid::new(&self.space, &self.base, true)?;
             let (mut known, mut usual) = (HashSet::new(), HashMap::new());
             for i in 0..grid.len() as u64 {
@@ -312,10 +317,11 @@ impl Tuning {
             Sampler::Grid => Some(Grid::new(&self.space, &self.base, self.large_grid)?),
             _ => None,
         };
+        let combinations = self.combinations();
         let shared = Shared {
             tuning: self,
             grid,
-            countable: self.is_countable(),
+            countable: combinations.is_some_and(|n| n <= COUNTABLE),
             store: Mutex::new(store),
             ended: Condvar::new(),
             tried: Mutex::default(),
@@ -327,6 +333,8 @@ impl Tuning {
             began: AtomicBool::new(self.max_seconds.is_some() || self.jobs < 2),
             again: Mutex::default(),
             own: AtomicUsize::new(0),
+            last: Mutex::default(),
+            n_most: self.trials.min(combinations.unwrap_or(u64::MAX)),
             ahead: Mutex::default(),
             // A time that no clock tells is none.
             deadline: self
@@ -344,6 +352,7 @@ impl Tuning {
             Job::Wait(running) => say(Told::Waiting(running)),
         };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
+        shared.give_back_left()?;
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = over.unwrap_or(Ok(Over::Interrupted))?;
         let store = shared.store.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -405,6 +414,9 @@ impl Shared<'_> {
                 return Ok(Err(Over::Interrupted));
             }
             let mut store = lock(&self.store);
+            if let Some(trial) = self.longest_left() {
+                return Ok(Ok(Job::Trial(trial)));
+            }
             match store.claim(&mut |known| self.next(known))? {
                 Claim::Over(why) => return Ok(Err(why)),
                 Claim::Last if let Some(best) = self.to_train_ahead(&store) => {
@@ -415,17 +427,14 @@ impl Shared<'_> {
                     drop(self.ended.wait_timeout(store, LOOK_AGAIN));
                 }
                 Claim::Wait | Claim::Last => return Ok(Ok(Job::Wait(store.n_running()))),
-                Claim::Trial(trial) => {
-                    self.own.fetch_add(1, Ordering::SeqCst);
-                    return Ok(Ok(Job::Trial(trial)));
-                }
+                Claim::Trial(trial) => return Ok(Ok(Job::Trial(self.longest_of_last(&mut store, trial)?))),
             }
         }
     }
 
     /// Trains a trial that is claimed, and puts it on record.
     fn perform(&self, trial: Trial, say: &dyn Fn(Told)) {
-        say(Told::Began(trial.clone()));
+        say(Told::Began { trial: trial.clone(), left: self.n_left() });
         let put = self.trial(&trial, say).and_then(|outcome| {
             let mut store = lock(&self.store);
             match &outcome {
@@ -446,7 +455,7 @@ impl Shared<'_> {
         }
     }
 
-    fn next(&self, known: &[Trial]) -> Result<Next> {
+    pub(super) fn next(&self, known: &[Trial]) -> Result<Next> {
         let tuning = self.tuning;
         let number = known.len() as u64;
         // The last to end chooses the best: not before the trials of other processes have ended too.

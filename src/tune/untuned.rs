@@ -122,15 +122,13 @@ fn text(entry: &Entry) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Header;
+    use super::super::example;
     use super::*;
 
     #[test]
     fn they_are_claimed_once_for_a_table_and_again_when_the_process_has_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let [data_sha256, data_path, base, metric, config, space] = [(); 6].map(|()| String::new());
-        let header = Header { data_sha256, data_path, base, metric, config, space };
-        let mut one = Store::create(folder.path(), &header).unwrap();
+        let mut one = example::store(folder.path());
         let mut other = Store::open(folder.path()).unwrap();
         let claims = |store: &mut Store, table: &str| store.claim_untuned(table).unwrap();
         assert!(claims(&mut other, "ab"));
