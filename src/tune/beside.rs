@@ -89,9 +89,9 @@ impl Shared<'_> {
         }
     }
 
-    /// The best trial so far, where nothing is left to be tried, the trials under way are this process's own, and no worker
-    /// has begun with it. Others have a use for the cores, and train the best themselves.
-    pub(super) fn to_train_ahead(&self, store: &Store) -> Option<Trial> {
+    /// The best trial so far, where the trials under way are this process's own, no worker has begun with it, and its last
+    /// training takes at least so many seconds. Others have a use for the cores, and train the best themselves.
+    pub(super) fn to_train_ahead(&self, store: &Store, seconds: f64) -> Option<Trial> {
         let trials = store.known();
         if store.n_running() != self.own.load(Ordering::SeqCst) {
             return None;
@@ -99,8 +99,9 @@ impl Shared<'_> {
         let done = trials.iter().filter(|trial| trial.state == State::Done);
         let done = done.filter_map(|trial| Some((trial, trial.metric?)));
         let (best, metric) = done.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let trained = best.best_epoch.unwrap_or(0) as f64 / best.epochs.max(1) as f64;
         let mut ahead = lock(&self.ahead);
-        if ahead.of.is_some_and(|(number, _)| number == best.number) {
+        if ahead.of.is_some_and(|(number, _)| number == best.number) || best.seconds * trained < seconds {
             return None;
         }
         ahead.of = Some((best.number, metric));

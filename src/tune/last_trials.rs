@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::record::Trial;
+use super::record::{State, Trial};
 use super::run::{Shared, Tuning, lock};
 use super::study::{Claim, Store};
 use crate::error::Result;
@@ -16,7 +16,7 @@ const STEP: f64 = 20_000.0;
 impl Tuning {
     /// About how long a trial takes beside others, in no unit: the multiply–adds of its rows, the update and the rest of each
     /// step. Early stopping is nobody's to know.
-    fn length(&self, trial: &Trial) -> Result<f64> {
+    pub(super) fn length(&self, trial: &Trial) -> Result<f64> {
         let config = self.config(&trial.settings)?;
         let network = Network::new(&config.expanded_layers(), self.raw.names().count(), 1);
         let (n_params, batch) = (network.n_params() as f64, config.train.batch_size.max(1) as f64);
@@ -27,7 +27,24 @@ impl Tuning {
 impl Shared<'_> {
     /// The longest of those that were claimed together, if any are left.
     pub(super) fn longest_left(&self) -> Option<Trial> {
-        lock(&self.last).pop()
+        lock(&self.last).pop().map(|(_, trial)| trial)
+    }
+
+    /// About how many seconds the other workers take for all that are left, going by the trials that have ended; none where
+    /// none is left.
+    pub(super) fn seconds_left(&self, store: &mut Store) -> Result<Option<f64>> {
+        let left: f64 = lock(&self.last).iter().map(|(length, _)| length).sum();
+        if left == 0.0 {
+            return Ok(None);
+        }
+        store.look()?;
+        let [mut seconds, mut lengths] = [0.0, 0.0];
+        for trial in store.known().iter().filter(|trial| trial.state == State::Done) {
+            seconds += trial.seconds;
+            lengths += self.tuning.length(trial)?;
+        }
+        let others = (self.tuning.jobs - 1) as f64;
+        Ok(Some(if lengths > 0.0 { left * seconds / lengths / others } else { f64::INFINITY }))
     }
 
     /// How many of these are left.
@@ -53,8 +70,7 @@ impl Shared<'_> {
         }
         // Of those alike, the first comes first.
         last.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.number.cmp(&a.1.number)));
-        let mut last: Vec<Trial> = last.into_iter().map(|(_, trial)| trial).collect();
-        let longest = last.pop().expect("one was claimed before");
+        let (_, longest) = last.pop().expect("one was claimed before");
         *lock(&self.last) = last;
         Ok(longest)
     }
@@ -62,7 +78,7 @@ impl Shared<'_> {
     /// Leaves those that nobody has begun with to whoever goes on with the study.
     pub(super) fn give_back_left(&self) -> Result<()> {
         let left = std::mem::take(&mut *lock(&self.last));
-        left.iter().try_for_each(|trial| lock(&self.store).give_back(trial.number))
+        left.iter().try_for_each(|(_, trial)| lock(&self.store).give_back(trial.number))
     }
 }
 
@@ -70,7 +86,7 @@ impl Shared<'_> {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use super::super::{Over, Sampler, State, Told, example};
+    use super::super::{Over, Sampler, Told, example};
     use super::*;
 
     /// 12 trials, of which the later ones have larger networks.

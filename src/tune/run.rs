@@ -149,8 +149,8 @@ pub(super) struct Shared<'a> {
     began: AtomicBool,
     /// Trials that this process has claimed and that have not ended.
     pub(super) own: AtomicUsize,
-    /// The last ones that are claimed and not begun, the longest last.
-    pub(super) last: Mutex<Vec<Trial>>,
+    /// The last ones that are claimed and not begun, with their [lengths](Tuning::length), the longest last.
+    pub(super) last: Mutex<Vec<(f64, Trial)>>,
     /// The most trials there can be.
     pub(super) n_most: u64,
     pub(super) ahead: Mutex<Ahead>,
@@ -414,12 +414,15 @@ impl Shared<'_> {
                 return Ok(Err(Over::Interrupted));
             }
             let mut store = lock(&self.store);
-            if let Some(trial) = self.longest_left() {
-                return Ok(Ok(Job::Trial(trial)));
+            if let Some(seconds) = self.seconds_left(&mut store)? {
+                let best = self.to_train_ahead(&store, seconds).map(Job::Ahead);
+                if let Some(job) = best.or_else(|| self.longest_left().map(Job::Trial)) {
+                    return Ok(Ok(job));
+                }
             }
             match store.claim(&mut |known| self.next(known))? {
                 Claim::Over(why) => return Ok(Err(why)),
-                Claim::Last if let Some(best) = self.to_train_ahead(&store) => {
+                Claim::Last if let Some(best) = self.to_train_ahead(&store, 0.0) => {
                     return Ok(Ok(Job::Ahead(best)));
                 }
                 // Other processes do not tell: look again from time to time.

@@ -215,7 +215,7 @@ impl Store {
     }
 
     /// Brings what is known of the trials up to date: those that have ended stay as they are.
-    fn look(&mut self) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<()> {
         let open = self.known.iter().position(|trial| trial.state == State::Running);
         self.known.truncate(open.unwrap_or(self.known.len()));
         let later = trials_from(&self.connection, &self.path, self.known.len() as u64)?;
