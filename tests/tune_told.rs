@@ -22,7 +22,7 @@ fn tune(folder: &Path, more: &[&str]) -> Outcome {
 /// A study without end: two trials at a time, beside the untuned settings.
 fn endless(folder: &Path, more: &[&str]) -> Child {
     let long = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false", "--jobs", "3"];
-    let study = ["tune", "t.csv", "--target", "y", "--sampler", "random", "--trials", "9", "--out", "s"];
+    let study = ["tune", "t.csv", "--target", "y", "--sampler", "random", "--trials", "30", "--out", "s"];
     Command::new(statera(folder, &[]).get_program())
         .args([&study[..], &long, &QUICK[2..], &RATE, more].concat())
         .current_dir(folder)
@@ -77,7 +77,7 @@ fn trials_of_a_process_that_has_ended_are_interrupted_wherever_they_are_told_of(
     let end = "interrupted with 2 trials (2 interrupted); to go on: statera tune --resume s";
     assert!(err.contains(end), "{err}");
     // Before anything has ended, how far the first trial is.
-    let words = ["0/9 trials, untuned at ", " %, 2 running, trial 0: epoch "];
+    let words = ["0/30 trials, untuned at ", " %, 2 running, trial 0: epoch "];
     let line = err.lines().find(|line| words.iter().all(|words| line.contains(words))).unwrap();
     assert!(line.contains("/1000000, about ") && line.ends_with(" left in all"), "{line}");
     let check = || {
@@ -126,7 +126,7 @@ fn a_study_is_listed_as_json() {
     assert_eq!(all["data"], "t.csv");
     assert_eq!(
         all["trials"],
-        json!({ "all": 4, "done": 4, "pruned": 0, "diverged": 0, "failed": 0, "running": 0, "interrupted": 0 })
+        json!({ "all": 4, "done": 4, "pruned": 0, "diverged": 0, "failed": 0, "running": 0, "interrupted": 0, "waiting": 0 })
     );
     let list = all["list"].as_array().unwrap();
     let vals: Vec<f64> = list.iter().map(|trial| trial["val"].as_f64().unwrap()).collect();

@@ -58,7 +58,8 @@ pub(super) fn list(arguments: &Arguments, study: &Path) -> anyhow::Result<ExitCo
         writeln!(out, "{path}: {many} ({}); validation {metric} of {table}\n", tally(&trials))?;
         write!(out, "{}", listing(&trials, arguments.top.unwrap_or(0)))?;
         write!(out, "{}", of_other_tables(&view.tables()?, trials.len()))?;
-        if trials.iter().any(|trial| trial.state == State::Interrupted) {
+        let any = |state: State| trials.iter().any(|trial| trial.state == state);
+        if any(State::Interrupted) || any(State::Waiting) && !any(State::Running) {
             writeln!(out, "\nWhat was interrupted goes on with: {}", to_resume(study, &table))?;
         } else if view.result().is_none() && trials.iter().all(|trial| trial.state.is_over()) {
             writeln!(

@@ -25,9 +25,11 @@ impl Tuning {
 }
 
 impl Shared<'_> {
-    /// The longest of those that were claimed together, if any are left.
-    pub(super) fn longest_left(&self) -> Option<Trial> {
-        lock(&self.last).pop().map(|(_, trial)| trial)
+    /// The longest of those that were claimed together, which begins; none where none is left.
+    pub(super) fn longest_left(&self, store: &Store) -> Result<Option<Trial>> {
+        let Some((_, trial)) = lock(&self.last).pop() else { return Ok(None) };
+        store.set_begun(trial.number, true)?;
+        Ok(Some(trial))
     }
 
     /// About how many seconds the other workers take for all that are left, going by the trials that have ended; none where
@@ -71,6 +73,7 @@ impl Shared<'_> {
         // Of those alike, the first comes first.
         last.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.number.cmp(&a.1.number)));
         let (_, longest) = last.pop().expect("one was claimed before");
+        last.iter().try_for_each(|(_, trial)| store.set_begun(trial.number, false))?;
         *lock(&self.last) = last;
         Ok(longest)
     }
@@ -140,7 +143,7 @@ mod tests {
             store.trials().unwrap().iter().filter(|trial| trial.state == state).count()
         };
         assert_eq!(states(&store, State::Running), 0);
-        assert!(states(&store, State::Interrupted) > 3, "{:?}", store.trials());
+        assert!(states(&store, State::Waiting) > 3, "{:?}", store.trials());
         stop.store(false, Ordering::SeqCst);
         let (store, why, _) = tuning.run(store, &stop, &mut |_| ()).unwrap();
         assert_eq!(why, Over::Enough(12));

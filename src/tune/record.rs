@@ -29,6 +29,8 @@ pub enum State {
     /// Broken off with its process, to go on when somebody resumes the study. On record it is running: that its process has
     /// ended is seen when it is looked at.
     Interrupted,
+    /// Claimed, and not begun. On record it is running, since no time.
+    Waiting,
     /// Trained to its end.
     Done,
     /// Given up because others did better by the same epoch.
@@ -41,13 +43,14 @@ pub enum State {
 
 impl State {
     /// All of them, those that came to an end first.
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Done, "done"),
         (Self::Pruned, "pruned"),
         (Self::Diverged, "diverged"),
         (Self::Failed, "failed"),
         (Self::Running, "running"),
         (Self::Interrupted, "interrupted"),
+        (Self::Waiting, "waiting"),
     ];
 
     /// The word for it.
@@ -57,7 +60,7 @@ impl State {
 
     /// Whether nothing more comes of it.
     pub fn is_over(self) -> bool {
-        !matches!(self, Self::Running | Self::Interrupted)
+        !matches!(self, Self::Running | Self::Interrupted | Self::Waiting)
     }
 
     /// How many trials are in each state, by its word.
@@ -344,19 +347,25 @@ pub(super) fn tables(connection: &Connection, path: &Path) -> Result<Vec<TableOf
     Ok(std::iter::once(first).chain(later).collect())
 }
 
-/// All trials; those that are running on record, but whose process has ended, are interrupted.
+/// All trials; of those that are running on record, those that nobody has begun are waiting, and others whose process has
+/// ended are interrupted.
 pub(super) fn trials(connection: &Connection, path: &Path) -> Result<Vec<Trial>> {
     let fail = |e| problem(path, &e);
     let mut trials = trials_from(connection, path, 0)?;
     let mut statement = connection
-        .prepare_cached("SELECT worker FROM trials WHERE number = ?1 AND state = 'running'")
+        .prepare_cached("SELECT worker, started = '' FROM trials WHERE number = ?1 AND state = 'running'")
         .map_err(fail)?;
     for trial in trials.iter_mut().filter(|trial| trial.state == State::Running) {
-        let worker = statement.query_row([trial.number as i64], |row| row.get(0)).optional().map_err(fail)?;
-        // One that has ended since was running a moment ago.
-        if worker.is_some_and(|worker| has_ended(path, worker)) {
-            trial.state = State::Interrupted;
-        }
+        let found = statement
+            .query_row([trial.number as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(fail)?;
+        trial.state = match found {
+            Some((_, true)) => State::Waiting,
+            Some((worker, false)) if has_ended(path, worker) => State::Interrupted,
+            // One that has ended since was running a moment ago.
+            _ => State::Running,
+        };
     }
     Ok(trials)
 }

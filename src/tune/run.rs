@@ -415,9 +415,11 @@ impl Shared<'_> {
             }
             let mut store = lock(&self.store);
             if let Some(seconds) = self.seconds_left(&mut store)? {
-                let best = self.to_train_ahead(&store, seconds).map(Job::Ahead);
-                if let Some(job) = best.or_else(|| self.longest_left().map(Job::Trial)) {
-                    return Ok(Ok(job));
+                if let Some(best) = self.to_train_ahead(&store, seconds) {
+                    return Ok(Ok(Job::Ahead(best)));
+                }
+                if let Some(trial) = self.longest_left(&store)? {
+                    return Ok(Ok(Job::Trial(trial)));
                 }
             }
             match store.claim(&mut |known| self.next(known))? {

@@ -307,6 +307,17 @@ impl Store {
         Ok(None)
     }
 
+    /// Puts on record whether a trial that this process has claimed has begun.
+    pub(super) fn set_begun(&self, trial: u64, begun: bool) -> Result<()> {
+        self.connection
+            .execute(
+                "UPDATE trials SET started = iif(?2, CURRENT_TIMESTAMP, '') WHERE number = ?1",
+                params![trial as i64, begun],
+            )
+            .map(|_| ())
+            .map_err(|e| problem(&self.path, &e))
+    }
+
     /// Writes the figures of epochs: trial, epoch, and metric, validation loss and training loss.
     pub fn tell_epochs(&mut self, epochs: &[EpochFigures]) -> Result<()> {
         if epochs.is_empty() {
