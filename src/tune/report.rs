@@ -181,11 +181,13 @@ pub fn choose(
         match i.checked_sub(n_members) {
             None => {
                 let done = if i == 0 { lock(&ahead).take() } else { None };
+                done.iter().for_each(|_| tell(1.0));
                 let train = || plans[i].train_member(&mut follow([0.0, 1.0]));
                 Last::Member(Box::new(done.map_or_else(train, |(_, member)| Ok(member))))
             }
             Some(0) => {
                 let again = lock(&again).take();
+                again.iter().for_each(|_| tell(1.0));
                 Last::Untuned(Box::new(untuned_member(tuning, untuned.as_ref(), again, &follow)))
             }
             Some(at) => {
