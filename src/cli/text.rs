@@ -3,19 +3,39 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
-/// No line of what is printed is wider than this, but for paths, names and commands that cannot be broken.
+use console::Term;
+
+/// No line of what is printed is wider than this, but for paths, names and commands that cannot be broken; on a terminal
+/// that is narrower, none is wider than that.
 const WIDTH: usize = 100;
+/// No terminal is taken for narrower than this.
+const NARROWEST: usize = 60;
+
+/// The columns of the terminal that this is; none where it goes elsewhere.
+fn columns(of: &Term) -> Option<usize> {
+    of.size_checked().filter(|_| of.is_term()).map(|(_, columns)| usize::from(columns).max(NARROWEST))
+}
+
+/// The widest line of text.
+fn width() -> usize {
+    static NARROW: OnceLock<usize> = OnceLock::new();
+    *NARROW.get_or_init(|| {
+        let narrow = [Term::stdout(), Term::stderr()].iter().filter_map(columns).min();
+        narrow.map_or(WIDTH, |columns| columns.min(WIDTH))
+    })
+}
 
 /// Writes a line for the user to standard error; a reader that has gone away ends nothing.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// A text in lines of at most [`WIDTH`], each beginning with `indent` spaces.
+/// A text in lines of at most [`width`], each beginning with `indent` spaces.
 pub(crate) fn wrap(text: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
-    lines(text, WIDTH - indent).into_iter().fold(String::new(), |text, line| text + &pad + &line + "\n")
+    lines(text, width() - indent).into_iter().fold(String::new(), |text, line| text + &pad + &line + "\n")
 }
 
 /// A text that is not broken at its spaces.
@@ -41,11 +61,11 @@ fn lines(text: &str, width: usize) -> Vec<String> {
 
 /// A table whose last column is text, broken into lines that stay in that column.
 pub(crate) fn wrapped_table(rows: &[Vec<String>]) -> String {
-    const NARROWEST: usize = 30;
+    const LEAST: usize = 30;
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max();
     let taken: usize = (0..n_columns.saturating_sub(1)).map(|c| widest(c).unwrap_or(0) + 2).sum();
-    let width = WIDTH.saturating_sub(taken + 2).max(NARROWEST);
+    let width = width().saturating_sub(taken + 2).max(LEAST);
     let mut broken = Vec::new();
     for row in rows {
         let Some((last, others)) = row.split_last() else { continue };
@@ -113,6 +133,52 @@ pub(crate) fn table(rows: &[Vec<String>], right: &[bool]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A table as [`table`] makes it; where the terminal is too narrow for it, its further columns stand below, beside the first.
+pub(crate) fn wide_table(rows: &[Vec<String>], right: &[bool]) -> String {
+    columns(&Term::stdout()).map_or_else(|| table(rows, right), |most| blocks(rows, right, most))
+}
+
+/// The table in blocks of columns of at most this width. A column without a head belongs to the one before.
+fn blocks(rows: &[Vec<String>], right: &[bool], most: usize) -> String {
+    let Some(heads) = rows.first() else { return String::new() };
+    let widest =
+        |c: usize| rows.iter().map(|r| r.get(c).map_or(0, |s| s.chars().count() + 2)).max().unwrap_or(0);
+    let mut out = Vec::new();
+    let mut block = vec![0];
+    let mut taken = widest(0) + 2;
+    let mut from = 1;
+    while from < heads.len() {
+        let to = (from + 1..heads.len()).find(|c| !heads[*c].is_empty()).unwrap_or(heads.len());
+        let needed: usize = (from..to).map(widest).sum();
+        if taken + needed > most + 2 && block.len() > 1 {
+            out.push(std::mem::replace(&mut block, vec![0]));
+            taken = widest(0) + 2;
+        }
+        block.extend(from..to);
+        taken += needed;
+        from = to;
+    }
+    out.push(block);
+    let part = |block: &Vec<usize>| {
+        let pick =
+            |row: &Vec<String>| block.iter().map(|c| row.get(*c).cloned().unwrap_or_default()).collect();
+        let right: Vec<bool> = block.iter().map(|c| right.get(*c).copied().unwrap_or(false)).collect();
+        table(&rows.iter().map(pick).collect::<Vec<_>>(), &right)
+    };
+    out.iter().map(part).collect::<Vec<_>>().join("\n")
+}
+
+/// Lines that do not go beyond the edge of a terminal, for what is drawn in place there.
+pub(crate) fn clipped(text: &str) -> String {
+    let most = columns(&Term::stderr()).unwrap_or(usize::MAX);
+    // A spinner stands before the first.
+    let clip = |line: &str| match line.char_indices().nth(most.saturating_sub(3)) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    };
+    text.lines().map(clip).collect::<Vec<_>>().join("\n")
 }
 
 /// A count with commas between thousands.
@@ -270,6 +336,22 @@ mod tests {
         assert_eq!(path(&here), here.display().to_string());
         let above = here.parent().unwrap();
         assert_eq!(path(above), above.display().to_string());
+    }
+
+    #[test]
+    fn what_a_terminal_has_no_room_for_stands_below() {
+        let rows: Vec<Vec<String>> = [["trial", "val", "", "rate"], ["12", "5,182", "[1, 2]", "0.001"]]
+            .iter()
+            .map(|row| row.iter().map(|cell| (*cell).to_owned()).collect())
+            .collect();
+        let right = [true, true, false, true];
+        let whole = table(&rows, &right);
+        let width = whole.lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(blocks(&rows, &right, width), whole);
+        let below = "  trial    val\n     12  5,182  [1, 2]\n\n  trial   rate\n     12  0.001\n";
+        assert_eq!(blocks(&rows, &right, width - 1), below);
+        // What stands without a head is not parted from what it belongs to, and no column is left out.
+        assert_eq!(blocks(&rows, &right, 5), below);
     }
 
     #[test]

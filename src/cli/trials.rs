@@ -106,7 +106,7 @@ pub(super) fn listing(trials: &[Trial], top: usize) -> String {
     }
     let mut right = vec![true, true, true, true, true, false];
     right.extend(keys.iter().map(|_| true));
-    let mut out = text::table(&rows, &right);
+    let mut out = text::wide_table(&rows, &right);
     if n < sorted.len() {
         let _ = writeln!(out, "  … and {} more", sorted.len() - n);
     }
@@ -212,15 +212,15 @@ pub(super) fn results(chosen: &Chosen, again: bool) -> String {
 
 /// What the best trial and the untuned settings reach on the validation rows, which the best was chosen by.
 fn beside_untuned(metric: &str, untuned: f64, best: f64) -> String {
-    let share = (untuned - best) / untuned.abs();
+    let share = (untuned - best) / best.abs();
     let words = match share {
         s if s.is_finite() && s != 0.0 => {
-            format!(" ({:.1} % {})", 100.0 * s.abs(), if s > 0.0 { "less" } else { "more" })
+            format!(" ({:.1} % {})", 100.0 * s.abs(), if s > 0.0 { "more" } else { "less" })
         }
         _ => String::new(),
     };
     format!(
-        "Validation {metric}, by which it was chosen: {}{words}; of the untuned settings: {}.",
+        "Validation {metric}, by which it was chosen: {}; untuned: {}{words}.",
         text::number(best),
         text::number(untuned)
     )
@@ -289,7 +289,7 @@ fn figures(tested: &Tested) -> String {
     let mut right = vec![false];
     right.extend(columns.iter().flat_map(|_| [true, false]));
     right.extend(tuned.baselines.iter().map(|_| true));
-    text::table(&rows, &right)
+    text::wide_table(&rows, &right)
 }
 
 /// What tuning was worth on the test rows, and what predicting together was.

@@ -156,7 +156,7 @@ impl Progress {
         }
         let is_last = self.n_trials == Some(self.n_ended()) && matches!(told, Told::Ended(..));
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}\n{}", self.line(), self.table()));
+            bar.set_message(text::clipped(&format!("{}\n{}", self.line(), self.table())));
             bar.tick();
         } else if self.last_line.elapsed() > Duration::from_secs(1) || is_last {
             // In a pipe: a line a second, and the last.
@@ -301,7 +301,7 @@ impl LastProgress {
         state.shares.resize(step.of, 0.0);
         state.shares[step.training] = step.share;
         if let Some(bar) = &self.bar {
-            bar.set_message(state.line());
+            bar.set_message(text::clipped(&state.line()));
             bar.tick();
         } else if state.last_line.elapsed() > Duration::from_secs(1) {
             state.last_line = Instant::now();
