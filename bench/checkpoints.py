@@ -2,7 +2,8 @@
 
     cargo build --release --locked && python3 bench/checkpoints.py [ROWS] [REPEATS]
 
-Both in turns, the best of each; the seconds are those of training alone, as metrics.json has them.
+Both in turns, the best of each; the seconds are those of training alone, as metrics.json has them. Exits
+with 1 where they cost 3 % or more.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 ROWS, REPEATS = [int(n) for n in (sys.argv[1:] + ["20000", "5"][len(sys.argv) - 1 :])]
 BINARY = Path(__file__).resolve().parent.parent / "target/release/statera"
 INPUTS = 50
+GOAL = 1.03
 EPOCHS = 8
 
 
@@ -57,6 +59,9 @@ def main():
         print(f"without checkpoints     {best[False]:.3f} s")
         print(f"one after every epoch   {best[True]:.3f} s = {best[True] / best[False]:.4f} times")
         print(f"                        {1000 * each:.1f} ms each")
+        reached = best[True] / best[False] < GOAL
+        print(f"{'reached' if reached else 'MISSED':8} under {GOAL - 1:.0%} more (goal)")
+        sys.exit(not reached)
 
 
 main()

@@ -38,6 +38,8 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
+        // Two within 50 ms would be one.
+        std::thread::sleep(Duration::from_millis(80));
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
@@ -236,6 +238,21 @@ fn a_resumed_study_is_interrupted_as_a_fresh_one_is() {
         assert!(before.as_ref().is_none_or(|before| *before == now), "{before:?}, then {now:?}");
         before = Some(now);
     }
+}
+
+/// Who ends a process and its group at once sends one request twice.
+#[test]
+fn two_signals_at_once_are_one() {
+    let folder = folder();
+    let mut running = Running::start(folder.path(), &endless(&["--out", "run"]));
+    running.until("val_loss");
+    let pid = running.child.id().to_string();
+    let both = ["-c", "kill -INT $0; kill -INT $0", &pid];
+    assert!(std::process::Command::new("sh").args(both).status().unwrap().success());
+    let (code, _, told) = running.end();
+    assert_eq!(code, Some(130), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("interrupted twice")), "{told:?}");
+    assert!(folder.path().join("run/model.safetensors").exists());
 }
 
 #[test]

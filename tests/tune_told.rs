@@ -328,7 +328,7 @@ fn a_time_that_is_too_short_says_how_to_go_on() {
     let long = ["--set", "train.epochs=1000000", "--set", "early_stopping.enabled=false"];
     let refused =
         tune(path, &[&RATE[..], &long, &["--max-seconds", "0.5", "--jobs", "1", "--out", "s"]].concat());
-    let words = "the time was up before a trial came to its end (1 interrupted, to go on)\n  try: statera tune --resume s --max-seconds 1\n";
+    let words = "the time was up before a trial came to its end (1 interrupted, to go on)\n  try: statera tune --resume s --max-seconds 10\n";
     assert!(refused.code == 1 && refused.err.contains(words), "{}", refused.err);
 }
 

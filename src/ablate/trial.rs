@@ -105,19 +105,21 @@ struct Slot {
 struct Shared {
     /// Trials that have not ended.
     left: usize,
-    ready: Option<std::result::Result<Arc<Ready>, String>>,
+    ready: Option<Arc<Ready>>,
 }
 
 impl Slot {
-    fn ready(&self, study: &Study) -> std::result::Result<Arc<Ready>, String> {
+    fn ready(&self, study: &Study, variant: usize) -> std::result::Result<Arc<Ready>, String> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
-            let config = with_seed(&study.variants[self.variant].config, self.seed);
-            let raw = study.tables.iter().find(|(read, _)| *read == ReadOptions::of(&config.data));
-            let raw = raw.map_or(&study.plan.raw, |(_, raw)| raw);
-            guarded(|| Ready::new(config, Arc::clone(raw)).map(Arc::new))
-        };
-        shared.ready.get_or_insert_with(make).clone()
+        if let Some(ready) = &shared.ready {
+            return Ok(Arc::clone(ready));
+        }
+        let config = with_seed(&study.variants[variant].config, self.seed);
+        let raw = study.tables.iter().find(|(read, _)| *read == ReadOptions::of(&config.data));
+        let raw = raw.map_or(&study.plan.raw, |(_, raw)| raw);
+        // What goes wrong may be this variant's own: its network, its loss.
+        let made = guarded(|| Ready::new(config, Arc::clone(raw)).map(Arc::new))?;
+        Ok(Arc::clone(shared.ready.insert(made)))
     }
 
     fn leave(&self) {
@@ -185,7 +187,7 @@ pub(super) fn run_all(
         let judged = if stop.load(Ordering::SeqCst) {
             Ok(None)
         } else {
-            slot.ready(study).and_then(|ready| guarded(|| judge(&ready, config, stop)))
+            slot.ready(study, variant).and_then(|ready| guarded(|| judge(&ready, config, stop)))
         };
         slot.leave();
         on_record(variant, seed, judged)

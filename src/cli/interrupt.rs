@@ -3,6 +3,7 @@
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use statera::Result;
 use statera::run::Undo;
@@ -23,7 +24,12 @@ struct Place {
     undo: Option<Undo>,
     /// What is said at once where nobody looks at what was asked any more.
     unheard: Option<&'static str>,
+    /// When it was first asked for.
+    first: Option<Instant>,
 }
+
+/// Who ends a process and the group that it is in, as `timeout` does, sends one request twice.
+const ECHO: Duration = Duration::from_millis(50);
 
 impl Interruption {
     /// Waits for Ctrl-C from here on, in a thread of its own.
@@ -69,7 +75,13 @@ impl Interruption {
 
     fn interrupt(&self) {
         let code = i32::from(INTERRUPTED);
-        let place = self.place();
+        let mut place = self.place();
+        if place.first.is_some_and(|first| first.elapsed() < ECHO) {
+            return;
+        }
+        if place.undo.is_some() {
+            place.first.get_or_insert_with(Instant::now);
+        }
         match &place.undo {
             // Nothing is there yet that could be saved, or left half-written.
             None => exit(code),

@@ -116,9 +116,15 @@ pub(super) fn listing(trials: &[Trial], top: usize) -> String {
             trials.iter().filter(|trial| trial.state == state && trial.metric.is_none()).collect();
         let Some(first) = lost.first() else { continue };
         let which = if lost.len() == 1 { "" } else { ", the first" };
-        let n = text::counted(lost.len(), "trial");
+        let all = trials.iter().filter(|trial| trial.state == state).count();
+        // Of these, the table shows a figure of some.
+        let n = match all - lost.len() {
+            0 => text::counted(all, "trial"),
+            _ => format!("{} of {}", text::count(lost.len()), text::counted(all, "trial")),
+        };
+        let left = if all == lost.len() { "" } else { " without weights to judge" };
         let reason = first.reason.split("; try: ").next().unwrap_or_default();
-        let what = format!("{n} {} (trial {}{which}: {reason})", state.name(), first.number);
+        let what = format!("{n} {}{left} (trial {}{which}: {reason})", state.name(), first.number);
         out += &text::wrap(&what, 0);
     }
     out
@@ -219,8 +225,14 @@ fn beside_untuned(metric: &str, untuned: f64, best: f64) -> String {
         }
         _ => String::new(),
     };
+    let advice = if share < 0.0 {
+        " No trial was better than the settings as they are: search longer or elsewhere, or train with these alone \
+         (`statera train` with the config.toml of the study)."
+    } else {
+        ""
+    };
     format!(
-        "Validation {metric}, by which it was chosen: {}; untuned: {}{words}.",
+        "Validation {metric}, by which it was chosen: {}; untuned: {}{words}.{advice}",
         text::number(best),
         text::number(untuned)
     )
@@ -303,6 +315,9 @@ fn gains(tested: &Tested) -> String {
         }
     });
     let of_ensemble = tested.gain_together.map(|gain| match words(&gain, groups) {
+        Said::Sure(words) if gain.share < 0.0 => {
+            format!("Predicting together made it {words} than with the best trial alone, which --ensemble 1 keeps.")
+        }
         Said::Sure(words) => format!("Predicting together made it {words} than with the best trial alone."),
         Said::Unsure(words) => {
             format!(

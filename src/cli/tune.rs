@@ -14,7 +14,7 @@ use statera::data::RawTable;
 use statera::error::Error;
 use statera::run::{Folder, Plan, Undo};
 use statera::tune::sample::Grid;
-use statera::tune::{FILE, Header, Pruner, Sampler, Store, TableOf, Trial, Tuning, Wish};
+use statera::tune::{FILE, Header, Pruner, Sampler, Store, TableOf, Trial, Tuning, Wish, combinations};
 
 use super::interrupt::Interruption;
 use super::reading::{Learning, tell_skipped};
@@ -85,10 +85,10 @@ pub(crate) struct Arguments {
     /// Seconds after which trials end; those under way go on with --resume
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     max_seconds: Option<f64>,
-    /// Trials at a time, each on one thread; 0 takes one a core
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    /// Trials at a time, each on one thread; 0 (the default) takes one a core
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(0..=1024))]
-    jobs: u16,
+    jobs: Option<u16>,
     /// Run a grid of more than a million trials
     #[arg(long)]
     large_grid: bool,
@@ -141,6 +141,8 @@ struct Request {
     max_seconds: Option<f64>,
     ensemble: Option<u16>,
     confirm: Option<usize>,
+    /// Where settings are learned, they depend on it.
+    jobs: Option<u16>,
 }
 
 impl Request {
@@ -155,6 +157,11 @@ impl Request {
             max_seconds: arguments.max_seconds.or(before.max_seconds),
             ensemble: arguments.ensemble.or(before.ensemble),
             confirm: arguments.confirm.or(before.confirm),
+            jobs: Some(match arguments.jobs.or(before.jobs) {
+                None | Some(0) => std::thread::available_parallelism()
+                    .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
+                Some(n) => n,
+            }),
         })
     }
 }
@@ -180,12 +187,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let interruption = Interruption::watch();
     let asked = serde_json::to_string(&request)?;
     let (folder, store) = if let Some(store) = known {
-        check_settings(&store, &without_place(&tuning.base))?;
-        if latest(&store)?.data_sha256 != tuning.raw.sha256 {
+        check_settings(&store, &without_place(&tuning.base), &tuning.space)?;
+        let before = latest(&store)?;
+        let other = before.data_sha256 != tuning.raw.sha256;
+        if other {
             store.begin_table(tuning.raw.source.display().to_string(), tuning.raw.sha256.clone())?;
         }
         let folder = store.path().parent().map_or_else(PathBuf::new, Path::to_owned);
         interruption.take_up(Undo::of_kept(&folder));
+        let header = header(&tuning, &plan);
+        if other || !same_place(&header.data_path, &before.data) {
+            // Where the table is now is where it is looked for next time.
+            store.move_table(&header)?;
+            statera::files::write_atomically(&folder.join(CONFIG), header.config.as_bytes())?;
+        }
         statera::files::write_atomically(&folder.join(SPACE_FILE), tuning.space.to_toml().as_bytes())?;
         store.keep_request(&asked)?;
         (folder, store)
@@ -215,7 +230,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     drop(store);
     let wish =
         Wish { ensemble: request.ensemble.map_or(1, usize::from), confirm: request.confirm.unwrap_or(0) };
-    let ended = Ended { folder, tuning, before, trials, why, took, leaks };
+    let own = progress.n_ended() as usize;
+    let ended = Ended { folder, tuning, before, trials, own, why, took, leaks };
     ended.conclude(arguments, wish, beside, &interruption)
 }
 
@@ -224,6 +240,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 pub(super) fn to_resume(folder: &Path, table: &str) -> String {
     let table = if is_stdin(Path::new(table)) { "TABLE.csv " } else { "" };
     format!("statera tune {table}--resume {}", text::shell(&text::path(folder)))
+}
+
+/// Whether two names are those of one file.
+fn same_place(one: &str, other: &str) -> bool {
+    let place = |name: &str| Path::new(name).canonicalize().ok();
+    one == other || place(one).is_some_and(|it| Some(it) == place(other))
 }
 
 /// Whether a table is standard input, as it is named on the command line or in a study.
@@ -286,7 +308,7 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
         ));
     }
     let raw = Plan::read(&base).map_err(|error| match (&arguments.resume, &arguments.data[..]) {
-        (Some(study), []) if !base.data.path.exists() => Error::setting(
+        (Some(study), []) if !base.data.path.exists() && !is_stdin(&base.data.path) => Error::setting(
             format!("the table of the study, {}, is not there any more", base.data.path.display()),
             format!("where it is now: statera tune TABLE.csv --resume {}", text::shell(&text::path(study))),
         ),
@@ -312,11 +334,8 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
         // Before there is a folder.
         Grid::new(&space, &base, arguments.large_grid)?;
     }
-    let jobs = match arguments.jobs {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => usize::from(n),
-    };
     let tuning = Tuning {
+        combinations: combinations(&space, &base),
         space,
         base,
         raw,
@@ -324,7 +343,7 @@ fn tuning(arguments: &Arguments, request: &Request, known: Option<&Store>) -> Re
         pruner: request.pruner.as_deref().and_then(Pruner::named).unwrap_or(Pruner::None),
         trials: request.trials.unwrap_or(if sampler == Sampler::Grid { u64::MAX } else { TRIALS }),
         max_seconds: request.max_seconds,
-        jobs,
+        jobs: request.jobs.map_or(1, usize::from),
         large_grid: arguments.large_grid,
     };
     tuning.check_columns(&plan)?;
@@ -426,7 +445,7 @@ fn check_table(store: &Store, raw: &RawTable, force: bool) -> Result<(), Error> 
 }
 
 /// Whether the trials of a study were run with these settings.
-fn check_settings(store: &Store, now: &str) -> Result<(), Error> {
+fn check_settings(store: &Store, now: &str, space: &Space) -> Result<(), Error> {
     let known = store.header()?.base;
     if known == now {
         return Ok(());
@@ -435,6 +454,12 @@ fn check_settings(store: &Store, now: &str) -> Result<(), Error> {
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let differs = keys.into_iter().find(|key| then.get(*key) != now.get(*key));
     let Some(key) = differs else { return Ok(()) };
+    if let (true, Some(value)) = (space.parameters.iter().any(|p| p.key == *key), now.get(key)) {
+        return Err(Error::setting(
+            format!("`{key}` is searched in this study, and has no single value"),
+            format!("--set '{key}={{ choices = [{value}] }}' to try this one alone from now on"),
+        ));
+    }
     let words = |settings: &BTreeMap<String, String>| {
         settings.get(key).map_or_else(|| format!("no `{key}`"), |value| format!("`{key} = {value}`"))
     };
@@ -461,7 +486,7 @@ fn by_key(text: &str) -> BTreeMap<String, String> {
 }
 
 fn describe(tuning: &Tuning, plan: &Plan, before: &[Trial]) -> String {
-    let combinations = tuning.combinations();
+    let combinations = tuning.combinations;
     let many = match (tuning.sampler, tuning.trials) {
         (Sampler::Grid, u64::MAX) => "all combinations".to_owned(),
         (Sampler::Grid, n) if combinations.is_some_and(|all| n < all) => {
@@ -471,7 +496,7 @@ fn describe(tuning: &Tuning, plan: &Plan, before: &[Trial]) -> String {
                 text::count(n as usize)
             )
         }
-        (_, n) => text::counted(n as usize, "trial"),
+        (_, n) => text::counted(n.min(combinations.unwrap_or(n)) as usize, "trial"),
     };
     let mut first = format!(
         "{}: `{}` from {}; {} over {}, {many}, {} at a time, seed {}",

@@ -27,6 +27,8 @@ pub(super) struct Ended {
     /// The trials that it had when this process began with it.
     pub(super) before: Vec<Trial>,
     pub(super) trials: Vec<Trial>,
+    /// How many of them have ended in this process.
+    pub(super) own: usize,
     /// Why there are no more.
     pub(super) why: Over,
     /// Seconds.
@@ -62,21 +64,27 @@ impl Ended {
         };
         let mut wait =
             || tell("Another process of this study trains the best settings anew: waiting for it.");
+        let written = || std::fs::metadata(self.result()).and_then(|it| it.modified()).ok();
+        let before = written();
         let Some(turn) = LastTurn::take(&self.folder, asked, &mut wait)? else {
             return self.broken_off(arguments);
         };
         if turn.waited
+            && written() != before
             && let Some(json) = self.of_another(wish)
         {
             self.tell_other(arguments, &json)?;
             return Ok(ExitCode::SUCCESS);
         }
-        tell("Training the best settings anew, to be tested beside the untuned ones.\n");
+        if self.trials.iter().any(|trial| trial.state == State::Done) {
+            tell("Training the best settings anew, to be tested beside the untuned ones.\n");
+        }
         let progress = LastProgress::new(arguments.quiet);
         let tell_step = |step| progress.tell(step);
         let chosen = choose(&self.tuning, &self.trials, beside, wish, asked, &tell_step);
         progress.end();
         let Some(chosen) = chosen? else {
+            text::note("the last trainings were broken off, and begin anew");
             return self.broken_off(arguments);
         };
         let again = self.result().is_file();
@@ -146,13 +154,14 @@ impl Ended {
         let (trials, before) = (&self.trials, &self.before);
         let n = trials.len();
         let counted = text::counted(n, "trial");
-        let open_before = before.iter().filter(|trial| !trial.state.is_over()).count();
-        let new = n - before.len().min(n) + open_before;
         let took = text::seconds(self.took);
-        let when = match new {
-            0 => format!("{counted} from before"),
-            _ if new == n => format!("{counted} in {took}"),
-            _ => format!("{counted}, {} of them now, in {took}", text::count(new)),
+        let when = match self.own {
+            0 if before.iter().filter(|trial| trial.state.is_over()).count() == n => {
+                format!("{counted} from before")
+            }
+            0 => format!("{counted}, all by other processes or before"),
+            own if own == n => format!("{counted} in {took}"),
+            own => format!("{counted}, {} of them now, in {took}", text::count(own)),
         };
         let why = match self.why {
             Over::Enough(asked) if (asked as usize) < n => {
@@ -190,6 +199,9 @@ impl Ended {
             tally(&self.trials),
             to_resume(&self.folder, &self.tuning.raw.source.display().to_string())
         ));
+        if self.result().is_file() {
+            text::note("best/ and tune.json are of an earlier end, and stay as they are");
+        }
         Ok(ExitCode::from(INTERRUPTED))
     }
 
@@ -197,9 +209,13 @@ impl Ended {
     fn further(&self) -> String {
         let n = self.trials.len() as u64;
         let resume = to_resume(&self.folder, &self.tuning.raw.source.display().to_string());
-        let most = self.tuning.combinations().unwrap_or(u64::MAX);
+        let most = self.tuning.combinations.unwrap_or(u64::MAX);
         match (self.why, self.tuning.max_seconds) {
-            (Over::TimeUp, Some(seconds)) => format!("{resume} --max-seconds {}", 2.0 * seconds),
+            (Over::TimeUp, Some(seconds)) => {
+                // Where nothing came to its end, not even the beginning of a training had the time.
+                let least = if self.trials.iter().any(|trial| trial.state.is_over()) { 0.0 } else { 10.0 };
+                format!("{resume} --max-seconds {}", (2.0 * seconds).max(least))
+            }
             (Over::Enough(_), _) if n < most => {
                 format!("{resume} --trials {}", n.saturating_mul(2).min(most))
             }
@@ -218,13 +234,19 @@ impl Ended {
 
 /// Which trials were judged on another table than the last, if any were.
 pub(super) fn of_other_tables(tables: &[TableOf], n_trials: usize) -> String {
-    let ends = tables.iter().skip(1).map(|next| next.from);
+    // Those that had not ended were run on the next one.
+    let ends = tables.iter().skip(1).map(|next| (next.from, &next.open));
     let earlier =
-        tables.iter().zip(ends).filter(|(table, end)| table.from < *end && table.from < n_trials as u64);
-    let lines = earlier.map(|(table, end)| {
+        tables.iter().zip(ends).filter(|(table, (end, _))| table.from < *end && table.from < n_trials as u64);
+    let lines = earlier.map(|(table, (end, open))| {
+        let but: Vec<String> = open.iter().filter(|n| **n >= table.from).map(u64::to_string).collect();
+        if but.len() as u64 == end - table.from {
+            return String::new();
+        }
+        let but = if but.is_empty() { String::new() } else { format!(" but {}", but.join(", ")) };
         let which = match end - table.from {
             1 => format!("Trial {} was", table.from),
-            _ => format!("Trials {} to {} were", table.from, end - 1),
+            _ => format!("Trials {} to {}{but} were", table.from, end - 1),
         };
         let sha = table.data_sha256.get(..8).unwrap_or_default();
         let what = format!(
@@ -268,4 +290,27 @@ fn keep_best(folder: &Path, chosen: &Chosen) -> Result<(), Error> {
 
 fn write_csv(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
     Ok(statera::files::write_atomically(&folder.join("trials.csv"), &csv(trials)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_judged_on_another_table_is_told_without_what_was_not() {
+        let table = |from, open: &[u64]| TableOf {
+            from,
+            data: "t.csv".into(),
+            data_sha256: "0123456789".into(),
+            open: open.to_vec(),
+        };
+        let told = |open: &[u64], n| of_other_tables(&[table(0, &[]), table(n, open)], 9);
+        assert!(
+            told(&[], 4).contains("Trials 0 to 3 were judged on another table, t.csv (sha256 01234567…)")
+        );
+        assert!(told(&[1, 3], 4).contains("Trials 0 to 3 but 1, 3 were judged"));
+        assert!(told(&[], 1).contains("Trial 0 was judged"));
+        assert_eq!(told(&[0, 1], 2), "");
+        assert_eq!(of_other_tables(&[table(0, &[])], 9), "");
+    }
 }

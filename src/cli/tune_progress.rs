@@ -75,7 +75,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(quiet: bool, tuning: &Tuning, before: &[Trial]) -> Self {
-        let combinations = tuning.combinations();
+        let combinations = tuning.combinations;
         let all = match tuning.sampler {
             Sampler::Grid => combinations.map(|n| n.min(tuning.trials)),
             _ => Some(combinations.map_or(tuning.trials, |n| n.min(tuning.trials))),
@@ -87,7 +87,8 @@ impl Progress {
         Self {
             bar: bar_unless(quiet),
             quiet,
-            n_trials: all.map(|all| all.saturating_sub(done)),
+            // What was drawn before is run to its end, though fewer be asked for now.
+            n_trials: all.map(|all| all.max(before.len() as u64) - done),
             max_seconds: tuning.max_seconds,
             jobs: tuning.jobs,
             begun: [before.len() as u64, before.len() as u64, 0],
@@ -171,7 +172,8 @@ impl Progress {
         (now - before).saturating_sub(own + self.unbegun)
     }
 
-    fn n_ended(&self) -> u64 {
+    /// How many trials have ended here.
+    pub(super) fn n_ended(&self) -> u64 {
         self.ended.values().sum()
     }
 

@@ -220,7 +220,10 @@ impl SavedModels {
         self.run.write(|| {
             std::fs::create_dir_all(&self.folder).map_err(|e| Error::io("create", &self.folder, e))?;
             patterns.into_iter().flatten().try_for_each(|pattern| {
-                write_atomically(&self.folder.join(pattern.name(record) + EXTENSION), &bytes)
+                let name = pattern.name(record);
+                // Also where the pattern has the ending that the file gets.
+                let name = name.strip_suffix(EXTENSION).unwrap_or(&name);
+                write_atomically(&self.folder.join(name.to_owned() + EXTENSION), &bytes)
             })
         })
     }

@@ -9,7 +9,7 @@ use super::record::{Outcome, State, Trial};
 use super::report::{Following, last_plan};
 use super::run::{Shared, Told, lock};
 use super::study::Store;
-use super::untuned::{Again, Untuned, UntunedOutcome};
+use super::untuned::{Again, Left, Untuned, UntunedOutcome};
 use crate::ablate::guarded;
 use crate::model::Params;
 use crate::run::refit::Member;
@@ -64,7 +64,14 @@ impl Callback for Outdone<'_, '_> {
 impl Shared<'_> {
     /// Trains the untuned settings: on the training rows, which is put on record, and for as many epochs again on
     /// training and validation rows.
-    pub(super) fn untuned(&self, say: &dyn Fn(Told)) {
+    pub(super) fn untuned(&self, left: Left, say: &dyn Fn(Told)) {
+        match left {
+            Left::Second(first) => self.untuned_again(&first, say),
+            Left::Both => self.untuned_first(say),
+        }
+    }
+
+    fn untuned_first(&self, say: &dyn Fn(Told)) {
         let tuning = self.tuning;
         let tell = now_and_then(say, Told::Untuned);
         let mut following = Following::new(self.stop, &tell, [0.0, 1.0]);
@@ -80,20 +87,24 @@ impl Shared<'_> {
         }
         say(Told::UntunedEnded(outcome.clone()));
         if let Ok(first) = outcome {
-            let tell = now_and_then(say, |share| Told::Last { trial: None, share });
-            let again = guarded(|| first.again(tuning, &mut Following::new(self.stop, &tell, [0.0, 1.0])));
-            say(Told::Last { trial: None, share: 1.0 });
-            if !self.stop.load(Ordering::SeqCst) {
-                *lock(&self.again) = Some(again);
-            }
+            self.untuned_again(&first, say);
         }
     }
 
-    /// The best trial so far, where the trials under way are this process's own, no worker has begun with it, and its last
+    fn untuned_again(&self, first: &Untuned, say: &dyn Fn(Told)) {
+        let tell = now_and_then(say, |share| Told::Last { trial: None, share });
+        let again = guarded(|| first.again(self.tuning, &mut Following::new(self.stop, &tell, [0.0, 1.0])));
+        say(Told::Last { trial: None, share: 1.0 });
+        if !self.stop.load(Ordering::SeqCst) {
+            *lock(&self.again) = Some(again);
+        }
+    }
+
+    /// The best trial so far, where no other process works on the study, no worker has begun with it, and its last
     /// training takes at least so many seconds. Others have a use for the cores, and train the best themselves.
     pub(super) fn to_train_ahead(&self, store: &Store, seconds: f64) -> Option<Trial> {
         let trials = store.known();
-        if store.n_running() != self.own.load(Ordering::SeqCst) {
+        if !store.is_alone() {
             return None;
         }
         let done = trials.iter().filter(|trial| trial.state == State::Done);

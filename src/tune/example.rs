@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::record::Header;
 use super::study::Store;
-use super::{Pruner, Sampler, Tuning};
+use super::{Pruner, Sampler, Tuning, combinations};
 use crate::config::{Config, Space};
 use crate::run::Plan;
 
@@ -20,8 +20,10 @@ pub(super) fn grid(space: &str, sets: &[&str], jobs: usize) -> Tuning {
     let data = ["data.path=\"data/insurance.csv\"", "data.target=\"charges\""];
     let sets: Vec<String> = data.iter().chain(sets).map(|set| (*set).to_owned()).collect();
     let base = Config::default().with(&sets).unwrap();
+    let space = Space::from_toml_str(space).unwrap();
     Tuning {
-        space: Space::from_toml_str(space).unwrap(),
+        combinations: combinations(&space, &base),
+        space,
         raw: Arc::new(Plan::read(&base).unwrap()),
         base,
         sampler: Sampler::Grid,

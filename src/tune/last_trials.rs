@@ -1,10 +1,11 @@
 //! The last trials of a study: the longest of them begins first, so that no worker waits long for another in the end.
 
-use std::sync::atomic::Ordering;
+use rusqlite::params;
 
-use super::record::{State, Trial};
+use super::record::{State, Trial, problem};
 use super::run::{Shared, Tuning, lock};
 use super::study::{Claim, Store};
+use super::worker::others_work;
 use crate::error::Result;
 use crate::nn::Network;
 
@@ -15,12 +16,12 @@ const STEP: f64 = 20_000.0;
 
 impl Tuning {
     /// About how long a trial takes beside others, in no unit: the multiply–adds of its rows, the update and the rest of each
-    /// step. Early stopping is nobody's to know.
-    pub(super) fn length(&self, trial: &Trial) -> Result<f64> {
-        let config = self.config(&trial.settings)?;
+    /// step. Early stopping is nobody's to know. One whose settings are refused takes no time.
+    pub(super) fn length(&self, trial: &Trial) -> f64 {
+        let Ok(config) = self.config(&trial.settings) else { return 0.0 };
         let network = Network::new(&config.expanded_layers(), self.raw.names().count(), 1);
         let (n_params, batch) = (network.n_params() as f64, config.train.batch_size.max(1) as f64);
-        Ok(config.train.epochs as f64 * (n_params + (n_params + STEP) / batch))
+        config.train.epochs as f64 * (n_params + (n_params + STEP) / batch)
     }
 }
 
@@ -35,15 +36,19 @@ impl Shared<'_> {
     /// About how many seconds the other workers take for all that are left, going by the trials that have ended; none where
     /// none is left.
     pub(super) fn seconds_left(&self, store: &mut Store) -> Result<Option<f64>> {
-        let left: f64 = lock(&self.last).iter().map(|(length, _)| length).sum();
-        if left == 0.0 {
-            return Ok(None);
-        }
+        self.share_left(store)?;
+        let left: f64 = {
+            let last = lock(&self.last);
+            if last.is_empty() {
+                return Ok(None);
+            }
+            last.iter().map(|(length, _)| length).sum()
+        };
         store.look()?;
         let [mut seconds, mut lengths] = [0.0, 0.0];
         for trial in store.known().iter().filter(|trial| trial.state == State::Done) {
             seconds += trial.seconds;
-            lengths += self.tuning.length(trial)?;
+            lengths += self.tuning.length(trial);
         }
         let others = (self.tuning.jobs - 1) as f64;
         Ok(Some(if lengths > 0.0 { left * seconds / lengths / others } else { f64::INFINITY }))
@@ -55,48 +60,96 @@ impl Shared<'_> {
     }
 
     /// Behind a trial that was claimed, claims all others that are left where these are few, and returns the longest. Not where
-    /// other processes would like to have some, nor where settings depend on what ended before.
+    /// other processes would like to have some, nor where settings depend on what ended before, nor where time runs out, by
+    /// which short trials would be passed over.
     pub(super) fn longest_of_last(&self, store: &mut Store, trial: Trial) -> Result<Trial> {
         let tuning = self.tuning;
         let most = EACH * tuning.jobs as u64;
-        let alone = store.n_running() == self.own.fetch_add(1, Ordering::SeqCst);
-        if tuning.jobs < 2 || tuning.looks_back() || !alone || trial.number + most < self.n_most {
+        let few = trial.number + most >= self.n_most;
+        if tuning.jobs < 2 || tuning.looks_back() || self.deadline.is_some() || !few || !store.is_alone() {
             return Ok(trial);
         }
-        let mut last = vec![(tuning.length(&trial)?, trial)];
+        let mut last = vec![(tuning.length(&trial), trial)];
         while (last.len() as u64) < most
             && let Claim::Trial(trial) = store.claim(&mut |known| self.next(known))?
         {
-            self.own.fetch_add(1, Ordering::SeqCst);
-            last.push((tuning.length(&trial)?, trial));
+            last.push((tuning.length(&trial), trial));
         }
         // Of those alike, the first comes first.
         last.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.number.cmp(&a.1.number)));
         let (_, longest) = last.pop().expect("one was claimed before");
-        last.iter().try_for_each(|(_, trial)| store.set_begun(trial.number, false))?;
+        let new = last.iter().filter(|(_, trial)| trial.epochs == 0);
+        new.map(|(_, trial)| trial.number).try_for_each(|number| store.set_begun(number, false))?;
         *lock(&self.last) = last;
         Ok(longest)
     }
 
+    /// Leaves those that nobody has begun with to other processes, if there are any.
+    pub(super) fn share_left(&self, store: &mut Store) -> Result<()> {
+        if lock(&self.last).is_empty() || store.is_alone() { Ok(()) } else { self.give_back_left(store) }
+    }
+
     /// Leaves those that nobody has begun with to whoever goes on with the study.
-    pub(super) fn give_back_left(&self) -> Result<()> {
+    pub(super) fn give_back_left(&self, store: &mut Store) -> Result<()> {
         let left = std::mem::take(&mut *lock(&self.last));
-        left.iter().try_for_each(|(_, trial)| lock(&self.store).give_back(trial.number))
+        left.iter().try_for_each(|(_, trial)| store.give_back(trial.number))
+    }
+}
+
+impl Store {
+    /// Whether no other process works on the study.
+    pub(super) fn is_alone(&self) -> bool {
+        !others_work(&self.path, self.worker.id)
+    }
+
+    /// Puts on record whether a trial that this process has claimed has begun.
+    fn set_begun(&self, trial: u64, begun: bool) -> Result<()> {
+        self.connection
+            .execute(
+                "UPDATE trials SET started = iif(?2, CURRENT_TIMESTAMP, '') WHERE number = ?1",
+                params![trial as i64, begun],
+            )
+            .map(|_| ())
+            .map_err(|e| problem(&self.path, &e))
+    }
+
+    /// Takes the last trials that nobody has begun out of a study whose processes have ended: what is asked now may be less,
+    /// or another space. Those before one that was begun stay.
+    pub(super) fn drop_unbegun(&mut self) -> Result<()> {
+        if !self.is_alone() {
+            return Ok(());
+        }
+        self.connection
+            .execute(
+                "DELETE FROM trials WHERE number > (SELECT coalesce(max(number), -1) FROM trials
+                     WHERE state <> 'running' OR started <> '')",
+                [],
+            )
+            .map(|_| ())
+            .map_err(|e| problem(&self.path, &e))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-    use super::super::{Over, Sampler, Told, example};
+    use super::super::{Next, Over, Sampler, Told, example};
     use super::*;
 
-    /// 12 trials, of which the later ones have larger networks.
-    fn tuning(jobs: usize, sampler: Sampler) -> Tuning {
-        let space = "network.hidden = { choices = [[4], [8], [16], [32], [64], [128]] }
-                     network.activation = { choices = [\"relu\", \"silu\"] }";
-        Tuning { sampler, trials: 12, ..example::grid(space, &["train.epochs=2"], jobs) }
+    const SIZES: [usize; 6] = [4, 8, 16, 32, 64, 128];
+
+    /// 12 trials, two for each size of network.
+    fn tuning(jobs: usize, sampler: Sampler, largest_first: bool) -> Tuning {
+        let mut sizes = SIZES;
+        if largest_first {
+            sizes.reverse();
+        }
+        let sizes = sizes.map(|size| [size]);
+        let space = format!(
+            "network.hidden = {{ choices = {sizes:?} }}\nnetwork.activation = {{ choices = [\"relu\", \"silu\"] }}"
+        );
+        Tuning { sampler, trials: 12, ..example::grid(&space, &["train.epochs=2"], jobs) }
     }
 
     /// The numbers of the trials as they begin, and what they come to, by number.
@@ -115,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_longest_of_the_last_trials_begins_first_and_all_come_to_the_same() {
-        let [one, two] = [1, 2].map(|jobs| run(&tuning(jobs, Sampler::Grid)));
+        let [one, two] = [1, 2].map(|jobs| run(&tuning(jobs, Sampler::Grid, false)));
         assert_eq!(one.0, (0..12).collect::<Vec<u64>>());
         assert_eq!(one.1, two.1);
         // Eight of them are put in order. Which of two that begin at the same time is told first is a matter of chance.
@@ -124,14 +177,14 @@ mod tests {
         };
         assert!(places(&two.0, [8, 9, 10, 11]) < places(&two.0, [4, 5, 6, 7]), "{:?}", two.0);
         // What is learned from the trials before keeps their order.
-        let tpe = run(&tuning(2, Sampler::Tpe)).0;
+        let tpe = run(&tuning(2, Sampler::Tpe, false)).0;
         assert!(places(&tpe, [8, 9, 10, 11]) > places(&tpe, [4, 5, 6, 7]), "{tpe:?}");
     }
 
     #[test]
     fn those_that_were_claimed_and_not_begun_are_left_to_whoever_goes_on() {
         let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
-        let tuning = tuning(2, Sampler::Grid);
+        let tuning = tuning(2, Sampler::Grid, true);
         let mut tell = |told: &Told| {
             if matches!(told, Told::Began { left, .. } if *left > 3) {
                 stop.store(true, Ordering::SeqCst);
@@ -145,10 +198,73 @@ mod tests {
         assert_eq!(states(&store, State::Running), 0);
         assert!(states(&store, State::Waiting) > 3, "{:?}", store.trials());
         stop.store(false, Ordering::SeqCst);
+        // Of the last ones nobody has begun: a shorter study does without them.
+        let begun = 12 - states(&store, State::Waiting) as u64;
+        let shorter = Tuning { trials: begun, ..tuning };
+        let (store, why, _) = shorter.run(store, &stop, &mut |_| ()).unwrap();
+        assert_eq!(why, Over::Enough(begun));
+        assert!(store.trials().unwrap().len() < 12, "{:?}", store.trials());
+        let tuning = Tuning { trials: 12, ..shorter };
         let (store, why, _) = tuning.run(store, &stop, &mut |_| ()).unwrap();
         assert_eq!(why, Over::Enough(12));
         assert_eq!(states(&store, State::Done), 12);
         let all: Vec<Option<f64>> = store.trials().unwrap().iter().map(|trial| trial.metric).collect();
         assert_eq!(all, run(&tuning).1);
+    }
+
+    #[test]
+    fn they_are_shared_with_a_process_that_comes_later() {
+        let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+        let tuning = tuning(2, Sampler::Grid, false);
+        let mut other: Option<Store> = None;
+        let mut claimed = Vec::new();
+        let mut tell = |told: &Told| {
+            let Told::Began { left, .. } = told else { return };
+            if *left > 4 {
+                other.get_or_insert_with(|| Store::open(folder.path()).unwrap());
+            } else if let Some(other) = other.as_mut().filter(|_| claimed.is_empty()) {
+                // Of those that were claimed together.
+                match other.claim(&mut |_| Ok(Next::Wait)).unwrap() {
+                    Claim::Trial(trial) => claimed.push(trial.number),
+                    claim => assert_eq!(claim, Claim::Wait),
+                }
+            } else if let Some(number) = claimed.pop() {
+                other.as_mut().unwrap().give_back(number).unwrap();
+                other = None;
+            }
+        };
+        let (store, why, _) = tuning.run(example::store(folder.path()), &stop, &mut tell).unwrap();
+        assert_eq!(why, Over::Enough(12));
+        assert!(store.trials().unwrap().iter().all(|trial| trial.state == State::Done));
+    }
+
+    #[test]
+    fn settings_that_are_refused_are_a_trial_that_fails_and_take_none_with_them() {
+        let space = "optimizer.name = { choices = [\"lbfgs\", \"adamw\"] }
+                     train.batch_size = { choices = [32, 64] }";
+        for jobs in [1, 2, 3] {
+            let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+            let tuning = example::grid(space, &["train.epochs=2", "network.dropout=0.1"], jobs);
+            let (store, why, _) = tuning.run(example::store(folder.path()), &stop, &mut |_| ()).unwrap();
+            assert!(matches!(why, Over::Exhausted(_)), "{why}");
+            let states: Vec<State> = store.trials().unwrap().iter().map(|trial| trial.state).collect();
+            assert_eq!(states.iter().filter(|state| **state == State::Done).count(), 2, "{states:?}");
+            assert!(states.contains(&State::Failed), "{states:?}");
+        }
+        // Nor does one that cannot be prepared for, whichever comes first, though all are prepared alike.
+        let space = "loss.name = { choices = [\"poisson\", \"mse\", \"huber\"] }";
+        for jobs in [1, 2] {
+            let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+            let table = folder.path().join("t.csv");
+            let rows: String = (0..120).map(|i| format!("{i},{}\n", 60 - i % 97)).collect();
+            std::fs::write(&table, format!("a,y\n{rows}")).unwrap();
+            let [path, target] =
+                [format!("data.path={:?}", table.display().to_string()), "data.target=\"y\"".into()];
+            let sets = ["train.epochs=2", path.as_str(), target.as_str()];
+            let tuning = example::grid(space, &sets, jobs);
+            let (store, ..) = tuning.run(example::store(folder.path()), &stop, &mut |_| ()).unwrap();
+            let states: Vec<State> = store.trials().unwrap().iter().map(|trial| trial.state).collect();
+            assert_eq!(states, [State::Failed, State::Done, State::Done], "{jobs} at a time");
+        }
     }
 }

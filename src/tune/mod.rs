@@ -3,6 +3,8 @@
 //! A study is a folder with a SQLite file. Trials are judged on validation rows alone; what was chosen is tested once.
 
 mod beside;
+mod combinations;
+mod entries;
 #[cfg(test)]
 mod example;
 mod importance;
@@ -20,6 +22,7 @@ mod untuned;
 mod worker;
 
 pub use beside::Beside;
+pub use combinations::combinations;
 pub use importance::importances;
 pub use prune::Pruner;
 pub use record::{FILE, Header, Outcome, RESULT, State, TableOf, Trial, View, counts};

@@ -332,12 +332,15 @@ pub struct TableOf {
     pub data: String,
     /// Its checksum.
     pub data_sha256: String,
+    /// The trials before that one which had not ended, and were run on it as well.
+    #[serde(default)]
+    pub open: Vec<u64>,
 }
 
 /// The tables that trials were run on, the last one last: several where somebody went on with another by force.
 pub(super) fn tables(connection: &Connection, path: &Path) -> Result<Vec<TableOf>> {
     let Header { data_path, data_sha256, .. } = header(connection, path)?;
-    let first = TableOf { from: 0, data: data_path, data_sha256 };
+    let first = TableOf { from: 0, data: data_path, data_sha256, open: Vec::new() };
     let unreadable =
         |e| Error::output(format!("{}: its tables cannot be read: {e}", path.display()), "begin a new study");
     let later: Vec<TableOf> = match entry(connection, path, "tables")? {

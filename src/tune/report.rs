@@ -160,7 +160,8 @@ pub fn choose(
     done.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (best, plans, unlike) = members(tuning, &done, wish.ensemble.max(1))?;
     if best.is_empty() {
-        let why = trials.iter().find(|trial| trial.metric.is_none()).map(|trial| trial.reason.clone());
+        let ended = trials.iter().filter(|trial| !trial.reason.is_empty());
+        let why = ended.min_by_key(|trial| trial.metric.is_some()).map(|trial| trial.reason.clone());
         return Err(Error::training(
             format!("no trial came to its end{}", why.map_or(String::new(), |why| format!(": {why}"))),
             "take the reason away, or search elsewhere; `statera tune --list STUDY` shows why each ended",

@@ -1,17 +1,18 @@
 //! Runs the trials of a study, several at a time, each on one thread.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::beside::{Ahead, Beside};
+use super::combinations::{Settings, Usual, all_settings, meant, settings};
 use super::prune::Pruner;
 use super::record::{Outcome, State, Trial};
 use super::sample::{Grid, quasi_random, random};
-use super::study::{Claim, Next, Over, Store};
+use super::study::{Claim, Next, Over, Store, looked_at};
 use super::tpe::{Observation, suggest};
-use super::untuned::{Again, UntunedOutcome};
+use super::untuned::{Again, Left, UntunedOutcome};
 use crate::ablate::{Ready, guarded, same_data};
 use crate::config::{Config, Domain, Space};
 use crate::data::{PipelineOptions, RawTable};
@@ -66,6 +67,8 @@ pub struct Tuning {
     pub space: Space,
     /// The settings that are not.
     pub base: Config,
+    /// How many [`combinations`](super::combinations()) the space has.
+    pub combinations: Option<u64>,
     /// The table.
     pub raw: Arc<RawTable>,
     /// How settings are found.
@@ -100,7 +103,7 @@ pub enum Told {
         epochs: f64,
         /// The most epochs there can be.
         of: usize,
-        /// After an epoch, its validation rmse in the target's own unit, or its validation loss of classes.
+        /// After an epoch, the least validation rmse so far, in the target's own unit, or validation log loss of classes.
         metric: Option<f64>,
     },
     /// A trial has ended.
@@ -122,8 +125,8 @@ pub enum Told {
 
 /// What a worker is given to do.
 enum Job {
-    /// Both trainings of the untuned settings.
-    Untuned,
+    /// Both trainings of the untuned settings, or the second, where the first is on record.
+    Untuned(Left),
     Trial(Trial),
     /// The last training of this trial, the best so far.
     Ahead(Trial),
@@ -147,8 +150,6 @@ pub(super) struct Shared<'a> {
     pub(super) stop: &'a AtomicBool,
     /// Whether somebody has asked whether the untuned settings are to be trained.
     began: AtomicBool,
-    /// Trials that this process has claimed and that have not ended.
-    pub(super) own: AtomicUsize,
     /// The last ones that are claimed and not begun, with their [lengths](Tuning::length), the longest last.
     pub(super) last: Mutex<Vec<(f64, Trial)>>,
     /// The most trials there can be.
@@ -156,12 +157,12 @@ pub(super) struct Shared<'a> {
     pub(super) ahead: Mutex<Ahead>,
     /// Their second training.
     pub(super) again: Mutex<Option<std::result::Result<Again, String>>>,
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     /// Why the first worker ended, or what went wrong in one.
     over: Mutex<Option<Result<Over>>>,
 }
 
-/// The settings of the trials so far, as [`Tuning::meant`] has them.
+/// The settings of the trials so far, as [`meant`] has them.
 #[derive(Default)]
 struct Tried {
     settings: HashSet<Settings>,
@@ -169,19 +170,16 @@ struct Tried {
     n_trials: usize,
     /// The combinations of a grid before this one have been tried.
     passed: u64,
-    /// See [`Tuning::all_settings`]; none before somebody asked.
+    /// See [`all_settings`]; none before somebody asked.
     all: Option<Vec<Settings>>,
-    /// See [`Tuning::meant`].
-    usual: HashMap<String, Option<String>>,
+    /// See [`meant`].
+    usual: Usual,
 }
-
-/// The searched settings of a trial: key and TOML literal.
-type Settings = Vec<(String, String)>;
 
 /// Prepared rows, made by the first trial that asks for them.
 struct Slot {
     config: Config,
-    ready: Mutex<Option<std::result::Result<Arc<Ready>, String>>>,
+    ready: Mutex<Option<Arc<Ready>>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,66 +203,6 @@ impl Tuning {
     pub fn config(&self, settings: &[(String, String)]) -> Result<Config> {
         let sets: Vec<String> = settings.iter().map(|(key, literal)| format!("{key}={literal}")).collect();
         self.base.with(&sets)
-    }
-
-    /// The settings that a value for every parameter comes to: those that have an effect.
-    fn settings(&self, values: &[String]) -> Result<Settings> {
-        let active = self.space.active(values, &self.base);
-        let pairs = self.space.parameters.iter().zip(values).zip(active).filter(|(_, active)| *active);
-        let mut settings: Settings =
-            pairs.map(|((parameter, value), _)| (parameter.key.clone(), value.clone())).collect();
-        // What has no effect beside the others may be what gave one to another.
-        loop {
-            let before = settings.len();
-            let mut effective = self.base.effective(&settings)?.into_iter();
-            settings.retain(|_| effective.next() != Some(false));
-            if settings.len() == before {
-                return Ok(settings);
-            }
-        }
-    }
-
-    /// What settings come to beside the base, whatever they were searched among: those that differ from it, their
-    /// numbers in one way of writing. Two trainings of the same are one.
-    /// What the base has for a setting is looked up once: `usual` keeps it.
-    fn meant(&self, settings: &Settings, usual: &mut HashMap<String, Option<String>>) -> Settings {
-        let canonical = |literal: &str| {
-            let number = literal.replace('_', "").parse::<f64>();
-            number.map_or_else(|_| literal.to_owned(), |x| format!("{x:?}"))
-        };
-        let mut meant: Settings =
-            settings.iter().map(|(key, literal)| (key.clone(), canonical(literal))).collect();
-        meant.retain(|(key, literal)| {
-            if !usual.contains_key(key) {
-                usual.insert(key.clone(), self.base.literal(key).map(|own| canonical(&own)));
-            }
-            usual[key].as_ref() != Some(literal)
-        });
-        meant.sort_unstable();
-        meant
-    }
-
-    /// How many combinations the space has, by its conditions, where they can be counted.
-    pub fn combinations(&self) -> Option<u64> {
-        Grid::new(&self.space, &self.base, true)
-            .ok()
-            .map(|grid| u64::try_from(grid.len()).unwrap_or(u64::MAX))
-    }
-
-    /// All settings of the space, each once, in the order of a grid; none where there are more than can be counted up.
-    fn all_settings(&self) -> Result<Vec<Settings>> {
-        let mut all = Vec::new();
-        if self.combinations().is_some_and(|n| n <= COUNTABLE) {
-            let grid = Grid::new(&self.space, &self.base, true)?;
-            let (mut known, mut usual) = (HashSet::new(), HashMap::new());
-            for i in 0..grid.len() as u64 {
-                let settings = self.settings(&grid.get(i))?;
-                if known.insert(self.meant(&settings, &mut usual)) {
-                    all.push(settings);
-                }
-            }
-        }
-        Ok(all)
     }
 
     /// Refuses ranges of single columns of which a value fits no column of its kind, which would fail in every trial; `plan`
@@ -317,11 +255,14 @@ impl Tuning {
             Sampler::Grid => Some(Grid::new(&self.space, &self.base, self.large_grid)?),
             _ => None,
         };
-        let combinations = self.combinations();
+        let mut store = store;
+        store.drop_unbegun()?;
+        store.set_lag(if self.looks_back() { self.lag() } else { 0 });
+        let n = self.combinations;
         let shared = Shared {
             tuning: self,
             grid,
-            countable: combinations.is_some_and(|n| n <= COUNTABLE),
+            countable: n.is_some_and(|n| n <= COUNTABLE),
             store: Mutex::new(store),
             ended: Condvar::new(),
             tried: Mutex::default(),
@@ -332,9 +273,8 @@ impl Tuning {
             // the untuned settings are trained after them.
             began: AtomicBool::new(self.max_seconds.is_some() || self.jobs < 2),
             again: Mutex::default(),
-            own: AtomicUsize::new(0),
             last: Mutex::default(),
-            n_most: self.trials.min(combinations.unwrap_or(u64::MAX)),
+            n_most: self.trials.min(n.unwrap_or(u64::MAX)),
             ahead: Mutex::default(),
             // A time that no clock tells is none.
             deadline: self
@@ -342,21 +282,21 @@ impl Tuning {
                 .and_then(|s| Instant::now().checked_add(Duration::try_from_secs_f64(s).ok()?)),
             over: Mutex::new(None),
         };
-        if let Some(known) = lock(&shared.store).untuned(&self.raw.sha256)? {
+        if let Some(known) = lock(&shared.store).untuned(self)? {
             tell(&Told::UntunedEnded(known));
         }
         let work = |job: Job, say: &dyn Fn(Told)| match job {
             Job::Trial(trial) => shared.perform(trial, say),
-            Job::Untuned => shared.untuned(say),
+            Job::Untuned(left) => shared.untuned(left, say),
             Job::Ahead(trial) => shared.train_ahead(trial, say),
             Job::Wait(running) => say(Told::Waiting(running)),
         };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
-        shared.give_back_left()?;
+        shared.give_back_left(&mut lock(&shared.store))?;
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = over.unwrap_or(Ok(Over::Interrupted))?;
         let store = shared.store.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let untuned = store.untuned(&self.raw.sha256)?;
+        let untuned = store.untuned(self)?;
         let again = shared.again.into_inner().unwrap_or_else(PoisonError::into_inner);
         let best = shared.ahead.into_inner().unwrap_or_else(PoisonError::into_inner).into_best();
         Ok((store, why, Beside { untuned, again, best }))
@@ -374,13 +314,13 @@ impl Shared<'_> {
     /// What is to be done next; none where there is no more, or where something went wrong.
     fn draw(&self) -> Option<Job> {
         let first = !self.began.swap(true, Ordering::SeqCst);
-        match first.then(|| lock(&self.store).claim_untuned(&self.tuning.raw.sha256)) {
-            Some(Ok(true)) => return Some(Job::Untuned),
+        match first.then(|| lock(&self.store).claim_untuned(self.tuning)) {
+            Some(Ok(Some(left))) => return Some(Job::Untuned(left)),
             Some(Err(error)) => {
                 self.fail(error);
                 return None;
             }
-            Some(Ok(false)) | None => {}
+            Some(Ok(None)) | None => {}
         }
         match self.claimed() {
             Ok(Ok(job)) => Some(job),
@@ -448,7 +388,6 @@ impl Shared<'_> {
             }
             Ok(outcome)
         });
-        self.own.fetch_sub(1, Ordering::SeqCst);
         if let Ok(Some(outcome)) = &put {
             self.ended_with(trial.number, outcome);
         }
@@ -471,17 +410,17 @@ impl Shared<'_> {
         if number >= tuning.trials {
             return over(Over::Enough(tuning.trials));
         }
-        let seen = number.saturating_sub(tuning.lag() - 1);
+        let seen = looked_at(number, tuning.lag());
         let past = &known[..seen as usize];
         if tuning.looks_back() && past.iter().any(|trial| trial.state == State::Running) {
             return Ok(Next::Wait);
         }
         let mut tried = lock(&self.tried);
         let Tried { settings: before, n_trials, passed, all, usual } = &mut *tried;
-        before.extend(known[*n_trials..].iter().map(|trial| tuning.meant(&trial.settings, usual)));
+        before.extend(known[*n_trials..].iter().map(|trial| meant(&tuning.base, &trial.settings, usual)));
         *n_trials = known.len();
         let mut done = |all: &Vec<Settings>| {
-            !all.is_empty() && all.iter().all(|s| before.contains(&tuning.meant(s, usual)))
+            !all.is_empty() && all.iter().all(|s| before.contains(&meant(&tuning.base, s, usual)))
         };
         if let Some(all) = all.as_ref()
             && done(all)
@@ -509,8 +448,8 @@ impl Shared<'_> {
                 }
                 (None, _) => random(&tuning.space, seed, candidate),
             };
-            let settings = tuning.settings(&values)?;
-            if !before.contains(&tuning.meant(&settings, usual)) {
+            let settings = settings(&tuning.space, &tuning.base, &values)?;
+            if !before.contains(&meant(&tuning.base, &settings, usual)) {
                 return Ok(Next::Try(candidate, settings));
             }
         }
@@ -519,10 +458,12 @@ impl Shared<'_> {
         }
         // Chance may miss the last settings of a space for long, and what learns for ever.
         if all.is_none() {
-            *all = Some(tuning.all_settings()?);
+            *all = Some(if self.countable { all_settings(&tuning.space, &tuning.base)? } else { Vec::new() });
         }
         let all = all.as_deref().unwrap_or_default();
-        if let Some(settings) = all.iter().find(|settings| !before.contains(&tuning.meant(settings, usual))) {
+        if let Some(settings) =
+            all.iter().find(|settings| !before.contains(&meant(&tuning.base, settings, usual)))
+        {
             return Ok(Next::Try(end, settings.clone()));
         }
         over(Over::Exhausted(if all.is_empty() { end } else { all.len() as u64 }))
@@ -556,7 +497,12 @@ impl Shared<'_> {
             }
             slot
         };
-        let make = || guarded(|| Ready::new(slot.config.clone(), Arc::clone(&self.tuning.raw)).map(Arc::new));
-        lock(&slot.ready).get_or_insert_with(make).clone()
+        let mut ready = lock(&slot.ready);
+        if let Some(ready) = &*ready {
+            return Ok(Arc::clone(ready));
+        }
+        // What goes wrong may be this trial's own: its network, its loss.
+        let made = guarded(|| Ready::new(config.clone(), Arc::clone(&self.tuning.raw)).map(Arc::new))?;
+        Ok(Arc::clone(ready.insert(made)))
     }
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::record::{
-    FILE, Header, Outcome, State, TableOf, Trial, VERSION, check_version, entry, file_of, header, open,
-    problem, tables, trials, trials_from,
+    FILE, Header, Outcome, State, Trial, VERSION, check_version, file_of, header, open, problem, trials,
+    trials_from,
 };
 use super::worker::{Worker, has_ended};
 use crate::error::{Error, Result};
@@ -61,6 +61,12 @@ pub enum Next {
     Over(Over),
 }
 
+/// How many of the first trials one of this number looks at where settings or pruning depend on what others came to: not
+/// on the `lag` before it, which may be under way beside it.
+pub(super) fn looked_at(number: u64, lag: u64) -> u64 {
+    number.saturating_sub(lag.saturating_sub(1))
+}
+
 /// What came of asking for a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claim {
@@ -80,6 +86,8 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) worker: Worker,
+    /// See [`Store::set_lag`].
+    lag: u64,
     /// The trials as they were when they were last looked at.
     known: Vec<Trial>,
 }
@@ -133,7 +141,7 @@ impl Store {
 
     fn working(connection: Connection, path: PathBuf) -> Result<Self> {
         let worker = Worker::register(&connection, &path)?;
-        Ok(Self { connection, path, worker, known: Vec::new() })
+        Ok(Self { connection, path, worker, lag: 0, known: Vec::new() })
     }
 
     /// Where it is.
@@ -144,37 +152,6 @@ impl Store {
     /// What it is of.
     pub fn header(&self) -> Result<Header> {
         header(&self.connection, &self.path)
-    }
-
-    /// The tables that trials were run on, the last one last.
-    pub fn tables(&self) -> Result<Vec<TableOf>> {
-        tables(&self.connection, &self.path)
-    }
-
-    /// Puts on record that trials to come are run on another table.
-    pub fn begin_table(&self, data: String, data_sha256: String) -> Result<()> {
-        let mut later = self.tables()?.split_off(1);
-        let from = self.trials()?.len() as u64;
-        later.push(TableOf { from, data, data_sha256 });
-        let json = serde_json::to_string(&later)
-            .map_err(|e| Error::output(format!("tables cannot be written as JSON: {e}"), ""))?;
-        self.connection
-            .execute("INSERT OR REPLACE INTO study VALUES ('tables', ?1)", [json])
-            .map_err(|e| problem(&self.path, &e))?;
-        Ok(())
-    }
-
-    /// How far it was last asked to go, as JSON; nothing in a study that nobody has worked on.
-    pub fn request(&self) -> Result<Option<String>> {
-        entry(&self.connection, &self.path, "request")
-    }
-
-    /// Keeps how far it is asked to go, so that it can be gone on with by its name alone.
-    pub fn keep_request(&self, json: &str) -> Result<()> {
-        self.connection
-            .execute("INSERT OR REPLACE INTO study VALUES ('request', ?1)", [json])
-            .map_err(|e| problem(&self.path, &e))?;
-        Ok(())
     }
 
     /// Every trial, in the order of their numbers; those whose process has ended are interrupted.
@@ -190,6 +167,7 @@ impl Store {
         loop {
             self.look()?;
             let claimed = match self.left_running()? {
+                Some((number, _)) if !self.may_begin(number) => return Ok(Claim::Wait),
                 Some((number, worker)) => self.take_over(number, worker)?,
                 None => match next(&self.known)? {
                     Next::Try(candidate, settings) => self.begin(candidate, settings)?,
@@ -202,6 +180,16 @@ impl Store {
                 return Ok(Claim::Trial(trial));
             }
         }
+    }
+
+    /// From here on a trial that is claimed again waits for all but so many of those before it; 0 for none.
+    pub(super) fn set_lag(&mut self, lag: u64) {
+        self.lag = lag;
+    }
+
+    fn may_begin(&self, number: u64) -> bool {
+        let seen = if self.lag == 0 { 0 } else { looked_at(number, self.lag) };
+        self.known[..seen as usize].iter().all(|trial| trial.state.is_over())
     }
 
     /// The trials as they were when they were last looked at.
@@ -305,17 +293,6 @@ impl Store {
             }
         }
         Ok(None)
-    }
-
-    /// Puts on record whether a trial that this process has claimed has begun.
-    pub(super) fn set_begun(&self, trial: u64, begun: bool) -> Result<()> {
-        self.connection
-            .execute(
-                "UPDATE trials SET started = iif(?2, CURRENT_TIMESTAMP, '') WHERE number = ?1",
-                params![trial as i64, begun],
-            )
-            .map(|_| ())
-            .map_err(|e| problem(&self.path, &e))
     }
 
     /// Writes the figures of epochs: trial, epoch, and metric, validation loss and training loss.
@@ -540,6 +517,23 @@ mod tests {
         assert_eq!(store.checkpoint(0).unwrap().unwrap(), b"three");
         store.tell_end(0, &done(1.0)).unwrap();
         assert_eq!(store.checkpoint(0).unwrap(), None);
+    }
+
+    #[test]
+    fn a_trial_that_looks_at_others_waits_for_them_when_it_is_claimed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = Store::create(folder.path(), &header()).unwrap();
+        let [mut left, mut other] = [(); 2].map(|()| Store::open(folder.path()).unwrap());
+        assert_eq!([&mut one, &mut left].map(|store| claimed(store).number), [0, 1]);
+        drop(left);
+        let mut claim = |lag| {
+            other.set_lag(lag);
+            other.claim(&mut |known| Ok(next(known))).unwrap()
+        };
+        assert_eq!(claim(1), Claim::Wait);
+        one.tell_epochs(&[(0, 1, [2.0, 0.2, 0.1]), (0, 2, [1.0, 0.2, 0.1])]).unwrap();
+        one.tell_end(0, &done(1.0)).unwrap();
+        assert!(matches!(claim(1), Claim::Trial(Trial { number: 1, .. })));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::record::{Outcome, State, Trial};
 use super::run::{Shared, Told, lock};
 use super::state_writer::StateWriter;
-use super::study::{EpochFigures, Over};
+use super::study::{EpochFigures, Over, looked_at};
 use crate::ablate::{Judged, guarded, validated};
 use crate::error::{Error, Result};
 use crate::model::Params;
@@ -101,7 +101,7 @@ impl Shared<'_> {
     fn others(&self, number: u64, epoch: usize) -> Result<Vec<f64>> {
         let mut curves = lock(&self.curves);
         let mut others = Vec::new();
-        for seen in 0..number.saturating_sub(self.tuning.lag() - 1) {
+        for seen in 0..looked_at(number, self.tuning.lag()) {
             let curve = if let Some(curve) = curves.get(&seen) {
                 Arc::clone(curve)
             } else {
@@ -194,10 +194,13 @@ impl UnderWay<'_> {
         ));
         if self.written.elapsed() > GATHER {
             let mut waiting = self.waiting.borrow_mut();
-            lock(&self.shared.store).tell_epochs(&waiting)?;
+            let mut store = lock(&self.shared.store);
+            store.tell_epochs(&waiting)?;
             waiting.clear();
+            self.shared.share_left(&mut store)?;
+            drop(store);
             self.written = Instant::now();
-            self.tell(record.epoch, 0, Some(metric));
+            self.tell(record.epoch, 0, Some(best));
         }
         let pruner = &self.shared.tuning.pruner;
         if pruner.looks_at(record.epoch) {

@@ -37,6 +37,14 @@ pub type UntunedOutcome = std::result::Result<Untuned, String>;
 /// The second training of the untuned settings.
 pub(super) type Again = (Plan, Member);
 
+/// Which of its trainings are to be done.
+#[derive(Debug, PartialEq)]
+pub(super) enum Left {
+    Both,
+    /// The second, after this one.
+    Second(Untuned),
+}
+
 /// What a study has on record of it.
 #[derive(Serialize, Deserialize)]
 struct Entry {
@@ -74,22 +82,29 @@ impl Untuned {
 }
 
 impl Store {
-    /// Whether this process is to train the untuned settings on this table: nobody has, and nobody does.
-    pub(super) fn claim_untuned(&mut self, data_sha256: &str) -> Result<bool> {
+    /// Whether this process is to train the untuned settings, as it works on the study alone; none where
+    /// it is not.
+    pub(super) fn claim_untuned(&mut self, tuning: &Tuning) -> Result<Option<Left>> {
+        if !self.is_alone() {
+            return Ok(None);
+        }
         let path = &self.path;
         let fail = |e| problem(path, &e);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        let known = entry(&transaction, path, KEY)?.and_then(|text| read(&text, data_sha256));
-        if known.is_some_and(|known| known.outcome.is_some() || !has_ended(path, known.worker)) {
-            return Ok(false);
+        let known = entry(&transaction, path, KEY)?.and_then(|text| read(&text, tuning));
+        match known {
+            Some(Entry { outcome: Some(known), .. }) => return Ok(known.ok().map(Left::Second)),
+            Some(Entry { worker, .. }) if !has_ended(path, worker) => return Ok(None),
+            _ => {}
         }
-        let claim = Entry { data_sha256: data_sha256.to_owned(), worker: self.worker.id, outcome: None };
+        let data_sha256 = tuning.raw.sha256.clone();
+        let claim = Entry { data_sha256, worker: self.worker.id, outcome: None };
         transaction
             .execute("INSERT OR REPLACE INTO study VALUES (?1, ?2)", params![KEY, text(&claim)?])
             .map_err(fail)?;
         transaction.commit().map_err(fail)?;
-        Ok(true)
+        Ok(Some(Left::Both))
     }
 
     /// Puts on record what the untuned settings came to on this table.
@@ -103,15 +118,21 @@ impl Store {
     }
 
     /// What the untuned settings came to on this table; none as long as that is not on record.
-    pub(super) fn untuned(&self, data_sha256: &str) -> Result<Option<UntunedOutcome>> {
+    pub(super) fn untuned(&self, tuning: &Tuning) -> Result<Option<UntunedOutcome>> {
         let text = entry(&self.connection, &self.path, KEY)?;
-        Ok(text.and_then(|text| read(&text, data_sha256)).and_then(|entry| entry.outcome))
+        Ok(text.and_then(|text| read(&text, tuning)).and_then(|entry| entry.outcome))
     }
 }
 
 /// The entry of this table. One that makes no sense is none: it is trained anew.
-fn read(text: &str, data_sha256: &str) -> Option<Entry> {
-    serde_json::from_str(text).ok().filter(|entry: &Entry| entry.data_sha256 == data_sha256)
+fn read(text: &str, tuning: &Tuning) -> Option<Entry> {
+    let can_be = |epoch: &usize| (1..=tuning.base.train.epochs).contains(epoch);
+    let makes_sense = |outcome: &UntunedOutcome| {
+        outcome.as_ref().map_or(true, |it| can_be(&it.best_epoch) && it.cuts.iter().all(can_be))
+    };
+    let entry: Entry = serde_json::from_str(text).ok()?;
+    let is_it = entry.data_sha256 == tuning.raw.sha256 && entry.outcome.as_ref().is_none_or(makes_sense);
+    is_it.then_some(entry)
 }
 
 fn text(entry: &Entry) -> Result<String> {
@@ -122,32 +143,51 @@ fn text(entry: &Entry) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::example;
     use super::*;
 
     #[test]
     fn they_are_claimed_once_for_a_table_and_again_when_the_process_has_ended() {
         let folder = tempfile::tempdir().unwrap();
+        let space = "train.batch_size = { choices = [32, 64] }";
+        let tuning = example::grid(space, &["train.epochs=5"], 2);
+        let mut elsewhere = example::grid(space, &["train.epochs=5"], 2);
+        Arc::get_mut(&mut elsewhere.raw).unwrap().sha256 = "cd".into();
         let mut one = example::store(folder.path());
+        assert_eq!(one.claim_untuned(&tuning).unwrap(), Some(Left::Both));
         let mut other = Store::open(folder.path()).unwrap();
-        let claims = |store: &mut Store, table: &str| store.claim_untuned(table).unwrap();
-        assert!(claims(&mut other, "ab"));
-        assert!(!claims(&mut one, "ab"), "somebody trains them");
-        assert_eq!(one.untuned("ab").unwrap(), None);
-        drop(other);
-        assert!(claims(&mut one, "ab"), "nobody trains them any more");
-        let untuned = Untuned { val: 0.1 + 0.2, best_epoch: 3, cuts: vec![1, 2], seconds: 0.5 };
-        one.tell_untuned("ab", &Ok(untuned.clone())).unwrap();
-        let mut third = Store::open(folder.path()).unwrap();
+        assert_eq!(other.claim_untuned(&tuning).unwrap(), None, "somebody trains them");
+        assert_eq!(other.untuned(&tuning).unwrap(), None);
         drop(one);
-        assert!(!claims(&mut third, "ab"), "on record");
-        assert_eq!(third.untuned("ab").unwrap(), Some(Ok(untuned)));
-        assert_eq!(third.untuned("cd").unwrap(), None);
-        assert!(claims(&mut third, "cd"), "another table");
-        third.tell_untuned("cd", &Err("why".into())).unwrap();
-        assert_eq!(third.untuned("cd").unwrap(), Some(Err("why".into())));
-        third.connection.execute("UPDATE study SET value = '{bad' WHERE key = ?1", [KEY]).unwrap();
-        assert_eq!(third.untuned("cd").unwrap(), None);
-        assert!(claims(&mut third, "cd"), "what makes no sense is trained anew");
+        assert_eq!(other.claim_untuned(&tuning).unwrap(), Some(Left::Both), "nobody trains them any more");
+        let untuned = Untuned { val: 0.1 + 0.2, best_epoch: 3, cuts: vec![1, 2], seconds: 0.5 };
+        other.tell_untuned(&tuning.raw.sha256, &Ok(untuned.clone())).unwrap();
+        let third = Store::open(folder.path()).unwrap();
+        assert_eq!(third.untuned(&tuning).unwrap(), Some(Ok(untuned.clone())));
+        assert_eq!(other.claim_untuned(&tuning).unwrap(), None, "others have a use for the cores");
+        drop(third);
+        assert_eq!(
+            other.claim_untuned(&tuning).unwrap(),
+            Some(Left::Second(untuned)),
+            "the second training is left"
+        );
+        assert_eq!(other.untuned(&elsewhere).unwrap(), None);
+        assert_eq!(other.claim_untuned(&elsewhere).unwrap(), Some(Left::Both), "another table");
+        other.tell_untuned("cd", &Err("why".into())).unwrap();
+        assert_eq!(other.untuned(&elsewhere).unwrap(), Some(Err("why".into())));
+        assert_eq!(other.claim_untuned(&elsewhere).unwrap(), None, "it would fail again");
+        let impossible = |best_epoch| Untuned { val: 1.0, best_epoch, cuts: Vec::new(), seconds: 0.5 };
+        for senseless in [0, 6, 999_999] {
+            other.tell_untuned("cd", &Ok(impossible(senseless))).unwrap();
+            assert_eq!(other.untuned(&elsewhere).unwrap(), None, "{senseless} of five epochs");
+        }
+        other.connection.execute("UPDATE study SET value = '{bad' WHERE key = ?1", [KEY]).unwrap();
+        assert_eq!(
+            other.claim_untuned(&elsewhere).unwrap(),
+            Some(Left::Both),
+            "what makes no sense is trained anew"
+        );
     }
 }

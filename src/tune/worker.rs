@@ -98,6 +98,23 @@ pub(super) fn has_ended(study: &Path, worker: i64) -> bool {
     nobody_holds(&lock_path(study, worker))
 }
 
+/// Whether processes other than this one work on a study.
+pub(super) fn others_work(study: &Path, own: i64) -> bool {
+    let own = lock_path(study, own);
+    locks(study)
+        .any(|path| path != own && path.extension().is_some_and(|end| end == "lock") && !nobody_holds(&path))
+}
+
+/// The files whose locks processes hold, and those that are about to be.
+fn locks(study: &Path) -> impl Iterator<Item = PathBuf> {
+    let folder = study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_worker = |path: &PathBuf| {
+        path.file_stem().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("worker-"))
+    };
+    entries.map(|entry| folder.join(entry.file_name())).filter(is_worker)
+}
+
 /// Whether nobody holds a lock. Asked for reading, which those can who only look at a study, and shared, so that two who
 /// ask do not take each other for its holder.
 fn nobody_holds(lock: &Path) -> bool {
@@ -109,18 +126,14 @@ fn nobody_holds(lock: &Path) -> bool {
 
 /// Removes the locks of processes that were killed; where that fails they do no harm.
 fn clear_away(study: &Path) {
-    let folder = study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    for path in locks(study) {
         // One that has no name yet may be about to be locked; after a minute its process has been killed before that.
         let is_old = || {
             path.metadata()
                 .and_then(|it| it.modified())
                 .is_ok_and(|then| then.elapsed().is_ok_and(|t| t > UNNAMED))
         };
-        let is_lock = name.starts_with("worker-")
-            && path.extension().is_some_and(|end| end == "lock" || end == "new" && is_old());
+        let is_lock = path.extension().is_some_and(|end| end == "lock" || end == "new" && is_old());
         if is_lock && nobody_holds(&path) {
             let _ = std::fs::remove_file(&path);
         }
