@@ -230,7 +230,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     drop(store);
     let wish =
         Wish { ensemble: request.ensemble.map_or(1, usize::from), confirm: request.confirm.unwrap_or(0) };
-    let own = progress.n_ended() as usize;
+    let own = progress.n_own() as usize;
     let ended = Ended { folder, tuning, before, trials, own, why, took, leaks };
     ended.conclude(arguments, wish, beside, &interruption)
 }

@@ -54,10 +54,8 @@ pub(super) struct Progress {
     max_seconds: Option<f64>,
     /// Trials at a time.
     jobs: usize,
-    /// Trials that had begun before this process went to work, by now, and of these by its own doing.
-    begun: [u64; 3],
-    /// Trials that this process has claimed, and not begun.
-    unbegun: u64,
+    /// Trials that have ended in other processes.
+    others: u64,
     /// Seconds of all trials that have ended.
     seconds: f64,
     ended: BTreeMap<&'static str, u64>,
@@ -91,8 +89,7 @@ impl Progress {
             n_trials: all.map(|all| all.max(before.len() as u64) - done),
             max_seconds: tuning.max_seconds,
             jobs: tuning.jobs,
-            begun: [before.len() as u64, before.len() as u64, 0],
-            unbegun: 0,
+            others: 0,
             seconds: 0.0,
             ended: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -107,11 +104,7 @@ impl Progress {
 
     pub(super) fn tell(&mut self, told: &Told) {
         match told {
-            Told::Began { trial, left } => {
-                self.unbegun = *left as u64;
-                let [before, now, own] = &mut self.begun;
-                *now = (*now).max(trial.number + 1);
-                *own += u64::from(trial.number >= *before);
+            Told::Began(trial) => {
                 let begin = (Instant::now(), 0.0);
                 let running = Running { trial: trial.clone(), epochs: 0.0, of: 0, metric: None, begin };
                 self.running.insert(trial.number, running);
@@ -126,14 +119,12 @@ impl Progress {
                 }
             }
             Told::Ended(trial, Outcome { state, metric, seconds, .. }) => {
-                self.seconds += seconds;
                 self.running.remove(&trial.number);
-                *self.ended.entry(state.name()).or_default() += 1;
-                // Only what came to its end can be chosen.
-                let metric = metric.filter(|_| *state == State::Done);
-                if let Some(metric) = metric.filter(|m| self.best.as_ref().is_none_or(|(_, best)| m < best)) {
-                    self.best = Some((trial.clone(), metric));
-                }
+                self.take(trial, *state, *metric, *seconds);
+            }
+            Told::Others(trials) => {
+                self.others += trials.len() as u64;
+                trials.iter().for_each(|trial| self.take(trial, trial.state, trial.metric, trial.seconds));
             }
             Told::Untuned(share) => self.untuned = format!("untuned at {:.0} %", 100.0 * share),
             Told::UntunedEnded(Ok(untuned)) => {
@@ -166,14 +157,24 @@ impl Progress {
         }
     }
 
-    /// Trials that other processes began since this one went to work: numbers are claimed in order.
-    fn others(&self) -> u64 {
-        let [before, now, own] = self.begun;
-        (now - before).saturating_sub(own + self.unbegun)
+    /// Takes a trial that has ended.
+    fn take(&mut self, trial: &Trial, state: State, metric: Option<f64>, seconds: f64) {
+        self.seconds += seconds;
+        *self.ended.entry(state.name()).or_default() += 1;
+        // Only what came to its end can be chosen.
+        let metric = metric.filter(|_| state == State::Done);
+        if let Some(metric) = metric.filter(|m| self.best.as_ref().is_none_or(|(_, best)| m < best)) {
+            self.best = Some((trial.clone(), metric));
+        }
     }
 
-    /// How many trials have ended here.
-    pub(super) fn n_ended(&self) -> u64 {
+    /// How many trials have ended in this process.
+    pub(super) fn n_own(&self) -> u64 {
+        self.n_ended() - self.others
+    }
+
+    /// How many trials have ended in all processes.
+    fn n_ended(&self) -> u64 {
         self.ended.values().sum()
     }
 
@@ -181,7 +182,7 @@ impl Progress {
     fn line(&self) -> String {
         let (took, ended) = (self.begin.elapsed().as_secs_f64(), self.n_ended());
         let of = self.n_trials.map_or(String::new(), |n| format!("/{n}"));
-        let mut parts = vec![format!("{}{of} trials", ended + self.others())];
+        let mut parts = vec![format!("{ended}{of} trials")];
         parts.extend(
             self.best
                 .as_ref()
@@ -211,7 +212,7 @@ impl Progress {
         }
         let others = self.ended.iter().filter(|(state, _)| **state != State::Done.name());
         parts.extend(others.map(|(state, n)| format!("{n} {state}")));
-        let to_come = self.n_trials.map(|n| n.saturating_sub(ended + self.others()));
+        let to_come = self.n_trials.map(|n| n.saturating_sub(ended));
         let by_number = to_come.filter(|n| *n > 0).and_then(|n| self.left(n));
         let by_time = self.max_seconds.map(|most| (most - took).max(0.0));
         let left = by_number.into_iter().chain(by_time).reduce(f64::min);
@@ -238,8 +239,8 @@ impl Progress {
         });
         let to_come = n.saturating_sub(self.running.len() as u64) as f64;
         // As many hands as there have been.
-        let own = (self.n_ended() + self.running.len() as u64).max(1) as f64;
-        let at_a_time = self.jobs.max(1) as f64 * (own + self.others() as f64) / own;
+        let own = (self.n_own() + self.running.len() as u64).max(1) as f64;
+        let at_a_time = self.jobs.max(1) as f64 * (own + self.others as f64) / own;
         Some((of_running.sum::<f64>() + mean * to_come) / at_a_time)
     }
 

@@ -54,11 +54,6 @@ impl Shared<'_> {
         Ok(Some(if lengths > 0.0 { left * seconds / lengths / others } else { f64::INFINITY }))
     }
 
-    /// How many of these are left.
-    pub(super) fn n_left(&self) -> usize {
-        lock(&self.last).len()
-    }
-
     /// Behind a trial that was claimed, claims all others that are left where these are few, and returns the longest. Not where
     /// other processes would like to have some, nor where settings depend on what ended before, nor where time runs out, by
     /// which short trials would be passed over.
@@ -134,7 +129,7 @@ impl Store {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use super::super::{Next, Over, Sampler, Told, example};
+    use super::super::{Next, Outcome, Over, Sampler, Told, example};
     use super::*;
 
     const SIZES: [usize; 6] = [4, 8, 16, 32, 64, 128];
@@ -157,7 +152,7 @@ mod tests {
         let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
         let mut begun = Vec::new();
         let mut tell = |told: &Told| {
-            if let Told::Began { trial, .. } = told {
+            if let Told::Began(trial) = told {
                 begun.push(trial.number);
             }
         };
@@ -185,8 +180,11 @@ mod tests {
     fn those_that_were_claimed_and_not_begun_are_left_to_whoever_goes_on() {
         let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
         let tuning = tuning(2, Sampler::Grid, true);
+        let mut begun = 0;
         let mut tell = |told: &Told| {
-            if matches!(told, Told::Began { left, .. } if *left > 3) {
+            begun += u32::from(matches!(told, Told::Began(_)));
+            // The first of those that were claimed together.
+            if begun == 5 {
                 stop.store(true, Ordering::SeqCst);
             }
         };
@@ -217,25 +215,36 @@ mod tests {
         let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
         let tuning = tuning(2, Sampler::Grid, false);
         let mut other: Option<Store> = None;
-        let mut claimed = Vec::new();
+        let (mut begun, mut claimed, mut others) = (0, None, Vec::new());
         let mut tell = |told: &Told| {
-            let Told::Began { left, .. } = told else { return };
-            if *left > 4 {
+            begun += u32::from(matches!(told, Told::Began(_)));
+            if let Told::Others(trials) = told {
+                others.extend(trials.iter().map(|trial| trial.number));
+            }
+            if begun == 5 {
                 other.get_or_insert_with(|| Store::open(folder.path()).unwrap());
-            } else if let Some(other) = other.as_mut().filter(|_| claimed.is_empty()) {
-                // Of those that were claimed together.
-                match other.claim(&mut |_| Ok(Next::Wait)).unwrap() {
-                    Claim::Trial(trial) => claimed.push(trial.number),
-                    claim => assert_eq!(claim, Claim::Wait),
-                }
-            } else if let Some(number) = claimed.pop() {
-                other.as_mut().unwrap().give_back(number).unwrap();
-                other = None;
+            }
+            let Some(store) = other.as_mut().filter(|_| begun > 5 && claimed.is_none()) else { return };
+            // Of those that were claimed together.
+            if let Claim::Trial(trial) = store.claim(&mut |_| Ok(Next::Wait)).unwrap() {
+                claimed = Some(trial.number);
+                store.tell_epochs(&[(trial.number, 1, [1.0; 3])]).unwrap();
+                let done = Outcome {
+                    state: State::Done,
+                    metric: Some(1.0),
+                    best_epoch: Some(1),
+                    cuts: Vec::new(),
+                    seconds: 0.1,
+                    reason: "end".into(),
+                };
+                store.tell_end(trial.number, &done).unwrap();
             }
         };
         let (store, why, _) = tuning.run(example::store(folder.path()), &stop, &mut tell).unwrap();
         assert_eq!(why, Over::Enough(12));
         assert!(store.trials().unwrap().iter().all(|trial| trial.state == State::Done));
+        assert!(claimed.is_some(), "one was left to the other");
+        assert!(others.len() <= 1 && others.iter().all(|number| claimed == Some(*number)), "{others:?}");
     }
 
     #[test]

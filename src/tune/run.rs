@@ -89,12 +89,7 @@ pub struct Tuning {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// A trial begins.
-    Began {
-        /// It.
-        trial: Trial,
-        /// How many others this process has claimed, and not begun.
-        left: usize,
-    },
+    Began(Trial),
     /// How far a trial is, told a few times a second.
     Progress {
         /// Its number.
@@ -108,6 +103,8 @@ pub enum Told {
     },
     /// A trial has ended.
     Ended(Trial, Outcome),
+    /// These have ended in other processes, since that was last told.
+    Others(Vec<Trial>),
     /// The share that is done of the untuned settings' training, told a few times a second.
     Untuned(f64),
     /// It has ended, now or before.
@@ -150,6 +147,10 @@ pub(super) struct Shared<'a> {
     pub(super) stop: &'a AtomicBool,
     /// Whether somebody has asked whether the untuned settings are to be trained.
     began: AtomicBool,
+    /// Trials that have ended before this process began, in it, or in others as it has heard.
+    heard: Mutex<Heard>,
+    /// Those of others that are to be told.
+    news: Mutex<Vec<Trial>>,
     /// The last ones that are claimed and not begun, with their [lengths](Tuning::length), the longest last.
     pub(super) last: Mutex<Vec<(f64, Trial)>>,
     /// The most trials there can be.
@@ -174,6 +175,13 @@ struct Tried {
     all: Option<Vec<Settings>>,
     /// See [`meant`].
     usual: Usual,
+}
+
+/// Numbers of trials.
+struct Heard {
+    /// All before this one.
+    before: u64,
+    also: HashSet<u64>,
 }
 
 /// Prepared rows, made by the first trial that asks for them.
@@ -258,6 +266,8 @@ impl Tuning {
         let mut store = store;
         store.drop_unbegun()?;
         store.set_lag(if self.looks_back() { self.lag() } else { 0 });
+        let over = store.trials()?.into_iter().filter(|trial| trial.state.is_over());
+        let also = over.map(|trial| trial.number).collect();
         let n = self.combinations;
         let shared = Shared {
             tuning: self,
@@ -273,6 +283,8 @@ impl Tuning {
             // the untuned settings are trained after them.
             began: AtomicBool::new(self.max_seconds.is_some() || self.jobs < 2),
             again: Mutex::default(),
+            heard: Mutex::new(Heard { before: 0, also }),
+            news: Mutex::default(),
             last: Mutex::default(),
             n_most: self.trials.min(n.unwrap_or(u64::MAX)),
             ahead: Mutex::default(),
@@ -285,11 +297,17 @@ impl Tuning {
         if let Some(known) = lock(&shared.store).untuned(self)? {
             tell(&Told::UntunedEnded(known));
         }
-        let work = |job: Job, say: &dyn Fn(Told)| match job {
-            Job::Trial(trial) => shared.perform(trial, say),
-            Job::Untuned(left) => shared.untuned(left, say),
-            Job::Ahead(trial) => shared.train_ahead(trial, say),
-            Job::Wait(running) => say(Told::Waiting(running)),
+        let work = |job: Job, say: &dyn Fn(Told)| {
+            let news = std::mem::take(&mut *lock(&shared.news));
+            if !news.is_empty() {
+                say(Told::Others(news));
+            }
+            match job {
+                Job::Trial(trial) => shared.perform(trial, say),
+                Job::Untuned(left) => shared.untuned(left, say),
+                Job::Ahead(trial) => shared.train_ahead(trial, say),
+                Job::Wait(running) => say(Told::Waiting(running)),
+            }
         };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
         shared.give_back_left(&mut lock(&shared.store))?;
@@ -354,6 +372,7 @@ impl Shared<'_> {
                 return Ok(Err(Over::Interrupted));
             }
             let mut store = lock(&self.store);
+            self.hear_of_others(&store);
             if let Some(seconds) = self.seconds_left(&mut store)? {
                 if let Some(best) = self.to_train_ahead(&store, seconds) {
                     return Ok(Ok(Job::Ahead(best)));
@@ -377,9 +396,22 @@ impl Shared<'_> {
         }
     }
 
+    /// Takes note of the trials that have ended in other processes.
+    fn hear_of_others(&self, store: &Store) {
+        let (mut heard, known) = (lock(&self.heard), store.known());
+        let Heard { before, also } = &mut *heard;
+        let over = known.iter().skip(*before as usize).filter(|trial| trial.state.is_over());
+        let new: Vec<Trial> = over.filter(|trial| also.insert(trial.number)).cloned().collect();
+        while known.get(*before as usize).is_some_and(|trial| trial.state.is_over()) && also.remove(before) {
+            *before += 1;
+        }
+        lock(&self.news).extend(new);
+    }
+
     /// Trains a trial that is claimed, and puts it on record.
     fn perform(&self, trial: Trial, say: &dyn Fn(Told)) {
-        say(Told::Began { trial: trial.clone(), left: self.n_left() });
+        lock(&self.heard).also.insert(trial.number);
+        say(Told::Began(trial.clone()));
         let put = self.trial(&trial, say).and_then(|outcome| {
             let mut store = lock(&self.store);
             match &outcome {
