@@ -146,7 +146,8 @@ impl Progress {
         if self.quiet {
             return;
         }
-        let is_last = self.n_trials == Some(self.n_ended()) && matches!(told, Told::Ended(..));
+        let is_last =
+            self.n_trials == Some(self.n_ended()) && matches!(told, Told::Ended(..) | Told::Others(_));
         if let Some(bar) = &self.bar {
             bar.set_message(text::clipped(&format!("{}\n{}", self.line(), self.table())));
             bar.tick();

@@ -311,6 +311,10 @@ impl Tuning {
         };
         draw_on(self.jobs.max(1), 1, || shared.draw(), work, &mut |told| tell(&told))?;
         shared.give_back_left(&mut lock(&shared.store))?;
+        let news = std::mem::take(&mut *lock(&shared.news));
+        if !news.is_empty() {
+            tell(&Told::Others(news));
+        }
         let over = shared.over.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = over.unwrap_or(Ok(Over::Interrupted))?;
         let store = shared.store.into_inner().unwrap_or_else(PoisonError::into_inner);
