@@ -273,6 +273,13 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<()> 
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| problem(path, &e))?;
     match version {
         VERSION => Ok(()),
+        0 if is_empty(connection) && path.with_file_name(RESULT).exists() => Err(Error::output(
+            format!(
+                "{} is empty, though the study has come to a result: its trials are lost",
+                path.display()
+            ),
+            "copy it again if there is a copy; best/ and trials.csv beside it are what is left",
+        )),
         0 if is_empty(connection) => Err(Error::setting(
             format!("{} is empty: the study was broken off before its first trial", path.display()),
             "remove its folder, and begin it anew",

@@ -549,6 +549,12 @@ mod tests {
         assert!(message(&foreign).contains("no study of Statera"));
         Connection::open(&foreign).unwrap().pragma_update(None, "user_version", 99).unwrap();
         assert!(message(&foreign).contains("version 99"));
+        // Nobody is told to remove a model.
+        let empty = folder.path().join(FILE);
+        std::fs::write(&empty, "").unwrap();
+        assert!(message(&empty).contains("remove its folder"));
+        std::fs::write(folder.path().join("tune.json"), "{}").unwrap();
+        assert!(message(&empty).contains("its trials are lost") && !message(&empty).contains("remove"));
     }
 
     #[test]
