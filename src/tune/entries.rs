@@ -1,6 +1,6 @@
 //! What a study knows besides its trials: its tables, where the last one lies, and how far it was asked to go.
 
-use super::record::{Header, TableOf, entry, problem, tables};
+use super::record::{Header, TableOf, entry, problem, put_entry, tables};
 use super::study::Store;
 use crate::error::{Error, Result};
 
@@ -25,29 +25,22 @@ impl Store {
                  DELETE FROM checkpoints;",
             )
             .map_err(fail)?;
-        transaction
-            .execute("INSERT OR REPLACE INTO study VALUES ('tables', ?1)", [tables_as_json(&later)?])
-            .map_err(fail)?;
+        put_entry(&transaction, &self.path, "tables", &tables_as_json(&later)?)?;
         transaction.commit().map_err(fail)
     }
 
     /// Puts on record where the table lies that trials are run on, with the settings that name it.
     pub fn move_table(&self, header: &Header) -> Result<()> {
         let mut later = self.tables()?.split_off(1);
-        let put = |key: &str, value: &str| {
-            self.connection
-                .execute("INSERT OR REPLACE INTO study VALUES (?1, ?2)", [key, value])
-                .map_err(|e| problem(&self.path, &e))
-        };
+        let put = |key: &str, value: &str| put_entry(&self.connection, &self.path, key, value);
         put("config", &header.config)?;
         match later.last_mut() {
-            None => put("data_path", &header.data_path)?,
+            None => put("data_path", &header.data_path),
             Some(last) => {
                 last.data.clone_from(&header.data_path);
-                put("tables", &tables_as_json(&later)?)?
+                put("tables", &tables_as_json(&later)?)
             }
-        };
-        Ok(())
+        }
     }
 
     /// How far it was last asked to go, as JSON; nothing in a study that nobody has worked on.
@@ -57,10 +50,7 @@ impl Store {
 
     /// Keeps how far it is asked to go, so that it can be gone on with by its name alone.
     pub fn keep_request(&self, json: &str) -> Result<()> {
-        self.connection
-            .execute("INSERT OR REPLACE INTO study VALUES ('request', ?1)", [json])
-            .map_err(|e| problem(&self.path, &e))?;
-        Ok(())
+        put_entry(&self.connection, &self.path, "request", json)
     }
 }
 
@@ -71,8 +61,8 @@ fn tables_as_json(tables: &[TableOf]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::super::study::{Claim, Next, Over, StateStore};
-    use super::super::{Outcome, State, example};
 
     #[test]
     fn on_another_table_trials_that_are_under_way_begin_anew() {
@@ -87,15 +77,7 @@ mod tests {
             store.tell_epochs(&[(trial, 1, [1.0; 3])]).unwrap();
             StateStore::open(store.path(), trial).unwrap().keep(1, b"state").unwrap();
         }
-        let end = Outcome {
-            state: State::Done,
-            metric: Some(1.0),
-            best_epoch: Some(1),
-            cuts: Vec::new(),
-            seconds: 0.1,
-            reason: "end".into(),
-        };
-        store.tell_end(1, &end).unwrap();
+        store.tell_end(1, &example::done()).unwrap();
         store.begin_table("other.csv".into(), "cd".into()).unwrap();
         for open in [0, 2] {
             assert_eq!(store.checkpoint(open).unwrap(), None, "trained on other rows");

@@ -11,6 +11,8 @@ use crate::nn::Network;
 
 /// So many of the last trials for each worker are put in order.
 const EACH: u64 = 4;
+/// By so many trials it is told how long others take.
+const LATEST: usize = 50;
 /// Multiply–adds that take as long as what a step of training costs besides.
 const STEP: f64 = 20_000.0;
 
@@ -37,21 +39,25 @@ impl Shared<'_> {
     /// none is left.
     pub(super) fn seconds_left(&self, store: &mut Store) -> Result<Option<f64>> {
         self.share_left(store)?;
-        let left: f64 = {
+        let seconds: f64 = {
             let last = lock(&self.last);
             if last.is_empty() {
                 return Ok(None);
             }
-            last.iter().map(|(length, _)| length).sum()
+            last.iter().map(|(seconds, _)| seconds).sum()
         };
         store.look()?;
+        Ok(Some(seconds / (self.tuning.jobs - 1) as f64))
+    }
+
+    /// Seconds for each unit of [`Tuning::length`], by the latest trials that have ended; endless as long as none has.
+    fn pace(&self, known: &[Trial]) -> f64 {
         let [mut seconds, mut lengths] = [0.0, 0.0];
-        for trial in store.known().iter().filter(|trial| trial.state == State::Done) {
+        for trial in known.iter().rev().filter(|trial| trial.state == State::Done).take(LATEST) {
             seconds += trial.seconds;
             lengths += self.tuning.length(trial);
         }
-        let others = (self.tuning.jobs - 1) as f64;
-        Ok(Some(if lengths > 0.0 { left * seconds / lengths / others } else { f64::INFINITY }))
+        if lengths > 0.0 { seconds / lengths } else { f64::MAX }
     }
 
     /// Behind a trial that was claimed, claims all others that are left where these are few, and returns the longest. Not where
@@ -75,7 +81,9 @@ impl Shared<'_> {
         let (_, longest) = last.pop().expect("one was claimed before");
         let new = last.iter().filter(|(_, trial)| trial.epochs == 0);
         new.map(|(_, trial)| trial.number).try_for_each(|number| store.set_begun(number, false))?;
-        *lock(&self.last) = last;
+        let pace = self.pace(store.known());
+        // Once, and not as each begins: settings have to be read for it.
+        *lock(&self.last) = last.into_iter().map(|(length, trial)| (length * pace, trial)).collect();
         Ok(longest)
     }
 
@@ -129,7 +137,7 @@ impl Store {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use super::super::{Next, Outcome, Over, Sampler, Told, example};
+    use super::super::{Next, Over, Sampler, Told, example};
     use super::*;
 
     const SIZES: [usize; 6] = [4, 8, 16, 32, 64, 128];
@@ -229,15 +237,7 @@ mod tests {
             if let Claim::Trial(trial) = store.claim(&mut |_| Ok(Next::Wait)).unwrap() {
                 claimed = Some(trial.number);
                 store.tell_epochs(&[(trial.number, 1, [1.0; 3])]).unwrap();
-                let done = Outcome {
-                    state: State::Done,
-                    metric: Some(1.0),
-                    best_epoch: Some(1),
-                    cuts: Vec::new(),
-                    seconds: 0.1,
-                    reason: "end".into(),
-                };
-                store.tell_end(trial.number, &done).unwrap();
+                store.tell_end(trial.number, &example::done()).unwrap();
             }
         };
         let (store, why, _) = tuning.run(example::store(folder.path()), &stop, &mut tell).unwrap();

@@ -314,6 +314,14 @@ pub(super) fn entry(connection: &Connection, path: &Path, key: &str) -> Result<O
         .map_err(|e| problem(path, &e))
 }
 
+/// Puts an entry in place of the one before.
+pub(super) fn put_entry(connection: &Connection, path: &Path, key: &str, value: &str) -> Result<()> {
+    connection
+        .execute("INSERT OR REPLACE INTO study VALUES (?1, ?2)", [key, value])
+        .map(|_| ())
+        .map_err(|e| problem(path, &e))
+}
+
 pub(super) fn header(connection: &Connection, path: &Path) -> Result<Header> {
     let get = |key: &str| {
         entry(connection, path, key)?.ok_or_else(|| {

@@ -151,7 +151,7 @@ pub(super) struct Shared<'a> {
     heard: Mutex<Heard>,
     /// Those of others that are to be told.
     news: Mutex<Vec<Trial>>,
-    /// The last ones that are claimed and not begun, with their [lengths](Tuning::length), the longest last.
+    /// The last ones that are claimed and not begun, with the seconds that they may take, the longest last.
     pub(super) last: Mutex<Vec<(f64, Trial)>>,
     /// The most trials there can be.
     pub(super) n_most: u64,

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::TransactionBehavior;
 use serde::{Deserialize, Serialize};
 
-use super::record::{entry, problem};
+use super::record::{entry, problem, put_entry};
 use super::run::Tuning;
 use super::study::Store;
 use super::worker::has_ended;
@@ -100,9 +100,7 @@ impl Store {
         }
         let data_sha256 = tuning.raw.sha256.clone();
         let claim = Entry { data_sha256, worker: self.worker.id, outcome: None };
-        transaction
-            .execute("INSERT OR REPLACE INTO study VALUES (?1, ?2)", params![KEY, text(&claim)?])
-            .map_err(fail)?;
+        put_entry(&transaction, path, KEY, &text(&claim)?)?;
         transaction.commit().map_err(fail)?;
         Ok(Some(Left::Both))
     }
@@ -111,10 +109,7 @@ impl Store {
     pub(super) fn tell_untuned(&mut self, data_sha256: &str, outcome: &UntunedOutcome) -> Result<()> {
         let (data_sha256, worker) = (data_sha256.to_owned(), self.worker.id);
         let text = text(&Entry { data_sha256, worker, outcome: Some(outcome.clone()) })?;
-        self.connection
-            .execute("INSERT OR REPLACE INTO study VALUES (?1, ?2)", params![KEY, text])
-            .map(|_| ())
-            .map_err(|e| problem(&self.path, &e))
+        put_entry(&self.connection, &self.path, KEY, &text)
     }
 
     /// What the untuned settings came to on this table; none as long as that is not on record.
